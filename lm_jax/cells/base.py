@@ -1,0 +1,133 @@
+"""The contract of a recurrent cell, and the plain `scan` that every faster unroll must equal.
+
+A cell is a NamedTuple of pure functions. Its laws (tests/cells/test_laws.py runs them over every cell):
+
+1. Axis 0 is time, then batch, features last.
+2. Every leaf of a carry begins with the batch axes; `step` accepts any number of them.
+3. `unroll` equals `scan(step)`, and `unroll(a ++ b)` equals `unroll(a)` then `unroll(b)`.
+4. A step with `mask=False` leaves the carry untouched. Before a step with `reset=True` the carry is replaced
+   by the initial carry (a masked step is not reset).
+5. Randomness only in `unroll`, only when a `key` is given; no key means evaluation.
+6. A later input changes no earlier output.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lm_jax.types import Carry, Key, Mask, Params
+
+
+class InitFn(Protocol):
+    """Draws parameters."""
+
+    def __call__(self, key: Key) -> Params: ...
+
+
+class InitialCarryFn(Protocol):
+    """The carry before the first step; every leaf begins with `batch_shape`."""
+
+    def __call__(self, params: Params, batch_shape: tuple[int, ...]) -> Carry: ...
+
+
+class StepFn(Protocol):
+    """One step in time: x [*B, E] to y [*B, H]."""
+
+    def __call__(self, params: Params, carry: Carry, x: Float[Array, "*B E"]) -> tuple[Carry, Float[Array, "*B H"]]: ...
+
+
+class UnrollFn(Protocol):
+    """All steps: xs [T, *B, E] to ys [T, *B, H], and the last carry."""
+
+    def __call__(
+        self,
+        params: Params,
+        carry: Carry,
+        xs: Float[Array, "T *B E"],
+        *,
+        mask: Mask | None = None,
+        reset: Mask | None = None,
+        key: Key | None = None,
+    ) -> tuple[Carry, Float[Array, "T *B H"]]: ...
+
+
+class Cell(NamedTuple):
+    """A recurrent cell: pure functions and two sizes."""
+
+    init: InitFn
+    initial_carry: InitialCarryFn
+    step: StepFn
+    unroll: UnrollFn
+    input_size: int
+    output_size: int
+    observe: Callable[[Params, Carry, Array], dict[str, Array]] | None = None  # gates and saturation, for analysis
+
+
+def select(condition: Array, on_true: Any, on_false: Any) -> Any:
+    """Leaf by leaf `where(condition, on_true, on_false)`, the condition [*B] against leaves [*B, ...]."""
+
+    def leaf(a, b):
+        return jnp.where(condition.reshape(condition.shape + (1,) * (a.ndim - condition.ndim)), a, b)
+
+    return jax.tree.map(leaf, on_true, on_false)
+
+
+def masked_scan(
+    recur: Callable[[Carry, Any], tuple[Carry, Array]],
+    initial: Carry,
+    carry: Carry,
+    inputs: Any,
+    mask: Mask | None,
+    reset: Mask | None,
+) -> tuple[Carry, Array]:
+    """`lax.scan` of `recur` over axis 0 of `inputs` under law 4; `initial` is what a reset goes back to."""
+
+    def body(carry, slices):
+        x, keep, restart = slices
+        start = carry if restart is None else select(restart, initial, carry)
+        new, y = recur(start, x)
+        return (new if keep is None else select(keep, new, carry)), y
+
+    return jax.lax.scan(body, carry, (inputs, mask, reset))
+
+
+def scan_unroll(initial_carry: InitialCarryFn, step: StepFn) -> UnrollFn:
+    """The plain unroll of any step function: the definition that faster unrolls are tested against."""
+
+    def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
+        del key  # a step is deterministic
+        initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
+        return masked_scan(lambda c, x: step(params, c, x), initial, carry, xs, mask, reset)
+
+    return unroll
+
+
+def hoisted_cell(
+    init: InitFn,
+    initial_carry: InitialCarryFn,
+    project: Callable[[Params, Array], Any],
+    recurrent_weights: Callable[[Params], Any],
+    recur: Callable[[Any, Carry, Any], tuple[Carry, Array]],
+    input_size: int,
+    output_size: int,
+) -> Cell:
+    """A cell whose dependence on the input is one product: it leaves the loop, and so do casts of the weights.
+
+    project:            (params, xs [..., E]) -> z, the input's share of the pre-activations, for any leading axes
+    recurrent_weights:  params -> whatever the loop needs, cast and arranged once
+    recur:              (weights, carry, z of one step) -> (carry, y)
+    """
+
+    def step(params, carry, x):
+        return recur(recurrent_weights(params), carry, project(params, x))
+
+    def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
+        del key
+        weights = recurrent_weights(params)
+        initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
+        return masked_scan(lambda c, z: recur(weights, c, z), initial, carry, project(params, xs), mask, reset)
+
+    return Cell(init, initial_carry, step, unroll, input_size, output_size)

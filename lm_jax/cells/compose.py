@@ -1,0 +1,148 @@
+"""Stacks of cells: plain, residual, highway and dense connections, with dropout between the layers.
+
+With u_k the input of layer k, c_k its cell and y_k its output (u_0 is the input of the stack):
+
+    plain      y_k = c_k(u_k)                                  u_{k+1} = y_k
+    residual   y_k = u_k + c_k(u_k)                            u_{k+1} = y_k         (He et al. 2016)
+    highway    y_k = t * c_k(u_k) + (1 - t) * u_k              u_{k+1} = y_k         (Srivastava et al. 2015)
+               t = sigmoid(u_k W_t + b_t), b_t = -1 at the start, so that a stack begins near the identity
+    dense      y_k = c_k(u_k)                                  u_{k+1} = [u_k, y_k]  (Huang et al. 2017)
+
+The output of the stack is the top layer's y. Residual and highway connections need an input of the size of the
+output, so they apply to every layer but, where the sizes differ, the first. Dropout acts on what one layer hands to
+the next, never on the input or the output of the stack, and never inside the loop over time.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from lm_jax.cells.base import Cell
+from lm_jax.errors import UserError, check_rate, check_sizes
+from lm_jax.layers import DROPOUT_KINDS, dropout, product
+from lm_jax.types import Params
+
+
+CONNECTIONS = ("plain", "residual", "highway", "dense")
+
+
+@struct.dataclass
+class HighwayParams:
+    """The transform gate of one layer: w_t [H, H], b_t [H]."""
+
+    w_t: Float[Array, "H H"]
+    b_t: Float[Array, "H"]
+
+
+@struct.dataclass
+class StackParams:
+    """Per layer: the cell's parameters, and those of its highway gate (None where there is none)."""
+
+    cells: tuple[Params, ...]
+    gates: tuple[HighwayParams | None, ...]
+
+
+def input_sizes(connection: str, input_size: int, hidden_sizes: Sequence[int]) -> list[int]:
+    """The input size of each layer of a stack whose layers have these hidden sizes."""
+    check_sizes(input_size=input_size)
+    sizes = [input_size]
+    for hidden_size in list(hidden_sizes)[:-1]:
+        sizes.append(sizes[-1] + hidden_size if connection == "dense" else hidden_size)
+    return sizes
+
+
+def stacked(
+    cells: Sequence[Cell], connection: str = "plain", *, dropout_rate: float = 0.0, dropout_kind: str = "elementwise"
+) -> Cell:
+    """Cells on top of each other, as one cell; its carry is the tuple of theirs.
+
+    connection: "plain", "residual", "highway" or "dense"; see the module.
+    dropout_rate, dropout_kind: on what a layer hands to the next, only when `unroll` is given a key.
+    Raises UserError where the sizes of neighbouring layers do not fit the connection.
+    """
+    return _stacked(tuple(cells), connection, dropout_rate, dropout_kind)
+
+
+@functools.cache
+def _stacked(cells: tuple[Cell, ...], connection: str, dropout_rate: float, dropout_kind: str) -> Cell:
+    _check(cells, connection, dropout_rate, dropout_kind)
+    skips = connection in ("residual", "highway")
+    skipped = [skips and cell.input_size == cell.output_size for cell in cells]
+
+    def init(key):
+        keys = jax.random.split(key, 2 * len(cells))
+        gates = [
+            _init_gate(k, cell.output_size) if skip and connection == "highway" else None
+            for k, cell, skip in zip(keys[len(cells) :], cells, skipped, strict=True)
+        ]
+        return StackParams(tuple(c.init(k) for c, k in zip(cells, keys, strict=False)), tuple(gates))
+
+    def initial_carry(params, batch_shape):
+        return tuple(c.initial_carry(p, batch_shape) for c, p in zip(cells, params.cells, strict=True))
+
+    def connect(params, layer, u, y):
+        if not skipped[layer]:
+            return y
+        gate = params.gates[layer]
+        if gate is None:
+            return u + y
+        t = jax.nn.sigmoid(product(u, gate.w_t) + gate.b_t)
+        return t * y + (1 - t) * u
+
+    def through_layers(params, carry, x, apply_cell, drop):
+        u, carries = x, []
+        for layer in range(len(cells)):
+            new, y = apply_cell(layer, params.cells[layer], carry[layer], u)
+            carries.append(new)
+            y = connect(params, layer, u, y)
+            if layer + 1 < len(cells):
+                handed = drop(layer, y)
+                u = jnp.concatenate([u, handed], axis=-1) if connection == "dense" else handed
+        return tuple(carries), y
+
+    def step(params, carry, x):
+        return through_layers(params, carry, x, lambda k, p, c, u: cells[k].step(p, c, u), lambda k, y: y)
+
+    def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
+        keys = [None] * (2 * len(cells)) if key is None else list(jax.random.split(key, 2 * len(cells)))
+
+        def apply_cell(layer, p, c, us):
+            return cells[layer].unroll(p, c, us, mask=mask, reset=reset, key=keys[layer])
+
+        def drop(layer, ys):
+            return dropout(keys[len(cells) + layer], dropout_rate, ys, dropout_kind)
+
+        return through_layers(params, carry, xs, apply_cell, drop)
+
+    return Cell(init, initial_carry, step, unroll, cells[0].input_size, cells[-1].output_size)
+
+
+def _init_gate(key, size):
+    w_t = jax.nn.initializers.lecun_normal()(key, (size, size), jnp.float32)
+    return HighwayParams(w_t=w_t, b_t=jnp.full((size,), -1.0))
+
+
+def _check(cells, connection, dropout_rate, dropout_kind):
+    if connection not in CONNECTIONS:
+        raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}")
+    if not cells:
+        raise UserError("a stack needs at least one cell, got none")
+    check_rate("dropout_rate", dropout_rate)
+    if dropout_kind not in DROPOUT_KINDS:
+        raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {dropout_kind!r}")
+    expected = input_sizes(connection, cells[0].input_size, [c.output_size for c in cells])
+    for layer, (cell, size) in enumerate(zip(cells, expected, strict=True)):
+        if cell.input_size != size:
+            raise UserError(
+                f"layer {layer} of a stack with {connection} connections must have input_size {size}, "
+                f"got {cell.input_size}"
+            )
+        if connection in ("residual", "highway") and layer > 0 and cell.output_size != size:
+            raise UserError(
+                f"layer {layer} with a {connection} connection must have output_size {size} (its input_size), "
+                f"got {cell.output_size}"
+            )

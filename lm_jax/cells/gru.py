@@ -1,0 +1,107 @@
+"""The gated recurrent unit (Cho et al. 2014), in the two forms that are both called GRU.
+
+reset="after" (default; cuDNN, PyTorch, flax linen): the reset gate acts on the product, which has a bias of its own.
+
+    r_t = sigmoid(x_t W_xr + h_{t-1} W_hr + b_r)
+    z_t = sigmoid(x_t W_xz + h_{t-1} W_hz + b_z)
+    n_t = tanh(x_t W_xn + b_n + r_t * (h_{t-1} W_hn + b_hn))
+    h_t = (1 - z_t) * n_t + z_t * h_{t-1}                          y_t = h_t
+
+reset="before" (the paper and most textbooks): the reset gate acts on the state, and there is no b_hn.
+
+    n_t = tanh(x_t W_xn + b_n + (r_t * h_{t-1}) W_hn)
+
+z = 1 keeps the state in both; a lecture's "update gate u" with u = 0 keeping is u = 1 - z.
+Shapes: x [*B, E], h [*B, H], w_x [E, 3H] and w_h [H, 3H] with the gates in the order r, z, n; b [3H]; b_hn [H].
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
+from lm_jax.errors import check_sizes, one_of
+from lm_jax.layers import product
+
+
+@struct.dataclass
+class GRUParams:
+    """Gates in the order r, z, n. w_x [E, 3H], w_h [H, 3H], b [3H], b_hn [H] (None where reset="before")."""
+
+    w_x: Float[Array, "E 3H"]
+    w_h: Float[Array, "H 3H"]
+    b: Float[Array, "3H"]
+    b_hn: Float[Array, "H"] | None
+
+
+def _recur_after(weights, h, projected):
+    w_h, b_hn = weights
+    r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
+    r_h, z_h, n_h = jnp.split(product(h, w_h), 3, axis=-1)
+    r = jax.nn.sigmoid(r_x + r_h)
+    z = jax.nn.sigmoid(z_x + z_h)
+    n = jnp.tanh(n_x + r * (n_h + b_hn))
+    h = (1 - z) * n + z * h
+    return h, h
+
+
+def _recur_before(weights, h, projected):
+    w_rz, w_n = weights
+    r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
+    r_h, z_h = jnp.split(product(h, w_rz), 2, axis=-1)
+    r = jax.nn.sigmoid(r_x + r_h)
+    z = jax.nn.sigmoid(z_x + z_h)
+    n = jnp.tanh(n_x + product(r * h, w_n))
+    h = (1 - z) * n + z * h
+    return h, h
+
+
+RECURRENCES = {"after": _recur_after, "before": _recur_before}
+
+
+@functools.cache
+def gru(
+    input_size: int,
+    hidden_size: int,
+    *,
+    reset: str = "after",
+    w_x_init: Initializer = lecun_normal,
+    w_h_init: Initializer = orthogonal(),
+    b_init: Initializer = zeros,
+    compute_dtype: str | None = None,
+) -> Cell:
+    """A gated recurrent unit; the carry is h [*B, H].
+
+    reset: "after" (cuDNN form, default) or "before" (textbook form) the recurrent product; see the module.
+    compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
+    Raises UserError for a size below 1 or an unknown form.
+    """
+    check_sizes(input_size=input_size, hidden_size=hidden_size)
+    recur = one_of("reset", reset, RECURRENCES)
+
+    def init(key):
+        key_x, key_h, key_b, key_n = jax.random.split(key, 4)
+        return GRUParams(
+            w_x=by_gate(w_x_init, key_x, input_size, hidden_size, 3),
+            w_h=by_gate(w_h_init, key_h, hidden_size, hidden_size, 3),
+            b=b_init(key_b, (3 * hidden_size,), jnp.float32),
+            b_hn=b_init(key_n, (hidden_size,), jnp.float32) if reset == "after" else None,
+        )
+
+    def initial_carry(params, batch_shape):
+        return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
+
+    def project(params, xs):
+        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+
+    def recurrent_weights(params):
+        w_h = params.w_h.astype(compute_dtype or params.w_h.dtype)
+        if reset == "after":
+            return w_h, params.b_hn
+        return w_h[:, : 2 * hidden_size], w_h[:, 2 * hidden_size :]
+
+    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size)

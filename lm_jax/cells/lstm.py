@@ -1,0 +1,91 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers et al. 2000).
+
+    i_t = sigmoid(x_t W_xi + h_{t-1} W_hi + b_i)        what is written
+    f_t = sigmoid(x_t W_xf + h_{t-1} W_hf + b_f)        what is kept
+    g_t = tanh   (x_t W_xg + h_{t-1} W_hg + b_g)        the new content
+    o_t = sigmoid(x_t W_xo + h_{t-1} W_ho + b_o)        what is shown
+    c_t = f_t * c_{t-1} + i_t * g_t
+    h_t = o_t * tanh(c_t)                               y_t = h_t
+
+Shapes: x [*B, E], h and c [*B, H], w_x [E, 4H] and w_h [H, 4H] with the gates in the order i, f, g, o; b [4H].
+The forget bias is part of the initial `b` (1 by default, Jozefowicz et al. 2015), never added in the step.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
+from lm_jax.errors import check_sizes
+from lm_jax.layers import product
+
+
+@struct.dataclass
+class LSTMParams:
+    """Gates in the order i, f, g, o. w_x [E, 4H], w_h [H, 4H], b [4H]."""
+
+    w_x: Float[Array, "E 4H"]
+    w_h: Float[Array, "H 4H"]
+    b: Float[Array, "4H"]
+
+
+class LSTMCarry(NamedTuple):
+    """h [*B, H] the output state, c [*B, H] the memory."""
+
+    h: Float[Array, "*B H"]
+    c: Float[Array, "*B H"]
+
+
+def _recur(w_h, carry, z):
+    h, c = carry
+    i, f, g, o = jnp.split(z + product(h, w_h), 4, axis=-1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return LSTMCarry(h, c), h
+
+
+@functools.cache
+def lstm(
+    input_size: int,
+    hidden_size: int,
+    *,
+    forget_bias: float = 1.0,
+    w_x_init: Initializer = lecun_normal,
+    w_h_init: Initializer = orthogonal(),
+    b_init: Initializer = zeros,
+    compute_dtype: str | None = None,
+) -> Cell:
+    """A long short-term memory; the carry is LSTMCarry(h, c).
+
+    forget_bias: added to the forget gate's block of the initial bias.
+    compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
+    Raises UserError for a size below 1.
+    """
+    check_sizes(input_size=input_size, hidden_size=hidden_size)
+
+    def init(key):
+        key_x, key_h, key_b = jax.random.split(key, 3)
+        b = b_init(key_b, (4 * hidden_size,), jnp.float32)
+        return LSTMParams(
+            w_x=by_gate(w_x_init, key_x, input_size, hidden_size, 4),
+            w_h=by_gate(w_h_init, key_h, hidden_size, hidden_size, 4),
+            b=b.at[hidden_size : 2 * hidden_size].add(forget_bias),
+        )
+
+    def initial_carry(params, batch_shape):
+        shape = (*batch_shape, hidden_size)
+        # two arrays, not one twice: a donated buffer may be named only once
+        return LSTMCarry(jnp.zeros(shape, params.w_h.dtype), jnp.zeros(shape, params.w_h.dtype))
+
+    def project(params, xs):
+        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+
+    def recurrent_weights(params):
+        return params.w_h.astype(compute_dtype or params.w_h.dtype)
+
+    return hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size)

@@ -1,0 +1,74 @@
+"""The simple recurrent network (Elman 1990).
+
+    h_t = f(x_t W_x + h_{t-1} W_h + b)        y_t = h_t
+
+f is tanh, relu, sigmoid or the identity. Shapes: x [*B, E], h [*B, H], w_x [E, H], w_h [H, H], b [H].
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.initializers import Initializer, lecun_normal, orthogonal, zeros
+from lm_jax.errors import check_sizes, one_of
+from lm_jax.layers import product
+
+
+NONLINEARITIES = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "identity": lambda a: a}
+
+
+@struct.dataclass
+class RNNParams:
+    """w_x [E, H] input to hidden, w_h [H, H] hidden to hidden, b [H]."""
+
+    w_x: Float[Array, "E H"]
+    w_h: Float[Array, "H H"]
+    b: Float[Array, "H"]
+
+
+@functools.cache
+def rnn(
+    input_size: int,
+    hidden_size: int,
+    *,
+    nonlinearity: str = "tanh",
+    w_x_init: Initializer = lecun_normal,
+    w_h_init: Initializer = orthogonal(),
+    b_init: Initializer = zeros,
+    compute_dtype: str | None = None,
+) -> Cell:
+    """A simple recurrent cell; the carry is h [*B, H].
+
+    nonlinearity: one of tanh, relu, sigmoid, identity (a linear network: the closed-form case of gradient analysis).
+    compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
+    Raises UserError for a size below 1 or an unknown nonlinearity.
+    """
+    check_sizes(input_size=input_size, hidden_size=hidden_size)
+    f = one_of("nonlinearity", nonlinearity, NONLINEARITIES)
+
+    def init(key):
+        key_x, key_h, key_b = jax.random.split(key, 3)
+        return RNNParams(
+            w_x=w_x_init(key_x, (input_size, hidden_size), jnp.float32),
+            w_h=w_h_init(key_h, (hidden_size, hidden_size), jnp.float32),
+            b=b_init(key_b, (hidden_size,), jnp.float32),
+        )
+
+    def initial_carry(params, batch_shape):
+        return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
+
+    def project(params, xs):
+        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+
+    def recurrent_weights(params):
+        return params.w_h.astype(compute_dtype or params.w_h.dtype)
+
+    def recur(w_h, h, z):
+        h = f(z + product(h, w_h))
+        return h, h
+
+    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size)

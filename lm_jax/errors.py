@@ -1,0 +1,34 @@
+"""The one exception for mistakes a user can make, and the checks of static arguments that raise it."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+
+Value = TypeVar("Value")
+
+
+class UserError(ValueError):
+    """A request that cannot be carried out: the message is one line with the rule and the value that broke it.
+
+    The command line prints the message and exits with code 2; scripts may catch it as a `ValueError`.
+    """
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raises UserError unless every size is a whole number of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise UserError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def check_rate(name: str, rate: float) -> None:
+    """Raises UserError unless 0 <= rate < 1: a rate is the share that is dropped."""
+    if not 0.0 <= rate < 1.0:
+        raise UserError(f"{name} is the share that is dropped and must be in [0, 1), got {rate!r}")
+
+
+def one_of(name: str, choice: str, options: Mapping[str, Value]) -> Value:
+    """options[choice], or a UserError that names the options."""
+    if choice not in options:
+        raise UserError(f"{name} must be one of {', '.join(options)}, got {choice!r}")
+    return options[choice]

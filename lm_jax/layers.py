@@ -1,0 +1,46 @@
+"""Stateless parts of models: dense layers, dropout, and the log-probabilities of a softmax.
+
+Shapes: x [..., E], w [E, H], b [H]; logits [..., V].
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from lm_jax.errors import UserError
+from lm_jax.types import Key
+
+
+DROPOUT_KINDS = ("elementwise", "locked")
+
+
+def product(x: Array, w: Array) -> Array:
+    """x @ w in the precision of `w` (bfloat16 operands, if `w` was cast), accumulated and returned in at least float32."""
+    accumulate = jnp.promote_types(w.dtype, jnp.float32)
+    return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=accumulate)
+
+
+def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -> Array:
+    """x with a share `rate` of its entries set to zero and the others divided by 1 - rate; x itself without a key.
+
+    kind: "elementwise" draws every entry anew; "locked" draws one mask [1, *B, H] for all of axis 0 (time), the
+    variational dropout of Gal & Ghahramani 2016.
+    """
+    if kind not in DROPOUT_KINDS:
+        raise UserError(f"dropout kind must be one of {', '.join(DROPOUT_KINDS)}, got {kind!r}")
+    if key is None or rate == 0.0:
+        return x
+    shape = (1, *x.shape[1:]) if kind == "locked" else x.shape
+    keep = jax.random.bernoulli(key, 1.0 - rate, shape)
+    return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
+
+
+def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:
+    """log softmax(logits)[target], without a second array of the size of the logits.
+
+    The target's logit is picked by comparison instead of a gather: the derivative of a gather is a scatter into a
+    zero array of the size of the logits, that of a comparison fuses with the softmax.
+    """
+    is_target = targets[..., None] == jnp.arange(logits.shape[-1], dtype=targets.dtype)
+    target_logits = jnp.sum(jnp.where(is_target, logits, 0.0), axis=-1)
+    return target_logits - jax.nn.logsumexp(logits, axis=-1)
