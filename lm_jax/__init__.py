@@ -1,0 +1,32 @@
+"""lm_jax: recurrent and other language models as pure functions in JAX.
+
+`import lm_jax` is quick: each name below loads its module at first use.
+"""
+
+import importlib
+
+
+_HOMES = {
+    "lm_jax.errors": ["UserError"],
+    "lm_jax.config": ["DataConfig", "ModelConfig", "OptimizerConfig", "TrainConfig"],
+    "lm_jax.data": ["Batches", "Corpus", "Vocabulary", "build_vocabulary", "load_corpus"],
+    "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],
+    "lm_jax.models": ["LanguageModel", "from_config", "recurrent_lm"],
+    "lm_jax.inference": ["Likelihood", "Sampler", "generate", "likelihood"],
+    "lm_jax.runs": ["Listener", "Run", "load", "resume", "train"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str):
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'lm_jax' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

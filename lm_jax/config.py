@@ -69,8 +69,8 @@ class OptimizerConfig:
     weight_decay: float = 0.01
     """Of adamw only."""
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
-    """cosine: warm up, then fall along a cosine to a tenth. plateau: multiply by decay_factor whenever the validation loss does
-    not improve."""
+    """cosine: warm up, then fall along a cosine to a tenth. plateau: multiply by decay_factor whenever the validation
+    loss does not improve."""
     warmup_steps: int = 0
     """Steps of linear warm-up from zero, for any schedule."""
     decay_steps: int | None = None

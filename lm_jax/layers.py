@@ -15,7 +15,7 @@ DROPOUT_KINDS = ("elementwise", "locked")
 
 
 def product(x: Array, w: Array) -> Array:
-    """x @ w in the precision of `w` (bfloat16 operands, if `w` was cast), accumulated and returned in at least float32."""
+    """x @ w with operands in the type of `w` (bfloat16, if `w` was cast), summed and returned in at least float32."""
     accumulate = jnp.promote_types(w.dtype, jnp.float32)
     return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=accumulate)
 

@@ -70,38 +70,28 @@ def stacked(
 @functools.cache
 def _stacked(cells: tuple[Cell, ...], connection: str, dropout_rate: float, dropout_kind: str) -> Cell:
     _check(cells, connection, dropout_rate, dropout_kind)
-    skips = connection in ("residual", "highway")
-    skipped = [skips and cell.input_size == cell.output_size for cell in cells]
+    skips = [connection in ("residual", "highway") and c.input_size == c.output_size for c in cells]
 
     def init(key):
         keys = jax.random.split(key, 2 * len(cells))
         gates = [
             _init_gate(k, cell.output_size) if skip and connection == "highway" else None
-            for k, cell, skip in zip(keys[len(cells) :], cells, skipped, strict=True)
+            for k, cell, skip in zip(keys[len(cells) :], cells, skips, strict=True)
         ]
         return StackParams(tuple(c.init(k) for c, k in zip(cells, keys, strict=False)), tuple(gates))
 
     def initial_carry(params, batch_shape):
         return tuple(c.initial_carry(p, batch_shape) for c, p in zip(cells, params.cells, strict=True))
 
-    def connect(params, layer, u, y):
-        if not skipped[layer]:
-            return y
-        gate = params.gates[layer]
-        if gate is None:
-            return u + y
-        t = jax.nn.sigmoid(product(u, gate.w_t) + gate.b_t)
-        return t * y + (1 - t) * u
-
     def through_layers(params, carry, x, apply_cell, drop):
-        u, carries = x, []
-        for layer in range(len(cells)):
-            new, y = apply_cell(layer, params.cells[layer], carry[layer], u)
-            carries.append(new)
-            y = connect(params, layer, u, y)
-            if layer + 1 < len(cells):
+        carries, u = [], x
+        for layer, skip in enumerate(skips):
+            if layer > 0:
                 handed = drop(layer, y)
                 u = jnp.concatenate([u, handed], axis=-1) if connection == "dense" else handed
+            new, y = apply_cell(layer, params.cells[layer], carry[layer], u)
+            carries.append(new)
+            y = _connect(params.gates[layer], u, y) if skip else y
         return tuple(carries), y
 
     def step(params, carry, x):
@@ -119,6 +109,13 @@ def _stacked(cells: tuple[Cell, ...], connection: str, dropout_rate: float, drop
         return through_layers(params, carry, xs, apply_cell, drop)
 
     return Cell(init, initial_carry, step, unroll, cells[0].input_size, cells[-1].output_size)
+
+
+def _connect(gate, u, y):
+    if gate is None:
+        return u + y
+    t = jax.nn.sigmoid(product(u, gate.w_t) + gate.b_t)
+    return t * y + (1 - t) * u
 
 
 def _init_gate(key, size):

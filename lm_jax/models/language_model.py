@@ -13,7 +13,7 @@ The laws of a cell (lm_jax/cells/base.py) hold for models too, and: `score` equa
 from typing import NamedTuple, Protocol
 
 from lm_jax.cells.base import InitFn, InitialCarryFn
-from lm_jax.types import Carry, Key, LogProbs, Logits, Mask, Params, Tokens
+from lm_jax.types import Carry, Key, Logits, LogProbs, Mask, Params, Tokens
 
 
 class LMStepFn(Protocol):

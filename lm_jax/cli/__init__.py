@@ -1,0 +1,1 @@
+"""The command `lm-jax`: one thin file a verb."""

@@ -1,0 +1,99 @@
+"""`lm-jax generate RUN --prompt "..."`: text that streams to the terminal, or JSON."""
+
+import dataclasses
+import json
+import sys
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.errors import check_sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerateArguments:
+    """Continue a prompt with the best step of a run."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    prompt: str = ""
+    """The text to continue."""
+    tokens: int = 200
+    """How many tokens to add."""
+    temperature: float = 1.0
+    """Logits are divided by it; above 0, lower is safer."""
+    top_k: int | None = None
+    """Choose among the k most likely tokens only."""
+    top_p: float | None = None
+    """Choose among the most likely tokens whose probabilities add up to p only."""
+    greedy: bool = False
+    """Always the most likely token."""
+    seed: int = 0
+    """Seed of the choices."""
+    num_samples: int = 1
+    """How many continuations."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(argv: list[str]) -> None:
+    """Parses, generates, prints."""
+    arguments = parse(GenerateArguments, "generate", argv)
+    check_sizes(tokens=arguments.tokens, num_samples=arguments.num_samples)
+
+    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.inference.generation import stream
+    from lm_jax.inference.sampling import Sampler
+    from lm_jax.runs import load
+
+    sampler = Sampler(arguments.greedy, arguments.temperature, arguments.top_k, arguments.top_p)
+    keep_compiled()
+    model, params, vocabulary = load(arguments.run)
+    prompt = vocabulary.encode(arguments.prompt)
+
+    import jax
+
+    chunks = stream(
+        model,
+        params,
+        prompt,
+        arguments.tokens,
+        jax.random.key(arguments.seed),
+        eol_id=vocabulary.eol_id,
+        num_samples=arguments.num_samples,
+        sampler=sampler,
+    )
+    if arguments.json:
+        _print_json(arguments, vocabulary, list(chunks))
+    else:
+        _print_text(arguments, vocabulary, chunks)
+
+
+def _print_json(arguments, vocabulary, chunks):
+    columns = [[int(i) for chunk in chunks for i in chunk[:, k]] for k in range(arguments.num_samples)]
+    settings = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(arguments) if f.name != "json"}
+    samples = [{"text": vocabulary.decode(column), "tokens": column} for column in columns]
+    print(json.dumps({**settings, "samples": samples}))
+
+
+def _print_text(arguments, vocabulary, chunks):
+    settings = "greedy" if arguments.greedy else f"temperature {arguments.temperature:g}, seed {arguments.seed}"
+    for name in ("top_k", "top_p"):
+        if not arguments.greedy and getattr(arguments, name) is not None:
+            settings += f", {name} {getattr(arguments, name):g}"
+    print(f"[{arguments.tokens} tokens, {settings}]", file=sys.stderr)
+    prompt = f"\033[1m{arguments.prompt}\033[0m" if is_terminal() and arguments.prompt else arguments.prompt
+    if vocabulary.level == "word" and arguments.prompt and not arguments.prompt[-1].isspace():
+        prompt += " "
+    if arguments.num_samples == 1:
+        print(prompt, end="", flush=True)
+        for piece in vocabulary.pieces(int(i) for chunk in chunks for i in chunk[:, 0]):
+            print(piece, end="", flush=True)
+        print()
+        return
+    # several at once arrive together, so each is printed when all are there
+    chunks = list(chunks)
+    for k in range(arguments.num_samples):
+        print(f"--- sample {k + 1}")
+        print(prompt + vocabulary.decode(int(i) for chunk in chunks for i in chunk[:, k]))

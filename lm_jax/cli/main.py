@@ -1,0 +1,51 @@
+"""`lm-jax`: finds the verb, and turns a user's mistakes into one line and exit code 2. Imports no JAX."""
+
+import difflib
+import importlib
+import sys
+
+from lm_jax.errors import UserError
+
+
+VERBS = {
+    "train": "train a language model, or go on with a run (--resume RUN)",
+    "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
+    "generate": "continue a prompt with a run's model",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The entry point of the command `lm-jax`."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return
+    try:
+        verb = _verb(argv[0])
+        importlib.import_module(f"lm_jax.cli.{verb}").main(argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of a pipe went away: nothing is wrong
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _verb(word):
+    if word in VERBS:
+        return word
+    near = difflib.get_close_matches(word, VERBS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UserError(f"the first word must be one of {', '.join(VERBS)}, got {word!r}{hint}")
+
+
+def _help():
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  lm-jax {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
+    return (
+        "Language models in JAX: train, score, generate, dissect.\n\n"
+        f"{verbs}\n\n"
+        "`lm-jax VERB --help` lists the settings of a verb. To start: lm-jax train"
+    )

@@ -1,0 +1,121 @@
+"""Batches for truncated backpropagation through time: parallel streams, cut into chunks of equal length.
+
+The tokens are laid out time-major as [N + 1, B]: row 0 is the end-of-line token, the first input of every stream, so
+that the first token is predicted too; row t is the input of step t and the target of step t - 1. Every token is a
+target exactly once; streams that are shorter than the longest are padded, and the padding is known by the lengths.
+
+    stream mode     B contiguous parts of the text; the carry runs on from chunk to chunk and from line to line
+    sentence mode   whole lines in a new random order each epoch, packed into B streams; a reset at every line
+"""
+
+import dataclasses
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lm_jax.errors import UserError
+
+
+class Streams(NamedTuple):
+    """tokens int32 [N + 1, B] with the end-of-line token in row 0; lengths int32 [B], the targets in each stream."""
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+
+
+class Batch(NamedTuple):
+    """One chunk: inputs and targets int32 [T, B]; mask and reset bool [T, B]."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    mask: np.ndarray
+    reset: np.ndarray
+
+
+def cut_streams(tokens: np.ndarray, num_streams: int, eol_id: int) -> Streams:
+    """The text cut into contiguous streams whose lengths differ by at most one."""
+    return _lay_out(np.array_split(tokens, num_streams), eol_id)
+
+
+def pack_lines(tokens: np.ndarray, num_streams: int, eol_id: int, generator: np.random.Generator | None) -> Streams:
+    """Whole lines, shuffled if there is a generator, packed into streams of nearly equal length."""
+    ends = np.flatnonzero(tokens == eol_id) + 1
+    if len(ends) == 0 or ends[-1] != len(tokens):
+        ends = np.append(ends, len(tokens))
+    lines = np.split(tokens, ends[:-1])
+    order = np.arange(len(lines)) if generator is None else generator.permutation(len(lines))
+    total = np.concatenate([[0], np.cumsum([len(lines[i]) for i in order])])
+    cuts = np.searchsorted(total, np.arange(1, num_streams) * len(tokens) / num_streams)
+    packed = np.concatenate([lines[i] for i in order])
+    return _lay_out(np.split(packed, total[cuts]), eol_id)
+
+
+def _lay_out(parts, eol_id):
+    lengths = np.asarray([len(part) for part in parts], np.int32)
+    tokens = np.full((lengths.max() + 1, len(parts)), eol_id, np.int32)
+    for column, part in enumerate(parts):
+        tokens[1 : len(part) + 1, column] = part
+    return Streams(tokens, lengths)
+
+
+def pad_streams(streams: Streams, steps: int) -> Streams:
+    """The same streams, padded at the end to `steps` targets."""
+    missing = steps + 1 - len(streams.tokens)
+    return Streams(np.pad(streams.tokens, ((0, missing), (0, 0)), mode="edge"), streams.lengths)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Batches:
+    """The training batches of a text, as a pure function of (tokens, seed, step): nothing to save but the step.
+
+    tokens int32 [N]; mode "stream" or "sentence". Raises UserError for a text shorter than one batch.
+    """
+
+    tokens: np.ndarray
+    eol_id: int
+    batch_size: int
+    bptt: int
+    mode: str = "stream"
+    seed: int = 0
+
+    def __post_init__(self):
+        needed = self.batch_size * self.bptt
+        if len(self.tokens) < needed:
+            raise UserError(
+                f"the training text must fill one batch of {self.batch_size} streams x {self.bptt} steps "
+                f"= {needed:,} tokens, got {len(self.tokens):,}; lower --batch-size or --bptt"
+            )
+
+    @functools.cached_property
+    def steps_per_epoch(self) -> int:
+        """Chunks in one pass over the text."""
+        length = math.ceil(len(self.tokens) / self.batch_size)
+        if self.mode == "sentence":  # a stream ends with a whole line, so it may be longer by one, for any shuffling
+            ends = np.flatnonzero(self.tokens == self.eol_id)
+            length += int(np.diff(ends, prepend=-1, append=len(self.tokens)).max())
+        return math.ceil(length / self.bptt)
+
+    def epoch(self, number: int) -> Streams:
+        """The streams of one pass, padded to whole chunks. Only sentence mode depends on the number and the seed."""
+        if self.mode == "sentence":
+            generator = np.random.default_rng((self.seed, number))
+            streams = pack_lines(self.tokens, self.batch_size, self.eol_id, generator)
+        else:
+            streams = cut_streams(self.tokens, self.batch_size, self.eol_id)
+        return pad_streams(streams, self.steps_per_epoch * self.bptt)
+
+    def batch_at(self, step: int) -> Batch:
+        """The batch of a step counted from the start of the run."""
+        number, index = divmod(step, self.steps_per_epoch)
+        return chunk(self.epoch(number), index * self.bptt, self.bptt, self.mode, self.eol_id)
+
+
+def chunk(streams: Streams, start: int, length: int, mode: str, eol_id: int) -> Batch:
+    """`length` steps of the streams from step `start` on."""
+    inputs = streams.tokens[start : start + length]
+    targets = streams.tokens[start + 1 : start + length + 1]
+    times = np.arange(start, start + length)[:, None]
+    reset = inputs == eol_id if mode == "sentence" else np.broadcast_to(times == 0, inputs.shape)
+    return Batch(inputs, targets, times < streams.lengths, reset)

@@ -1,0 +1,79 @@
+"""Generating text from any language model: the prompt in one `unroll`, then one jitted scan of `step`."""
+
+import functools
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lm_jax.errors import UserError
+from lm_jax.inference.sampling import Sampler
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.types import Key, Params
+
+
+CHUNK = 32
+
+
+def generate(
+    model: LanguageModel,
+    params: Params,
+    prompt: np.ndarray,
+    num_tokens: int,
+    key: Key,
+    *,
+    eol_id: int,
+    num_samples: int = 1,
+    sampler: Sampler = Sampler(),
+) -> np.ndarray:
+    """Continuations of a prompt: int32 [num_tokens, num_samples]. prompt: ids int [P]; may be empty."""
+    chunks = stream(model, params, prompt, num_tokens, key, eol_id=eol_id, num_samples=num_samples, sampler=sampler)
+    return np.concatenate(list(chunks))
+
+
+def stream(
+    model: LanguageModel,
+    params: Params,
+    prompt: np.ndarray,
+    num_tokens: int,
+    key: Key,
+    *,
+    eol_id: int,
+    num_samples: int = 1,
+    sampler: Sampler = Sampler(),
+) -> Iterator[np.ndarray]:
+    """The same continuations in chunks [at most 32, num_samples], each as soon as it is there."""
+    if num_tokens < 1 or num_samples < 1:
+        raise UserError(f"tokens and num_samples must be at least 1, got {num_tokens} and {num_samples}")
+    inputs = np.concatenate([[eol_id], prompt]).astype(np.int32)
+    before, token = inputs[:-1], np.full((num_samples,), inputs[-1], np.int32)
+    # a power of two of masked steps: prompts of many lengths share one compiled program
+    bucket = 1 << max(0, len(before) - 1).bit_length()
+    padded = np.full((bucket, num_samples), eol_id, np.int32)
+    padded[: len(before)] = before[:, None]
+    mask = np.broadcast_to(np.arange(bucket)[:, None] < len(before), padded.shape)
+    read, extend = _jitted(model, sampler)
+    carry = read(params, padded, mask)
+    for start in range(0, num_tokens, CHUNK):
+        carry, token, tokens = extend(params, carry, token, key, start)
+        yield np.asarray(tokens)[: num_tokens - start]
+
+
+@functools.cache
+def _jitted(model, sampler):
+    def read(params, tokens, mask):
+        carry = model.initial_carry(params, tokens.shape[1:])
+        return model.unroll(params, carry, tokens, mask=mask)[0]
+
+    def extend(params, carry, token, key, start):
+        def body(state, position):
+            carry, token = state
+            carry, logits = model.step(params, carry, token)
+            token = sampler(jax.random.fold_in(key, position), logits)
+            return (carry, token), token
+
+        (carry, token), tokens = jax.lax.scan(body, (carry, token), start + jnp.arange(CHUNK))
+        return carry, token, tokens
+
+    return jax.jit(read), jax.jit(extend)

@@ -1,0 +1,95 @@
+"""Log-likelihood, cross-entropy and perplexity of a text under any language model.
+
+    J = -(1/N) sum_i log P(x_i | x_0 .. x_{i-1})   in nats per token        perplexity = exp(J)
+
+Every token of the text is predicted, the first from the end-of-line token, and every one counts once. A long text is
+cut into parallel streams, each of which starts with an empty carry: the number of streams changes the result a
+little, so it is part of it.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lm_jax.data.batching import Streams, chunk, cut_streams, pack_lines, pad_streams
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.types import Params
+
+
+CHUNK = 128
+
+
+class Likelihood(NamedTuple):
+    """Sum of log-probabilities in nats (float64) and the number of predicted tokens."""
+
+    log_prob: float
+    tokens: int
+
+    @property
+    def cross_entropy(self) -> float:
+        """Nats per token."""
+        return -self.log_prob / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(cross_entropy); inf where that is too large for a float."""
+        return math.exp(self.cross_entropy) if self.cross_entropy < 709 else math.inf
+
+
+def likelihood(
+    model: LanguageModel,
+    params: Params,
+    tokens: np.ndarray,
+    eol_id: int,
+    *,
+    eval_streams: int = 10,
+    mode: str = "stream",
+    progress: Callable[[int, int], None] | None = None,
+) -> Likelihood:
+    """The log-likelihood of a text, ids int [N].
+
+    mode: "stream" (the carry runs on across lines) or "sentence" (it is reset at every line).
+    progress: called with (chunks done, chunks in all).
+    """
+    num_streams = max(1, min(eval_streams, len(tokens)))
+    if mode == "sentence":
+        streams = pack_lines(tokens, num_streams, eol_id, None)
+    else:
+        streams = cut_streams(tokens, num_streams, eol_id)
+    log_probs = score_streams(model, params, streams, eol_id, mode, progress)
+    return Likelihood(float(np.sum(log_probs, dtype=np.float64)), int(streams.lengths.sum()))
+
+
+def score_streams(
+    model: LanguageModel,
+    params: Params,
+    streams: Streams,
+    eol_id: int,
+    mode: str = "stream",
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Log-probabilities [N, B] of all targets of the streams, 0 where a stream has ended."""
+    steps = len(streams.tokens) - 1
+    length = min(CHUNK, steps)
+    chunks = math.ceil(steps / length)
+    padded = pad_streams(streams, chunks * length)
+    score = _jitted_score(model)
+    carry = model.initial_carry(params, (streams.tokens.shape[1],))
+    pieces = []
+    for index in range(chunks):
+        batch = chunk(padded, index * length, length, mode, eol_id)
+        carry, log_probs = score(params, carry, batch.inputs, batch.targets, mask=batch.mask, reset=batch.reset)
+        pieces.append(log_probs)  # stays on the device: the next chunk is dispatched before this one is fetched
+        if progress is not None and index > 0:
+            pieces[index - 1].block_until_ready()
+            progress(index, chunks)
+    return np.concatenate([np.asarray(piece) for piece in pieces])[:steps]
+
+
+@functools.cache
+def _jitted_score(model):
+    return jax.jit(model.score)

@@ -1,0 +1,82 @@
+"""Choosing the next token from logits: greedy, temperature, top-k, top-p; by inverting the cumulative distribution.
+
+A token is drawn in two levels, a block of the vocabulary and then a token of the block, each with a uniform of its
+own. One cumulative sum over a large vocabulary would be slower, and in float32 too coarse: a uniform of 23 bits
+cannot tell apart tokens of probability 1e-8, of which a vocabulary of 33,000 has many.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from lm_jax.errors import UserError
+from lm_jax.types import Key
+
+
+BLOCK = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """How to choose a token.
+
+    greedy: the most likely one (the lowest id of equals); the other settings do not matter then.
+    temperature: logits are divided by it; above 0. top_k: only the k most likely tokens. top_p: of these only the
+    smallest set, most likely first, whose probability reaches p (Holtzman et al. 2020).
+    Raises UserError for a value out of range.
+    """
+
+    greedy: bool = False
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self):
+        if not 0 < self.temperature < float("inf"):
+            raise UserError(
+                f"temperature must be above 0, got {self.temperature!r}; for the most likely token use greedy"
+            )
+        if self.top_k is not None and self.top_k < 1:
+            raise UserError(f"top_k must be at least 1, got {self.top_k!r}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UserError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
+
+    def __call__(self, key: Key, logits: Float[Array, "*B V"]) -> Int[Array, "*B"]:
+        """One token for each row."""
+        if self.greedy:
+            return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        logits = logits / self.temperature
+        if self.top_k is None and self.top_p is None:
+            return draw(key, jax.nn.softmax(logits))
+        k = min(self.top_k or logits.shape[-1], logits.shape[-1])
+        candidates, ids = jax.lax.top_k(logits, k)
+        probs = jax.nn.softmax(candidates)
+        if self.top_p is not None:
+            before = jnp.cumsum(probs, axis=-1) - probs
+            probs = jnp.where((before < self.top_p).at[..., 0].set(True), probs, 0.0)
+        choice = draw(key, probs)
+        return jnp.take_along_axis(ids, choice[..., None], axis=-1)[..., 0].astype(jnp.int32)
+
+
+def draw(key: Key, weights: Float[Array, "*B V"]) -> Int[Array, "*B"]:
+    """An index with probability proportional to its weight (at least one weight is positive); never one of weight 0."""
+    size = weights.shape[-1]
+    key_block, key_token = jax.random.split(key)
+    blocks = -(-size // BLOCK)
+    padded = jnp.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, blocks * BLOCK - size)])
+    grid = padded.reshape(*weights.shape[:-1], blocks, BLOCK)
+    block = _invert(key_block, grid.sum(axis=-1))
+    row = jnp.take_along_axis(grid, block[..., None, None], axis=-2)[..., 0, :]
+    return block * BLOCK + _invert(key_token, row)
+
+
+def _invert(key, weights):
+    """The first index whose cumulative weight exceeds u times the total, among those of positive weight."""
+    cumulative = jnp.cumsum(weights, axis=-1)
+    u = jax.random.uniform(key, weights.shape[:-1], weights.dtype)
+    beyond = (cumulative > (u * cumulative[..., -1])[..., None]) & (weights > 0)
+    # rounding may leave nothing beyond u * total when u is close to 1: then the last index of positive weight
+    last = weights.shape[-1] - 1 - jnp.argmax(jnp.flip(weights > 0, axis=-1), axis=-1)
+    return jnp.where(beyond.any(axis=-1), jnp.argmax(beyond, axis=-1), last).astype(jnp.int32)

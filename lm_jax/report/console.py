@@ -1,0 +1,153 @@
+"""What a person sees in the terminal: the first line of a run, its progress, a sample of text, the closing table.
+
+Plain lines always; on a terminal a rich progress bar below them.
+"""
+
+import math
+from typing import Any
+
+
+HEADER = (
+    f"{'step':>7} {'epoch':>6} {'loss':>7} {'ppl':>9} {'bits':>6} {'grad':>8} {'clipped':>8} {'rate':>9} "
+    f"{'tokens/s':>9} {'left':>8}"
+)
+
+
+class TrainingConsole:
+    """Prints the events of a run; its methods fit the fields of `lm_jax.Listener`."""
+
+    def __init__(self):
+        from rich.console import Console
+
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.facts: dict[str, Any] = {}
+        self.bar = None
+        self.rows = 0
+
+    def start(self, facts: dict[str, Any]) -> None:
+        """The first lines: device, model, text, length of the run, folder."""
+        self.facts = facts
+        epochs = facts["steps"] / facts["steps_per_epoch"]
+        print_ = self.console.print
+        print_(
+            f"{facts['device']} | {facts['model']} | {facts['parameters']:,} parameters | "
+            f"vocabulary {facts['vocabulary']:,} ({facts['level']}) | {facts['tokens_per_epoch']:,} tokens per epoch | "
+            f"run {facts['run']}",
+            markup=False,
+        )
+        print_(f"text: {facts['corpus']} | {facts['steps']:,} steps = {epochs:.3g} epochs", markup=False)
+        if facts["first_step"]:
+            print_(f"resumed after step {facts['first_step']:,}")
+        print_("compiling ...")
+        if self.console.is_terminal:
+            self.bar = self._new_bar()
+            self.bar.start()
+            self.task = self.bar.add_task("training", total=facts["steps"], completed=facts["first_step"])
+
+    def _new_bar(self):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        return Progress(*columns, console=self.console, transient=True)
+
+    def dispatch(self, step: int) -> None:
+        """Moves the bar."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step)
+
+    def report(self, record: dict[str, Any], times: dict[str, Any]) -> None:
+        """One aligned line of training figures."""
+        if self.rows % 20 == 0:
+            self.console.print(HEADER, markup=False)
+        self.rows += 1
+        speed = times["tokens_per_second"]
+        left, rate = "-", "-"
+        if speed:
+            tokens = (self.facts["steps"] - record["step"]) * self.facts["tokens_per_epoch"]
+            left = clock(tokens / self.facts["steps_per_epoch"] / speed)
+            rate = f"{speed:,.0f}"
+        self.console.print(
+            f"{record['step']:>7,} {record['step'] / self.facts['steps_per_epoch']:>6.2f} {record['loss']:>7.4f} "
+            f"{short(record['perplexity']):>9} {record['loss'] / math.log(2):>6.3f} {record['grad_norm']:>8.3g} "
+            f"{record['clipped']:>8.0%} {record['learning_rate']:>9.2e} {rate:>9} {left:>8}",
+            markup=False,
+        )
+
+    def validation(self, record: dict[str, Any], sample: str) -> None:
+        """The validation line, with a mark when best, and a sample."""
+        mark = "  * best so far" if record["best"] else ""
+        loss = record["valid_loss"]
+        self.console.print(
+            f"  valid after step {record['step']:,}: loss {loss:.4f}, perplexity {short(record['valid_perplexity'])}, "
+            f"{loss / math.log(2):.3f} bits per {self.facts['level']}{mark}",
+            style="bold" if record["best"] else None,
+            markup=False,
+        )
+        self.console.print(indent(sample), style="dim", markup=False)
+
+    def end(self, results: dict[str, Any]) -> None:
+        """The closing table, a sample, and the next command; after a stop, how to go on."""
+        self.close()
+        run = results["run"]
+        if results["stopped"]:
+            self.console.print(f"stopped and saved after step {results['step']:,}; to go on:", markup=False)
+            self.console.print(f"  lm-jax train --resume {run}", markup=False)
+            return
+        if results["finished_early"]:
+            self.console.print(f"stopped early after step {results['step']:,}: no improvement on the validation text")
+        self.console.print(closing_table(results["rows"]))
+        self.console.print(
+            f"{results['parameters']:,} parameters, best step {results['best_step']:,}, "
+            f"{clock(results['seconds'])} of wall time; loss curve: {run}/loss.png",
+            markup=False,
+        )
+        self.console.print(f"\na sample:\n{indent(results['sample'])}\n", markup=False)
+        self.console.print(f'next: lm-jax generate {run} --prompt "The "', markup=False)
+
+    def close(self) -> None:
+        """Takes the bar away, also after an error."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def closing_table(rows: list[dict[str, Any]]):
+    """A rich table: for each split the baselines and the model, on the same tokens."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("split", "model"):
+        table.add_column(name)
+    for name in ("tokens", "nats/token", "perplexity", "bits/char"):
+        table.add_column(name, justify="right")
+    for number, row in enumerate(rows):
+        last_of_split = number + 1 == len(rows) or rows[number + 1]["split"] != row["split"]
+        table.add_row(
+            row["split"],
+            row["model"],
+            f"{row['tokens']:,}",
+            f"{row['cross_entropy']:.4f}",
+            short(row["perplexity"]),
+            f"{row['bits_per_character']:.3f}",
+            end_section=last_of_split,
+        )
+    return table
+
+
+def short(number: float) -> str:
+    """Four digits at least, thousands separated; large ones in powers of ten."""
+    if number >= 1e6:
+        return f"{number:.2e}"
+    return f"{number:,.2f}" if number >= 10 else f"{number:.3f}"
+
+
+def clock(seconds: float) -> str:
+    """Such as 0:42 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def indent(text: str) -> str:
+    """A text as a quotation."""
+    return "\n".join(f"  | {line}" for line in text.split("\n"))

@@ -1,0 +1,31 @@
+"""Figures of a run. Colours are the colour-blind safe set of Okabe & Ito; every axis has a label with its unit."""
+
+from pathlib import Path
+from typing import Any
+
+
+TRAIN_COLOUR, VALID_COLOUR = "#0072B2", "#D55E00"
+UNITS = {"char": "character", "byte": "byte", "word": "word"}
+
+
+def draw_loss_curve(records: list[dict[str, Any]], path: Path, level: str) -> None:
+    """The training and validation cross-entropy of metrics.jsonl against the step, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    train = [(r["step"], r["loss"]) for r in records if "loss" in r]
+    valid = [(r["step"], r["valid_loss"]) for r in records if "valid_loss" in r]
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for points, name, colour, marker in ((train, "train", TRAIN_COLOUR, None), (valid, "valid", VALID_COLOUR, "o")):
+        if points:
+            steps, losses = zip(*points, strict=True)
+            axes.plot(steps, losses, color=colour, marker=marker, markersize=4, label=name)
+    if train or valid:
+        axes.legend(frameon=False)
+    axes.set_xlabel("training step")
+    axes.set_ylabel(f"cross-entropy (nats per {UNITS[level]})")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,37 @@
+"""Scoring a text with a finished run."""
+
+from pathlib import Path
+from typing import Any
+
+from lm_jax.data.corpora import SPLITS, load_texts
+from lm_jax.errors import UserError
+from lm_jax.runs.folder import RunFolder
+from lm_jax.runs.load import load
+from lm_jax.runs.results import evaluate_tokens
+
+
+def evaluate(
+    run: str | Path, data: str | None = None, split: str = "test", *, eval_streams: int | None = None, progress=None
+) -> dict[str, Any]:
+    """The scores of one split ("train", "valid", "test" or "all") of a text (default: the run's own).
+
+    Returns tokens, cross_entropy (nats per token), perplexity, bits_per_character, unk_rate, eval_streams, seconds.
+    Raises UserError for an unknown split or a text with tokens that the vocabulary lacks.
+    """
+    if split not in (*SPLITS, "all"):
+        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
+    config, _, vocabulary = RunFolder(Path(run)).read()
+    texts = load_texts(config.data.data if data is None else data, vocabulary.level)
+    text = texts.train + texts.valid + texts.test if split == "all" else getattr(texts, split)
+    tokens = vocabulary.encode(text)
+    model, params, _ = load(run)
+    return evaluate_tokens(
+        model,
+        params,
+        vocabulary,
+        tokens,
+        len(text),
+        eval_streams=eval_streams or config.eval_streams,
+        mode=config.mode,
+        progress=progress,
+    )

@@ -1,0 +1,114 @@
+"""The folder of a run: what lies in it, how it is made, and how its logs are cut back when a run is resumed."""
+
+import dataclasses
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from lm_jax.config import TrainConfig, load_config, to_dict
+from lm_jax.data.corpora import SPLITS, Corpus
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.errors import UserError
+
+
+DEFAULT_PARENT = Path("checkpoints")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, and the few things that are read from and written to them."""
+
+    path: Path
+
+    @property
+    def states(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "states"
+
+    @property
+    def figure(self) -> Path:
+        """The loss curve."""
+        return self.path / "loss.png"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line a report or validation; no clock times, so that equal runs have equal files."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def times(self) -> Path:
+        """Seconds and speed for the same steps."""
+        return self.path / "times.jsonl"
+
+    def create(self, config: TrainConfig, corpus: Corpus) -> None:
+        """Makes the folder with config.json and vocabulary.json."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        record = {
+            "config": to_dict(config),
+            "python": platform.python_version(),
+            "corpus": {
+                "source": corpus.source,
+                "sha256": corpus.sha256,
+                "tokens": {split: len(getattr(corpus, split)) for split in SPLITS},
+                "characters": corpus.characters,
+                "vocabulary": len(corpus.vocabulary),
+            },
+        }
+        (self.path / "config.json").write_text(json.dumps(record, indent=2) + "\n")
+        corpus.vocabulary.save(self.path / "vocabulary.json")
+
+    def update_config(self, config: TrainConfig) -> None:
+        """Records the settings that a resume changed."""
+        path = self.path / "config.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "config": to_dict(config)}, indent=2) + "\n")
+
+    def read(self) -> tuple[TrainConfig, dict[str, Any], Vocabulary]:
+        """The configuration, the facts recorded beside it, and the vocabulary; UserError if this is no run."""
+        for name in ("config.json", "vocabulary.json"):
+            if not (self.path / name).is_file():
+                raise UserError(f"a run folder holds config.json and vocabulary.json, got {self.path} without {name}")
+        try:
+            config, record = load_config(self.path / "config.json")
+            return config, record, Vocabulary.load(self.path / "vocabulary.json")
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise UserError(f"a run folder holds readable JSON, got {self.path}: {error}") from error
+
+    def append(self, path: Path, record: dict[str, Any]) -> None:
+        """Adds one line of JSON; it is on disk when this returns."""
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def cut_back(self, step: int) -> None:
+        """Drops the log lines after a step, and those of a closing validation: a resumed run writes them anew."""
+        for path in (self.metrics, self.times):
+            kept = [r for r in read_lines(path) if r["step"] <= step and not r.get("closing")]
+            path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON-lines file; a last line that a crash cut short is left out."""
+    records = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def new_folder(run: str | Path | None, name: str) -> RunFolder:
+    """The folder of a new run: the given one, or checkpoints/NAME-1, -2, ... Nothing is written yet.
+
+    Raises UserError if the given folder has something in it.
+    """
+    if run is not None:
+        path = Path(run)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"--run must be a new or an empty folder, got {run}; to go on with a run: --resume {run}")
+        return RunFolder(path)
+    number = 1
+    while (DEFAULT_PARENT / f"{name}-{number}").exists():
+        number += 1
+    return RunFolder(DEFAULT_PARENT / f"{name}-{number}")

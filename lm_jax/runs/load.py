@@ -1,0 +1,36 @@
+"""Opening a finished or stopped run."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.errors import UserError
+from lm_jax.models import LanguageModel, from_config
+from lm_jax.runs.folder import RunFolder
+from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.types import Params
+
+
+class Loaded(NamedTuple):
+    """A model, the parameters of its best step, and its vocabulary."""
+
+    model: LanguageModel
+    params: Params
+    vocabulary: Vocabulary
+
+
+def load(run: str | Path) -> Loaded:
+    """(model, params, vocabulary) of a run folder: the best step, on one device, whatever it was trained on.
+
+    Raises UserError for a folder that is no run or has no checkpoint yet.
+    """
+    folder = RunFolder(Path(run))
+    config, _, vocabulary = folder.read()
+    if not folder.states.is_dir():
+        raise UserError(f"a run can be loaded once it has a checkpoint, got {run} without one")
+    model = from_config(config.model, len(vocabulary))
+    template = jax.eval_shape(model.init, jax.random.key(0))
+    with Checkpoints(folder.states) as states:
+        return Loaded(model, states.load_params(template), vocabulary)

@@ -1,0 +1,311 @@
+"""A training run from start to finish, and from where it was stopped: `lm-jax train` in a few functions.
+
+Everything that can go wrong with a request goes wrong before the run folder is made.
+"""
+
+import contextlib
+import dataclasses
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from lm_jax.config import TrainConfig
+from lm_jax.data.batching import Batches
+from lm_jax.data.corpora import Corpus, load_corpus
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.errors import UserError
+from lm_jax.inference.generation import generate
+from lm_jax.inference.likelihood import likelihood
+from lm_jax.inference.sampling import Sampler
+from lm_jax.models import LanguageModel, from_config
+from lm_jax.report.figures import draw_loss_curve
+from lm_jax.runs.folder import RunFolder, new_folder, read_lines
+from lm_jax.runs.results import closing_table, count_parameters
+from lm_jax.training import loop
+from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.training.losses import cross_entropy
+from lm_jax.training.optimizers import build_optimizer, build_schedule
+from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
+from lm_jax.types import Params
+
+
+SAMPLE_TOKENS = {"char": 160, "byte": 160, "word": 40}
+CHANGEABLE = ("epochs", "steps", "log_every", "checkpoint_every")
+
+
+class Listener(NamedTuple):
+    """What a run tells while it goes on; each a function of plain values. The default says nothing."""
+
+    on_start: Callable[[dict[str, Any]], None] = lambda facts: None
+    on_dispatch: Callable[[int], None] = lambda step: None
+    on_report: Callable[[dict[str, Any], dict[str, Any]], None] = lambda record, times: None
+    on_validation: Callable[[dict[str, Any], str], None] = lambda record, sample: None
+    on_end: Callable[[dict[str, Any]], None] = lambda results: None
+
+
+class Run(NamedTuple):
+    """A trained run: its folder, the model, the parameters of the best step, the vocabulary, the closing results."""
+
+    folder: Path
+    model: LanguageModel
+    params: Params
+    vocabulary: Vocabulary
+    results: dict[str, Any]
+
+
+class Setup(NamedTuple):
+    """What a configuration and a corpus determine: everything but the numbers that training changes."""
+
+    config: TrainConfig
+    corpus: Corpus
+    model: LanguageModel
+    batches: Batches
+    plan: loop.Plan
+    learning_rate: Callable[[int], float]
+    train_steps: TrainStepsFn
+    create: Callable[[], TrainState]
+
+
+def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, listener: Listener = Listener()) -> Run:
+    """Trains a language model in a new run folder (default: the next free one below checkpoints/).
+
+    Raises UserError, before anything is written, for a request that cannot be carried out.
+    """
+    config.check()
+    if run is not None:
+        new_folder(run, "")  # a folder in use is refused before the corpus is read
+    corpus = load_corpus(config.data.data, config.data.level)
+    setup = _set_up(_settle(config, corpus), corpus)
+    folder = new_folder(run, f"{setup.config.model.cell}-{setup.config.data.level}")
+    state = setup.create()
+    folder.create(setup.config, corpus)
+    return _go(setup, folder, state, loop.History(), listener)
+
+
+def resume(run: str | Path, config: TrainConfig | None = None, listener: Listener = Listener()) -> Run:
+    """Goes on with a run from its newest checkpoint, bit for bit as if it had never been stopped.
+
+    config: the run's own with other epochs, steps, log_every or checkpoint_every. Raises UserError for any other
+    change, for a folder that is no run, and for a corpus that is not the one the run began with.
+    """
+    folder = RunFolder(Path(run))
+    saved, record, vocabulary = folder.read()
+    config = saved if config is None else _merge(saved, config)
+    config.check()
+    corpus = load_corpus(config.data.data, config.data.level, vocabulary)
+    if corpus.sha256 != record["corpus"]["sha256"]:
+        raise UserError(
+            f"a run goes on with the text it began with ({record['corpus']['source']}), "
+            f"got another text from {corpus.source}"
+        )
+    setup = _set_up(config, corpus)
+    state, history = setup.create(), loop.History()
+    with Checkpoints(folder.states) as states:
+        restored = states.restore_newest(state)
+    if restored is not None:
+        state, host = restored
+        history = loop.History(**host)
+    folder.cut_back(int(state.step))
+    folder.update_config(config)
+    return _go(setup, folder, state, history, listener)
+
+
+def _settle(config: TrainConfig, corpus: Corpus) -> TrainConfig:
+    """The configuration with everything filled in that must not change if the run is resumed with more epochs."""
+    data = (
+        config.data
+        if config.data.data is None
+        else dataclasses.replace(config.data, data=str(Path(config.data.data).expanduser().resolve()))
+    )
+    optimizer = config.optimizer
+    if optimizer.schedule == "cosine" and optimizer.decay_steps is None:
+        optimizer = dataclasses.replace(optimizer, decay_steps=_total_steps(config, _batches(config, corpus)))
+    return dataclasses.replace(config, data=data, optimizer=optimizer)
+
+
+def _merge(saved: TrainConfig, config: TrainConfig) -> TrainConfig:
+    """`config`, if it differs from the saved one only where it may; the text may have moved (its sha256 is checked)."""
+    if config.epochs != saved.epochs and config.steps == saved.steps:
+        config = dataclasses.replace(config, steps=None)
+    _refuse_changes(dataclasses.asdict(saved), dataclasses.asdict(config))
+    return config
+
+
+def _refuse_changes(saved, wanted):
+    for name, value in saved.items():
+        if isinstance(value, dict):
+            _refuse_changes(value, wanted[name])
+        elif value != wanted[name] and name not in (*CHANGEABLE, "data"):
+            raise UserError(
+                f"a resumed run may change {', '.join(CHANGEABLE)} only, "
+                f"got {name} = {wanted[name]} (the run has {value})"
+            )
+
+
+def _batches(config, corpus):
+    return Batches(corpus.train, corpus.vocabulary.eol_id, config.batch_size, config.bptt, config.mode, config.seed)
+
+
+def _total_steps(config, batches):
+    return config.steps or config.epochs * batches.steps_per_epoch
+
+
+def _set_up(config: TrainConfig, corpus: Corpus) -> Setup:
+    batches = _batches(config, corpus)
+    model = from_config(config.model, len(corpus.vocabulary))
+    total = _total_steps(config, batches)
+    schedule = build_schedule(config.optimizer, total)
+    optimizer = build_optimizer(config.optimizer, schedule)
+    plan = loop.Plan(
+        steps=total,
+        log_every=config.log_every,
+        eval_every=config.eval_every or batches.steps_per_epoch,
+        checkpoint_every=config.checkpoint_every,
+        patience=config.patience,
+        decay_factor=config.optimizer.decay_factor if config.optimizer.schedule == "plateau" else None,
+    )
+    train_steps = build_train_steps(
+        model,
+        cross_entropy(model),
+        optimizer,
+        bptt=config.bptt,
+        steps_per_epoch=batches.steps_per_epoch,
+        mode=config.mode,
+        eol_id=batches.eol_id,
+        clip=config.optimizer.clip,
+    )
+    return Setup(
+        config=config,
+        corpus=corpus,
+        model=model,
+        batches=batches,
+        plan=plan,
+        learning_rate=schedule,
+        train_steps=train_steps,
+        create=lambda: create_state(model, optimizer, config.batch_size, config.seed),
+    )
+
+
+def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.History, listener: Listener) -> Run:
+    """Trains from `state` to the end of the plan, or to a signal, and closes the run."""
+    config, corpus, model = setup.config, setup.corpus, setup.model
+    started, first_step = time.perf_counter(), int(state.step)
+    listener.on_start(_facts(setup, folder, state))
+    with Checkpoints(folder.states) as states, _stop_on_signal() as stopped:
+        hooks = _hooks(setup, folder, listener, states, stopped)
+        state, history = loop.fit(
+            state, setup.train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
+        )
+        best_step = states.best_step
+        params = states.load_params(state.params)
+    draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
+    step = int(state.step)
+    results = {
+        "run": str(folder.path),
+        "step": step,
+        "stopped": step < setup.plan.steps and not history.finished,
+        "finished_early": history.finished,
+        "best_step": best_step,
+        "parameters": count_parameters(params),
+        "rows": [],
+    }
+    if not results["stopped"]:
+        results["rows"] = closing_table(
+            model_name(config), model, params, corpus, eval_streams=config.eval_streams, mode=config.mode
+        )
+        results["sample"] = _sample(setup, params, step)
+    folder.append(folder.times, {"step": step, "session_seconds": time.perf_counter() - started, "from": first_step})
+    results["seconds"] = sum(r.get("session_seconds", 0.0) for r in read_lines(folder.times))
+    (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    listener.on_end(results)
+    return Run(folder.path, model, params, corpus.vocabulary, results)
+
+
+def model_name(config: TrainConfig) -> str:
+    """Such as "LSTM 1x256"."""
+    return f"{config.model.cell.upper()} {config.model.layers}x{config.model.hidden_size}"
+
+
+def _facts(setup, folder, state):
+    device = jax.devices()[0]
+    return {
+        "device": f"{device.device_kind} x {jax.device_count()}",
+        "model": model_name(setup.config),
+        "parameters": count_parameters(state.params),
+        "vocabulary": len(setup.corpus.vocabulary),
+        "level": setup.config.data.level,
+        "corpus": setup.corpus.source,
+        "tokens_per_epoch": len(setup.corpus.train),
+        "steps": setup.plan.steps,
+        "steps_per_epoch": setup.batches.steps_per_epoch,
+        "first_step": int(state.step),
+        "run": str(folder.path),
+    }
+
+
+def _hooks(setup, folder, listener, states, stopped):
+    config, corpus = setup.config, setup.corpus
+
+    def validate(params):
+        eol_id = corpus.vocabulary.eol_id
+        scored = likelihood(
+            setup.model, params, corpus.valid, eol_id, eval_streams=config.eval_streams, mode=config.mode
+        )
+        return scored.cross_entropy
+
+    def on_report(record, times):
+        folder.append(folder.metrics, record)
+        folder.append(folder.times, times)
+        listener.on_report(record, times)
+
+    def on_validation(record, state):
+        folder.append(folder.metrics, record)
+        listener.on_validation(record, _sample(setup, state.params, record["step"]))
+        draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
+
+    return loop.Hooks(
+        validate=validate,
+        save=states.save,
+        on_report=on_report,
+        on_validation=on_validation,
+        on_dispatch=listener.on_dispatch,
+        should_stop=stopped.is_set,
+    )
+
+
+def _sample(setup, params, step):
+    """A text to look at; its randomness is its own, so that training does not depend on it."""
+    vocabulary = setup.corpus.vocabulary
+    key = jax.random.fold_in(jax.random.key(setup.config.seed), step)
+    count = SAMPLE_TOKENS[vocabulary.level]
+    tokens = generate(setup.model, params, [], count, key, eol_id=vocabulary.eol_id, sampler=Sampler(temperature=0.8))
+    return vocabulary.decode(tokens[:, 0]).strip("\n")
+
+
+@contextlib.contextmanager
+def _stop_on_signal():
+    """An event that the first Ctrl-C or SIGTERM sets; the second has its usual effect."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def stop(number, frame):
+        stopped.set()
+        signal.signal(number, before[number])
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

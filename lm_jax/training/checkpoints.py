@@ -1,0 +1,123 @@
+"""Checkpoints by orbax: the newest two and the best, complete or absent, readable on any number of devices.
+
+A checkpoint is a step's folder with two parts, `params` and `train` (everything else of the TrainState), the
+validation loss as its metric, and the host's bookkeeping as JSON. All of orbax is behind this module.
+"""
+
+import contextlib
+import logging
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lm_jax.errors import UserError
+from lm_jax.training.state import TrainState
+from lm_jax.types import Params
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Silences notes that orbax makes on every save and load of unsharded arrays."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _metric(metrics) -> float:
+    """The validation loss of a checkpoint; infinite where there is none or it is NaN, so that it never wins."""
+    value = (metrics or {}).get("valid_loss")
+    return value if value is not None and math.isfinite(value) else math.inf
+
+
+class Checkpoints:
+    """The checkpoints of one run folder; use as a context manager, which waits for the last save."""
+
+    def __init__(self, folder: Path):
+        from orbax.checkpoint import v1 as ocp
+
+        training = ocp.training
+        policies = training.preservation_policies
+        best = policies.BestN(get_metric_fn=_metric, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+        with _quiet():
+            self._checkpointer = training.Checkpointer(
+                Path(folder).resolve(),
+                cleanup_tmp_directories=True,
+                save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
+            )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_):
+        with _quiet():
+            self._checkpointer.close()
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that there are checkpoints of, oldest first."""
+        return [c.step for c in self._checkpointer.checkpoints]
+
+    @property
+    def best_step(self) -> int | None:
+        """The step with the lowest validation loss; the newest where none was validated; None without checkpoints."""
+        checkpoints = sorted(self._checkpointer.checkpoints, key=lambda c: (_metric(c.metrics), -c.step))
+        return checkpoints[0].step if checkpoints else None
+
+    def save(self, state: TrainState, host: dict[str, Any], valid_loss: float | None) -> None:
+        """Saves a state under its step; a step that is there already is left as it is."""
+        step = int(state.step)
+        if step in self.steps:
+            return
+        metrics = {} if valid_loss is None else {"valid_loss": float(valid_loss)}
+        with _quiet():
+            self._checkpointer.save_checkpointables(step, _parts(state), metrics=metrics, custom_metadata=host)
+
+    def restore_newest(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest checkpoint that can be read, with its bookkeeping; damaged ones are set aside by a new name."""
+        for checkpoint in sorted(self._checkpointer.checkpoints, key=lambda c: -c.step):
+            try:
+                with _quiet():
+                    parts = self._checkpointer.load_checkpointables(checkpoint.step, _parts(template))
+                    host = self._checkpointer.metadata(checkpoint.step).custom_metadata
+                return template.replace(params=parts["params"], **parts["train"]), host
+            except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
+                path = Path(checkpoint.path)
+                aside = path.with_name(f"{path.name}.unreadable")
+                path.rename(aside)
+                note = f"checkpoint {checkpoint.step} is damaged ({_root(error)}); set aside as {aside.name}"
+                warnings.warn(note, stacklevel=2)
+                self._checkpointer.reload()
+        return None
+
+    def load_params(self, template: Params, step: int | None = None) -> Params:
+        """The parameters of a step (default: the best), on one device, however many they were saved from."""
+        step = self.best_step if step is None else step
+        if step is None:
+            raise UserError("a run can be loaded once it has a checkpoint, got none")
+        one_device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=one_device), template)
+        with _quiet():
+            return self._checkpointer.load_checkpointables(step, {"params": abstract})["params"]
+
+
+def _parts(state):
+    rest = {
+        name: getattr(state, name) for name in ("opt_state", "carry", "key", "step", "learning_rate_scale", "totals")
+    }
+    return {"params": state.params, "train": rest}
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:90] if str(error) else ''}"
