@@ -62,7 +62,7 @@ class OptimizerConfig:
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     """The method."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     """The (peak) learning rate."""
     clip: float | None = 1.0
     """Largest global norm of the gradient; longer ones are scaled to it. None: no clipping."""
@@ -92,7 +92,7 @@ class TrainConfig:
     """Parallel streams."""
     bptt: int = 64
     """Time steps of a chunk of truncated backpropagation; the carry is handed from chunk to chunk."""
-    epochs: int = 10
+    epochs: int = 8
     """Passes over the training text."""
     steps: int | None = None
     """Length of the run in steps, instead of epochs."""
