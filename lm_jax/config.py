@@ -5,6 +5,7 @@ This module imports no JAX, so that `lm-jax --help` answers at once. `check` sta
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -16,10 +17,16 @@ class DataConfig:
     """The text and how it becomes tokens."""
 
     data: str | None = None
-    """A text file, or a folder with train.txt, valid.txt and test.txt. Default: the Python documentation topics that
-    every CPython carries."""
-    level: Literal["char", "byte", "word"] = "char"
+    """A text file; a folder with train, valid and test as .txt, .csv, .json(l) or .parquet; or wikitext-2,
+    wikitext-103, ptb, tiny-shakespeare. Default: the Python documentation topics that every CPython carries."""
+    level: Literal["char", "byte", "word", "bpe"] = "char"
     """What a token is. Words are split at white space; every line ends with an end-of-line token."""
+    text_column: str = "text"
+    """The column of a table that holds the lines."""
+    min_count: int = 1
+    """Words rarer than this become <unk>."""
+    max_vocab: int | None = None
+    """Most types of a word or bpe vocabulary (bpe: 8,192 by default)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +37,8 @@ class ModelConfig:
     """The recurrent cell."""
     hidden_size: int = 256
     """Units of a layer."""
+    top_size: int | None = None
+    """Units of the top layer, if not hidden_size."""
     embedding_size: int = 64
     """Size of a token's embedding."""
     layers: int = 1
@@ -39,7 +48,17 @@ class ModelConfig:
     tied: bool = False
     """Use the embedding as the softmax weights (needs embedding_size = hidden_size)."""
     dropout: float = 0.0
-    """Share dropped of embeddings, between layers and of outputs."""
+    """Share dropped of embedded inputs, between layers and of outputs."""
+    dropout_input: float | None = None
+    """Of embedded inputs, if not `dropout`."""
+    dropout_layer: float | None = None
+    """Between layers, if not `dropout`."""
+    dropout_output: float | None = None
+    """Of outputs, if not `dropout`."""
+    dropout_embedding: float = 0.0
+    """Share of the types that are absent from a chunk."""
+    weight_drop: float = 0.0
+    """Share of the recurrent weights that are absent from a chunk (DropConnect)."""
     dropout_kind: Literal["elementwise", "locked"] = "elementwise"
     """Draw masks for every time step, or once for a whole chunk (variational)."""
     nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
@@ -66,8 +85,8 @@ class OptimizerConfig:
     """The (peak) learning rate."""
     clip: float | None = 1.0
     """Largest global norm of the gradient; longer ones are scaled to it. None: no clipping."""
-    weight_decay: float = 0.01
-    """Of adamw only."""
+    weight_decay: float = 0.0
+    """Decoupled for adamw; for sgd and adam added to the gradient (L2)."""
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     """cosine: warm up, then fall along a cosine to a tenth. plateau: multiply by decay_factor whenever the validation
     loss does not improve."""
@@ -77,6 +96,13 @@ class OptimizerConfig:
     """The step at which the cosine ends. Default: the length of the run as first started."""
     decay_factor: float = 0.25
     """Of the plateau schedule."""
+    averaging: Literal["none", "ema", "ntasgd"] = "none"
+    """Evaluate and keep averaged weights: an exponential moving average, or the mean since the validation loss has
+    not improved for `nonmono` validations (NT-ASGD)."""
+    ema_decay: float = 0.999
+    """Of the moving average."""
+    nonmono: int = 5
+    """Of NT-ASGD."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +118,16 @@ class TrainConfig:
     """Parallel streams."""
     bptt: int = 64
     """Time steps of a chunk of truncated backpropagation; the carry is handed from chunk to chunk."""
+    random_bptt: bool = False
+    """Vary the length of chunks about bptt, the learning rate with it."""
+    accumulate: int = 1
+    """Parts that the streams of a batch are worked off in, for less memory; the gradient is that of all."""
+    activation_reg: float = 0.0
+    """Times the mean square of outputs, added to the loss (AR)."""
+    temporal_reg: float = 0.0
+    """Times the mean square change of outputs from step to step, added to the loss (TAR)."""
+    scheduled_sampling: float = 0.0
+    """Share of inputs replaced by the model's own predictions."""
     epochs: int = 8
     """Passes over the training text."""
     steps: int | None = None
@@ -111,32 +147,49 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raises UserError for a setting outside its range."""
-        m, o = self.model, self.optimizer
-        check_sizes(
-            batch_size=self.batch_size,
-            bptt=self.bptt,
-            epochs=self.epochs,
-            log_every=self.log_every,
-            eval_streams=self.eval_streams,
-            hidden_size=m.hidden_size,
-            embedding_size=m.embedding_size,
-            layers=m.layers,
-        )
-        for name in ("steps", "eval_every", "checkpoint_every", "patience"):
-            if getattr(self, name) is not None:
-                check_sizes(**{name: getattr(self, name)})
-        check_rate("dropout", m.dropout)
-        for name, value in (("learning_rate", o.learning_rate), ("clip", o.clip), ("init_scale", m.init_scale)):
-            if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"{name} must be positive and finite, got {value!r}")
-        if not 0 < o.decay_factor < 1:
-            raise UserError(f"decay_factor must be between 0 and 1, got {o.decay_factor!r}")
-        if o.warmup_steps < 0 or o.weight_decay < 0:
-            raise UserError(
-                f"warmup_steps and weight_decay must not be negative, got {o.warmup_steps} and {o.weight_decay}"
-            )
-        if not 0 <= self.seed < 2**31:
-            raise UserError(f"seed must be a whole number from 0 to {2**31 - 1}, got {self.seed!r}")
+        settings = {
+            name: value for part in (self, *self._parts()) for name, value in vars(part).items() if value is not None
+        }
+        for name, rule in RULES.items():
+            if name in settings:
+                rule(name, settings[name])
+        if self.batch_size % self.accumulate:
+            raise UserError(f"accumulate must divide batch_size {self.batch_size}, got {self.accumulate}")
+
+    def _parts(self):
+        return self.data, self.model, self.optimizer
+
+
+def _count(name, value):
+    check_sizes(**{name: value})
+
+
+def _number(words, holds):
+    def rule(name, value):
+        if not holds(value):  # also for nan
+            raise UserError(f"{name} must be {words}, got {value!r}")
+
+    return rule
+
+
+_POSITIVE = _number("positive and finite", lambda x: 0 < x < math.inf)
+_NOT_NEGATIVE = _number("finite and not negative", lambda x: 0 <= x < math.inf)
+_SHARE = _number("between 0 and 1", lambda x: 0 <= x <= 1)
+
+RULES = {
+    **dict.fromkeys(("batch_size", "bptt", "accumulate", "epochs", "steps", "eval_streams"), _count),
+    **dict.fromkeys(("log_every", "eval_every", "checkpoint_every", "patience", "nonmono"), _count),
+    **dict.fromkeys(("hidden_size", "embedding_size", "top_size", "layers", "min_count", "max_vocab"), _count),
+    **dict.fromkeys(("learning_rate", "clip", "init_scale"), _POSITIVE),
+    **dict.fromkeys(("warmup_steps", "weight_decay", "activation_reg", "temporal_reg"), _NOT_NEGATIVE),
+    **dict.fromkeys(("scheduled_sampling", "ema_decay"), _SHARE),
+    **dict.fromkeys(("dropout", "dropout_input", "dropout_layer", "dropout_output"), check_rate),
+    **dict.fromkeys(("dropout_embedding", "weight_drop"), check_rate),
+    "decay_factor": _number("between 0 and 1, both excluded", lambda x: 0 < x < 1),
+    "decay_steps": _count,
+    "forget_bias": _number("finite", math.isfinite),
+    "seed": _number(f"a whole number from 0 to {2**31 - 1}", lambda x: 0 <= x < 2**31),
+}
 
 
 def to_dict(config) -> dict:

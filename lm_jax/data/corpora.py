@@ -3,16 +3,18 @@
 import dataclasses
 import hashlib
 import platform
-from pathlib import Path
 
 import numpy as np
 
+from lm_jax.data.cache import cached_encoding
+from lm_jax.data.sources import read_source
 from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
 
 
 SPLITS = ("train", "valid", "test")
 TRAIN_SHARE, VALID_SHARE = 0.90, 0.05
+CACHE_FROM = 1_000_000  # characters; shorter texts are encoded anew each time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +31,12 @@ class Texts:
     def sha256(self) -> str:
         """A fingerprint of the three texts, the same at every level."""
         texts = [getattr(self, split) for split in SPLITS]
-        return hashlib.sha256(b"\0".join(t if isinstance(t, bytes) else t.encode() for t in texts)).hexdigest()
+        return hashlib.sha256(b"\0".join(as_bytes(text) for text in texts)).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Tokens and how to read them. train, valid, test: int32 ids; characters: the length of each text."""
+    """Tokens and how to read them. train, valid, test: int32 ids; characters, bytes: of each text."""
 
     source: str
     sha256: str
@@ -43,45 +45,62 @@ class Corpus:
     valid: np.ndarray
     test: np.ndarray
     characters: dict[str, int]
+    bytes: dict[str, int]
 
 
-def load_corpus(data: str | None = None, level: str = "char", vocabulary: Vocabulary | None = None) -> Corpus:
+def load_corpus(
+    data: str | None = None,
+    level: str = "char",
+    vocabulary: Vocabulary | None = None,
+    *,
+    text_column: str = "text",
+    min_count: int = 1,
+    max_vocab: int | None = None,
+) -> Corpus:
     """A corpus, with a vocabulary of its own or a given one.
 
-    data: None (the Python documentation topics that every CPython carries), a text file (the first 90 % of its
-    characters for training, 5 % for validation, 5 % for testing, cut at line ends) or a folder with train.txt,
-    valid.txt and test.txt. level: "char", "byte" or "word". Raises UserError for what cannot be read as text.
+    data: None (the Python documentation topics that every CPython carries); a text file (the first 90 % of its
+    characters for training, 5 % for validation, 5 % for testing, cut at line ends); a folder with train, valid and
+    test as .txt, .csv, .json(l) or .parquet; or a name of `lm_jax.data.sources.HUB`.
+    level: "char", "byte", "word" or "bpe". text_column: of tables. min_count, max_vocab: see `build_vocabulary`.
+    Raises UserError for what cannot be read as text.
     """
-    texts = load_texts(data, level)
-    if vocabulary is None:
-        vocabulary = build_vocabulary(level, texts.train, (texts.valid, texts.test))
-    if len(vocabulary) < 2:
-        raise UserError(f"a vocabulary needs at least 2 types, got {len(vocabulary)} in {texts.source}")
+    texts = load_texts(data, level, text_column)
+    splits = {split: getattr(texts, split) for split in SPLITS}
+
+    def build():
+        own = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
+        return own, {split: own.encode(text) for split, text in splits.items()}
+
+    if sum(map(len, splits.values())) < CACHE_FROM:
+        own, arrays = build()
+    else:
+        given = None if vocabulary is None else vocabulary.sha256
+        own, arrays = cached_encoding(
+            {"text": texts.sha256, "level": level, "options": [min_count, max_vocab], "vocabulary": given}, build
+        )
+    if len(own) < 2:
+        raise UserError(f"a vocabulary needs at least 2 types, got {len(own)} in {texts.source}")
     return Corpus(
         source=texts.source,
         sha256=texts.sha256,
-        vocabulary=vocabulary,
-        characters={split: len(getattr(texts, split)) for split in SPLITS},
-        **{split: vocabulary.encode(getattr(texts, split)) for split in SPLITS},
+        vocabulary=own,
+        characters={split: len(text) for split, text in splits.items()},
+        bytes={split: len(as_bytes(text)) for split, text in splits.items()},
+        **arrays,
     )
 
 
-def load_texts(data: str | None, level: str) -> Texts:
+def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:
     """The three texts of a source; see `load_corpus`."""
     if data is None:
         text = default_text()
         source = f"pydoc_data.topics of Python {platform.python_version()}"
         return _split_by_position(source, level, text.encode() if level == "byte" else text)
-    path = Path(data).expanduser()
-    if path.is_dir():
-        files = {split: path / f"{split}.txt" for split in SPLITS}
-        missing = [file.name for file in files.values() if not file.is_file()]
-        if missing:
-            raise UserError(f"a data folder needs train.txt, valid.txt and test.txt, got {data} without {missing[0]}")
-        return Texts(str(path), level, **{split: read_text(file, level) for split, file in files.items()})
-    if not path.exists():
-        raise UserError(f"--data must be an existing text file or folder, got {data}")
-    return _split_by_position(str(path), level, read_text(path, level))
+    texts = read_source(data, level, text_column)
+    if "all" in texts:
+        return _split_by_position(data, level, texts["all"])
+    return Texts(data, level, **texts)
 
 
 def default_text() -> str:
@@ -91,28 +110,9 @@ def default_text() -> str:
     return "".join(text if text.endswith("\n") else text + "\n" for text in topics.values())
 
 
-def read_text(path: Path, level: str) -> str | bytes:
-    """The contents of one file, with a newline at the end: bytes at byte level, otherwise UTF-8 text.
-
-    Raises UserError for a file that is empty, unreadable, or (but at byte level) not UTF-8 text.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error
-    if not raw.strip():
-        raise UserError(f"a text file must hold some text, got an empty one: {path}")
-    if level == "byte":
-        return raw if raw.endswith(b"\n") else raw + b"\n"
-    try:
-        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"a text file must be UTF-8, got byte {raw[error.start]:#04x} at {error.start}: {path}"
-        ) from error
-    if "\0" in text:
-        raise UserError(f"a text file must not hold NUL characters, got a binary file: {path}")
-    return text if text.endswith("\n") else text + "\n"
+def as_bytes(text: str | bytes) -> bytes:
+    """The bytes of a text in UTF-8."""
+    return text if isinstance(text, bytes) else text.encode()
 
 
 def _split_by_position(source, level, text):

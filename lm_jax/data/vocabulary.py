@@ -1,4 +1,4 @@
-"""Vocabularies: text to token ids and back, at the level of characters, bytes or words.
+"""Vocabularies: text to token ids and back, at the level of characters, bytes, words or byte pairs.
 
 The vocabulary of a model is exactly what it can predict. One of its types ends a line: the newline itself at
 character and byte level, `</s>` at word level. `<unk>` is a type only where the text has it, or where a validation
@@ -16,11 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lm_jax.data import bpe
 from lm_jax.errors import UserError
 
 
 END_OF_LINE = "</s>"
 UNKNOWN = "<unk>"
+BPE_SIZE = 8192
 BYTES = tuple(f"{i:02x}" for i in range(256))
 
 
@@ -28,11 +30,13 @@ BYTES = tuple(f"{i:02x}" for i in range(256))
 class Vocabulary:
     """The types of a text in the order of their ids.
 
-    level: "char", "byte" or "word". tokens: one string a type (two hexadecimal digits at byte level).
+    level: "char", "byte", "word" or "bpe". tokens: one string a type (two hexadecimal digits at byte level).
+    merges: the JSON of a `tokenizers` tokenizer, at bpe level only.
     """
 
     level: str
     tokens: tuple[str, ...]
+    merges: str | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -54,8 +58,9 @@ class Vocabulary:
 
     @property
     def sha256(self) -> str:
-        """A fingerprint of level and types."""
-        return hashlib.sha256(json.dumps([self.level, self.tokens]).encode()).hexdigest()
+        """A fingerprint of level, types and merges."""
+        facts = [self.level, self.tokens] if self.merges is None else [self.level, self.tokens, self.merges]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def encode(self, text: str | bytes) -> np.ndarray:
         """The ids of a text, int32 [N]; every newline is an end-of-line token.
@@ -64,6 +69,8 @@ class Vocabulary:
         """
         if self.level == "byte":
             return np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8).astype(np.int32)
+        if self.level == "bpe":
+            return bpe.encode(self.merges, text, self.eol_id)
         return self._encode_characters(text) if self.level == "char" else self._encode_words(text)
 
     def _encode_characters(self, text):
@@ -84,6 +91,8 @@ class Vocabulary:
         unknown = self.unk_id
         for number, line in enumerate(text.split("\n"), 1):
             words = line.split()
+            if END_OF_LINE in words:
+                raise UserError(f"the word {END_OF_LINE} stands for the end of a line, got it in line {number}")
             row = [get(word, unknown) for word in words]
             if unknown is None and None in row:
                 word = words[row.index(None)]
@@ -102,9 +111,9 @@ class Vocabulary:
         """The text of ids piece by piece, each as soon as it is complete: for output that streams."""
         if self.level == "char":
             yield from (self.tokens[i] for i in ids)
-        elif self.level == "byte":
+        elif self.level in ("byte", "bpe"):
             decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            yield from (decoder.decode(bytes([i])) for i in ids)
+            yield from (decoder.decode(self._bytes(i)) for i in ids)
             yield decoder.decode(b"", final=True)
         else:
             gap = ""
@@ -112,36 +121,69 @@ class Vocabulary:
                 yield "\n" if i == self.eol_id else gap + self.tokens[i]
                 gap = "" if i == self.eol_id else " "
 
+    def _bytes(self, i):
+        if self.level == "byte":
+            return bytes([i])
+        return b"\n" if i == self.eol_id else bytes(map(bpe.byte_of().get, self.tokens[i]))
+
     def save(self, path: Path) -> None:
         """Writes JSON."""
-        record = {"level": self.level, "sha256": self.sha256, "tokens": self.tokens}
+        record = {"level": self.level, "sha256": self.sha256, "tokens": self.tokens, "merges": self.merges}
         path.write_text(json.dumps(record, ensure_ascii=True, indent=0) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
         """Reads what `save` wrote; raises UserError if the types do not match the fingerprint."""
         record = json.loads(path.read_text())
-        vocabulary = cls(record["level"], tuple(record["tokens"]))
+        vocabulary = cls(record["level"], tuple(record["tokens"]), record.get("merges"))
         if vocabulary.sha256 != record["sha256"]:
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary
 
 
-def build_vocabulary(level: str, train: str | bytes, others: Iterable[str | bytes] = ()) -> Vocabulary:
+def build_vocabulary(
+    level: str,
+    train: str | bytes,
+    others: Iterable[str | bytes] = (),
+    min_count: int = 1,
+    max_size: int | None = None,
+) -> Vocabulary:
     """The vocabulary of a training text.
 
     char: the sorted characters of all the texts, and the newline (an alphabet is known, not learned).
-    byte: the 256 bytes. word: the words of the training text and `</s>`, by falling count, then by spelling; and
-    `<unk>`, if one of the others has a word that the training text lacks.
+    byte: the 256 bytes. word: the words of the training text and `</s>`, by falling count, then by spelling; words
+    rarer than min_count, or beyond the max_size - 2 most frequent, become `<unk>`; so do words of the other texts
+    that the training text lacks. bpe: byte pairs merged until there are max_size types (8,192 by default).
+    Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
+    if level in ("char", "byte") and (min_count > 1 or max_size is not None):
+        raise UserError(f"min_count and max_vocab are for words (max_vocab for bpe too), got level {level}")
     if level == "byte":
         return Vocabulary(level, BYTES)
     if level == "char":
         return Vocabulary(level, tuple(sorted(set(train).union({"\n"}, *others))))
+    if level == "bpe":
+        if any(END_OF_LINE in text for text in (train, *others)):
+            raise UserError(f"{END_OF_LINE} stands for the end of a line and must not occur in a text")
+        merges, tokens = bpe.learn(train, max_size or BPE_SIZE, END_OF_LINE)
+        return Vocabulary(level, tokens, merges)
+    return Vocabulary(level, _words(train, others, min_count, max_size))
+
+
+def _words(train, others, min_count, max_size):
     counts = Counter(train.split())
     if END_OF_LINE in counts:
         raise UserError(f"the word {END_OF_LINE} stands for the end of a line and must not occur in a text")
-    if UNKNOWN not in counts and any(word not in counts for text in others for word in text.split()):
-        counts[UNKNOWN] = 0
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    kept = {word for word in ranked if counts[word] >= min_count}
+    if max_size is not None and len(kept | {UNKNOWN}) + 1 > max_size:
+        if max_size < 3:
+            raise UserError(f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE}), got {max_size}")
+        kept = set([word for word in ranked if word in kept and word != UNKNOWN][: max_size - 2])
+    missing = any(word not in kept for text in (train, *others) for word in text.split())
+    if missing:
+        kept.add(UNKNOWN)
+    lost = sum(count for word, count in counts.items() if word not in kept)
+    counts[UNKNOWN] += lost
     counts[END_OF_LINE] = train.count("\n")
-    return Vocabulary(level, tuple(sorted(counts, key=lambda word: (-counts[word], word))))
+    return tuple(sorted(kept | {END_OF_LINE}, key=lambda word: (-counts[word], word)))

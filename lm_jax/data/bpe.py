@@ -1,0 +1,59 @@
+"""Byte-pair encoding (Sennrich et al. 2016) over bytes, learned by the `tokenizers` library (extra `bpe`).
+
+Byte level: any text can be encoded and comes back exactly, so there is no <unk>. Lines are encoded one by one, and
+each ends with the end-of-line token.
+"""
+
+import functools
+
+import numpy as np
+
+from lm_jax.errors import UserError
+
+
+def _library():
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise UserError('level bpe needs the extra "bpe": pip install "lm-jax[bpe]"') from error
+    return tokenizers
+
+
+def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]:
+    """A tokenizer of at most `size` types, as JSON, and its types in the order of their ids."""
+    library = _library()
+    if size < 257:
+        raise UserError(f"a bpe vocabulary needs at least 257 types (256 bytes and the end of a line), got {size}")
+    tokenizer = library.Tokenizer(library.models.BPE())
+    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = library.trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[end_of_line],
+        initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(text.split("\n"), trainer)
+    ids = tokenizer.get_vocab()
+    return tokenizer.to_str(), tuple(sorted(ids, key=ids.get))
+
+
+def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:
+    """The ids of a text, int32 [N]; every newline is `eol_id`."""
+    tokenizer = _tokenizer(tokenizer_json)
+    pieces = []
+    for encoding in tokenizer.encode_batch(text.split("\n"), add_special_tokens=False):
+        pieces += [encoding.ids, [eol_id]]
+    return np.asarray([i for piece in pieces[:-1] for i in piece], np.int32)
+
+
+@functools.lru_cache(maxsize=4)
+def _tokenizer(tokenizer_json):
+    return _library().Tokenizer.from_str(tokenizer_json)
+
+
+@functools.cache
+def byte_of() -> dict[str, int]:
+    """The byte that each character of a byte-level token stands for: printable ones themselves, others from 256 on."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [b for b in range(256) if b not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + k): b for k, b in enumerate(others)}

@@ -1,0 +1,53 @@
+"""Encoded corpora kept on disk, under a name made of their content: a large text is encoded once."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from lm_jax.data.vocabulary import Vocabulary
+
+
+FORMAT = 1  # part of every name: a change of tokenisation needs another number
+
+
+def cache_folder() -> Path:
+    """Below XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lm_jax"
+
+
+def cached_encoding(
+    facts: dict, build: Callable[[], tuple[Vocabulary, dict[str, np.ndarray]]]
+) -> tuple[Vocabulary, dict[str, np.ndarray]]:
+    """What `build` returns, from disk if it was built before from the same facts (JSON: hashes and settings).
+
+    A folder appears whole or not at all: it is written under another name and renamed. A folder that cannot be
+    read, or a disk that cannot be written, costs time and nothing else.
+    """
+    name = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode()).hexdigest()[:32]
+    folder = cache_folder() / "tokens" / name
+    try:
+        arrays = {file.stem: np.load(file) for file in folder.glob("*.npy")}
+        if arrays:
+            return Vocabulary.load(folder / "vocabulary.json"), arrays
+    except (OSError, ValueError):
+        shutil.rmtree(folder, ignore_errors=True)
+    vocabulary, arrays = build()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
+        vocabulary.save(building / "vocabulary.json")
+        for split, tokens in arrays.items():
+            np.save(building / f"{split}.npy", tokens)
+        try:
+            building.rename(folder)
+        except OSError:  # another process was first
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError:
+        pass
+    return vocabulary, arrays
