@@ -43,5 +43,6 @@ def main(argv: list[str]) -> None:
     print(
         f"{result['tokens']:,} tokens: cross-entropy {result['cross_entropy']:.4f} nats per token, "
         f"perplexity {result['perplexity']:.3f}, {result['bits_per_character']:.4f} bits per character, "
+        f"{result['bits_per_byte']:.4f} bits per byte, "
         f"unknown {result['unk_rate']:.2%}, {result['eval_streams']} streams, {result['seconds']:.1f} s"
     )

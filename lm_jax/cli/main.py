@@ -11,6 +11,9 @@ VERBS = {
     "train": "train a language model, or go on with a run (--resume RUN)",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
+    "complete": "the most likely next tokens after a prompt",
+    "score": "log-probability of every line, or every token, of a text",
+    "minimal-pairs": "how often the good sentence of a pair is more probable than the bad one",
 }
 
 
@@ -22,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     try:
         verb = _verb(argv[0])
-        importlib.import_module(f"lm_jax.cli.{verb}").main(argv[1:])
+        importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_')}").main(argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

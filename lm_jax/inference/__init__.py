@@ -1,8 +1,27 @@
-"""Scoring and generating with any language model; this package knows the contract only."""
+"""Scoring, searching and generating with any language model; this package knows the contract only."""
 
-from lm_jax.inference.generation import generate, stream
-from lm_jax.inference.likelihood import Likelihood, likelihood, score_streams
+from lm_jax.inference.beam_search import Beams, beam_search
+from lm_jax.inference.completion import complete
+from lm_jax.inference.generation import generate, read_prompt, stream
+from lm_jax.inference.likelihood import Likelihood, likelihood, line_sums, score_streams, token_log_probs
+from lm_jax.inference.minimal_pairs import Accuracy, judge_pairs
 from lm_jax.inference.sampling import Sampler, draw
 
 
-__all__ = ["Likelihood", "Sampler", "draw", "generate", "likelihood", "score_streams", "stream"]
+__all__ = [
+    "Accuracy",
+    "Beams",
+    "Likelihood",
+    "Sampler",
+    "beam_search",
+    "complete",
+    "draw",
+    "generate",
+    "judge_pairs",
+    "likelihood",
+    "line_sums",
+    "read_prompt",
+    "score_streams",
+    "stream",
+    "token_log_probs",
+]

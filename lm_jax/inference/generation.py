@@ -10,7 +10,7 @@ import numpy as np
 from lm_jax.errors import UserError
 from lm_jax.inference.sampling import Sampler
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.types import Key, Params
+from lm_jax.types import Carry, Key, Params
 
 
 CHUNK = 32
@@ -46,26 +46,41 @@ def stream(
     """The same continuations in chunks [at most 32, num_samples], each as soon as it is there."""
     if num_tokens < 1 or num_samples < 1:
         raise UserError(f"tokens and num_samples must be at least 1, got {num_tokens} and {num_samples}")
-    inputs = np.concatenate([[eol_id], prompt]).astype(np.int32)
-    before, token = inputs[:-1], np.full((num_samples,), inputs[-1], np.int32)
-    # a power of two of masked steps: prompts of many lengths share one compiled program
-    bucket = 1 << max(0, len(before) - 1).bit_length()
-    padded = np.full((bucket, num_samples), eol_id, np.int32)
-    padded[: len(before)] = before[:, None]
-    mask = np.broadcast_to(np.arange(bucket)[:, None] < len(before), padded.shape)
-    read, extend = _jitted(model, sampler)
-    carry = read(params, padded, mask)
+    carry, token = read_prompt(model, params, prompt, eol_id, num_samples)
+    extend = _jitted_extend(model, sampler)
     for start in range(0, num_tokens, CHUNK):
         carry, token, tokens = extend(params, carry, token, key, start)
         yield np.asarray(tokens)[: num_tokens - start]
 
 
+def read_prompt(
+    model: LanguageModel, params: Params, prompt: np.ndarray, eol_id: int, rows: int
+) -> tuple[Carry, np.ndarray]:
+    """The carry after all of a prompt but its last token, and that token [rows]: what the next `step` takes.
+
+    The prompt follows an end-of-line token. It is read in one `unroll`, padded to a power of two: prompts of many
+    lengths share one compiled program.
+    """
+    inputs = np.concatenate([[eol_id], prompt]).astype(np.int32)
+    before, token = inputs[:-1], np.full((rows,), inputs[-1], np.int32)
+    bucket = 1 << max(0, len(before) - 1).bit_length()
+    padded = np.full((bucket, rows), eol_id, np.int32)
+    padded[: len(before)] = before[:, None]
+    mask = np.broadcast_to(np.arange(bucket)[:, None] < len(before), padded.shape)
+    return _jitted_read(model)(params, padded, mask), token
+
+
 @functools.cache
-def _jitted(model, sampler):
+def _jitted_read(model):
     def read(params, tokens, mask):
         carry = model.initial_carry(params, tokens.shape[1:])
         return model.unroll(params, carry, tokens, mask=mask)[0]
 
+    return jax.jit(read)
+
+
+@functools.cache
+def _jitted_extend(model, sampler):
     def extend(params, carry, token, key, start):
         def body(state, position):
             carry, token = state
@@ -76,4 +91,4 @@ def _jitted(model, sampler):
         (carry, token), tokens = jax.lax.scan(body, (carry, token), start + jnp.arange(CHUNK))
         return carry, token, tokens
 
-    return jax.jit(read), jax.jit(extend)
+    return jax.jit(extend)

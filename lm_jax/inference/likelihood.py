@@ -55,13 +55,39 @@ def likelihood(
     mode: "stream" (the carry runs on across lines) or "sentence" (it is reset at every line).
     progress: called with (chunks done, chunks in all).
     """
+    log_probs = token_log_probs(model, params, tokens, eol_id, eval_streams=eval_streams, mode=mode, progress=progress)
+    return Likelihood(float(np.sum(log_probs, dtype=np.float64)), len(tokens))
+
+
+def token_log_probs(
+    model: LanguageModel,
+    params: Params,
+    tokens: np.ndarray,
+    eol_id: int,
+    *,
+    eval_streams: int = 10,
+    mode: str = "stream",
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """The log-probability [N] of each token in the order of the text; arguments as for `likelihood`.
+
+    One stream scores every token in its full context; more are faster, and start with an empty carry each.
+    """
     num_streams = max(1, min(eval_streams, len(tokens)))
     if mode == "sentence":
         streams = pack_lines(tokens, num_streams, eol_id, None)
     else:
         streams = cut_streams(tokens, num_streams, eol_id)
     log_probs = score_streams(model, params, streams, eol_id, mode, progress)
-    return Likelihood(float(np.sum(log_probs, dtype=np.float64)), int(streams.lengths.sum()))
+    return np.concatenate([log_probs[:length, k] for k, length in enumerate(streams.lengths)])
+
+
+def line_sums(values: np.ndarray, tokens: np.ndarray, eol_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of per-token values over lines (float64), and the tokens of each line with its end; [lines] both."""
+    starts = np.concatenate([[0], np.flatnonzero(tokens == eol_id) + 1])
+    starts = starts[starts < len(tokens)]
+    lengths = np.diff(np.append(starts, len(tokens)))
+    return np.add.reduceat(values.astype(np.float64), starts), lengths
 
 
 def score_streams(

@@ -115,11 +115,11 @@ def closing_table(rows: list[dict[str, Any]]):
     """A rich table: for each split the baselines and the model, on the same tokens."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("split", "model"):
         table.add_column(name)
-    for name in ("tokens", "nats/token", "perplexity", "bits/char"):
-        table.add_column(name, justify="right")
+    for name in ("tokens", "nats/token", "perplexity", "bits/char", "bits/byte", "unknown"):
+        table.add_column(name, justify="right", no_wrap=True)
     for number, row in enumerate(rows):
         last_of_split = number + 1 == len(rows) or rows[number + 1]["split"] != row["split"]
         table.add_row(
@@ -129,6 +129,8 @@ def closing_table(rows: list[dict[str, Any]]):
             f"{row['cross_entropy']:.4f}",
             short(row["perplexity"]),
             f"{row['bits_per_character']:.3f}",
+            f"{row['bits_per_byte']:.3f}",
+            f"{row['unk_rate']:.2%}",
             end_section=last_of_split,
         )
     return table

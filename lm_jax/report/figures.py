@@ -5,7 +5,7 @@ from typing import Any
 
 
 TRAIN_COLOUR, VALID_COLOUR = "#0072B2", "#D55E00"
-UNITS = {"char": "character", "byte": "byte", "word": "word"}
+UNITS = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
 
 
 def draw_loss_curve(records: list[dict[str, Any]], path: Path, level: str) -> None:

@@ -15,22 +15,21 @@ def evaluate(
 ) -> dict[str, Any]:
     """The scores of one split ("train", "valid", "test" or "all") of a text (default: the run's own).
 
-    Returns tokens, cross_entropy (nats per token), perplexity, bits_per_character, unk_rate, eval_streams, seconds.
+    Returns tokens, cross_entropy (nats per token), perplexity, bits_per_character, bits_per_byte, unk_rate,
+    eval_streams and seconds.
     Raises UserError for an unknown split or a text with tokens that the vocabulary lacks.
     """
     if split not in (*SPLITS, "all"):
         raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
     config, _, vocabulary = RunFolder(Path(run)).read()
-    texts = load_texts(config.data.data if data is None else data, vocabulary.level)
+    texts = load_texts(config.data.data if data is None else data, vocabulary.level, config.data.text_column)
     text = texts.train + texts.valid + texts.test if split == "all" else getattr(texts, split)
-    tokens = vocabulary.encode(text)
     model, params, _ = load(run)
     return evaluate_tokens(
         model,
         params,
         vocabulary,
-        tokens,
-        len(text),
+        text,
         eval_streams=eval_streams or config.eval_streams,
         mode=config.mode,
         progress=progress,

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lm_jax.data.corpora import SPLITS, Corpus
+from lm_jax.data.corpora import SPLITS, Corpus, as_bytes
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.models.baselines import bigram_cross_entropy, unigram_cross_entropy
@@ -24,24 +24,27 @@ def count_parameters(params: Params) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-def bits_per_character(cross_entropy: float, tokens: int, characters: int) -> float:
-    """Total bits over the characters of the text (at byte level: its bytes)."""
-    return cross_entropy * tokens / math.log(2) / characters
+def bits_per(units: int, cross_entropy: float, tokens: int) -> float:
+    """Total bits over the units of the text: characters or bytes."""
+    return cross_entropy * tokens / math.log(2) / units
 
 
 def evaluate_tokens(
     model: LanguageModel,
     params: Params,
     vocabulary: Vocabulary,
-    tokens: np.ndarray,
-    characters: int,
+    text: str | bytes,
     *,
     eval_streams: int,
     mode: str = "stream",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """tokens, cross_entropy (nats), perplexity, bits_per_character, unk_rate, eval_streams and seconds."""
+    """tokens, cross_entropy (nats), perplexity, bits_per_character, bits_per_byte, unk_rate, eval_streams, seconds.
+
+    A text of bytes has a byte for a character.
+    """
     started = time.perf_counter()
+    tokens = vocabulary.encode(text)
     result = likelihood(
         model, params, tokens, vocabulary.eol_id, eval_streams=eval_streams, mode=mode, progress=progress
     )
@@ -50,7 +53,8 @@ def evaluate_tokens(
         "tokens": result.tokens,
         "cross_entropy": result.cross_entropy,
         "perplexity": result.perplexity,
-        "bits_per_character": bits_per_character(result.cross_entropy, result.tokens, characters),
+        "bits_per_character": bits_per(len(text), result.cross_entropy, result.tokens),
+        "bits_per_byte": bits_per(len(as_bytes(text)), result.cross_entropy, result.tokens),
         "unk_rate": unknown,
         "eval_streams": min(eval_streams, result.tokens),
         "seconds": time.perf_counter() - started,
@@ -60,32 +64,38 @@ def evaluate_tokens(
 def closing_table(
     name: str, model: LanguageModel, params: Params, corpus: Corpus, *, eval_streams: int, mode: str
 ) -> list[dict[str, Any]]:
-    """A row for each split and model: the unigram and bigram baselines, then the model, on the same tokens."""
+    """A row for each split and model: the unigram (add-one) and bigram (Witten-Bell) baselines and the model, on the
+    same tokens."""
     rows = []
     vocabulary = corpus.vocabulary
     for split in SPLITS:
         everything = getattr(corpus, split)
         tokens = everything[:TRAIN_TOKENS]
-        characters = corpus.characters[split]
-        if len(tokens) < len(everything):  # the characters of the part that is scored, by proportion
-            characters = round(characters * len(tokens) / len(everything))
-        baselines = {
-            "unigram (add-one)": unigram_cross_entropy(corpus.train, tokens, len(vocabulary)),
-            "bigram (Witten-Bell)": bigram_cross_entropy(corpus.train, tokens, len(vocabulary), vocabulary.eol_id),
+        share = len(tokens) / len(everything)  # characters and bytes of the part that is scored, by proportion
+        sizes = {
+            "tokens": len(tokens),
+            "characters": corpus.characters[split] * share,
+            "bytes": corpus.bytes[split] * share,
         }
-        for label, cross_entropy in baselines.items():
-            rows.append(_row(label, split, len(tokens), cross_entropy, characters))
-        scored = evaluate_tokens(model, params, vocabulary, tokens, characters, eval_streams=eval_streams, mode=mode)
-        rows.append(_row(name, split, len(tokens), scored["cross_entropy"], characters))
+        scored = likelihood(model, params, tokens, vocabulary.eol_id, eval_streams=eval_streams, mode=mode)
+        entropies = {
+            "unigram": unigram_cross_entropy(corpus.train, tokens, len(vocabulary)),
+            "bigram": bigram_cross_entropy(corpus.train, tokens, len(vocabulary), vocabulary.eol_id),
+            name: scored.cross_entropy,
+        }
+        unknown = 0.0 if vocabulary.unk_id is None else float(np.mean(tokens == vocabulary.unk_id))
+        rows += [_row(split, label, entropy, sizes, unknown) for label, entropy in entropies.items()]
     return rows
 
 
-def _row(label, split, tokens, cross_entropy, characters):
+def _row(split, label, cross_entropy, sizes, unk_rate):
     return {
         "split": split,
         "model": label,
-        "tokens": tokens,
+        "tokens": sizes["tokens"],
         "cross_entropy": cross_entropy,
         "perplexity": math.exp(min(cross_entropy, 700.0)),
-        "bits_per_character": bits_per_character(cross_entropy, tokens, characters),
+        "bits_per_character": bits_per(sizes["characters"], cross_entropy, sizes["tokens"]),
+        "bits_per_byte": bits_per(sizes["bytes"], cross_entropy, sizes["tokens"]),
+        "unk_rate": unk_rate,
     }

@@ -1,0 +1,81 @@
+"""`lm-jax minimal-pairs RUN FILE.jsonl`: how often the good sentence is more probable than the bad one."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from lm_jax.cli.parsing import parse
+from lm_jax.errors import UserError
+
+
+FIELDS = ("sentence_good", "sentence_bad")
+
+
+@dataclasses.dataclass(frozen=True)
+class MinimalPairsArguments:
+    """Accuracy on minimal pairs, with a 95 % interval; a tie counts as half."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    file: Annotated[Positional[str], arg(metavar="FILE")]
+    """JSON lines with sentence_good and sentence_bad."""
+    group: str | None = None
+    """A field of the lines to report by, such as linguistics_term."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(argv: list[str]) -> None:
+    """Parses, judges, prints."""
+    arguments = parse(MinimalPairsArguments, "minimal-pairs", argv)
+    records = read_pairs(Path(arguments.file), arguments.group)
+
+    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.inference.minimal_pairs import accuracy, judge_pairs
+    from lm_jax.runs import load
+
+    keep_compiled()
+    model, params, vocabulary = load(arguments.run)
+    good, bad = ([vocabulary.encode(record[name] + "\n") for record in records] for name in FIELDS)
+    differences = judge_pairs(model, params, good, bad, vocabulary.eol_id)
+    groups = {"all": accuracy(differences)}
+    if arguments.group is not None:
+        labels = [str(record[arguments.group]) for record in records]
+        for label in sorted(set(labels)):
+            groups[label] = accuracy(differences[[label == other for other in labels]])
+    unknown = sum(int((s == vocabulary.unk_id).sum()) for s in (*good, *bad))
+    unk_rate = unknown / sum(map(len, (*good, *bad)))
+    if arguments.json:
+        print(json.dumps({"unk_rate": unk_rate, "groups": {name: a._asdict() for name, a in groups.items()}}))
+        return
+    width = max(map(len, groups))
+    print(f"{'group':<{width}} {'pairs':>7} {'accuracy':>9} {'95 % interval':>15}")
+    for name, result in groups.items():
+        interval = f"{result.low:.3f}-{result.high:.3f}"
+        print(f"{name:<{width}} {result.pairs:>7,} {result.accuracy:>9.3f} {interval:>15}")
+    print(f"unknown tokens: {unk_rate:.2%}")
+
+
+def read_pairs(path: Path, group: str | None) -> list[dict]:
+    """The records of a file of pairs; UserError with the line's number for one that is not whole."""
+    if not path.is_file():
+        raise UserError(f"minimal-pairs needs an existing file of JSON lines, got {path}")
+    records = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"every line must be JSON, got line {number} of {path}: {error.msg}") from error
+        for name in (*FIELDS, *([group] if group else [])):
+            if not isinstance(record, dict) or name not in record:
+                raise UserError(f"every line needs the field {name}, got line {number} of {path} without it")
+        for name in FIELDS:
+            if not isinstance(record[name], str) or not record[name].strip() or "\n" in record[name]:
+                raise UserError(f"{name} must be one line of text, got {record[name]!r} in line {number} of {path}")
+        records.append(record)
+    if not records:
+        raise UserError(f"a file of minimal pairs must hold some, got an empty one: {path}")
+    return records

@@ -1,0 +1,83 @@
+"""`lm-jax score RUN FILE`: the log-probability of every line, or of every token, of a text."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from lm_jax.cli.parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreArguments:
+    """Log-probabilities in nats, a line of output for every line of a text, its end-of-line token included."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    file: Annotated[Positional[str], arg(metavar="FILE")]
+    """A text file, or - for standard input."""
+    alone: bool = False
+    """Score each line by itself. Default: in the context of all the lines before it."""
+    per_token: bool = False
+    """A line of output for every token instead."""
+    json: bool = False
+    """Print one JSON object a line."""
+
+
+def main(argv: list[str]) -> None:
+    """Parses, scores, prints."""
+    arguments = parse(ScoreArguments, "score", argv)
+
+    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.data.sources import as_text, read_text
+    from lm_jax.inference.likelihood import token_log_probs
+    from lm_jax.runs import load
+
+    keep_compiled()
+    model, params, vocabulary = load(arguments.run)
+    if arguments.file == "-":
+        text = as_text(sys.stdin.buffer.read(), vocabulary.level, "standard input")
+    else:
+        text = read_text(Path(arguments.file), vocabulary.level)
+    tokens = vocabulary.encode(text)
+    log_probs = token_log_probs(
+        model,
+        params,
+        tokens,
+        vocabulary.eol_id,
+        eval_streams=32 if arguments.alone else 1,
+        mode="sentence" if arguments.alone else "stream",
+    )
+    (_print_tokens if arguments.per_token else _print_lines)(arguments, vocabulary, tokens, log_probs)
+
+
+def _print_lines(arguments, vocabulary, tokens, log_probs):
+    import numpy as np
+
+    from lm_jax.inference.likelihood import line_sums
+
+    sums, lengths = line_sums(log_probs, tokens, vocabulary.eol_id)
+    lines = np.split(tokens, np.cumsum(lengths)[:-1])
+    if not arguments.json:
+        print(f"{'log-prob':>10} {'tokens':>6} {'unk':>4}  line")
+    for total, line in zip(sums, lines, strict=True):
+        unknown = 0 if vocabulary.unk_id is None else int((line == vocabulary.unk_id).sum())
+        text = vocabulary.decode(line).removesuffix("\n")
+        if arguments.json:
+            print(json.dumps({"log_prob": total, "tokens": len(line), "unknown": unknown, "text": text}))
+        else:
+            print(f"{total:>10.3f} {len(line):>6} {unknown:>4}  {text}")
+
+
+def _print_tokens(arguments, vocabulary, tokens, log_probs):
+    if not arguments.json:
+        print(f"{'log-prob':>10}  token")
+    for token, log_prob in zip(tokens, log_probs, strict=True):
+        name = vocabulary.tokens[token]
+        if arguments.json:
+            print(json.dumps({"log_prob": float(log_prob), "token": name}))
+        else:
+            print(f"{log_prob:>10.3f}  {name if name.isprintable() and name != ' ' else repr(name)}")
