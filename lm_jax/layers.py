@@ -35,6 +35,14 @@ def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -
     return jnp.where(keep, x / (1.0 - rate), 0.0).astype(x.dtype)
 
 
+def row_dropout(key: Key | None, rate: float, table: Float[Array, "V E"]) -> Float[Array, "V E"]:
+    """A table with a share `rate` of its rows set to zero and the others divided by 1 - rate; itself without a key."""
+    if key is None or rate == 0.0:
+        return table
+    keep = jax.random.bernoulli(key, 1.0 - rate, (table.shape[0], 1))
+    return jnp.where(keep, table / (1.0 - rate), 0.0).astype(table.dtype)
+
+
 def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:
     """log softmax(logits)[target], without a second array of the size of the logits.
 

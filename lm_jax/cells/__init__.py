@@ -2,6 +2,7 @@
 
 from lm_jax.cells.base import Cell, scan_unroll
 from lm_jax.cells.compose import input_sizes, stacked
+from lm_jax.cells.drop_connect import drop_connect
 from lm_jax.cells.gru import GRUParams, gru
 from lm_jax.cells.lstm import LSTMCarry, LSTMParams, lstm
 from lm_jax.cells.rnn import RNNParams, rnn
@@ -16,6 +17,7 @@ __all__ = [
     "LSTMCarry",
     "LSTMParams",
     "RNNParams",
+    "drop_connect",
     "gru",
     "input_sizes",
     "lstm",

@@ -4,22 +4,25 @@
     carry_t, y_t = cell(carry_{t-1}, e_t)       [H]     dropout
     logits_t = y_t W_out + b_out                [V]     W_out = embedding^T where tied (Press & Wolf 2017)
 
-Dropout acts on embeddings, between layers and on outputs, only when a key is given.
+Dropout acts only when a key is given: on whole types of the embedding (Gal & Ghahramani 2016), on embedded inputs,
+between layers (lm_jax/cells/compose.py) and on outputs.
 """
 
 import functools
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
-from lm_jax.cells import CELLS, Cell, initializers, input_sizes, stacked
-from lm_jax.config import ModelConfig
-from lm_jax.errors import UserError, check_rate, check_sizes, one_of
-from lm_jax.layers import dropout, product, target_log_probs
-from lm_jax.models.language_model import LanguageModel
+from lm_jax.cells import Cell, initializers
+from lm_jax.cells.base import InitFn, InitialCarryFn
+from lm_jax.errors import UserError, check_rate, check_sizes
+from lm_jax.layers import dropout, product, row_dropout, target_log_probs
+from lm_jax.models.language_model import LMStepFn, LMUnrollFn, ScoreFn
 from lm_jax.types import Params
 
 
@@ -33,6 +36,24 @@ class RecurrentLMParams:
     b_out: Float[Array, "V"]
 
 
+class RecurrentLM(NamedTuple):
+    """A LanguageModel that can also be opened at its hidden states, for what needs them (penalties, caches).
+
+    hidden: (params, carry, tokens, mask, reset, key) -> (carry, ys, dropped): the top layer's outputs [T, *B, H]
+        before and after dropout.
+    log_probs: (params, dropped, targets) -> log P(target) [T, *B] in nats.
+    """
+
+    init: InitFn
+    initial_carry: InitialCarryFn
+    step: LMStepFn
+    unroll: LMUnrollFn
+    score: ScoreFn
+    vocab_size: int
+    hidden: Callable
+    log_probs: Callable
+
+
 @functools.cache
 def recurrent_lm(
     vocab_size: int,
@@ -41,26 +62,27 @@ def recurrent_lm(
     tied: bool = False,
     dropout_rate: float = 0.0,
     dropout_kind: str = "elementwise",
+    input_dropout: float | None = None,
+    output_dropout: float | None = None,
+    embedding_dropout: float = 0.0,
     init_bound: float = 0.1,
     compute_dtype: str | None = None,
     logits_limit: int = 2**29,
-) -> LanguageModel:
+) -> RecurrentLM:
     """A language model around any cell; the size of its embedding is the cell's input size.
 
+    dropout_rate: share dropped of embedded inputs and of outputs, unless input_dropout or output_dropout say another.
+    dropout_kind: "elementwise" or "locked" in time. embedding_dropout: share of the types that are absent from a call.
     tied: the softmax uses the embedding, which needs cell.output_size == cell.input_size.
     init_bound: embedding and softmax weights start uniform on (-init_bound, init_bound).
     compute_dtype: the type of the operands of the softmax product; None keeps the parameters' own.
     logits_limit: bytes of logits above which `score` works in pieces and holds no [T, B, V] array.
     Raises UserError for a vocabulary below 2, a rate outside [0, 1), or sizes that cannot be tied.
     """
-    check_sizes(vocab_size=vocab_size)
-    check_rate("dropout_rate", dropout_rate)
-    if vocab_size < 2:
-        raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
-    if tied and cell.input_size != cell.output_size:
-        raise UserError(
-            f"a tied softmax needs embedding_size equal to hidden_size, got {cell.input_size} and {cell.output_size}"
-        )
+    input_rate = dropout_rate if input_dropout is None else input_dropout
+    output_rate = dropout_rate if output_dropout is None else output_dropout
+    rates = {"dropout_rate": dropout_rate, "input_dropout": input_rate, "output_dropout": output_rate}
+    _check(vocab_size, cell, tied, {**rates, "embedding_dropout": embedding_dropout})
 
     def init(key):
         key_e, key_c, key_o = jax.random.split(key, 3)
@@ -85,22 +107,38 @@ def recurrent_lm(
         return carry, product(y, w) + b
 
     def hidden(params, carry, tokens, mask, reset, key):
-        key_in, key_cell, key_out = (None, None, None) if key is None else jax.random.split(key, 3)
-        xs = dropout(key_in, dropout_rate, params.embedding[tokens], dropout_kind)
-        carry, ys = cell.unroll(params.cell, carry, xs, mask=mask, reset=reset, key=key_cell)
-        return carry, dropout(key_out, dropout_rate, ys, dropout_kind)
+        keys = (None,) * 4 if key is None else jax.random.split(key, 4)
+        embedding = row_dropout(keys[0], embedding_dropout, params.embedding)
+        xs = dropout(keys[1], input_rate, embedding[tokens], dropout_kind)
+        carry, ys = cell.unroll(params.cell, carry, xs, mask=mask, reset=reset, key=keys[2])
+        return carry, ys, dropout(keys[3], output_rate, ys, dropout_kind)
+
+    def log_probs(params, ys, targets):
+        return softmax_log_probs(ys, *readout(params), targets, logits_limit)
 
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
-        carry, ys = hidden(params, carry, tokens, mask, reset, key)
+        carry, _, ys = hidden(params, carry, tokens, mask, reset, key)
         w, b = readout(params)
         return carry, product(ys, w) + b
 
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
-        carry, ys = hidden(params, carry, inputs, mask, reset, key)
-        log_probs = softmax_log_probs(ys, *readout(params), targets, logits_limit)
-        return carry, log_probs if mask is None else jnp.where(mask, log_probs, 0.0)
+        carry, _, ys = hidden(params, carry, inputs, mask, reset, key)
+        result = log_probs(params, ys, targets)
+        return carry, result if mask is None else jnp.where(mask, result, 0.0)
 
-    return LanguageModel(init, initial_carry, step, unroll, score, vocab_size)
+    return RecurrentLM(init, initial_carry, step, unroll, score, vocab_size, hidden, log_probs)
+
+
+def _check(vocab_size, cell, tied, rates):
+    check_sizes(vocab_size=vocab_size)
+    for name, rate in rates.items():
+        check_rate(name, rate)
+    if vocab_size < 2:
+        raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
+    if tied and cell.input_size != cell.output_size:
+        raise UserError(
+            f"a tied softmax needs embedding_size equal to hidden_size, got {cell.input_size} and {cell.output_size}"
+        )
 
 
 def softmax_log_probs(ys, w, b, targets, logits_limit):
@@ -116,41 +154,3 @@ def softmax_log_probs(ys, w, b, targets, logits_limit):
     flat_targets = jnp.pad(targets.reshape(-1), (0, padding)).reshape(pieces, per_piece)
     piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w) + b, operands[1]))
     return jax.lax.map(piece, (flat_ys, flat_targets)).reshape(-1)[:rows].reshape(targets.shape)
-
-
-def build_cell(config: ModelConfig) -> Cell:
-    """The cell, or the stack of cells, that a configuration describes."""
-    sizes = input_sizes(config.connection, config.embedding_size, [config.hidden_size] * config.layers)
-    cells = [CELLS[config.cell](size, config.hidden_size, **_cell_options(config)) for size in sizes]
-    if len(cells) == 1 and config.connection == "plain":
-        return cells[0]
-    return stacked(cells, config.connection, dropout_rate=config.dropout, dropout_kind=config.dropout_kind)
-
-
-def _cell_options(config):
-    one_of("cell", config.cell, CELLS)
-    options = {"compute_dtype": None if config.compute_dtype == "float32" else config.compute_dtype}
-    if config.init == "uniform":
-        draw = initializers.uniform(config.init_scale or 1 / math.sqrt(config.hidden_size))
-        options |= {"w_x_init": draw, "w_h_init": draw, "b_init": draw}
-    else:
-        kinds = {"orthogonal": initializers.orthogonal, "identity": initializers.identity}
-        options["w_h_init"] = one_of("init", config.init, kinds)(config.init_scale or 1.0)
-    own = {
-        "rnn": {"nonlinearity": config.nonlinearity},
-        "gru": {"reset": config.gru_reset},
-        "lstm": {"forget_bias": config.forget_bias},
-    }
-    return options | own[config.cell]
-
-
-def from_config(config: ModelConfig, vocab_size: int) -> LanguageModel:
-    """The recurrent language model that a configuration describes."""
-    return recurrent_lm(
-        vocab_size,
-        build_cell(config),
-        tied=config.tied,
-        dropout_rate=config.dropout,
-        dropout_kind=config.dropout_kind,
-        compute_dtype=None if config.compute_dtype == "float32" else config.compute_dtype,
-    )

@@ -28,14 +28,15 @@ from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, new_folder, read_lines
 from lm_jax.runs.results import closing_table, count_parameters
 from lm_jax.training import loop
+from lm_jax.training.averaging import ema, running_mean
 from lm_jax.training.checkpoints import Checkpoints
-from lm_jax.training.losses import cross_entropy
+from lm_jax.training.losses import cross_entropy, regularised_cross_entropy, scheduled_sampling
 from lm_jax.training.optimizers import build_optimizer, build_schedule
 from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
 from lm_jax.types import Params
 
 
-SAMPLE_TOKENS = {"char": 160, "byte": 160, "word": 40}
+SAMPLE_TOKENS = {"char": 160, "byte": 160, "word": 40, "bpe": 60}
 CHANGEABLE = ("epochs", "steps", "log_every", "checkpoint_every")
 
 
@@ -80,7 +81,7 @@ def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, li
     config.check()
     if run is not None:
         new_folder(run, "")  # a folder in use is refused before the corpus is read
-    corpus = load_corpus(config.data.data, config.data.level)
+    corpus = load_corpus(**dataclasses.asdict(config.data))
     setup = _set_up(_settle(config, corpus), corpus)
     folder = new_folder(run, f"{setup.config.model.cell}-{setup.config.data.level}")
     state = setup.create()
@@ -98,7 +99,7 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
     saved, record, vocabulary = folder.read()
     config = saved if config is None else _merge(saved, config)
     config.check()
-    corpus = load_corpus(config.data.data, config.data.level, vocabulary)
+    corpus = load_corpus(**dataclasses.asdict(config.data), vocabulary=vocabulary)
     if corpus.sha256 != record["corpus"]["sha256"]:
         raise UserError(
             f"a run goes on with the text it began with ({record['corpus']['source']}), "
@@ -118,11 +119,9 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
 
 def _settle(config: TrainConfig, corpus: Corpus) -> TrainConfig:
     """The configuration with everything filled in that must not change if the run is resumed with more epochs."""
-    data = (
-        config.data
-        if config.data.data is None
-        else dataclasses.replace(config.data, data=str(Path(config.data.data).expanduser().resolve()))
-    )
+    data = config.data
+    if data.data is not None and Path(data.data).expanduser().exists():  # otherwise it is the name of a data set
+        data = dataclasses.replace(data, data=str(Path(data.data).expanduser().resolve()))
     optimizer = config.optimizer
     if optimizer.schedule == "cosine" and optimizer.decay_steps is None:
         optimizer = dataclasses.replace(optimizer, decay_steps=_total_steps(config, _batches(config, corpus)))
@@ -149,7 +148,15 @@ def _refuse_changes(saved, wanted):
 
 
 def _batches(config, corpus):
-    return Batches(corpus.train, corpus.vocabulary.eol_id, config.batch_size, config.bptt, config.mode, config.seed)
+    return Batches(
+        tokens=corpus.train,
+        eol_id=corpus.vocabulary.eol_id,
+        batch_size=config.batch_size,
+        bptt=config.bptt,
+        mode=config.mode,
+        seed=config.seed,
+        random_bptt=config.random_bptt,
+    )
 
 
 def _total_steps(config, batches):
@@ -160,6 +167,7 @@ def _set_up(config: TrainConfig, corpus: Corpus) -> Setup:
     batches = _batches(config, corpus)
     model = from_config(config.model, len(corpus.vocabulary))
     total = _total_steps(config, batches)
+    averaged = config.optimizer.averaging
     schedule = build_schedule(config.optimizer, total)
     optimizer = build_optimizer(config.optimizer, schedule)
     plan = loop.Plan(
@@ -169,16 +177,19 @@ def _set_up(config: TrainConfig, corpus: Corpus) -> Setup:
         checkpoint_every=config.checkpoint_every,
         patience=config.patience,
         decay_factor=config.optimizer.decay_factor if config.optimizer.schedule == "plateau" else None,
+        nonmono=config.optimizer.nonmono if averaged == "ntasgd" else None,
     )
     train_steps = build_train_steps(
         model,
-        cross_entropy(model),
+        _loss(config, model),
         optimizer,
         bptt=config.bptt,
         steps_per_epoch=batches.steps_per_epoch,
         mode=config.mode,
         eol_id=batches.eol_id,
         clip=config.optimizer.clip,
+        accumulate=config.accumulate,
+        update_average={"none": None, "ema": ema(config.optimizer.ema_decay), "ntasgd": running_mean()}[averaged],
     )
     return Setup(
         config=config,
@@ -188,8 +199,17 @@ def _set_up(config: TrainConfig, corpus: Corpus) -> Setup:
         plan=plan,
         learning_rate=schedule,
         train_steps=train_steps,
-        create=lambda: create_state(model, optimizer, config.batch_size, config.seed),
+        create=lambda: create_state(model, optimizer, config.batch_size, config.seed, averaged != "none"),
     )
+
+
+def _loss(config, model):
+    loss = cross_entropy(model)
+    if config.activation_reg or config.temporal_reg:
+        loss = regularised_cross_entropy(model, config.activation_reg, config.temporal_reg)
+    if config.scheduled_sampling:
+        loss = scheduled_sampling(loss, model, config.scheduled_sampling)
+    return loss
 
 
 def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.History, listener: Listener) -> Run:
@@ -203,7 +223,7 @@ def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.Histor
             state, setup.train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
         )
         best_step = states.best_step
-        params = states.load_params(state.params)
+        params = states.load_params(state.evaluation_params)
     draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
     step = int(state.step)
     results = {
@@ -264,9 +284,9 @@ def _hooks(setup, folder, listener, states, stopped):
         folder.append(folder.times, times)
         listener.on_report(record, times)
 
-    def on_validation(record, state):
+    def on_validation(record, params):
         folder.append(folder.metrics, record)
-        listener.on_validation(record, _sample(setup, state.params, record["step"]))
+        listener.on_validation(record, _sample(setup, params, record["step"]))
         draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
 
     return loop.Hooks(

@@ -5,6 +5,7 @@ validation loss as its metric, and the host's bookkeeping as JSON. All of orbax 
 """
 
 import contextlib
+import dataclasses
 import logging
 import math
 import warnings
@@ -89,7 +90,7 @@ class Checkpoints:
                 with _quiet():
                     parts = self._checkpointer.load_checkpointables(checkpoint.step, _parts(template))
                     host = self._checkpointer.metadata(checkpoint.step).custom_metadata
-                return template.replace(params=parts["params"], **parts["train"]), host
+                return _whole(template, parts), host
             except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
                 path = Path(checkpoint.path)
                 aside = path.with_name(f"{path.name}.unreadable")
@@ -111,10 +112,19 @@ class Checkpoints:
 
 
 def _parts(state):
-    rest = {
-        name: getattr(state, name) for name in ("opt_state", "carry", "key", "step", "learning_rate_scale", "totals")
-    }
-    return {"params": state.params, "train": rest}
+    """`params` is what a run is loaded with; where that is an average, the parameters themselves go to `train`."""
+    rest = {field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "params"}
+    if state.average is None:
+        return {"params": state.params, "train": rest}
+    return {"params": state.average.params, "train": {**rest, "average": state.average.count, "raw": state.params}}
+
+
+def _whole(template, parts):
+    params, train = parts["params"], dict(parts["train"])
+    if template.average is not None:
+        average = template.average._replace(params=params, count=train["average"])
+        params, train = train.pop("raw"), {**train, "average": average}
+    return template.replace(params=params, **train)
 
 
 def _root(error: BaseException) -> str:

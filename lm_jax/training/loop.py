@@ -17,6 +17,7 @@ import numpy as np
 
 from lm_jax.data.batching import Batches, Streams
 from lm_jax.errors import UserError
+from lm_jax.training.averaging import has_stalled, trigger
 from lm_jax.training.state import TrainState, TrainStepsFn, zero_totals
 from lm_jax.types import Params
 
@@ -31,7 +32,8 @@ class Diverged(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """When to do what, in steps; decay_factor is None unless the learning rate falls on a plateau."""
+    """When to do what, in steps; decay_factor is None unless the learning rate falls on a plateau, nonmono unless a
+    stalled validation loss starts the averaging of weights."""
 
     steps: int
     log_every: int
@@ -39,6 +41,7 @@ class Plan:
     checkpoint_every: int | None = None
     patience: int | None = None
     decay_factor: float | None = None
+    nonmono: int | None = None
 
     def next_stop(self, step: int, steps_per_epoch: int) -> int:
         """The first step after `step` at which something happens on the host."""
@@ -54,9 +57,11 @@ class History:
     best_step: int | None = None
     misses: int = 0  # validations in a row without improvement
     finished: bool = False  # patience ran out
+    valid_losses: list[float] = dataclasses.field(default_factory=list)
 
     def note(self, step: int, valid_loss: float) -> bool:
         """Takes a validation in; True if it is the best so far."""
+        self.valid_losses.append(valid_loss)
         if math.isfinite(valid_loss) and (self.best_valid_loss is None or valid_loss < self.best_valid_loss):
             self.best_valid_loss, self.best_step, self.misses = valid_loss, step, 0
             return True
@@ -70,7 +75,7 @@ class Hooks(NamedTuple):
     validate: Callable[[Params], float]
     save: Callable[[TrainState, dict[str, Any], float | None], None]
     on_report: Callable[[dict[str, Any], dict[str, Any]], None]
-    on_validation: Callable[[dict[str, Any], TrainState], None]
+    on_validation: Callable[[dict[str, Any], Params], None]
     on_dispatch: Callable[[int], None] = lambda step: None
     should_stop: Callable[[], bool] = lambda: False
 
@@ -94,16 +99,18 @@ def fit(
     history = history or History()
     step = int(state.step)
     meter = Meter()
-    streams, epoch = None, None
+    streams, lengths, epoch = None, None, None
     while step < plan.steps and not history.finished and not hooks.should_stop():
         if epoch != step // batches.steps_per_epoch:
             epoch = step // batches.steps_per_epoch
             streams = jax.tree.map(jnp.asarray, Streams(*batches.epoch(epoch)))
+            lengths = batches.chunk_lengths(epoch)
         count = min(plan.next_stop(step, batches.steps_per_epoch) - step, meter.count)
+        count, length = _equal_lengths(lengths[step % batches.steps_per_epoch :][:count])
         started = time.perf_counter()
-        state = train_steps(state, streams, count)
+        state = train_steps(state, streams, count, length=length)
         jax.block_until_ready(state.step)
-        meter.note(count, time.perf_counter() - started)
+        meter.note(count, length, time.perf_counter() - started)
         step += count
         hooks.on_dispatch(step)
         if step % plan.log_every == 0:
@@ -121,13 +128,13 @@ class Meter:
 
     def __init__(self):
         self.count = 1  # steps to put into the next dispatch
-        self.compile_seconds: float | None = None
+        self._compiled: set[int] = set()
         self._steps, self._seconds = 0, 0.0
 
-    def note(self, count: int, seconds: float) -> None:
-        """Takes in how long `count` steps took; the first dispatch compiles, so it says nothing of speed."""
-        if self.compile_seconds is None:
-            self.compile_seconds = seconds
+    def note(self, count: int, length: int, seconds: float) -> None:
+        """Takes in how long `count` steps took; the first of a length compiles and says nothing."""
+        if length not in self._compiled:
+            self._compiled.add(length)
             return
         self._steps, self._seconds = self._steps + count, self._seconds + seconds
         wanted = int(SECONDS_PER_DISPATCH * count / max(seconds, 1e-6))
@@ -138,6 +145,12 @@ class Meter:
         steps, seconds = self._steps, self._seconds
         self._steps, self._seconds = 0, 0.0
         return seconds, steps / seconds if steps else None
+
+
+def _equal_lengths(lengths):
+    """How many chunks from here on are as long as the first, and how long that is: they go into one dispatch."""
+    different = np.flatnonzero(lengths != lengths[0])
+    return int(different[0]) if len(different) else len(lengths), int(lengths[0])
 
 
 def _report(state, step, hooks, learning_rate, meter):
@@ -160,12 +173,14 @@ def _report(state, step, hooks, learning_rate, meter):
 
 def _validate(state, step, plan, hooks, history):
     _check_finite(float(state.totals.nll), step)
-    valid_loss = hooks.validate(state.params)
+    valid_loss = hooks.validate(state.evaluation_params)
     best = history.note(step, valid_loss)
+    if plan.nonmono is not None and state.average.count == 0 and has_stalled(history.valid_losses, plan.nonmono):
+        state = state.replace(average=trigger(state.average))
     if not best and plan.decay_factor is not None:
         state = state.replace(learning_rate_scale=state.learning_rate_scale * plan.decay_factor)
     history.finished = plan.patience is not None and history.misses >= plan.patience
-    hooks.on_validation(_validation_record(step, valid_loss, best), state)
+    hooks.on_validation(_validation_record(step, valid_loss, best), state.evaluation_params)
     _save(state, history, hooks, valid_loss)
     return state
 
@@ -187,9 +202,9 @@ def _close(state, step, plan, hooks, history):
     _check_finite(float(state.totals.nll), step)
     valid_loss = None
     if step >= plan.steps:
-        valid_loss = hooks.validate(state.params)
+        valid_loss = hooks.validate(state.evaluation_params)
         best = history.best_valid_loss is not None and valid_loss < history.best_valid_loss
-        hooks.on_validation({**_validation_record(step, valid_loss, best), "closing": True}, state)
+        hooks.on_validation({**_validation_record(step, valid_loss, best), "closing": True}, state.evaluation_params)
     _save(state, history, hooks, valid_loss)
 
 

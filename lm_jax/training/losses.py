@@ -1,11 +1,17 @@
-"""The loss of a chunk: teacher forcing, the mean over real tokens of -log P(target | the true past), in nats."""
+"""The loss of a chunk: the mean over real tokens of -log P(target | past) in nats, and what may be added to it.
+
+The past is the true one (teacher forcing), or in part the model's own (scheduled sampling).
+"""
 
 from typing import NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lm_jax.inference.sampling import draw
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.recurrent import RecurrentLM
 from lm_jax.types import Carry, Key, Mask, Params, Tokens
 
 
@@ -35,13 +41,65 @@ def cross_entropy(model: LanguageModel) -> LossFn:
     """The cross-entropy of a chunk under teacher forcing; the carry goes in and out, and no gradient flows into it."""
 
     def loss(params, carry, chunk, key):
-        # Without resets a row is padded only after its last token of the epoch, so its carry needs no mask.
-        mask = None if chunk.reset is None else chunk.mask
         carry, log_probs = model.score(
-            params, carry, chunk.inputs, chunk.targets, mask=mask, reset=chunk.reset, key=key
+            params, carry, chunk.inputs, chunk.targets, mask=_carry_mask(chunk), reset=chunk.reset, key=key
         )
-        nll = -jnp.sum(jnp.where(chunk.mask, log_probs, 0.0))
-        tokens = jnp.sum(chunk.mask)
-        return nll / jnp.maximum(tokens, 1), (carry, Tally(nll, tokens))
+        tally = _tally(log_probs, chunk)
+        return tally.nll / jnp.maximum(tally.tokens, 1), (carry, tally)
 
     return loss
+
+
+def regularised_cross_entropy(model: RecurrentLM, activation_reg: float, temporal_reg: float) -> LossFn:
+    """Cross-entropy with penalties on the top layer's outputs y (Merity et al. 2018, section 4.7).
+
+        J + alpha mean(dropout(y)^2) + beta mean((y_t - y_{t-1})^2)        alpha, beta: activation_reg, temporal_reg
+
+    The means are over real steps; differences across a reset do not count. The tally is of J alone.
+    """
+
+    def loss(params, carry, chunk, key):
+        carry, ys, dropped = model.hidden(params, carry, chunk.inputs, _carry_mask(chunk), chunk.reset, key)
+        tally = _tally(model.log_probs(params, dropped, chunk.targets), chunk)
+        joined = chunk.mask[1:] if chunk.reset is None else chunk.mask[1:] & ~chunk.reset[1:]
+        penalty = activation_reg * _mean_square(dropped, chunk.mask)
+        penalty += temporal_reg * _mean_square(ys[1:] - ys[:-1], joined)
+        return tally.nll / jnp.maximum(tally.tokens, 1) + penalty, (carry, tally)
+
+    return loss
+
+
+def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> LossFn:
+    """A loss whose inputs are, with probability `rate`, the model's own predictions instead of the true tokens.
+
+    After Bengio et al. 2015, in the parallel form of Duckworth et al. 2019: the predictions are drawn from one pass
+    over the true past, so that the second pass is an ordinary unroll. No gradient flows through the draws. The first
+    input of a chunk, and of a line that starts with a reset, stays.
+    """
+
+    def loss(params, carry, chunk, key):
+        key_draw, key_mix, key = jax.random.split(key, 3)
+        _, logits = model.unroll(
+            jax.lax.stop_gradient(params), carry, chunk.inputs, mask=_carry_mask(chunk), reset=chunk.reset
+        )
+        drawn = draw(key_draw, jax.nn.softmax(logits[:-1]))
+        mixed = jnp.where(jax.random.bernoulli(key_mix, rate, drawn.shape), drawn, chunk.inputs[1:])
+        if chunk.reset is not None:
+            mixed = jnp.where(chunk.reset[1:], chunk.inputs[1:], mixed)
+        return loss_fn(params, carry, chunk._replace(inputs=jnp.concatenate([chunk.inputs[:1], mixed])), key)
+
+    return loss
+
+
+def _carry_mask(chunk):
+    """Without resets a row is padded only after its last token of the epoch, so its carry needs no mask."""
+    return None if chunk.reset is None else chunk.mask
+
+
+def _tally(log_probs, chunk):
+    return Tally(-jnp.sum(jnp.where(chunk.mask, log_probs, 0.0)), jnp.sum(chunk.mask))
+
+
+def _mean_square(values, mask):
+    squares = jnp.where(mask[..., None], jnp.square(values), 0.0)
+    return jnp.sum(squares) / jnp.maximum(jnp.sum(mask) * values.shape[-1], 1)

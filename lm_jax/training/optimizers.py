@@ -31,11 +31,13 @@ def build_schedule(config: OptimizerConfig, decay_steps: int) -> Schedule:
 
 
 def build_optimizer(config: OptimizerConfig, schedule: Schedule) -> optax.GradientTransformation:
-    """Clipping by the global norm (Pascanu et al. 2013), then the method."""
+    """Clipping by the global norm (Pascanu et al. 2013), weight decay, then the method."""
     methods = {
         "sgd": lambda: optax.sgd(schedule),
         "adam": lambda: optax.adam(schedule),
         "adamw": lambda: optax.adamw(schedule, weight_decay=config.weight_decay),
     }
-    method = methods[config.optimizer]()
-    return method if config.clip is None else optax.chain(optax.clip_by_global_norm(config.clip), method)
+    chain = [] if config.clip is None else [optax.clip_by_global_norm(config.clip)]
+    if config.weight_decay and config.optimizer != "adamw":
+        chain.append(optax.add_decayed_weights(config.weight_decay))
+    return optax.chain(*chain, methods[config.optimizer]())

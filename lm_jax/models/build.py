@@ -1,0 +1,58 @@
+"""From a configuration to a model."""
+
+import math
+
+from lm_jax.cells import CELLS, Cell, drop_connect, initializers, input_sizes, stacked
+from lm_jax.config import ModelConfig
+from lm_jax.errors import one_of
+from lm_jax.models.recurrent import RecurrentLM, recurrent_lm
+
+
+def build_cell(config: ModelConfig) -> Cell:
+    """The cell, or the stack of cells, that a configuration describes."""
+    hidden_sizes = [config.hidden_size] * (config.layers - 1) + [config.top_size or config.hidden_size]
+    sizes = input_sizes(config.connection, config.embedding_size, hidden_sizes)
+    make = one_of("cell", config.cell, CELLS)
+    cells = [
+        drop_connect(make(input_size, hidden_size, **_cell_options(config, hidden_size)), config.weight_drop)
+        for input_size, hidden_size in zip(sizes, hidden_sizes, strict=True)
+    ]
+    if len(cells) == 1 and config.connection == "plain":
+        return cells[0]
+    rate = config.dropout if config.dropout_layer is None else config.dropout_layer
+    return stacked(cells, config.connection, dropout_rate=rate, dropout_kind=config.dropout_kind)
+
+
+def _cell_options(config, hidden_size):
+    options = {"compute_dtype": _compute_dtype(config)}
+    if config.init == "uniform":
+        draw = initializers.uniform(config.init_scale or 1 / math.sqrt(hidden_size))
+        options |= {"w_x_init": draw, "w_h_init": draw, "b_init": draw}
+    else:
+        kinds = {"orthogonal": initializers.orthogonal, "identity": initializers.identity}
+        options["w_h_init"] = one_of("init", config.init, kinds)(config.init_scale or 1.0)
+    own = {
+        "rnn": {"nonlinearity": config.nonlinearity},
+        "gru": {"reset": config.gru_reset},
+        "lstm": {"forget_bias": config.forget_bias},
+    }
+    return options | own[config.cell]
+
+
+def _compute_dtype(config):
+    return None if config.compute_dtype == "float32" else config.compute_dtype
+
+
+def from_config(config: ModelConfig, vocab_size: int) -> RecurrentLM:
+    """The recurrent language model that a configuration describes."""
+    return recurrent_lm(
+        vocab_size,
+        build_cell(config),
+        tied=config.tied,
+        dropout_rate=config.dropout,
+        dropout_kind=config.dropout_kind,
+        input_dropout=config.dropout_input,
+        output_dropout=config.dropout_output,
+        embedding_dropout=config.dropout_embedding,
+        compute_dtype=_compute_dtype(config),
+    )
