@@ -203,15 +203,27 @@ def from_dict(cls, values: dict):
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise UserError(f"the configuration has settings that this version does not know: {', '.join(unknown)}")
-    nested = {n: from_dict(f.type, values[n]) for n, f in fields.items() if n in values and _is_config(f.type)}
+    nested = {
+        n: from_dict(f.type, values[n]) for n, f in fields.items() if n in values and dataclasses.is_dataclass(f.type)
+    }
     return cls(**{**values, **nested})
-
-
-def _is_config(kind) -> bool:
-    return dataclasses.is_dataclass(kind)
 
 
 def load_config(path: Path) -> tuple[TrainConfig, dict]:
     """The configuration of a run folder's config.json, and the other facts recorded beside it."""
     record = json.loads(path.read_text())
     return from_dict(TrainConfig, record.pop("config")), record
+
+
+def read_settings(path: Path) -> TrainConfig:
+    """A configuration from JSON: a run's config.json, or only the settings that differ from the defaults.
+
+    Raises UserError for a file that cannot be read or a name that is no setting.
+    """
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"a file of settings must be readable JSON, got {path}: {error}") from error
+    if not isinstance(record, dict):
+        raise UserError(f"a file of settings must hold one JSON object, got {path}")
+    return from_dict(TrainConfig, record.get("config", record))

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from lm_jax.cli.parsing import parse
-from lm_jax.config import TrainConfig
+from lm_jax.config import TrainConfig, read_settings
 from lm_jax.errors import UserError
 
 
@@ -17,19 +17,25 @@ class TrainArguments:
     """Folder of the run. Default: the next free one below checkpoints/."""
     resume: str | None = None
     """Go on with the run in this folder; only epochs, steps and the intervals of reports and checkpoints may change."""
+    config_file: str | None = None
+    """JSON with settings, such as a run's config.json; flags override it."""
 
 
 def main(argv: list[str]) -> None:
     """Parses, trains, prints."""
-    run = _resumed_run(argv)
+    resumed, file = _value_of("--resume", argv), _value_of("--config-file", argv)
     default = TrainArguments()
-    if run is not None:
+    if resumed is not None:
         from lm_jax.runs.folder import RunFolder
 
-        default = TrainArguments(config=RunFolder(Path(run)).read()[0])
+        default = TrainArguments(config=RunFolder(Path(resumed)).read()[0])
+    elif file is not None:
+        default = TrainArguments(config=read_settings(Path(file)))
     arguments = parse(TrainArguments, "train", argv, default)
     if arguments.resume and arguments.run:
         raise UserError(f"--resume goes on in its own folder, got --run {arguments.run} too")
+    if arguments.resume and arguments.config_file:
+        raise UserError(f"--resume goes on with its own settings, got --config-file {arguments.config_file} too")
 
     from lm_jax.cli.compilation import keep_compiled
     from lm_jax.report.console import TrainingConsole
@@ -47,11 +53,11 @@ def main(argv: list[str]) -> None:
         console.close()
 
 
-def _resumed_run(argv):
-    """The folder after --resume: its settings are the defaults of all the other flags, so it is needed before them."""
+def _value_of(flag, argv):
+    """What follows a flag: its file holds the defaults of all the others, so it is needed before they are read."""
     for word, following in zip(argv, [*argv[1:], None], strict=True):
-        if word == "--resume":
+        if word.replace("_", "-") == flag:
             return following
-        if word.startswith("--resume="):
+        if word.startswith(f"{flag}="):
             return word.partition("=")[2]
     return None
