@@ -13,7 +13,7 @@ _HOMES = {
     "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],
     "lm_jax.models": ["LanguageModel", "from_config", "recurrent_lm"],
     "lm_jax.inference": ["Likelihood", "Sampler", "generate", "likelihood"],
-    "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "resume", "train"],
+    "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -49,6 +49,6 @@ def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) ->
     The target's logit is picked by comparison instead of a gather: the derivative of a gather is a scatter into a
     zero array of the size of the logits, that of a comparison fuses with the softmax.
     """
-    is_target = targets[..., None] == jnp.arange(logits.shape[-1], dtype=targets.dtype)
+    is_target = jnp.expand_dims(targets, -1) == jnp.arange(logits.shape[-1])
     target_logits = jnp.sum(jnp.where(is_target, logits, 0.0), axis=-1)
     return target_logits - jax.nn.logsumexp(logits, axis=-1)

@@ -33,10 +33,17 @@ def main(argv: list[str]) -> None:
         check_sizes(eval_streams=arguments.eval_streams)
 
     from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.report.console import print_progress
     from lm_jax.runs.evaluate import evaluate
 
     keep_compiled()
-    result = evaluate(arguments.run, arguments.data, arguments.split, eval_streams=arguments.eval_streams)
+    result = evaluate(
+        arguments.run,
+        arguments.data,
+        arguments.split,
+        eval_streams=arguments.eval_streams,
+        progress=print_progress,
+    )
     if arguments.json:
         print(json.dumps(result))
         return

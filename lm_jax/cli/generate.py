@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from lm_jax.cli.parsing import is_terminal, parse
-from lm_jax.errors import check_sizes
+from lm_jax.errors import UserError, check_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,10 @@ class GenerateArguments:
     """Choose among the most likely tokens whose probabilities add up to p only."""
     greedy: bool = False
     """Always the most likely token."""
+    beam_size: int | None = None
+    """Search for the most probable continuation of the line with this many hypotheses, instead of sampling."""
+    length_penalty: float = 0.0
+    """Of the search: log-probabilities are divided by length to this power."""
     seed: int = 0
     """Seed of the choices."""
     num_samples: int = 1
@@ -42,6 +46,9 @@ def main(argv: list[str]) -> None:
     arguments = parse(GenerateArguments, "generate", argv)
     check_sizes(tokens=arguments.tokens, num_samples=arguments.num_samples)
 
+    if arguments.beam_size is not None and (arguments.greedy or arguments.num_samples > 1):
+        raise UserError("beam_size searches; it does not go with greedy or num_samples")
+
     from lm_jax.cli.compilation import keep_compiled
     from lm_jax.inference.generation import stream
     from lm_jax.inference.sampling import Sampler
@@ -51,6 +58,9 @@ def main(argv: list[str]) -> None:
     keep_compiled()
     model, params, vocabulary = load(arguments.run)
     prompt = vocabulary.encode(arguments.prompt)
+    if arguments.beam_size is not None:
+        _search(arguments, model, params, vocabulary, prompt)
+        return
 
     import jax
 
@@ -70,6 +80,39 @@ def main(argv: list[str]) -> None:
         _print_text(arguments, vocabulary, chunks)
 
 
+def _search(arguments, model, params, vocabulary, prompt):
+    from lm_jax.inference.beam_search import beam_search
+
+    beams = beam_search(
+        model,
+        params,
+        prompt,
+        arguments.tokens,
+        eol_id=vocabulary.eol_id,
+        beam_size=arguments.beam_size,
+        length_penalty=arguments.length_penalty,
+    )
+    rows = [
+        {"text": vocabulary.decode(tokens[:length]), "log_prob": float(log_prob), "score": float(score)}
+        for tokens, length, log_prob, score in zip(
+            beams.tokens, beams.lengths, beams.log_probs, beams.scores(arguments.length_penalty), strict=True
+        )
+        if log_prob > float("-inf")
+    ]
+    if arguments.json:
+        print(json.dumps({"prompt": arguments.prompt, "hypotheses": rows}))
+        return
+    print(f"{'score':>9} {'log-prob':>9}  text")
+    for row in rows:
+        print(f"{row['score']:>9.3f} {row['log_prob']:>9.3f}  {_with_gap(arguments, vocabulary)}{row['text'].rstrip()}")
+
+
+def _with_gap(arguments, vocabulary):
+    """The prompt, and the space that words are parted by."""
+    gap = vocabulary.level == "word" and arguments.prompt and not arguments.prompt[-1].isspace()
+    return arguments.prompt + (" " if gap else "")
+
+
 def _print_json(arguments, vocabulary, chunks):
     columns = [[int(i) for chunk in chunks for i in chunk[:, k]] for k in range(arguments.num_samples)]
     settings = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(arguments) if f.name != "json"}
@@ -83,9 +126,9 @@ def _print_text(arguments, vocabulary, chunks):
         if not arguments.greedy and getattr(arguments, name) is not None:
             settings += f", {name} {getattr(arguments, name):g}"
     print(f"[{arguments.tokens} tokens, {settings}]", file=sys.stderr)
-    prompt = f"\033[1m{arguments.prompt}\033[0m" if is_terminal() and arguments.prompt else arguments.prompt
-    if vocabulary.level == "word" and arguments.prompt and not arguments.prompt[-1].isspace():
-        prompt += " "
+    prompt = _with_gap(arguments, vocabulary)
+    if is_terminal() and prompt:
+        prompt = f"\033[1m{prompt}\033[0m"
     if arguments.num_samples == 1:
         print(prompt, end="", flush=True)
         for piece in vocabulary.pieces(int(i) for chunk in chunks for i in chunk[:, 0]):

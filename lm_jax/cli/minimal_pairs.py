@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
 
     keep_compiled()
     model, params, vocabulary = load(arguments.run)
-    good, bad = ([vocabulary.encode(record[name] + "\n") for record in records] for name in FIELDS)
+    good, bad = (_encode(vocabulary, [record[name] for record in records]) for name in FIELDS)
     differences = judge_pairs(model, params, good, bad, vocabulary.eol_id)
     groups = {"all": accuracy(differences)}
     if arguments.group is not None:
@@ -63,8 +63,10 @@ def read_pairs(path: Path, group: str | None) -> list[dict]:
     """The records of a file of pairs; UserError with the line's number for one that is not whole."""
     if not path.is_file():
         raise UserError(f"minimal-pairs needs an existing file of JSON lines, got {path}")
+    from lm_jax.data.sources import read_text
+
     records = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(path, "char").removesuffix("\n").split("\n"), 1):
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
@@ -76,6 +78,13 @@ def read_pairs(path: Path, group: str | None) -> list[dict]:
             if not isinstance(record[name], str) or not record[name].strip() or "\n" in record[name]:
                 raise UserError(f"{name} must be one line of text, got {record[name]!r} in line {number} of {path}")
         records.append(record)
-    if not records:
-        raise UserError(f"a file of minimal pairs must hold some, got an empty one: {path}")
     return records
+
+
+def _encode(vocabulary, sentences):
+    """The ids of each sentence with its end; all at once, so that an error names the line of the file."""
+    import numpy as np
+
+    tokens = vocabulary.encode("".join(sentence + "\n" for sentence in sentences))
+    ends = np.flatnonzero(tokens == vocabulary.eol_id) + 1
+    return np.split(tokens, ends[:-1])

@@ -34,6 +34,7 @@ def main(argv: list[str]) -> None:
     from lm_jax.cli.compilation import keep_compiled
     from lm_jax.data.sources import as_text, read_text
     from lm_jax.inference.likelihood import token_log_probs
+    from lm_jax.report.console import print_progress
     from lm_jax.runs import load
 
     keep_compiled()
@@ -50,6 +51,7 @@ def main(argv: list[str]) -> None:
         vocabulary.eol_id,
         eval_streams=32 if arguments.alone else 1,
         mode="sentence" if arguments.alone else "stream",
+        progress=print_progress,
     )
     (_print_tokens if arguments.per_token else _print_lines)(arguments, vocabulary, tokens, log_probs)
 

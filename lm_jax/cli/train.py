@@ -43,7 +43,9 @@ def main(argv: list[str]) -> None:
 
     keep_compiled()
     console = TrainingConsole()
-    listener = Listener(console.start, console.dispatch, console.report, console.validation, console.end)
+    listener = Listener(
+        console.start, console.dispatch, console.report, console.validation, console.scoring, console.end
+    )
     try:
         if arguments.resume:
             resume(arguments.resume, arguments.config, listener)

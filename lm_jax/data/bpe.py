@@ -48,7 +48,9 @@ def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def _tokenizer(tokenizer_json):
-    return _library().Tokenizer.from_str(tokenizer_json)
+    tokenizer = _library().Tokenizer.from_str(tokenizer_json)
+    tokenizer.encode_special_tokens = True  # the end-of-line token, spelled out in a text, is a text like any other
+    return tokenizer
 
 
 @functools.cache

@@ -13,7 +13,7 @@ import numpy as np
 from lm_jax.data.vocabulary import Vocabulary
 
 
-FORMAT = 1  # part of every name: a change of tokenisation needs another number
+FORMAT = 2  # part of every name: a change of tokenisation, or of the files, needs another number
 
 
 def cache_folder() -> Path:
@@ -31,23 +31,19 @@ def cached_encoding(
     """
     name = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode()).hexdigest()[:32]
     folder = cache_folder() / "tokens" / name
-    try:
-        arrays = {file.stem: np.load(file) for file in folder.glob("*.npy")}
-        if arrays:
-            return Vocabulary.load(folder / "vocabulary.json"), arrays
-    except (OSError, ValueError):
-        shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        try:
+            with np.load(folder / "tokens.npz") as arrays:
+                return Vocabulary.load(folder / "vocabulary.json"), dict(arrays)
+        except Exception:  # damage shows in many ways: a file cut short, a wrong checksum, no JSON, ...
+            shutil.rmtree(folder, ignore_errors=True)
     vocabulary, arrays = build()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
-        vocabulary.save(building / "vocabulary.json")
-        for split, tokens in arrays.items():
-            np.save(building / f"{split}.npy", tokens)
-        try:
-            building.rename(folder)
-        except OSError:  # another process was first
-            shutil.rmtree(building, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=folder.parent, ignore_cleanup_errors=True) as building:
+            vocabulary.save(Path(building) / "vocabulary.json")
+            np.savez(Path(building) / "tokens.npz", **arrays)
+            os.rename(building, folder)  # refused where another process was first
     except OSError:
         pass
     return vocabulary, arrays

@@ -70,14 +70,24 @@ def _split_files(folder):
 def _read(path, level, text_column):
     if path.suffix not in TABLES:
         return read_text(path, level)
+    # left to itself, the reader of .csv files takes the words NA and None for missing cells, and 007 for a number
+    options = {"keep_default_na": False, "converters": {text_column: str}} if path.suffix == ".csv" else {}
+    datasets = _library()
+    try:
+        table = datasets.load_dataset(TABLES[path.suffix], data_files=str(path), split="train", **options)
+        return _encode({"all": _join(table, text_column, str(path))}, level)["all"]
+    except UserError:
+        raise
+    except Exception as error:  # datasets raises many types for unreadable files; their cause says what is wrong
+        raise UserError(f"a {path.suffix} file must be readable as a table, got {path}: {_cause(error)}") from error
+
+
+def _library():
     import datasets
 
     datasets.disable_progress_bars()
-    try:
-        table = datasets.load_dataset(TABLES[path.suffix], data_files=str(path), split="train")
-    except Exception as error:  # datasets raises many types for unreadable files; their cause says what is wrong
-        raise UserError(f"a {path.suffix} file must be readable as a table, got {path}: {_cause(error)}") from error
-    return _encode({"all": _join(table, text_column, str(path))}, level)["all"]
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong is told once, in our words
+    return datasets
 
 
 def _join(table, column, source):
@@ -102,9 +112,7 @@ def _read_hub(name):
     online = _reaches_hub()
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"  # asks the local cache at once instead of retrying for half a minute
-    import datasets
-
-    datasets.disable_progress_bars()
+    datasets = _library()
     if not online:
         datasets.config.HF_HUB_OFFLINE = True
     try:

@@ -156,7 +156,7 @@ def build_vocabulary(
     that the training text lacks. bpe: byte pairs merged until there are max_size types (8,192 by default).
     Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
-    if level in ("char", "byte") and (min_count > 1 or max_size is not None):
+    if level != "word" and (min_count > 1 or (max_size is not None and level != "bpe")):
         raise UserError(f"min_count and max_vocab are for words (max_vocab for bpe too), got level {level}")
     if level == "byte":
         return Vocabulary(level, BYTES)

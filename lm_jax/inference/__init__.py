@@ -2,6 +2,7 @@
 
 from lm_jax.inference.beam_search import Beams, beam_search
 from lm_jax.inference.completion import complete
+from lm_jax.inference.free_running import FreeRunning, free_running_loss
 from lm_jax.inference.generation import generate, read_prompt, stream
 from lm_jax.inference.likelihood import Likelihood, likelihood, line_sums, score_streams, token_log_probs
 from lm_jax.inference.minimal_pairs import Accuracy, judge_pairs
@@ -11,11 +12,13 @@ from lm_jax.inference.sampling import Sampler, draw
 __all__ = [
     "Accuracy",
     "Beams",
+    "FreeRunning",
     "Likelihood",
     "Sampler",
     "beam_search",
     "complete",
     "draw",
+    "free_running_loss",
     "generate",
     "judge_pairs",
     "likelihood",

@@ -69,7 +69,7 @@ def draw(key: Key, weights: Float[Array, "*B V"]) -> Int[Array, "*B"]:
     grid = padded.reshape(*weights.shape[:-1], blocks, BLOCK)
     block = _invert(key_block, grid.sum(axis=-1))
     row = jnp.take_along_axis(grid, block[..., None, None], axis=-2)[..., 0, :]
-    return block * BLOCK + _invert(key_token, row)
+    return jnp.minimum(block * BLOCK + _invert(key_token, row), size - 1)  # where no weight is a number, still a token
 
 
 def _invert(key, weights):

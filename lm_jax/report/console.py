@@ -4,6 +4,7 @@ Plain lines always; on a terminal a rich progress bar below them.
 """
 
 import math
+import sys
 from typing import Any
 
 
@@ -53,7 +54,12 @@ class TrainingConsole:
     def dispatch(self, step: int) -> None:
         """Moves the bar."""
         if self.bar is not None:
-            self.bar.update(self.task, completed=step)
+            self.bar.update(self.task, completed=step, description="training")
+
+    def scoring(self, what: str, done: int, total: int) -> None:
+        """Says beside the bar how far a validation is."""
+        if self.bar is not None:
+            self.bar.update(self.task, description=f"{what} {done / total:.0%}")
 
     def report(self, record: dict[str, Any], times: dict[str, Any]) -> None:
         """One aligned line of training figures."""
@@ -136,9 +142,15 @@ def closing_table(rows: list[dict[str, Any]]):
     return table
 
 
+def print_progress(done: int, total: int) -> None:
+    """A share that overwrites itself on the terminal; nothing where the errors go to a file."""
+    if sys.stderr.isatty():
+        print(f"\r{done / total:>4.0%}", end="\r" if done < total else "\r    \r", file=sys.stderr, flush=True)
+
+
 def short(number: float) -> str:
     """Four digits at least, thousands separated; large ones in powers of ten."""
-    if number >= 1e6:
+    if number >= 1e5:
         return f"{number:.2e}"
     return f"{number:,.2f}" if number >= 10 else f"{number:.3f}"
 

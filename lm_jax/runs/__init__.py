@@ -1,8 +1,9 @@
 """Runs: a folder with a configuration, a vocabulary, checkpoints, logs and results."""
 
 from lm_jax.runs.evaluate import evaluate
+from lm_jax.runs.folder import read_run
 from lm_jax.runs.load import Loaded, load
 from lm_jax.runs.train import Listener, Run, resume, train
 
 
-__all__ = ["Listener", "Loaded", "Run", "evaluate", "load", "resume", "train"]
+__all__ = ["Listener", "Loaded", "Run", "evaluate", "load", "read_run", "resume", "train"]

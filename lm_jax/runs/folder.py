@@ -43,7 +43,10 @@ class RunFolder:
 
     def create(self, config: TrainConfig, corpus: Corpus) -> None:
         """Makes the folder with config.json and vocabulary.json."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--run must be a folder that can be made, got {self.path}: {error.strerror}") from error
         record = {
             "config": to_dict(config),
             "python": platform.python_version(),
@@ -112,3 +115,8 @@ def new_folder(run: str | Path | None, name: str) -> RunFolder:
     while (DEFAULT_PARENT / f"{name}-{number}").exists():
         number += 1
     return RunFolder(DEFAULT_PARENT / f"{name}-{number}")
+
+
+def read_run(run: str | Path) -> tuple[TrainConfig, dict[str, Any], Vocabulary]:
+    """The configuration of a run, the facts recorded beside it (Python, corpus), and its vocabulary."""
+    return RunFolder(Path(run)).read()

@@ -1,5 +1,6 @@
 """Scores of a run: one text under one model, and the closing table of a training run with its baselines."""
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -62,7 +63,14 @@ def evaluate_tokens(
 
 
 def closing_table(
-    name: str, model: LanguageModel, params: Params, corpus: Corpus, *, eval_streams: int, mode: str
+    name: str,
+    model: LanguageModel,
+    params: Params,
+    corpus: Corpus,
+    *,
+    eval_streams: int,
+    mode: str,
+    on_scoring: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> list[dict[str, Any]]:
     """A row for each split and model: the unigram (add-one) and bigram (Witten-Bell) baselines and the model, on the
     same tokens."""
@@ -77,7 +85,15 @@ def closing_table(
             "characters": corpus.characters[split] * share,
             "bytes": corpus.bytes[split] * share,
         }
-        scored = likelihood(model, params, tokens, vocabulary.eol_id, eval_streams=eval_streams, mode=mode)
+        scored = likelihood(
+            model,
+            params,
+            tokens,
+            vocabulary.eol_id,
+            eval_streams=eval_streams,
+            mode=mode,
+            progress=functools.partial(on_scoring, f"scoring {split}"),
+        )
         entropies = {
             "unigram": unigram_cross_entropy(corpus.train, tokens, len(vocabulary)),
             "bigram": bigram_cross_entropy(corpus.train, tokens, len(vocabulary), vocabulary.eol_id),

@@ -5,6 +5,7 @@ Everything that can go wrong with a request goes wrong before the run folder is 
 
 import contextlib
 import dataclasses
+import functools
 import json
 import signal
 import threading
@@ -47,6 +48,7 @@ class Listener(NamedTuple):
     on_dispatch: Callable[[int], None] = lambda step: None
     on_report: Callable[[dict[str, Any], dict[str, Any]], None] = lambda record, times: None
     on_validation: Callable[[dict[str, Any], str], None] = lambda record, sample: None
+    on_scoring: Callable[[str, int, int], None] = lambda what, done, total: None
     on_end: Callable[[dict[str, Any]], None] = lambda results: None
 
 
@@ -237,7 +239,13 @@ def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.Histor
     }
     if not results["stopped"]:
         results["rows"] = closing_table(
-            model_name(config), model, params, corpus, eval_streams=config.eval_streams, mode=config.mode
+            model_name(config),
+            model,
+            params,
+            corpus,
+            eval_streams=config.eval_streams,
+            mode=config.mode,
+            on_scoring=listener.on_scoring,
         )
         results["sample"] = _sample(setup, params, step)
     folder.append(folder.times, {"step": step, "session_seconds": time.perf_counter() - started, "from": first_step})
@@ -275,7 +283,13 @@ def _hooks(setup, folder, listener, states, stopped):
     def validate(params):
         eol_id = corpus.vocabulary.eol_id
         scored = likelihood(
-            setup.model, params, corpus.valid, eol_id, eval_streams=config.eval_streams, mode=config.mode
+            setup.model,
+            params,
+            corpus.valid,
+            eol_id,
+            eval_streams=config.eval_streams,
+            mode=config.mode,
+            progress=functools.partial(listener.on_scoring, "validating"),
         )
         return scored.cross_entropy
 

@@ -172,7 +172,7 @@ def _report(state, step, hooks, learning_rate, meter):
 
 
 def _validate(state, step, plan, hooks, history):
-    _check_finite(float(state.totals.nll), step)
+    _check_state(state)
     valid_loss = hooks.validate(state.evaluation_params)
     best = history.note(step, valid_loss)
     if plan.nonmono is not None and state.average.count == 0 and has_stalled(history.valid_losses, plan.nonmono):
@@ -199,7 +199,7 @@ def _close(state, step, plan, hooks, history):
     a run that goes on from here later must find its schedule as if it had never ended."""
     if step % plan.eval_every == 0 and step > 0:
         return
-    _check_finite(float(state.totals.nll), step)
+    _check_state(state)
     valid_loss = None
     if step >= plan.steps:
         valid_loss = hooks.validate(state.evaluation_params)
@@ -209,9 +209,14 @@ def _close(state, step, plan, hooks, history):
 
 
 def _save(state, history, hooks, valid_loss):
+    _check_state(state)
+    hooks.save(state, dataclasses.asdict(history), valid_loss)
+
+
+def _check_state(state):
+    _check_finite(float(state.totals.nll), int(state.step))
     if not _all_finite(state.params):
         raise Diverged(f"the parameters must stay finite, got inf or nan by step {int(state.step)}: {ADVICE}")
-    hooks.save(state, dataclasses.asdict(history), valid_loss)
 
 
 def _check_finite(loss, step):
