@@ -1,0 +1,126 @@
+"""Every cell and every language model at toy size: the one list that all laws run over.
+
+To put a new cell or model under the laws, add one line here.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
+from lm_jax.config import ModelConfig
+from lm_jax.models import LanguageModel, from_config, recurrent_lm
+
+
+VOCAB_SIZE = 5
+
+
+class Entry(NamedTuple):
+    """One cell or model under the laws."""
+
+    subject: Cell | LanguageModel
+    make_params: Callable[[jax.Array], Any]
+    tolerance: float  # largest difference allowed, relative to the largest entry
+    drops: bool  # a key changes what `unroll` returns
+    smooth: bool  # finite differences mean something: nothing is rounded to bfloat16
+
+
+def entry(subject: Cell | LanguageModel, tolerance=1e-5, drops=False, smooth=True) -> Entry:
+    """An entry whose parameters, biases too, are drawn from a normal distribution: `init` leaves biases at zero,
+    and a law that holds only where they vanish would not be noticed."""
+
+    def make_params(key):
+        generator = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        shapes = jax.eval_shape(subject.init, key)
+        return jax.tree.map(lambda s: jnp.asarray(0.5 * generator.normal(size=s.shape), s.dtype), shapes)
+
+    return Entry(subject, make_params, tolerance, drops, smooth)
+
+
+# Operands rounded to bfloat16 have 8 bits: where a sum in another order rounds to the other neighbour, results
+# differ by some 2^-8.
+BFLOAT16 = {"tolerance": 2e-2, "smooth": False}
+
+
+def running_mean(input_size: int, hidden_size: int) -> Cell:
+    """A cell as a user would write one: y_t is the mean so far of tanh(x W); where the sum starts is learnt."""
+
+    def init(key):
+        return {"w": jax.random.normal(key, (input_size, hidden_size)), "start": jnp.zeros((hidden_size,))}
+
+    def initial_carry(params, batch_shape):
+        start = jnp.broadcast_to(params["start"], (*batch_shape, hidden_size))
+        return {"sum": start, "count": jnp.ones(batch_shape, params["start"].dtype)}
+
+    def step(params, carry, x):
+        total, count = carry["sum"] + jnp.tanh(x @ params["w"]), carry["count"] + 1
+        return {"sum": total, "count": count}, total / count[..., None]
+
+    return Cell(init, initial_carry, step, scan_unroll(initial_carry, step), input_size, hidden_size)
+
+
+_dropout = {"dropout_rate": 0.5}
+_locked = {"dropout_rate": 0.5, "dropout_kind": "locked"}
+
+CELLS: dict[str, Entry] = {
+    "rnn_tanh": entry(rnn(3, 4)),
+    "rnn_relu": entry(rnn(3, 4, nonlinearity="relu")),
+    "rnn_sigmoid": entry(rnn(3, 4, nonlinearity="sigmoid")),
+    "rnn_identity": entry(rnn(3, 4, nonlinearity="identity")),
+    "gru_after": entry(gru(3, 4)),
+    "gru_before": entry(gru(3, 4, reset="before")),
+    "lstm": entry(lstm(3, 4)),
+    "lstm_bfloat16": entry(lstm(3, 4, compute_dtype="bfloat16"), **BFLOAT16),
+    "gru_before_bfloat16": entry(gru(3, 4, reset="before", compute_dtype="bfloat16"), **BFLOAT16),
+    "stack_plain": entry(stacked([lstm(3, 5), gru(5, 4)])),
+    "stack_residual": entry(stacked([lstm(3, 4), gru(4, 4), rnn(4, 4)], "residual")),
+    "stack_highway": entry(stacked([gru(4, 4), lstm(4, 4)], "highway")),
+    "stack_dense": entry(stacked([lstm(3, 4), gru(7, 4), rnn(11, 4)], "dense")),
+    "stack_dropout": entry(stacked([rnn(3, 4), lstm(4, 4)], **_dropout), drops=True),
+    "stack_locked": entry(stacked([rnn(3, 4), gru(4, 4)], "highway", **_locked), drops=True),
+    "drop_connect": entry(stacked([drop_connect(gru(3, 4), 0.5), drop_connect(lstm(4, 4), 0.5)]), drops=True),
+    "running_mean": entry(running_mean(3, 4)),
+    "stack_of_user_cells": entry(stacked([running_mean(3, 4), lstm(4, 4)], "residual")),
+}
+
+
+def _around(name: str, **options) -> Entry:
+    cell = CELLS[name]
+    drops = cell.drops or bool({"dropout_rate", "embedding_dropout"} & set(options))
+    return entry(recurrent_lm(VOCAB_SIZE, cell.subject, **options), cell.tolerance, drops, cell.smooth)
+
+
+def _configured(**settings) -> Entry:
+    config = ModelConfig(**{"hidden_size": 4, "embedding_size": 3, **settings})
+    facts = BFLOAT16 if config.compute_dtype == "bfloat16" else {}
+    return entry(from_config(config, VOCAB_SIZE), drops=config.dropout > 0, **facts)
+
+
+# 64 bytes hold three rows of logits, so that `score` works in pieces, the last of them a padded one.
+_chunked = {"logits_limit": 64}
+
+MODELS: dict[str, Entry] = {
+    "rnn": _around("rnn_tanh"),
+    "rnn_chunked": _around("rnn_relu", **_chunked),
+    "gru": _around("gru_after"),
+    "gru_dropout": _around("gru_before", **_dropout),
+    "lstm": _around("lstm"),
+    "lstm_bfloat16": _around("lstm_bfloat16", compute_dtype="bfloat16"),
+    "plain_locked": _around("stack_plain", **_locked),
+    "residual_embedding_dropout": _around("stack_residual", embedding_dropout=0.5),
+    "highway_tied": _around("stack_highway", tied=True),
+    "highway_tied_chunked_dropout": _around("stack_highway", tied=True, **_chunked, **_dropout),
+    "dense": _around("stack_dense"),
+    "running_mean": _around("running_mean"),
+    "config_default": _configured(),
+    "config_gru": _configured(
+        cell="gru", gru_reset="before", layers=2, connection="residual", embedding_size=4, tied=True
+    ),
+    "config_rnn": _configured(
+        cell="rnn", nonlinearity="relu", layers=3, connection="dense", dropout=0.5, dropout_kind="locked"
+    ),
+    "config_lstm": _configured(layers=2, connection="highway", compute_dtype="bfloat16"),
+}

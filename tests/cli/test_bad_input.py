@@ -1,0 +1,150 @@
+"""Bad input: one line that begins with "error: ", exit code 2, and nothing written."""
+
+import shutil
+
+import pytest
+
+from tests.cli.conftest import tree
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, corpus):
+    """A working folder with some texts in it."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "empty.txt").write_bytes(b"")
+    (folder / "blank.txt").write_bytes(b"\n\n \n")
+    (folder / "binary.txt").write_bytes(bytes(range(256)) * 40)
+    (folder / "nul.txt").write_bytes(b"text with\x00a hole\n" * 40)
+    (folder / "short.txt").write_text("a short text\n" * 30)
+    (folder / "one_line.txt").write_text("all in one line " * 400)
+    (folder / "one_word.txt").write_text("\u00a0\n" * 9999)
+    (folder / "file").write_text("in the way")
+    (folder / "half").mkdir()
+    (folder / "half" / "train.txt").write_text("text\n")
+    shutil.copytree(corpus, folder / "text")
+    return folder
+
+
+def assert_refused(result, *parts):
+    """The rule, and what was given, in one line."""
+    code, out, err = result
+    assert code == 2 and out == "", (code, out, err)
+    assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n"), err
+    assert len(err) < 400
+    for part in parts:
+        assert part in err, err
+
+
+TRAIN = {
+    "--data missing.txt": ["must be an existing", "missing.txt"],
+    "--data empty.txt": ["must hold some text", "empty.txt"],
+    "--data blank.txt": ["must hold some text", "blank.txt"],
+    "--data binary.txt": ["must be UTF-8", "binary.txt"],
+    "--data nul.txt": ["binary file", "nul.txt"],
+    "--data one_line.txt": ["needs more lines", "one_line.txt"],
+    "--data half": ["half", "without valid"],
+    "--data short.txt": ["must fill one batch of 32 streams x 64 steps = 2,048 tokens"],
+    "--data one_word.txt --level word": ["a vocabulary needs at least 2 types, got 1"],
+    "--data text --batch-size 4000": ["must fill one batch"],
+    "--data text --batch-size 0": ["batch_size must be a whole number of at least 1, got 0"],
+    "--data text --steps -3": ["steps must be a whole number of at least 1, got -3"],
+    "--data text --dropout 1": ["dropout", "[0, 1)", "1.0"],
+    "--data text --lr 0": ["learning_rate must be positive", "0.0"],
+    "--data text --lr nan": ["learning_rate must be positive", "nan"],
+    "--data text --clip 0": ["clip must be positive", "0.0"],
+    "--data text --tied --bptt 4 --batch-size 4": [
+        "tied softmax needs embedding_size equal to hidden_size",
+        "64 and 256",
+    ],
+    "--data text --hidden-size ten": ["ten"],
+    "--data text --cell elman": ["elman"],
+    "--data text --level line": ["line"],
+    "--data text --hiden-size 9": ["--hiden-size", "did you mean --hidden-size?"],
+    "--data text --batch-size": ["--batch-size"],
+    "--data text surplus": ["surplus"],
+    "--data text --run file": ["--run must be a new or an empty folder", "file"],
+    "--data text --run text": ["--run must be a new or an empty folder", "--resume text"],
+    "--data text --run file/run --bptt 4 --batch-size 4": ["file/run"],
+    "--resume nowhere": ["a run folder holds config.json", "nowhere"],
+    "--resume text": ["a run folder holds config.json", "text"],
+    "--resume file": ["a run folder holds config.json", "file"],
+    "--resume": ["--resume"],
+}
+
+
+@pytest.mark.parametrize(("words", "parts"), TRAIN.items(), ids=TRAIN)
+def test_train(command, desk, words, parts):
+    before = tree(desk)
+    assert_refused(command("train", *words.split()), *parts)
+    assert tree(desk) == before and not (desk / "checkpoints").exists()
+
+
+EVALUATE = {
+    "--data missing.txt": ["must be an existing", "missing.txt"],
+    "--data empty.txt": ["must hold some text"],
+    "--data short.txt": ["every character must be in the vocabulary, got 's' in line 1"],
+    "--split dev": ["dev"],
+    "--eval-streams 0": ["eval_streams must be a whole number of at least 1, got 0"],
+    "--colour red": ["--colour"],
+}
+
+GENERATE = {
+    "--prompt zebra": ["every character must be in the vocabulary, got 'z' in line 1"],
+    "--temperature 0": ["temperature must be above 0, got 0.0"],
+    "--temperature -1": ["temperature must be above 0, got -1.0"],
+    "--temperature nan": ["temperature must be above 0, got nan"],
+    "--top-k 0": ["top_k must be at least 1, got 0"],
+    "--top-p 0": ["top_p must be above 0 and at most 1, got 0.0"],
+    "--top-p 1.5": ["top_p must be above 0 and at most 1, got 1.5"],
+    "--tokens 0": ["tokens must be a whole number of at least 1, got 0"],
+    "--num-samples 0": ["num_samples must be a whole number of at least 1, got 0"],
+    "--tokens many": ["many"],
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "parts"),
+    [
+        (verb, words, parts)
+        for verb, table in (("evaluate", EVALUATE), ("generate", GENERATE))
+        for words, parts in table.items()
+    ],
+)
+def test_evaluate_and_generate(command, desk, finished, verb, words, parts):
+    before = tree(finished)
+    assert_refused(command(verb, finished, *words.split()), *parts)
+    assert tree(finished) == before
+
+
+def test_a_word_that_the_vocabulary_lacks(command, finished_words):
+    refused = command("generate", finished_words, "--prompt", "a zebra")
+    assert_refused(refused, "every word must be in the vocabulary, which has no <unk>, got 'zebra' in line 1")
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "generate"])
+@pytest.mark.parametrize("run", ["nowhere", "text", "file"])
+def test_a_folder_that_is_no_run(command, desk, verb, run):
+    assert_refused(command(verb, run), "a run folder holds config.json", run)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "generate"])
+def test_a_run_must_be_named(command, desk, verb):
+    assert_refused(command(verb), "RUN")
+
+
+def test_a_run_of_another_text(command, desk, finished):
+    shutil.copytree(finished, desk / "run")
+    (desk / "run" / "states").rename(desk / "gone")
+    assert_refused(command("generate", "run"), "once it has a checkpoint")
+    assert_refused(command("train", "--resume", "run", "--data", "half"), "half")
+    assert_refused(command("train", "--resume", "run", "--lr", "0.5"), "got learning_rate = 0.5 (the run has 0.01)")
+    assert_refused(command("train", "--resume", "run", "--run", "other"), "--resume goes on in its own folder")
+    (desk / "text" / "train.txt").write_text("a bad cab\n" * 60)
+    assert_refused(command("train", "--resume", "run", "--data", "text"), "the text it began with")
+
+
+def test_the_first_word(command):
+    assert_refused(command("trian"), "must be one of train, ", "got 'trian'; did you mean train?")
+    assert_refused(command("--version-of-it"), "must be one of train, ")

@@ -1,0 +1,42 @@
+"""What every test shares: one CPU device, no display, no network."""
+
+import importlib.metadata
+import os
+
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Compiling is most of what the tests' time goes to, and arrays are tiny: the compiler may be lazy, and one thread is
+# enough beside pytest-xdist. `XLA_FLAGS= pytest` runs the tests at full optimisation.
+_FLAGS = ["xla_backend_optimization_level=0", "xla_llvm_disable_expensive_passes=true"]
+_FLAGS += ["xla_cpu_multi_thread_eigen=false"]
+# XLA ends the process at a flag that it does not know, and this one is of its present versions only.
+if importlib.metadata.version("jaxlib").startswith(("0.7.", "0.8.", "0.9.", "0.10.")):
+    _FLAGS += ["xla_cpu_use_fusion_emitters=false"]
+os.environ.setdefault("XLA_FLAGS", " ".join(f"--{flag}" for flag in _FLAGS))
+
+import jax  # noqa: E402 (it reads the environment)
+import pytest  # noqa: E402
+
+
+pytest.register_assert_rewrite("tests.cases", "tests.laws")
+
+
+@pytest.fixture(params=["eager", "jit"])
+def run(request):
+    """How a law runs a function: `run(f)` is f evaluated operation by operation, loops included, or f compiled."""
+    if request.param == "eager":
+        with jax.disable_jit():
+            yield lambda f: f
+    else:
+        yield jax.jit
+
+
+@pytest.fixture
+def x64():
+    """float64 for the length of one test."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)

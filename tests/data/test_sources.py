@@ -1,0 +1,249 @@
+"""Sources: files, folders, tables with a text column, and data sets by name; and what is refused."""
+
+import csv
+import json
+from types import SimpleNamespace
+
+import datasets
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from lm_jax import UserError, load_corpus
+from lm_jax.data import sources
+from lm_jax.data.sources import HUB, read_source
+
+
+ROWS = ["first line", "", 'naïve “line”, "with" a comma 🙂', None, "  inner  spaces ", "newline at the end\n"]
+ROWS += ["NA", "None", "007", "1e5", "nan", "null"]
+TEXT = 'first line\n\nnaïve “line”, "with" a comma 🙂\n\n  inner  spaces \nnewline at the end\n'
+TEXT += "NA\nNone\n007\n1e5\nnan\nnull\n"
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # datasets 4 leaves .csv files open
+
+
+def write(path, rows, column="text"):
+    """A table with a text column between two others, in the format of the path's ending."""
+    records = [{"id": i, column: row, "label": "x"} for i, row in enumerate(rows)]
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["id", column, "label"])
+            writer.writeheader()
+            writer.writerows(records)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(records))
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch, tmp_path):
+    """The library's cache in this test's folder; its switches back in place afterwards."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache of datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(sources, "_reaches_hub", lambda: pytest.fail("asked for the network"))
+
+
+formats = pytest.mark.parametrize("ending", [".csv", ".json", ".jsonl", ".parquet"])
+
+
+@formats
+def test_a_table_is_a_text_of_its_rows(ending, tmp_path):
+    """A missing cell is an empty line, a row that ends with a newline is one line, and words stay as they are."""
+    data = write(tmp_path / f"table{ending}", ROWS)
+    assert read_source(data, "word", "text") == {"all": TEXT}
+    assert read_source(data, "byte", "text") == {"all": TEXT.encode()}
+
+
+@formats
+def test_a_column_of_digits_is_a_text(ending, tmp_path):
+    assert read_source(write(tmp_path / f"table{ending}", ["12", "7"]), "char", "text") == {"all": "12\n7\n"}
+
+
+@formats
+def test_the_column_can_have_another_name(ending, tmp_path):
+    data = write(tmp_path / f"table{ending}", ["one", "two"], "sentence")
+    assert read_source(data, "char", "sentence") == {"all": "one\ntwo\n"}
+    with pytest.raises(UserError, match=r"a text column named text \(--text-column\), got id, sentence, label in") as e:
+        read_source(data, "char", "text")
+    assert data in str(e.value) and "\n" not in str(e.value)
+
+
+@formats
+def test_a_column_without_text_is_refused(ending, tmp_path):
+    with pytest.raises(UserError, match="must hold some text, got an empty one: text in"):
+        read_source(write(tmp_path / f"table{ending}", ["", " ", "\n"]), "char", "text")
+
+
+UNREADABLE = {
+    "garbage.parquet": b"PAR1 no more of it",
+    "half.jsonl": b'{"text": "a"}\n{"text: 3\n',
+    "latin.jsonl": '{"text": "café"}\n'.encode("latin-1"),
+    "latin.csv": "text\ncafé\n".encode("latin-1"),
+    "header.csv": b"text,id\n",
+}
+
+
+@pytest.mark.parametrize(("name", "raw"), UNREADABLE.items(), ids=UNREADABLE)
+def test_an_unreadable_table_is_refused_in_one_line(name, raw, tmp_path, capfd):
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(UserError) as caught:
+        read_source(str(tmp_path / name), "char", "text")
+    assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")  # what the library has to say is in that line
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "test"),
+    [
+        ("train.csv", "validation.jsonl", "test.parquet"),
+        ("train.json", "dev.csv", "test.txt"),
+        ("train.txt", "val.parquet", "test.json"),
+        ("train.parquet", "valid.txt", "test.jsonl"),
+    ],
+)
+def test_a_folder_holds_a_file_for_each_split(train, valid, test, tmp_path):
+    for name, rows in ((train, ["a b"]), (valid, ["b", ""]), (test, ["a"])):
+        if name.endswith(".txt"):
+            (tmp_path / name).write_text("".join(f"{row}\n" for row in rows))
+        else:
+            write(tmp_path / name, rows)
+    expected = {"train": "a b\n", "valid": "b\n\n", "test": "a\n"}
+    assert read_source(str(tmp_path), "word", "text") == expected
+    corpus = load_corpus(str(tmp_path), "word")
+    assert {split: corpus.vocabulary.decode(getattr(corpus, split)) for split in expected} == expected
+
+
+@pytest.mark.parametrize("second", ["train.csv", "valid.jsonl", "dev.txt", "validation.parquet", "test.json"])
+def test_two_files_for_one_split_are_refused(second, tmp_path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.txt").write_text("a b\n")
+    (tmp_path / second).write_text("a b\n")
+    with pytest.raises(UserError, match="each one file") as caught:
+        read_source(str(tmp_path), "char", "text")
+    assert second in str(caught.value).split("got ")[1]
+    (tmp_path / second).rename(tmp_path / "training.csv")  # other files of a folder do not matter
+    assert read_source(str(tmp_path), "char", "text")["train"] == "a b\n"
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """`hub(answer, online)` makes the library return or raise the answer, and returns the list of its calls."""
+
+    def put(answer, online=True):
+        calls = []
+
+        def load_dataset(*arguments, **options):
+            calls.append((arguments, options))
+            if isinstance(answer, Exception):
+                raise answer
+            return datasets.DatasetDict({s: datasets.Dataset.from_dict(columns) for s, columns in answer.items()})
+
+        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+        monkeypatch.setattr(sources, "_reaches_hub", lambda: online)
+        return calls
+
+    return put
+
+
+SHAKESPEARE = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+CALLS = {
+    "wikitext-2": ("Salesforce/wikitext", {"name": "wikitext-2-v1"}, "text"),
+    "wikitext-2-raw": ("Salesforce/wikitext", {"name": "wikitext-2-raw-v1"}, "text"),
+    "wikitext-103": ("Salesforce/wikitext", {"name": "wikitext-103-v1"}, "text"),
+    "wikitext-103-raw": ("Salesforce/wikitext", {"name": "wikitext-103-raw-v1"}, "text"),
+    "ptb": ("ptb-text-only/ptb_text_only", {"revision": "refs/convert/parquet"}, "sentence"),
+    "tiny-shakespeare": ("text", {"data_files": SHAKESPEARE}, "text"),
+}
+
+
+@pytest.mark.parametrize("name", HUB)
+@pytest.mark.parametrize("online", [True, False])
+def test_a_data_set_by_name(name, online, hub):
+    """Also without network: it may be in the library's cache."""
+    path, options, column = CALLS[name]
+    tables = {
+        "test": {column: ["", " x y \n"]},
+        "train": {column: [" a b \n", "\n", "", " b"], "other": [1, 2, 3, 4]},
+        "validation": {column: [" é"]},
+    }
+    calls = hub(tables, online)
+    expected = {"train": " a b \n\n\n b\n", "valid": " é\n", "test": "\n x y \n"}
+    assert read_source(name, "word", "ignored") == expected
+    assert read_source(name, "byte", "ignored") == {split: text.encode() for split, text in expected.items()}
+    assert calls == [((path,), options)] * 2
+
+
+def test_a_corpus_by_name(hub):
+    hub({"train": {"text": ["First Citizen:", "", "Speak."]}})
+    assert read_source("tiny-shakespeare", "char", "text") == {"all": "First Citizen:\n\nSpeak.\n"}
+    hub({split: {"text": [" a <unk> \n", " = b = \n"]} for split in ("train", "validation", "test")})
+    corpus = load_corpus("wikitext-2", "word")
+    assert corpus.source == "wikitext-2" and corpus.vocabulary.decode(corpus.valid) == "a <unk>\n= b =\n"
+
+
+@pytest.mark.parametrize("error", [ConnectionError("Couldn't reach it\non the Hub"), FileNotFoundError("no")], ids=str)
+def test_without_network_there_is_one_clear_line(error, hub):
+    hub(error, online=False)
+    with pytest.raises(UserError) as caught:
+        read_source("wikitext-2", "word", "text")
+    assert str(caught.value) == (
+        "the data set wikitext-2 (Salesforce/wikitext) cannot be had: no network, and it is not in the local cache; "
+        "give a local file or a folder with train.txt, valid.txt and test.txt instead"
+    )
+
+
+def test_the_library_itself_fails_at_once_without_network(monkeypatch, capfd):
+    """Its cache is empty here; it does not try the network, which would take it half a minute."""
+    monkeypatch.setattr(sources, "_reaches_hub", lambda: False)
+    monkeypatch.setattr("socket.create_connection", lambda *_, **__: pytest.fail("tried the network"))
+    with pytest.raises(UserError, match=r"ptb-text-only/ptb_text_only.* no network.*local file"):
+        read_source("ptb", "word", "text")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_failure_says_its_cause(hub):
+    error = RuntimeError("outer")
+    error.__cause__ = OSError("disk full\nin detail")
+    hub(error)
+    with pytest.raises(UserError, match=r"cannot be had: OSError: disk full; give a local file .* instead$"):
+        read_source("ptb", "word", "text")
+
+
+@pytest.mark.parametrize("data", ["Salesforce/wikitext", "wikitext-3", "Wikitext-2", "./wikitext-2", "ag.csv"])
+def test_a_path_that_does_not_exist_is_never_a_name(data, hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    calls = hub({"train": {"text": ["a"]}})
+    with pytest.raises(UserError, match=rf"must be an existing file or folder, or one of wikitext-2, .*; got {data}"):
+        read_source(data, "char", "text")
+    assert not calls
+
+
+def test_a_local_folder_of_that_name_comes_first(hub, tmp_path, monkeypatch):
+    calls = hub({"train": {"text": ["from the hub"]}})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wikitext-2").mkdir()
+    for split in ("train", "valid", "test"):
+        (tmp_path / "wikitext-2" / f"{split}.txt").write_text("from the disk\n")
+    assert read_source("wikitext-2", "char", "text")["train"] == "from the disk\n" and not calls
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_reaching_the_hub_is_one_connection(reached, monkeypatch):
+    monkeypatch.undo()
+    connections = []
+
+    def connect(address, timeout):
+        connections.append((address, timeout))
+        if not reached:
+            raise OSError("unreachable")
+        return SimpleNamespace(close=lambda: connections.append("closed"))
+
+    monkeypatch.setattr("socket.create_connection", connect)
+    assert sources._reaches_hub() is reached
+    assert connections == [(("huggingface.co", 443), 3.0), *["closed"] * reached]

@@ -1,0 +1,185 @@
+"""Going on with a run: bit for bit as if it had never been stopped, and what is refused."""
+
+import dataclasses
+import json
+import shutil
+import signal
+
+import pytest
+
+import lm_jax
+from lm_jax import UserError, load_corpus
+from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.train import _stop_on_signal
+from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
+
+
+CONFIGS = {
+    "adamw, cosine, dropout": {
+        "optimizer": "adamw",
+        "weight_decay": 0.1,
+        "dropout": 0.3,
+        "checkpoint_every": 3,
+    },
+    "sgd, plateau, sentences, locked dropout": {
+        "optimizer": "sgd",
+        "learning_rate": 20.0,  # far too high: validations before and after the stop are worse than the first
+        "schedule": "plateau",
+        "mode": "sentence",
+        "cell": "gru",
+        "layers": 2,
+        "connection": "highway",
+        "dropout": 0.3,
+        "dropout_kind": "locked",
+        "eval_every": 3,
+    },
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS.values(), ids=CONFIGS)
+def straight(request, tmp_path_factory):
+    """A run of 20 steps without a stop."""
+    folder = tmp_path_factory.mktemp("straight")
+    return lm_jax.train(toy_config(write_corpus(folder / "text"), **request.param), folder / "run")
+
+
+def config_of(run):
+    return RunFolder(run.folder).read()[0]
+
+
+@pytest.mark.parametrize("stop_at", [10, 1])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(straight, stop_at, tmp_path):
+    config = config_of(straight)
+    stopped = lm_jax.train(config, tmp_path / "run", Events(stop_at).listener())
+    assert stopped.results["stopped"] and stopped.results["step"] == stop_at and stopped.results["rows"] == []
+    events = Events()
+    resumed = lm_jax.resume(tmp_path / "run", listener=events.listener())
+    assert events.of("on_start")[0][0]["first_step"] == stop_at
+    assert_equal_runs(resumed.folder, straight.folder, step=20)
+    for name in ("step", "best_step", "rows", "sample", "stopped"):
+        assert resumed.results[name] == straight.results[name]
+    assert {r.get("from") for r in read_lines(tmp_path / "run" / "times.jsonl")} == {None, 0, stop_at}
+
+
+def test_a_run_that_ended_goes_on_for_longer(straight, tmp_path):
+    """Ten steps and ten more, with reports and checkpoints at other steps until then, are twenty."""
+    config = config_of(straight)
+    lm_jax.train(dataclasses.replace(config, steps=10, checkpoint_every=7), tmp_path / "run")
+    resumed = lm_jax.resume(tmp_path / "run", config)
+    assert_equal_runs(resumed.folder, straight.folder, step=20)
+    assert config_of(resumed) == config
+
+
+def test_what_was_written_after_the_last_checkpoint_is_written_anew(straight, tmp_path):
+    """A crash leaves log lines of steps that are not saved, and perhaps half a line."""
+    shutil.copytree(straight.folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "states" / "20")
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 25, "loss": 1.0}\n{"step": 3')
+    resumed = lm_jax.resume(tmp_path / "run")
+    assert_equal_runs(resumed.folder, straight.folder, step=20)
+
+
+# --- what is refused, on a folder that was made but never trained ------------------------------------------------
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A run folder without checkpoints, and its configuration."""
+    config = toy_config(write_corpus(tmp_path / "text"))
+    RunFolder(tmp_path / "run").create(config, load_corpus(config.data.data))
+    return tmp_path / "run", config
+
+
+def changed(config, name, value):
+    """The configuration with one setting changed, wherever it is."""
+    for part in ("data", "model", "optimizer"):
+        if hasattr(getattr(config, part), name):
+            return dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **{name: value})})
+    return dataclasses.replace(config, **{name: value})
+
+
+REFUSED = {
+    "level": "word",
+    "cell": "gru",
+    "hidden_size": 9,
+    "layers": 2,
+    "dropout": 0.5,
+    "compute_dtype": "bfloat16",
+    "optimizer": "sgd",
+    "learning_rate": 0.02,
+    "clip": None,
+    "schedule": "plateau",
+    "decay_steps": 5,
+    "mode": "sentence",
+    "batch_size": 5,
+    "bptt": 9,
+    "seed": 1,
+    "eval_every": 9,
+    "patience": 3,
+    "eval_streams": 3,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED.items(), ids=REFUSED)
+def test_changes_are_refused_by_name(begun, name, value):
+    run, config = begun
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    with pytest.raises(UserError, match=f"got {name} = {value} "):
+        lm_jax.resume(run, changed(config, name, value))
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_another_text_is_refused(begun):
+    run, _ = begun
+    write_corpus(run.parent / "text", seed=1)
+    with pytest.raises(UserError, match="a run goes on with the text it began with"):
+        lm_jax.resume(run)
+
+
+def test_a_text_that_moved_is_the_same_text(begun):
+    run, config = begun
+    (run.parent / "text").rename(run.parent / "moved")
+    with pytest.raises(UserError, match="existing"):
+        lm_jax.resume(run)
+    moved = changed(config, "data", str(run.parent / "moved"))
+    assert lm_jax.resume(run, dataclasses.replace(moved, steps=1)).results["step"] == 1
+
+
+def test_a_run_without_a_checkpoint_starts_from_the_beginning(begun):
+    run, config = begun
+    with pytest.raises(UserError, match="a run can be loaded once it has a checkpoint"):
+        lm_jax.load(run)
+    assert lm_jax.resume(run, dataclasses.replace(config, steps=2)).results["step"] == 2
+    assert lm_jax.load(run).vocabulary.level == "char"
+
+
+@pytest.mark.parametrize("missing", ["config.json", "vocabulary.json", None])
+def test_a_folder_that_is_no_run_is_refused(begun, missing):
+    run = begun[0] / "nowhere" if missing is None else begun[0]
+    if missing is not None:
+        (run / missing).unlink()
+    for function in (lm_jax.resume, lm_jax.load):
+        with pytest.raises(UserError, match=r"a run folder holds config.json and vocabulary.json"):
+            function(run)
+
+
+def test_a_folder_with_unreadable_files_is_refused(begun):
+    run, _ = begun
+    record = json.loads((run / "config.json").read_text())
+    for text in ("{", "{}", json.dumps({**record, "config": {**record["config"], "warp": 9}})):
+        (run / "config.json").write_text(text)
+        with pytest.raises(UserError, match=r"readable JSON|does not know: warp"):
+            lm_jax.load(run)
+
+
+def test_the_first_signal_asks_and_the_second_acts():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), _stop_on_signal() as stopped:
+        signal.raise_signal(signal.SIGINT)
+        assert stopped.is_set()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    with _stop_on_signal() as stopped:
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped.is_set()

@@ -1,0 +1,197 @@
+"""A run from start to finish: its folder, its logs, its results, and what a listener is told."""
+
+import dataclasses
+import json
+import math
+import os
+import platform
+
+import jax
+import numpy as np
+import pytest
+
+import lm_jax
+from lm_jax import UserError, Vocabulary, load_corpus
+from lm_jax.models.baselines import bigram_cross_entropy, unigram_cross_entropy
+from lm_jax.runs.evaluate import evaluate
+from lm_jax.runs.folder import read_lines
+from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run with what its listener was told, and its corpus."""
+    folder, events = tmp_path_factory.mktemp("run"), Events()
+    config = toy_config(write_corpus(folder / "text"))
+    run = lm_jax.train(config, folder / "run", events.listener())
+    return run, events, load_corpus(config.data.data)
+
+
+def test_what_lies_in_the_folder(finished):
+    run, _, corpus = finished
+    names = {"config.json", "vocabulary.json", "metrics.jsonl", "times.jsonl", "loss.png", "results.json", "states"}
+    assert set(os.listdir(run.folder)) == names
+    assert (run.folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert Vocabulary.load(run.folder / "vocabulary.json") == run.vocabulary == corpus.vocabulary
+    assert json.loads((run.folder / "results.json").read_text()) == run.results
+
+
+def test_the_configuration_tells_what_was_trained_on(finished):
+    run, _, corpus = finished
+    record = json.loads((run.folder / "config.json").read_text())
+    assert record["python"] == platform.python_version()
+    assert record["corpus"]["sha256"] == corpus.sha256
+    assert record["corpus"]["tokens"]["train"] == len(corpus.train)
+    assert record["config"]["optimizer"]["decay_steps"] == 20  # settled: a longer run must not change the past
+    assert record["config"]["model"]["hidden_size"] == 8
+
+
+def test_metrics_have_no_clock_in_them(finished):
+    records = read_lines(finished[0].folder / "metrics.jsonl")
+    assert [r["step"] for r in records] == [5, 8, 10, 15, 16, 20, 20]
+    report = {"step", "loss", "perplexity", "grad_norm", "clipped", "learning_rate"}
+    validation = {"step", "valid_loss", "valid_perplexity", "best"}
+    assert {frozenset(r) for r in records} == {
+        frozenset(report),
+        frozenset(validation),
+        frozenset(validation | {"closing"}),
+    }
+    assert records[-1]["closing"] and all(math.isfinite(r.get("loss", 0.0)) for r in records)
+    assert records[0]["loss"] > records[5]["loss"]  # it learns
+
+
+def test_times_are_told_for_the_same_steps(finished):
+    records = read_lines(finished[0].folder / "times.jsonl")
+    assert [r["step"] for r in records] == [5, 10, 15, 20, 20]
+    assert all({"seconds", "tokens_per_second"} < set(r) for r in records[:-1])
+    assert records[-1]["from"] == 0 and records[-1]["session_seconds"] > 0
+
+
+def test_the_best_step_is_what_is_loaded(finished):
+    run = finished[0]
+    losses = {r["step"]: r["valid_loss"] for r in read_lines(run.folder / "metrics.jsonl") if "valid_loss" in r}
+    best = min(losses, key=losses.get)
+    assert run.results["best_step"] == best
+    model, params, vocabulary = lm_jax.load(run.folder)
+    assert model is run.model and vocabulary == run.vocabulary
+    jax.tree.map(np.testing.assert_array_equal, params, run.params)
+    np.testing.assert_array_equal(params.embedding, saved_arrays(run.folder, best)["['params']['embedding']"])
+    # and it is the one that was measured
+    assert evaluate(run.folder, split="valid")["cross_entropy"] == losses[best]
+
+
+def test_the_closing_table(finished):
+    run, _, corpus = finished
+    rows = run.results["rows"]
+    size, eol_id = len(corpus.vocabulary), corpus.vocabulary.eol_id
+    assert [row["split"] for row in rows] == ["train"] * 3 + ["valid"] * 3 + ["test"] * 3
+    for number, split in enumerate(("train", "valid", "test")):
+        tokens = getattr(corpus, split)
+        unigram, bigram, model = rows[3 * number : 3 * number + 3]
+        assert unigram["cross_entropy"] == unigram_cross_entropy(corpus.train, tokens, size)
+        assert bigram["cross_entropy"] == bigram_cross_entropy(corpus.train, tokens, size, eol_id)
+        scored = evaluate(run.folder, split=split)
+        assert model["cross_entropy"] == scored["cross_entropy"] and model["model"] == "LSTM 1x8"
+        for row in (unigram, bigram, model):
+            assert row["tokens"] == len(tokens) == scored["tokens"]
+            assert row["perplexity"] == math.exp(row["cross_entropy"])
+            # at this level every token is a character
+            assert row["bits_per_character"] == pytest.approx(row["cross_entropy"] / math.log(2), rel=1e-12)
+
+
+def test_bits_per_character_count_the_characters_of_words(tmp_path):
+    """A word is some characters and the space or the newline after it."""
+    config = toy_config(write_corpus(tmp_path / "text"), level="word", steps=1, batch_size=2, bptt=4)
+    run = lm_jax.train(config, tmp_path / "run")
+    result = evaluate(run.folder, split="test")
+    characters = len((tmp_path / "text" / "test.txt").read_text())
+    assert result["tokens"] < characters
+    expected = result["cross_entropy"] * result["tokens"] / math.log(2) / characters
+    assert result["bits_per_character"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_listener_is_told_everything_in_order(finished):
+    run, events, corpus = finished
+    names = [event[0] for event in events]
+    assert names[0] == "on_start" and names[-1] == "on_end" and names.count("on_start") == names.count("on_end") == 1
+    (facts,) = events.of("on_start")[0]
+    told = {name: facts[name] for name in ("vocabulary", "tokens_per_epoch", "steps", "first_step", "run")}
+    assert told == {
+        "vocabulary": len(corpus.vocabulary),
+        "tokens_per_epoch": len(corpus.train),
+        "steps": 20,
+        "first_step": 0,
+        "run": str(run.folder),
+    }
+    assert facts["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(run.params))
+    assert events.of("on_end") == [(run.results,)]
+    metrics = read_lines(run.folder / "metrics.jsonl")
+    assert [record for record, _ in events.of("on_report")] == [r for r in metrics if "loss" in r]
+    assert [record for record, _ in events.of("on_validation")] == [r for r in metrics if "valid_loss" in r]
+    alphabet = set(corpus.vocabulary.tokens)
+    assert all(sample and set(sample) <= alphabet for _, sample in events.of("on_validation"))
+    steps = [step for (step,) in events.of("on_dispatch")]
+    assert steps == sorted(set(steps)) and steps[-1] == 20
+
+
+def test_runs_of_a_seed_are_equal_and_of_another_differ(finished, tmp_path):
+    run = finished[0]
+    config = toy_config(str(run.folder.parent / "text"))
+    again = lm_jax.train(config, tmp_path / "again")
+    assert (again.folder / "metrics.jsonl").read_bytes() == (run.folder / "metrics.jsonl").read_bytes()
+    other = lm_jax.train(dataclasses.replace(config, seed=1), tmp_path / "other")
+    assert (other.folder / "metrics.jsonl").read_bytes() != (run.folder / "metrics.jsonl").read_bytes()
+
+
+def test_the_default_folder_is_the_next_free_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints" / "lstm-char-1").mkdir(parents=True)
+    config = toy_config(write_corpus(tmp_path / "text"), steps=1)
+    assert lm_jax.train(config).folder.as_posix() == "checkpoints/lstm-char-2"
+
+
+BAD = {
+    "batch larger than the text": ({"batch_size": 500}, "must fill one batch of 500 streams x 8 steps"),
+    "no hidden units": ({"hidden_size": 0}, "hidden_size must be a whole number of at least 1, got 0"),
+    "tied sizes": ({"tied": True}, "a tied softmax needs embedding_size equal to hidden_size, got 4 and 8"),
+    "dropout of one": ({"dropout": 1.0}, "dropout .* must be in"),
+    "no learning rate": ({"learning_rate": 0.0}, "learning_rate must be positive"),
+    "rate is no number": ({"learning_rate": float("nan")}, "learning_rate must be positive"),
+    "negative clip": ({"clip": -1.0}, "clip must be positive"),
+    "negative warm-up": ({"warmup_steps": -1}, "not (be )?negative"),
+    "decay factor of one": ({"decay_factor": 1.0}, "decay_factor must be between 0 and 1"),
+    "no steps": ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+    "no patience": ({"patience": 0}, "patience must be"),
+    "negative seed": ({"seed": -1}, "seed must be a whole number from 0"),
+    "unknown cell": ({"cell": "elman"}, "cell must be one of rnn, gru, lstm, got 'elman'"),
+    "unknown connection": ({"connection": "ring"}, "connection must be one of .* got 'ring'"),
+    "residual sizes": ({"connection": "residual", "layers": 2, "hidden_size": 8, "cell": "nope"}, "cell must be"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
+def test_bad_requests_leave_nothing_behind(changes, message, tmp_path):
+    config = toy_config(write_corpus(tmp_path / "text"), **changes)
+    with pytest.raises(UserError, match=message) as caught:
+        lm_jax.train(config, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["text"]
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for run in (tmp_path, tmp_path / "notes.txt"):
+        with pytest.raises(UserError, match="--run must be a new or an empty folder"):
+            lm_jax.train(toy_config("anything"), run)
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_a_run_that_diverges_keeps_what_it_had(tmp_path):
+    """Weights of 1e9 eight times over are beyond float32; the first steps are finite, then nothing is."""
+    explosive = {"cell": "rnn", "nonlinearity": "identity", "optimizer": "sgd", "learning_rate": 1e9, "clip": None}
+    config = toy_config(write_corpus(tmp_path / "text"), **explosive, warmup_steps=30, steps=40, eval_every=1)
+    with pytest.raises(UserError, match="must stay finite"):
+        lm_jax.train(config, tmp_path / "run")
+    assert all(math.isfinite(r.get("loss", 0.0)) for r in read_lines(tmp_path / "run" / "metrics.jsonl"))
+    arrays = saved_arrays(tmp_path / "run", int(max(os.listdir(tmp_path / "run" / "states"), key=int)))
+    assert all(np.isfinite(array).all() for name, array in arrays.items() if "params" in name)

@@ -1,0 +1,88 @@
+"""Runs that take a second: a text of six characters, models of a few units, 20 steps."""
+
+import dataclasses
+import random
+import signal
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from lm_jax import DataConfig, Listener, ModelConfig, OptimizerConfig, TrainConfig
+
+
+WORDS = ("a", "cab", "bad", "dab", "aba", "cad")
+
+
+def write_corpus(folder: Path, seed: int = 0) -> str:
+    """A folder of three texts in an alphabet of five letters and the newline; returns it as --data takes it."""
+    generator = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in (("train", 60), ("valid", 8), ("test", 8)):
+        drawn = [generator.choices(WORDS, k=generator.randint(1, 8)) for _ in range(lines)]
+        (folder / f"{name}.txt").write_text("".join(" ".join(words) + "\n" for words in drawn))
+    return str(folder)
+
+
+def toy_config(data: str, **changes) -> TrainConfig:
+    """20 steps with reports every 5 and validations every 8; `changes` may be of any of the dataclasses."""
+    toy = {"batch_size": 4, "bptt": 8, "steps": 20, "log_every": 5, "eval_every": 8}
+    settings = {"hidden_size": 8, "embedding_size": 4, "learning_rate": 0.01, **toy, **changes}
+
+    def build(cls, **nested):
+        names = {field.name for field in dataclasses.fields(cls)} - set(nested)
+        return cls(**nested, **{name: settings.pop(name) for name in names & set(settings)})
+
+    parts = {"model": build(ModelConfig), "optimizer": build(OptimizerConfig)}
+    config = build(TrainConfig, data=DataConfig(data=data, level=settings.pop("level", "char")), **parts)
+    assert not settings
+    return config
+
+
+def saved_arrays(run: Path | str, step: int) -> dict[str, np.ndarray]:
+    """Every array of a checkpoint by its path, without knowing what it belongs to."""
+    from orbax.checkpoint import v1 as ocp
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = ocp.load_checkpointables(Path(run).resolve() / "states" / str(step))
+    leaves, _ = jax.tree_util.tree_flatten_with_path(loaded)
+    return {jax.tree_util.keystr(path): _numbers(leaf) for path, leaf in leaves}
+
+
+def _numbers(leaf):
+    is_key = isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+
+def assert_equal_runs(one: Path | str, other: Path | str, step: int) -> None:
+    """The checkpoints of a step and all that was measured on the way are equal bit for bit."""
+    arrays, expected = saved_arrays(one, step), saved_arrays(other, step)
+    assert arrays.keys() == expected.keys() and len(arrays) > 10
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+    assert (Path(one) / "metrics.jsonl").read_text() == (Path(other) / "metrics.jsonl").read_text()
+
+
+class Events(list):
+    """A listener that notes the names and the arguments of all events; stops the run by a signal, if asked to."""
+
+    def __init__(self, stop_at: int | None = None):
+        super().__init__()
+        self.stop_at = stop_at
+
+    def listener(self) -> Listener:
+        def noting(name):
+            return lambda *arguments: self.append((name, *arguments))
+
+        return Listener(**{name: noting(name) for name in Listener._fields})._replace(on_dispatch=self._dispatch)
+
+    def _dispatch(self, step):
+        self.append(("on_dispatch", step))
+        if step == self.stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+    def of(self, name: str) -> list:
+        """The arguments of the events of one name."""
+        return [event[1:] for event in self if event[0] == name]

@@ -1,0 +1,135 @@
+"""The shape of the code itself: who imports whom, how long a file may be, what is documented."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parents[1] / "lm_jax"
+# A module imports only from its own layer or from those before it.
+LAYERS = ["errors", "types", "config", "layers", "data", "cells", "encoders", "attention", "models", "inference"]
+LAYERS += ["training", "analysis", "report", "interop", "runs", "cli"]
+WITHOUT_JAX = ("errors", "config", "data")
+LONGEST_FILE, LONGEST_FUNCTION = 350, 60
+
+
+def module_name(path):
+    """lm_jax/cells/base.py is lm_jax.cells.base, lm_jax/cells/__init__.py is lm_jax.cells."""
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+
+def imported(name):
+    """Every module that a module imports, anywhere in it; `from package import module` means the module."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} has a relative import"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & FILES.keys() or {node.module}
+    return found
+
+
+def ours(name):
+    """Those of them that are of this package."""
+    return imported(name) & FILES.keys()
+
+
+def layer(name):
+    """The place of a module in LAYERS."""
+    return LAYERS.index(name.split(".")[1])
+
+
+INSIDE = [name for name in FILES if name != "lm_jax"]  # lm_jax/__init__.py offers names from anywhere, when asked
+
+
+def test_every_module_is_in_a_layer():
+    assert INSIDE and {name.split(".")[1] for name in INSIDE} <= set(LAYERS)
+
+
+def test_imports_go_up_the_layers_only():
+    wrong = [f"{name} imports {other}" for name in INSIDE for other in ours(name) if layer(other) > layer(name)]
+    assert not wrong
+
+
+def test_nothing_inside_imports_the_front_door():
+    """`import lm_jax` would pass by the layers."""
+    assert not [name for name in INSIDE if "lm_jax" in imported(name)]
+
+
+def test_no_import_cycles():
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"a cycle: {' -> '.join([*path[path.index(name) :], name])}"
+        if name not in done:
+            path.append(name)
+            for other in sorted(ours(name)):
+                visit(other)
+            done.add(path.pop())
+
+    for name in FILES:
+        visit(name)
+    assert done == FILES.keys()
+
+
+def packages_of(name):
+    """A module and the packages around it, whose __init__ runs first."""
+    parts = name.split(".")
+    return {".".join(parts[:length]) for length in range(1, len(parts) + 1)} & FILES.keys()
+
+
+@pytest.mark.parametrize("name", [n for n in INSIDE if n.split(".")[1] in WITHOUT_JAX])
+def test_data_and_settings_need_no_jax(name):
+    """Nor does anything that they import, directly or not."""
+    reached, front = set(), {name}
+    while front:
+        reached |= front
+        front = {package for one in front for other in ours(one) for package in packages_of(other)} - reached
+    libraries = {other.split(".")[0] for one in reached | packages_of(name) for other in imported(one)}
+    assert not libraries & {"jax", "jaxlib", "flax", "optax", "orbax", "jaxtyping"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_and_functions_are_short(name):
+    assert len(FILES[name].read_text().splitlines()) <= LONGEST_FILE
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            assert node.end_lineno - first.lineno + 1 <= LONGEST_FUNCTION, f"{node.name} is too long"
+
+
+def undocumented(node, path):
+    """Public classes, functions and methods without a docstring."""
+    for child in getattr(node, "body", []):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+            if not ast.get_docstring(child):
+                yield f"{path}.{child.name}"
+            if isinstance(child, ast.ClassDef):
+                yield from undocumented(child, f"{path}.{child.name}")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_public_names_have_docstrings(name):
+    tree = TREES[name]
+    assert ast.get_docstring(tree) or not tree.body
+    assert not list(undocumented(tree, name))
+
+
+def test_nothing_is_called_a_helper():
+    stems = {part for path in FILES.values() for part in path.relative_to(ROOT).with_suffix("").parts}
+    assert not stems & {"utils", "util", "helpers", "common", "misc"}
+
+
+def test_every_name_of_the_front_door_opens():
+    import lm_jax
+
+    assert lm_jax.__all__ and all(getattr(lm_jax, name) is not None for name in lm_jax.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = lm_jax.nothing

@@ -1,0 +1,150 @@
+"""Checkpoints: bit for bit, the newest two and the best, and what is done about a damaged one."""
+
+import gc
+import math
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lm_jax import UserError, lstm, recurrent_lm, stacked
+from lm_jax.training import Checkpoints, create_state
+
+
+MODEL = recurrent_lm(5, stacked([lstm(3, 4), lstm(4, 4)]))
+ADAM = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.linear_schedule(0.0, 1e-2, 5)))
+
+
+def state_at(step, seed=0):
+    """A state with nothing in it that a fresh one has."""
+    state = create_state(MODEL, ADAM, 2, seed)
+
+    def stir(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.fold_in(leaf, step)
+        return (leaf + jnp.asarray(1 + step, leaf.dtype) / 7).astype(leaf.dtype)
+
+    return jax.tree.map(stir, state).replace(step=jnp.asarray(step))
+
+
+def as_numbers(tree):
+    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), tree)
+
+
+def assert_identical(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, as_numbers(a), as_numbers(b))
+    jax.tree.map(lambda x, y: x.dtype == y.dtype or pytest.fail(f"{x.dtype} is not {y.dtype}"), a, b)
+
+
+def save_all(folder, losses):
+    """Saves a state for every step and validation loss."""
+    with Checkpoints(folder) as states:
+        for step, loss in losses.items():
+            states.save(state_at(step), {"misses": step}, loss)
+
+
+def test_a_state_comes_back_bit_for_bit(tmp_path):
+    save_all(tmp_path, {7: 2.5})
+    with Checkpoints(tmp_path) as states:
+        state, host = states.restore_newest(create_state(MODEL, ADAM, 2, seed=9))
+    assert host == {"misses": 7}
+    assert_identical(state, state_at(7))
+    # and it is one to go on from: nothing in it is shared or committed elsewhere
+    jax.jit(lambda s: s.replace(step=s.step + 1), donate_argnums=0)(state)
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept", "best"),
+    [
+        ({1: 3.0, 2: 2.0, 3: 2.5, 4: 2.6, 5: 2.7}, [2, 4, 5], 2),
+        ({1: 3.0, 2: 2.0, 3: 1.0}, [2, 3], 3),
+        ({1: 3.0, 2: None, 3: None, 4: None}, [1, 3, 4], 1),
+        ({1: None, 2: None, 3: None}, [2, 3], 3),
+        ({1: 3.0, 2: math.nan, 3: math.nan, 4: math.nan}, [1, 3, 4], 1),
+        ({1: math.nan, 2: math.inf, 3: 9.0, 4: None, 5: None}, [3, 4, 5], 3),
+        ({1: 2.0, 2: 2.0}, [1, 2], None),
+        ({}, [], None),
+    ],
+    ids=str,
+)
+def test_the_newest_two_and_the_best_are_kept(tmp_path, losses, kept, best):
+    save_all(tmp_path, losses)
+    with Checkpoints(tmp_path) as states:
+        assert states.steps == kept
+        assert states.best_step == best or (best is None and states.best_step in (*kept, None))
+
+
+def test_a_step_is_saved_once(tmp_path):
+    with Checkpoints(tmp_path) as states:
+        states.save(state_at(3), {"misses": 0}, 2.0)
+        states.save(state_at(3, seed=1), {"misses": 1}, None)
+        assert states.restore_newest(state_at(0))[1] == {"misses": 0}
+
+
+def test_an_empty_folder_restores_nothing(tmp_path):
+    with Checkpoints(tmp_path / "new") as states:
+        assert states.restore_newest(state_at(0)) is None
+        with pytest.raises(UserError, match="once it has a checkpoint"):
+            states.load_params({})
+
+
+# orbax leaves coroutines behind where a load fails: Python tells so when they are collected.
+leaves_coroutines = pytest.mark.filterwarnings(
+    "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def collect():
+    """What a test leaves behind is collected in it, not in a later one."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        gc.collect()
+
+
+def damage(folder):
+    """Cuts every file of array data in half."""
+    files = [f for f in folder.rglob("*") if f.is_file() and "d" in f.parent.name and f.stat().st_size > 20]
+    assert files
+    for file in files:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@leaves_coroutines
+def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path):
+    save_all(tmp_path, {4: 2.0, 5: 3.0})
+    damage(tmp_path / "5")
+    with Checkpoints(tmp_path) as states:
+        with pytest.warns(UserWarning, match=r"checkpoint 5 is damaged .* set aside as 5.unreadable"):
+            state, host = states.restore_newest(create_state(MODEL, ADAM, 2, seed=9))
+        assert states.steps == [4] and host == {"misses": 4}
+        assert_identical(state, state_at(4))
+        states.save(state_at(5), {"misses": 50}, 1.0)  # its place is free again
+        assert states.steps == [4, 5]
+    assert (tmp_path / "5.unreadable").is_dir()
+
+
+@leaves_coroutines
+def test_nothing_is_left_if_all_are_damaged(tmp_path):
+    save_all(tmp_path, {4: 2.0, 5: 3.0})
+    damage(tmp_path / "4")
+    damage(tmp_path / "5")
+    with Checkpoints(tmp_path) as states, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert states.restore_newest(state_at(0)) is None
+        assert sum("is damaged" in str(warning.message) for warning in caught) == 2
+
+
+def test_params_load_without_the_rest(tmp_path):
+    """The template is of the parameters only, and abstract; default is the best step."""
+    save_all(tmp_path, {4: 2.0, 5: 3.0})
+    template = jax.eval_shape(MODEL.init, jax.random.key(0))
+    with Checkpoints(tmp_path) as states:
+        assert_identical(states.load_params(template), state_at(4).params)
+        assert_identical(states.load_params(template, 5), state_at(5).params)

@@ -1,0 +1,211 @@
+"""The loop with a state that only counts: what happens at which step."""
+
+import dataclasses
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lm_jax import Batches, recurrent_lm, rnn
+from lm_jax.training import Diverged, History, Hooks, Plan, create_state, fit
+
+
+MODEL = recurrent_lm(5, rnn(3, 4))
+BATCHES = Batches(np.zeros(280, np.int32), 0, 4, 10)  # 7 steps an epoch
+EPOCH = 7
+
+
+def advance(state, streams, count, length=None):
+    """Training that changes nothing: 2 nats and 3 of gradient norm a token, one token a step, half of them clipped."""
+    old = state.totals
+    totals = old._replace(
+        nll=old.nll + 2.0 * count,
+        tokens=old.tokens + count,
+        steps=old.steps + count,
+        grad_norm=old.grad_norm + 3.0 * count,
+    )
+    return state.replace(step=state.step + count, totals=totals)
+
+
+class Recorder:
+    """Hooks that note all they are told; validations give the losses of a list."""
+
+    def __init__(self, valid_losses=(), stop_at=math.inf):
+        self.valid_losses, self.stop_at = iter(valid_losses), stop_at
+        self.saved, self.reports, self.validations, self.dispatches = {}, [], [], []
+
+    def hooks(self):
+        return Hooks(
+            validate=lambda params: next(self.valid_losses, 1.0),
+            save=lambda state, host, loss: self.saved.update({int(state.step): (host, loss)}),
+            on_report=lambda record, times: self.reports.append((record, times)),
+            on_validation=lambda record, state: self.validations.append(record),
+            on_dispatch=self.dispatches.append,
+            should_stop=lambda: bool(self.dispatches) and self.dispatches[-1] >= self.stop_at,
+        )
+
+
+def plan(steps=20, log_every=5, eval_every=8, **settings):
+    return Plan(steps, log_every, eval_every, **settings)
+
+
+def start(step=0):
+    return create_state(MODEL, optax.sgd(0.1), 4, 0).replace(step=jnp.asarray(step))
+
+
+def run(plan, recorder, state=None, history=None, train_steps=advance, rate=lambda step: 0.5):
+    return fit(state or start(), train_steps, BATCHES, plan, recorder.hooks(), rate, history)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(0, 5), (4, 5), (5, 7), (7, 8), (8, 10), (10, 14), (14, 15), (16, 20), (20, 20)],
+)
+def test_the_next_stop(step, expected):
+    assert plan().next_stop(step, EPOCH) == expected
+
+
+def test_checkpoints_are_stops_too_and_the_end_is_one():
+    assert plan(steps=6, checkpoint_every=3).next_stop(0, EPOCH) == 3
+    assert plan(steps=4).next_stop(3, EPOCH) == 4
+
+
+def test_everything_happens_at_its_step():
+    recorder = Recorder([3.0, 2.0, 2.5])
+    state, history = run(plan(checkpoint_every=6), recorder)
+    assert int(state.step) == recorder.dispatches[-1] == 20
+    assert [record["step"] for record, _ in recorder.reports] == [5, 10, 15, 20]
+    assert [(r["step"], r["valid_loss"], r["best"]) for r in recorder.validations] == [
+        (8, 3.0, True),
+        (16, 2.0, True),
+        (20, 2.5, False),
+    ]
+    assert {step: loss for step, (_, loss) in recorder.saved.items()} == {
+        6: None,
+        8: 3.0,
+        12: None,
+        16: 2.0,
+        18: None,
+        20: 2.5,
+    }
+    assert (history.best_valid_loss, history.best_step, history.finished) == (2.0, 16, False)
+    assert recorder.dispatches == sorted(set(recorder.dispatches))
+    assert {5, 7, 8, 10, 14, 15, 16, 20} <= set(recorder.dispatches)
+
+
+def test_reports_are_means_over_their_steps():
+    recorder = Recorder()
+    run(plan(), recorder, rate=lambda step: 100.0 + step)
+    for record, times in recorder.reports:
+        step = record["step"]
+        expected = {"step": step, "loss": 2.0, "perplexity": math.exp(2), "grad_norm": 3.0, "clipped": 0.0}
+        assert record == {**expected, "learning_rate": 99.0 + step}  # of the step that was just made
+        assert times["step"] == step
+        json.dumps([record, times], allow_nan=False)
+
+
+def test_the_plateau_lowers_the_rate_at_every_miss():
+    recorder = Recorder([3.0, 3.0, 4.0, 2.0, 2.5])
+    state, _ = run(plan(steps=25, eval_every=5, decay_factor=0.5), recorder)
+    assert float(state.learning_rate_scale) == 0.125
+    # reports come before the validation of the same step
+    assert [record["learning_rate"] for record, _ in recorder.reports] == [0.5, 0.5, 0.25, 0.125, 0.125]
+
+
+def test_the_closing_validation_is_on_the_record_only():
+    recorder = Recorder([3.0, 4.0])
+    state, history = run(plan(steps=7, eval_every=5, decay_factor=0.5, patience=1), recorder)
+    assert recorder.validations[-1] == {
+        "step": 7,
+        "valid_loss": 4.0,
+        "valid_perplexity": math.exp(4),
+        "best": False,
+        "closing": True,
+    }
+    assert float(state.learning_rate_scale) == 1.0
+    assert (history.best_valid_loss, history.best_step, history.misses) == (3.0, 5, 0)
+
+
+@pytest.mark.parametrize(("patience", "last"), [(1, 12), (2, 24), (3, 28), (None, 40)])
+def test_patience(patience, last):
+    recorder = Recorder([3.0, 2.0, 2.0, 1.0, 1.5, 1.5, 1.5, 0.5, 0.5, 0.5])
+    state, history = run(plan(steps=40, eval_every=4, patience=patience), recorder)
+    assert int(state.step) == last and history.finished == (patience is not None)
+    assert recorder.validations[-1]["step"] == last == max(recorder.saved)
+
+
+def test_a_stop_saves_and_a_resume_does_what_was_left():
+    whole, first, second = Recorder([3, 2, 4, 5]), Recorder([3], stop_at=12), Recorder([2, 4, 5])
+    settings = plan(steps=30, decay_factor=0.5)
+    expected, expected_history = run(settings, whole)
+    state, history = run(settings, first)
+    stopped = int(state.step)
+    assert 12 <= stopped < 16 and stopped in first.saved and first.saved[stopped][1] is None
+    host = json.loads(json.dumps(first.saved[stopped][0]))  # as a checkpoint keeps it
+    state, history = run(settings, second, state, History(**host))
+    assert [r for r, _ in first.reports + second.reports] == [r for r, _ in whole.reports]
+    assert first.validations + second.validations == whole.validations
+    assert history == expected_history
+    jax.tree.map(np.testing.assert_array_equal, (state.step, state.totals), (expected.step, expected.totals))
+    assert state.learning_rate_scale == expected.learning_rate_scale
+
+
+def test_a_finished_run_does_not_go_on():
+    recorder = Recorder()
+    state, _ = run(plan(), recorder, start(8), History(finished=True))
+    assert int(state.step) == 8 and not recorder.dispatches
+
+
+def nan_from(step):
+    def train_steps(state, streams, count, length=None):
+        state = advance(state, streams, count)
+        bad = jnp.where(state.step >= step, jnp.nan, 0.0)
+        return state.replace(totals=state.totals._replace(nll=state.totals.nll + bad))
+
+    return train_steps
+
+
+@pytest.mark.parametrize(("settings", "noticed"), [({"log_every": 5}, 15), ({"log_every": 100}, 16)], ids=str)
+def test_a_loss_that_is_no_number_ends_the_run_unsaved(settings, noticed):
+    recorder = Recorder()
+    with pytest.raises(Diverged, match=f"the loss must stay finite, got nan by step {noticed}: .*lower"):
+        run(plan(**settings), recorder, train_steps=nan_from(11))
+    assert max(recorder.saved) == 8
+    assert all(math.isfinite(record["loss"]) for record, _ in recorder.reports)
+
+
+def test_the_last_state_is_checked_before_it_is_saved():
+    recorder = Recorder()
+    with pytest.raises(Diverged):
+        run(plan(steps=13, log_every=100), recorder, train_steps=nan_from(13))
+    assert max(recorder.saved) == 8
+
+
+@pytest.mark.parametrize("checkpoint_every", [None, 3])
+def test_parameters_that_are_no_numbers_are_not_saved(checkpoint_every):
+    def train_steps(state, streams, count, length=None):
+        state = advance(state, streams, count)
+        return state.replace(params=state.params.replace(b_out=state.params.b_out + jnp.inf))
+
+    recorder = Recorder()
+    with pytest.raises(Diverged, match="the parameters must stay finite"):
+        run(plan(checkpoint_every=checkpoint_every), recorder, train_steps=train_steps)
+    assert not recorder.saved and not recorder.validations
+
+
+def test_a_validation_that_is_no_number_is_never_best():
+    history = History()
+    assert [history.note(step, loss) for step, loss in enumerate([math.nan, math.inf, 3.0, 3.0, math.nan, 2.0])] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert (history.best_valid_loss, history.best_step, history.misses) == (2.0, 5, 0)
+    assert History(**json.loads(json.dumps(dataclasses.asdict(history)))).best_step == 5  # as a checkpoint keeps it

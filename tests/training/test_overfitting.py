@@ -1,0 +1,48 @@
+"""A model that can learn nothing learns one sentence by heart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lm_jax import Batches, Sampler, build_vocabulary, generate, gru, lstm, recurrent_lm, rnn
+from lm_jax.data.batching import Streams
+from lm_jax.training import build_train_steps, create_state, cross_entropy
+
+
+SENTENCE = "the quick brown fox jumps over the lazy dog and runs on\n"
+
+
+@pytest.mark.parametrize(("cell", "mode"), [(rnn, "sentence"), (gru, "stream"), (lstm, "sentence")])
+def test_one_sentence_is_learned_by_heart(cell, mode):
+    vocabulary = build_vocabulary("char", SENTENCE)
+    batches = Batches(vocabulary.encode(SENTENCE), vocabulary.eol_id, 1, 14, mode)  # in 4 chunks, or 5 and padding
+    model = recurrent_lm(len(vocabulary), cell(16, 32))
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
+    per_epoch = batches.steps_per_epoch
+    train_steps = build_train_steps(
+        model,
+        cross_entropy(model),
+        optimizer,
+        bptt=14,
+        steps_per_epoch=per_epoch,
+        mode=mode,
+        eol_id=vocabulary.eol_id,
+    )
+    state = create_state(model, optimizer, 1, 0)
+    streams = jax.tree.map(jnp.asarray, Streams(*batches.epoch(0)))
+    state = train_steps(state, streams, 120 * per_epoch)
+    before = np.asarray(state.totals.nll)
+    state = train_steps(state, streams, per_epoch)
+    assert float(state.totals.nll - before) / len(SENTENCE) < 0.1
+    tokens = generate(
+        model,
+        state.params,
+        [],
+        len(SENTENCE),
+        jax.random.key(0),
+        eol_id=vocabulary.eol_id,
+        sampler=Sampler(greedy=True),
+    )
+    assert vocabulary.decode(tokens[:, 0]) == SENTENCE
