@@ -12,7 +12,16 @@ _HOMES = {
     "lm_jax.data": ["Batches", "Corpus", "Vocabulary", "build_vocabulary", "load_corpus"],
     "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],
     "lm_jax.models": ["LanguageModel", "from_config", "recurrent_lm"],
-    "lm_jax.inference": ["Likelihood", "Sampler", "generate", "likelihood"],
+    "lm_jax.inference": [
+        "Likelihood",
+        "Sampler",
+        "beam_search",
+        "complete",
+        "generate",
+        "judge_pairs",
+        "likelihood",
+        "token_log_probs",
+    ],
     "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

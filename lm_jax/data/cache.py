@@ -33,7 +33,7 @@ def cached_encoding(
     folder = cache_folder() / "tokens" / name
     if folder.is_dir():
         try:
-            with np.load(folder / "tokens.npz") as arrays:
+            with (folder / "tokens.npz").open("rb") as file, np.load(file) as arrays:
                 return Vocabulary.load(folder / "vocabulary.json"), dict(arrays)
         except Exception:  # damage shows in many ways: a file cut short, a wrong checksum, no JSON, ...
             shutil.rmtree(folder, ignore_errors=True)

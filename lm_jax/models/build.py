@@ -4,12 +4,13 @@ import math
 
 from lm_jax.cells import CELLS, Cell, drop_connect, initializers, input_sizes, stacked
 from lm_jax.config import ModelConfig
-from lm_jax.errors import one_of
+from lm_jax.errors import check_sizes, one_of
 from lm_jax.models.recurrent import RecurrentLM, recurrent_lm
 
 
 def build_cell(config: ModelConfig) -> Cell:
     """The cell, or the stack of cells, that a configuration describes."""
+    check_sizes(layers=config.layers)
     hidden_sizes = [config.hidden_size] * (config.layers - 1) + [config.top_size or config.hidden_size]
     sizes = input_sizes(config.connection, config.embedding_size, hidden_sizes)
     make = one_of("cell", config.cell, CELLS)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from lm_jax.cells import Cell, initializers
 from lm_jax.cells.base import InitFn, InitialCarryFn
 from lm_jax.errors import UserError, check_rate, check_sizes
-from lm_jax.layers import dropout, product, row_dropout, target_log_probs
+from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, target_log_probs
 from lm_jax.models.language_model import LMStepFn, LMUnrollFn, ScoreFn
 from lm_jax.types import Params
 
@@ -82,7 +82,7 @@ def recurrent_lm(
     input_rate = dropout_rate if input_dropout is None else input_dropout
     output_rate = dropout_rate if output_dropout is None else output_dropout
     rates = {"dropout_rate": dropout_rate, "input_dropout": input_rate, "output_dropout": output_rate}
-    _check(vocab_size, cell, tied, {**rates, "embedding_dropout": embedding_dropout})
+    _check(vocab_size, cell, tied, {**rates, "embedding_dropout": embedding_dropout}, dropout_kind)
 
     def init(key):
         key_e, key_c, key_o = jax.random.split(key, 3)
@@ -129,10 +129,12 @@ def recurrent_lm(
     return RecurrentLM(init, initial_carry, step, unroll, score, vocab_size, hidden, log_probs)
 
 
-def _check(vocab_size, cell, tied, rates):
+def _check(vocab_size, cell, tied, rates, dropout_kind):
     check_sizes(vocab_size=vocab_size)
     for name, rate in rates.items():
         check_rate(name, rate)
+    if dropout_kind not in DROPOUT_KINDS:
+        raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {dropout_kind!r}")
     if vocab_size < 2:
         raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
     if tied and cell.input_size != cell.output_size:
