@@ -69,7 +69,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--runs", type=Path, default=Path("checkpoints/compare_cells"))
     arguments = parser.parse_args()
-    results = [train(cell, arguments.runs / cell, arguments.smoke) for cell in COLOURS]
+    runs = arguments.runs / ("smoke" if arguments.smoke else "full")
+    results = [train(cell, runs / cell, arguments.smoke) for cell in COLOURS]
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = {
         "command": "python experiments/compare_cells.py" + (" --smoke" if arguments.smoke else ""),

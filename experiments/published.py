@@ -102,7 +102,8 @@ def split_as_char_rnn(file: str, runs: Path) -> str:
 
 def run_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains, or goes on, and returns everything that is reported."""
-    folder, config = arguments.runs / name, settings(name, arguments)
+    folder = arguments.runs / ("smoke" if arguments.smoke else "full") / name
+    config = settings(name, arguments)
     listener = progress()
     if (folder / "config.json").exists():
         saved, _, _ = lm_jax.read_run(folder)

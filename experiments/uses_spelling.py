@@ -1,21 +1,24 @@
 """Spelling correction by a noisy channel: which word was meant, given the line it stands in?
 
-    python experiments/uses_spelling.py             about 2 minutes on 2 CPU cores
+    python experiments/uses_spelling.py             about 1 minute on 2 CPU cores
     python experiments/uses_spelling.py --smoke     seconds; numbers mean nothing
 
     argmax over w of  P(observed | w) P(line with w)          (Shannon 1948; Kernighan, Church & Gale 1990)
 
 Candidates w are the words of the training text that are one edit away from the observed one (a letter deleted,
 inserted, exchanged for another, or swapped with its neighbour), and the observed word itself if it is one. The channel
-is uniform: the word comes through with probability 1 - ERROR_RATE, otherwise as any string one edit away. P(line) is
+is uniform: the word comes through with probability 1 - error rate, otherwise as any string one edit away. P(line) is
 that of a language model over characters (LSTM, 128 units) trained on the default corpus; the baseline has the same
-channel and the word's relative frequency instead. On held-out lines that do not stand in the training text, one word
-of each is changed by a random edit into no word (non-word errors), in a second pass into another word (real-word
-errors), in a third left as it is (intact: to see how much the corrector spoils). The place of the word is given.
+channel and the word's relative frequency instead. On held-out lines that do not stand in the training text, every
+known word of at least three letters is changed, one at a time, by a random edit into no word (non-word errors), then
+into another word (real-word errors), then left as it is (intact: how much does the corrector spoil?). It is told
+which word to look at, not whether that is an error. Where the observed word is no word, the error rate cancels.
 
-Expected: the language model beats the word frequencies, by more where there are more candidates; real-word errors
-are the harder ones for both, and frequencies spoil more intact words. Writes uses_spelling.json into --out (default
-experiments/results). A run that was interrupted goes on when the command is given again.
+Expected: non-word errors tell little: three in four have one candidate only, both priors correct about 95 % of them,
+and the difference is within the intervals. Real-word errors are the hard ones, and there the line counts: the
+language model corrects several times as many as word frequencies at the same error rate, and more at the same
+share of intact words spoiled; yet most stay uncorrected. Writes uses_spelling.json and .png into --out (default
+experiments/results). A run that was interrupted goes on where it was when the command is given again.
 """
 
 import argparse
@@ -26,10 +29,13 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 import lm_jax
 from lm_jax.data.corpora import Texts, load_texts
@@ -39,7 +45,9 @@ from lm_jax.inference.minimal_pairs import accuracy
 
 WORD = re.compile(r"\b[a-z]+\b")
 SHORTEST = 3  # letters of a word that is changed
-ERROR_RATE = 0.05  # of the channel
+RATES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95)  # of errors, in the channel
+CERTAIN = "non-word errors"  # there must be an error, so that its rate cancels
+COLOURS = {"language model": "#D55E00", "word frequency": "#0072B2"}  # Okabe & Ito
 SEED = 0
 
 
@@ -52,6 +60,7 @@ class Trial(NamedTuple):
     observed: str
 
 
+@cache
 def edits(word: str) -> list[str]:
     """The strings one edit away, in alphabetical order."""
     cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
@@ -67,9 +76,9 @@ def candidates(observed: str, counts: Counter) -> list[str]:
     return [word for word in [observed, *edits(observed)] if word in counts]
 
 
-def channel(observed: str, word: str) -> float:
+def channel(observed: str, word: str, rate: float) -> float:
     """log P(observed | word)."""
-    return math.log(1 - ERROR_RATE) if observed == word else math.log(ERROR_RATE / len(edits(word)))
+    return math.log(1 - rate) if observed == word else math.log(rate / len(edits(word)))
 
 
 def held_out_lines(texts: Texts) -> list[str]:
@@ -79,15 +88,13 @@ def held_out_lines(texts: Texts) -> list[str]:
 
 
 def make_trials(lines: list[str], choices: Callable[[str], list[str]], counts: Counter) -> list[Trial]:
-    """One trial a line, where a known word of it has a choice of errors: a word at random, then an error at random."""
+    """A trial for every known word of every line, its observed form drawn from the choices, if there are any."""
     generator, trials = np.random.default_rng(SEED), []
     for line in lines:
-        words = [m for m in WORD.finditer(line) if m[0] in counts and len(m[0]) >= SHORTEST]
-        words = [(match, errors) for match in words if (errors := choices(match[0]))]
-        if words:
-            match, errors = words[generator.integers(len(words))]
-            observed = errors[generator.integers(len(errors))]
-            trials.append(Trial(line[: match.start()], line[match.end() :], match[0], observed))
+        for match in WORD.finditer(line):
+            if match[0] in counts and len(match[0]) >= SHORTEST and (observed := choices(match[0])):
+                word = observed[generator.integers(len(observed))]
+                trials.append(Trial(line[: match.start()], line[match.end() :], match[0], word))
     return trials
 
 
@@ -99,41 +106,80 @@ def line_log_probs(run: lm_jax.Run, lines: list[str]) -> np.ndarray:
     return line_sums(log_probs, tokens, eol_id)[0]
 
 
-def correct(run: lm_jax.Run, trials: list[Trial], counts: Counter) -> dict[str, list[str]]:
-    """The word that either kind of prior, with the channel, takes to be meant in each trial."""
+def priors(run: lm_jax.Run, trials: list[Trial], counts: Counter) -> dict[str, list[np.ndarray]]:
+    """log P of every candidate of every trial, from the line it would stand in or from its frequency alone."""
     options = [candidates(trial.observed, counts) for trial in trials]
     lines = [t.before + word + t.after for t, words in zip(trials, options, strict=True) for word in words]
-    scores = np.split(line_log_probs(run, lines), np.cumsum([len(words) for words in options])[:-1])
-    total = math.log(counts.total())
-    verdicts = {"language model": [], "word frequency": []}
-    for trial, words, from_lines in zip(trials, options, scores, strict=True):
-        from_channel = np.array([channel(trial.observed, word) for word in words])
-        frequency = np.array([math.log(counts[word]) - total for word in words])
-        verdicts["language model"].append(words[int(np.argmax(from_channel + from_lines))])
-        verdicts["word frequency"].append(words[int(np.argmax(from_channel + frequency))])
+    ends = np.cumsum([len(words) for words in options])
+    frequency = [np.log([counts[word] for word in words]) - math.log(counts.total()) for words in options]
+    return {"language model": np.split(line_log_probs(run, lines), ends[:-1]), "word frequency": frequency}
+
+
+def correct(trials: list[Trial], prior: list[np.ndarray], counts: Counter, rate: float) -> list[str]:
+    """The word that is taken to be meant in each trial, for an error rate of the channel."""
+    verdicts = []
+    for trial, from_prior in zip(trials, prior, strict=True):
+        words = candidates(trial.observed, counts)
+        scores = from_prior + np.array([channel(trial.observed, word, rate) for word in words])
+        verdicts.append(words[int(np.argmax(scores))])
     return verdicts
 
 
-def judge(group: str, trials: list[Trial], verdicts: dict[str, list[str]], counts: Counter) -> list[dict]:
-    """Rows of accuracy: over all trials of a group, and over those with a choice of candidates."""
-    sizes = np.array([len(candidates(trial.observed, counts)) for trial in trials])
-    rows = []
-    for subset, chosen in (("all", sizes >= 1), ("several candidates", sizes > 1)):
-        for kind, words in verdicts.items():
-            right = np.array([word == trial.intended for word, trial in zip(words, trials, strict=True)])[chosen]
-            if len(right):
-                row = {
-                    "group": group,
-                    "trials": subset,
-                    "kind": kind,
-                    "candidates_per_trial": float(sizes[chosen].mean()),
-                }
-                rows.append(row | accuracy(np.where(right, 1.0, -1.0))._asdict())
-    return rows
+def judge(trials: list[Trial], verdicts: list[str]) -> dict:
+    """The share of trials in which the verdict is the intended word."""
+    right = [word == trial.intended for word, trial in zip(verdicts, trials, strict=True)]
+    share = accuracy(np.where(right, 1.0, -1.0))
+    return {"trials": share.pairs, "accuracy": share.accuracy, "interval": [share.low, share.high]}
+
+
+def judge_all(run: lm_jax.Run, groups: dict[str, list[Trial]], counts: Counter) -> tuple[list[dict], dict]:
+    """A row for every group of trials, error rate and prior, and some examples of each group."""
+    rows, examples = [], {}
+    for group, trials in groups.items():
+        sizes = np.array([len(candidates(trial.observed, counts)) for trial in trials])
+        every_prior = priors(run, trials, counts)
+        for rate in RATES if group != CERTAIN else (None,):
+            verdicts = {kind: correct(trials, prior, counts, rate or RATES[0]) for kind, prior in every_prior.items()}
+            facts = {"group": group, "error_rate": rate, "candidates_per_trial": float(sizes.mean())}
+            rows += [facts | {"prior": kind} | judge(trials, words) for kind, words in verdicts.items()]
+        if group == CERTAIN and (sizes > 1).any():
+            several = np.flatnonzero(sizes > 1)
+            facts |= {"group": f"{group}, several candidates", "candidates_per_trial": float(sizes[several].mean())}
+            for kind, words in verdicts.items():
+                rows.append(facts | {"prior": kind} | judge([trials[i] for i in several], [words[i] for i in several]))
+        examples[group] = [
+            {**trial._asdict(), **dict(zip(verdicts, words, strict=True)), "error_rate": rate}
+            for trial, *words in list(zip(trials, *verdicts.values(), strict=True))[::100]
+        ]
+    return rows, examples
+
+
+def draw(rows: list[dict], path: Path) -> None:
+    """Real-word errors corrected against intact words spoiled, a point an error rate."""
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    sides = (((-4, 3), "right"), ((5, -8), "left"))
+    for (kind, colour), (offset, side) in zip(COLOURS.items(), sides, strict=True):
+        own = [row for row in rows if row["prior"] == kind]
+        spoiled = [1 - row["accuracy"] for row in own if row["group"] == "intact"]
+        corrected = [row["accuracy"] for row in own if row["group"] == "real-word errors"]
+        axes.plot(spoiled, corrected, color=colour, marker="o", markersize=4)
+        axes.annotate(f"  {kind}", (spoiled[-1], corrected[-1]), color=colour, va="bottom")
+        for x, y, rate in zip(spoiled, corrected, RATES, strict=True):
+            axes.annotate(f"{rate:g}", (x, y), offset, textcoords="offset points", fontsize=7, color=colour, ha=side)
+    axes.set_xlabel("share of intact words spoiled")
+    axes.set_ylabel("share of real-word errors corrected")
+    axes.set_title("Real-word errors, by the channel's error rate", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.2)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
 
 
 def train(folder: Path, smoke: bool) -> lm_jax.Run:
-    """The model over characters, every line alone; started or continued. exposure_bias.py begins with the same."""
+    """The model over characters, every line alone; started, continued or loaded. exposure_bias.py takes the same."""
     print(f"language model: {folder}", flush=True)
     config = lm_jax.TrainConfig(
         model=lm_jax.ModelConfig(hidden_size=16 if smoke else 128, embedding_size=32),
@@ -141,6 +187,9 @@ def train(folder: Path, smoke: bool) -> lm_jax.Run:
         steps=6 if smoke else None,
         seed=SEED,
     )
+    done = folder / "results.json"
+    if done.exists() and not (results := json.loads(done.read_text()))["stopped"]:
+        return lm_jax.Run(folder, *lm_jax.load(folder), results)
     run = lm_jax.resume(folder) if (folder / "config.json").exists() else lm_jax.train(config, folder)
     if run.results["stopped"]:
         raise SystemExit("stopped; the same command goes on")
@@ -159,26 +208,18 @@ def main() -> None:
     counts = Counter(WORD.findall(texts.train))
     lines = held_out_lines(texts)[: 20 if arguments.smoke else None]
     choices = {
-        "non-word errors": lambda word: [e for e in edits(word) if e not in counts],
+        CERTAIN: lambda word: [e for e in edits(word) if e not in counts],
         "real-word errors": lambda word: [e for e in edits(word) if e in counts],
         "intact": lambda word: [word],
     }
-    rows, examples = [], {}
-    for group, errors in choices.items():
-        trials = make_trials(lines, errors, counts)
-        verdicts = correct(run, trials, counts)
-        rows += judge(group, trials, verdicts, counts)
-        examples[group] = [
-            {**trial._asdict(), **dict(zip(verdicts, words, strict=True))}
-            for trial, *words in list(zip(trials, *verdicts.values(), strict=True))[:10]
-        ]
+    groups = {group: make_trials(lines, errors, counts) for group, errors in choices.items()}
+    rows, examples = judge_all(run, groups, counts)
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = {
         "command": "python experiments/uses_spelling.py" + (" --smoke" if arguments.smoke else ""),
         "python": platform.python_version(),
         "corpus_sha256": texts.sha256,
         "seed": SEED,
-        "error_rate": ERROR_RATE,
         "words": len(counts),
         "held_out_lines": len(lines),
         "model": {name: run.results[name] for name in ("parameters", "seconds", "best_step", "rows")},
@@ -186,10 +227,12 @@ def main() -> None:
         "examples": examples,
     }
     (arguments.out / "uses_spelling.json").write_text(json.dumps(record, indent=1) + "\n")
+    draw(rows, arguments.out / "uses_spelling.png")
     for row in rows:
+        low, high = row["interval"]
         print(
-            f"{row['group']:<17} {row['trials']:<19} {row['kind']:<15} {row['accuracy']:.1%} "
-            f"[{row['low']:.1%}, {row['high']:.1%}] of {row['pairs']}, {row['candidates_per_trial']:.1f} candidates each"
+            f"{row['group']:<35} error rate {row['error_rate'] or 'any':<4} {row['prior']:<15} "
+            f"{row['accuracy']:.1%} [{low:.1%}, {high:.1%}] of {row['trials']:,}"
         )
 
 
