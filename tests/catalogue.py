@@ -113,9 +113,7 @@ MODELS: dict[str, Entry] = {
     "residual_embedding_dropout": _around("stack_residual", embedding_dropout=0.5),
     "highway_tied": _around("stack_highway", tied=True),
     "highway_tied_chunked_dropout": _around("stack_highway", tied=True, **_chunked, **_dropout),
-    "dense": _around("stack_dense"),
     "running_mean": _around("running_mean"),
-    "config_default": _configured(),
     "config_gru": _configured(
         cell="gru", gru_reset="before", layers=2, connection="residual", embedding_size=4, tied=True
     ),

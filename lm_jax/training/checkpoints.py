@@ -84,21 +84,37 @@ class Checkpoints:
             self._checkpointer.save_checkpointables(step, _parts(state), metrics=metrics, custom_metadata=host)
 
     def restore_newest(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, with its bookkeeping; damaged ones are set aside by a new name."""
+        """The newest checkpoint that can be read, with its bookkeeping; None where there is none at all.
+
+        Damaged ones that are newer get another name and a warning. Raises UserError, and changes nothing, if there
+        are checkpoints and none can be read: starting anew in their folder would lose them.
+        """
+        damaged = []
         for checkpoint in sorted(self._checkpointer.checkpoints, key=lambda c: -c.step):
             try:
                 with _quiet():
                     parts = self._checkpointer.load_checkpointables(checkpoint.step, _parts(template))
                     host = self._checkpointer.metadata(checkpoint.step).custom_metadata
-                return _whole(template, parts), host
             except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
-                path = Path(checkpoint.path)
-                aside = path.with_name(f"{path.name}.unreadable")
-                path.rename(aside)
-                note = f"checkpoint {checkpoint.step} is damaged ({_root(error)}); set aside as {aside.name}"
-                warnings.warn(note, stacklevel=2)
-                self._checkpointer.reload()
+                damaged.append((checkpoint, _root(error)))
+                continue
+            self._set_aside(damaged)
+            return _whole(template, parts), host
+        if damaged:
+            steps = ", ".join(str(checkpoint.step) for checkpoint, _ in damaged)
+            raise UserError(f"a run goes on from a checkpoint that can be read, got {steps}: {damaged[0][1]}")
         return None
+
+    def _set_aside(self, damaged):
+        for checkpoint, reason in damaged:
+            path = Path(checkpoint.path)
+            aside = path.with_name(f"{path.name}.unreadable")
+            path.rename(aside)
+            warnings.warn(
+                f"checkpoint {checkpoint.step} is damaged ({reason}); set aside as {aside.name}", stacklevel=3
+            )
+        if damaged:
+            self._checkpointer.reload()
 
     def load_params(self, template: Params, step: int | None = None) -> Params:
         """The parameters of a step (default: the best), on one device, however many they were saved from."""

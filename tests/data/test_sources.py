@@ -1,10 +1,13 @@
 """Sources: files, folders, tables with a text column, and data sets by name; and what is refused."""
 
-import csv
 import json
-from types import SimpleNamespace
+import os
+import subprocess
+import sys
+from unittest.mock import Mock, call
 
 import datasets
+import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -27,10 +30,7 @@ def write(path, rows, column="text"):
     """A table with a text column between two others, in the format of the path's ending."""
     records = [{"id": i, column: row, "label": "x"} for i, row in enumerate(rows)]
     if path.suffix == ".csv":
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["id", column, "label"])
-            writer.writeheader()
-            writer.writerows(records)
+        pandas.DataFrame(records).to_csv(path, index=False)
     elif path.suffix == ".json":
         path.write_text(json.dumps(records))
     elif path.suffix == ".jsonl":
@@ -43,6 +43,7 @@ def write(path, rows, column="text"):
 @pytest.fixture(autouse=True)
 def library(monkeypatch, tmp_path):
     """The library's cache in this test's folder; its switches back in place afterwards."""
+    datasets.logging.set_verbosity_warning()
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache of datasets")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -61,14 +62,9 @@ def test_a_table_is_a_text_of_its_rows(ending, tmp_path):
 
 
 @formats
-def test_a_column_of_digits_is_a_text(ending, tmp_path):
-    assert read_source(write(tmp_path / f"table{ending}", ["12", "7"]), "char", "text") == {"all": "12\n7\n"}
-
-
-@formats
 def test_the_column_can_have_another_name(ending, tmp_path):
-    data = write(tmp_path / f"table{ending}", ["one", "two"], "sentence")
-    assert read_source(data, "char", "sentence") == {"all": "one\ntwo\n"}
+    data = write(tmp_path / f"table{ending}", ["12", "7"], "sentence")  # and a column of digits is a text
+    assert read_source(data, "char", "sentence") == {"all": "12\n7\n"}
     with pytest.raises(UserError, match=r"a text column named text \(--text-column\), got id, sentence, label in") as e:
         read_source(data, "char", "text")
     assert data in str(e.value) and "\n" not in str(e.value)
@@ -90,12 +86,12 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("name", "raw"), UNREADABLE.items(), ids=UNREADABLE)
-def test_an_unreadable_table_is_refused_in_one_line(name, raw, tmp_path, capfd):
+def test_an_unreadable_table_is_refused_in_one_line(name, raw, tmp_path, caplog):
     (tmp_path / name).write_bytes(raw)
     with pytest.raises(UserError) as caught:
         read_source(str(tmp_path / name), "char", "text")
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
-    assert capfd.readouterr() == ("", "")  # what the library has to say is in that line
+    assert not caplog.records  # what the library has to say is in that line
 
 
 @pytest.mark.parametrize(
@@ -133,20 +129,16 @@ def test_two_files_for_one_split_are_refused(second, tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """`hub(answer, online)` makes the library return or raise the answer, and returns the list of its calls."""
+    """`hub(answer, online)` puts a function in the library's place that raises or returns the answer."""
 
     def put(answer, online=True):
-        calls = []
-
-        def load_dataset(*arguments, **options):
-            calls.append((arguments, options))
-            if isinstance(answer, Exception):
-                raise answer
-            return datasets.DatasetDict({s: datasets.Dataset.from_dict(columns) for s, columns in answer.items()})
-
-        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+        load = Mock(side_effect=answer)
+        if isinstance(answer, dict):
+            tables = {split: datasets.Dataset.from_dict(columns) for split, columns in answer.items()}
+            load = Mock(return_value=datasets.DatasetDict(tables))
+        monkeypatch.setattr(datasets, "load_dataset", load)
         monkeypatch.setattr(sources, "_reaches_hub", lambda: online)
-        return calls
+        return load
 
     return put
 
@@ -172,11 +164,11 @@ def test_a_data_set_by_name(name, online, hub):
         "train": {column: [" a b \n", "\n", "", " b"], "other": [1, 2, 3, 4]},
         "validation": {column: [" é"]},
     }
-    calls = hub(tables, online)
+    load = hub(tables, online)
     expected = {"train": " a b \n\n\n b\n", "valid": " é\n", "test": "\n x y \n"}
     assert read_source(name, "word", "ignored") == expected
     assert read_source(name, "byte", "ignored") == {split: text.encode() for split, text in expected.items()}
-    assert calls == [((path,), options)] * 2
+    assert load.call_args_list == [call(path, **options)] * 2
 
 
 def test_a_corpus_by_name(hub):
@@ -187,63 +179,71 @@ def test_a_corpus_by_name(hub):
     assert corpus.source == "wikitext-2" and corpus.vocabulary.decode(corpus.valid) == "a <unk>\n= b =\n"
 
 
-@pytest.mark.parametrize("error", [ConnectionError("Couldn't reach it\non the Hub"), FileNotFoundError("no")], ids=str)
-def test_without_network_there_is_one_clear_line(error, hub):
-    hub(error, online=False)
+@pytest.mark.parametrize(
+    ("error", "online", "reason"),
+    [
+        (ConnectionError("Couldn't reach it\non the Hub"), False, "no network, and it is not in the local cache"),
+        (FileNotFoundError("no such"), False, "no network, and it is not in the local cache"),
+        (OSError("disk full\nin detail"), True, "OSError: disk full"),
+    ],
+    ids=str,
+)
+def test_a_failure_is_one_clear_line(error, online, reason, hub):
+    hub(error, online)
     with pytest.raises(UserError) as caught:
         read_source("wikitext-2", "word", "text")
     assert str(caught.value) == (
-        "the data set wikitext-2 (Salesforce/wikitext) cannot be had: no network, and it is not in the local cache; "
+        f"the data set wikitext-2 (Salesforce/wikitext) cannot be had: {reason}; "
         "give a local file or a folder with train.txt, valid.txt and test.txt instead"
     )
 
 
-def test_the_library_itself_fails_at_once_without_network(monkeypatch, capfd):
-    """Its cache is empty here; it does not try the network, which would take it half a minute."""
-    monkeypatch.setattr(sources, "_reaches_hub", lambda: False)
-    monkeypatch.setattr("socket.create_connection", lambda *_, **__: pytest.fail("tried the network"))
-    with pytest.raises(UserError, match=r"ptb-text-only/ptb_text_only.* no network.*local file"):
-        read_source("ptb", "word", "text")
-    assert capfd.readouterr() == ("", "")
+OFFLINE = """
+import os, socket, sys
+os.environ.pop("HF_HUB_OFFLINE", None)
+from lm_jax.data import sources
+sources._reaches_hub = lambda: False
+def tried(*arguments, **options): sys.exit("tried the network")
+socket.getaddrinfo = socket.create_connection = socket.socket.connect = tried
+try: sources.read_source("ptb", "word", "text")
+except ValueError as error: print(error)
+"""
 
 
-def test_another_failure_says_its_cause(hub):
-    error = RuntimeError("outer")
-    error.__cause__ = OSError("disk full\nin detail")
-    hub(error)
-    with pytest.raises(UserError, match=r"cannot be had: OSError: disk full; give a local file .* instead$"):
-        read_source("ptb", "word", "text")
+@pytest.mark.parametrize("before", ["", "import datasets"], ids=["fresh", "library there"])
+def test_the_library_itself_does_not_try_without_network(before, tmp_path):
+    """In a process of its own, with an empty cache: trying would take it half a minute."""
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    words = [sys.executable, "-c", f"{before}\n{OFFLINE}"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ptb-text-only/ptb_text_only" in done.stdout and "no network" in done.stdout
 
 
 @pytest.mark.parametrize("data", ["Salesforce/wikitext", "wikitext-3", "Wikitext-2", "./wikitext-2", "ag.csv"])
 def test_a_path_that_does_not_exist_is_never_a_name(data, hub, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    calls = hub({"train": {"text": ["a"]}})
+    load = hub({"train": {"text": ["a"]}})
     with pytest.raises(UserError, match=rf"must be an existing file or folder, or one of wikitext-2, .*; got {data}"):
         read_source(data, "char", "text")
-    assert not calls
+    assert not load.called
 
 
 def test_a_local_folder_of_that_name_comes_first(hub, tmp_path, monkeypatch):
-    calls = hub({"train": {"text": ["from the hub"]}})
+    load = hub({"train": {"text": ["from the hub"]}})
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wikitext-2").mkdir()
     for split in ("train", "valid", "test"):
         (tmp_path / "wikitext-2" / f"{split}.txt").write_text("from the disk\n")
-    assert read_source("wikitext-2", "char", "text")["train"] == "from the disk\n" and not calls
+    assert read_source("wikitext-2", "char", "text")["train"] == "from the disk\n" and not load.called
 
 
 @pytest.mark.parametrize("reached", [True, False])
-def test_reaching_the_hub_is_one_connection(reached, monkeypatch):
+def test_reaching_the_hub_is_one_short_connection(reached, monkeypatch):
     monkeypatch.undo()
-    connections = []
-
-    def connect(address, timeout):
-        connections.append((address, timeout))
-        if not reached:
-            raise OSError("unreachable")
-        return SimpleNamespace(close=lambda: connections.append("closed"))
-
+    connection = Mock()
+    connect = Mock(return_value=connection) if reached else Mock(side_effect=OSError("unreachable"))
     monkeypatch.setattr("socket.create_connection", connect)
     assert sources._reaches_hub() is reached
-    assert connections == [(("huggingface.co", 443), 3.0), *["closed"] * reached]
+    connect.assert_called_once_with(("huggingface.co", 443), timeout=3.0)
+    assert connection.close.called == reached

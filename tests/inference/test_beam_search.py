@@ -182,6 +182,16 @@ def test_the_penalty_prefers_longer_hypotheses():
         assert until_end(beams.tokens[0]) == best
 
 
+def test_the_penalty_counts_at_every_step():
+    """The end at once has 0.29; after 1 come 2 (0.5 * 0.6 = 0.3) and 3 (0.45 * 0.6 = 0.27). By probability 3 would
+    leave a beam of two; per token it stays, and then ends for certain."""
+    probs = np.array([[0.29, 0.6, 0.055, 0.055], [0.025, 0.025, 0.5, 0.45], [0.25] * 4, [1.0, 1e-9, 1e-9, 1e-9]])
+    settings = {"eol_id": EOL, "beam_size": 2}
+    for length_penalty, best in ((0.0, (EOL,)), (1.0, (1, 3, EOL))):
+        beams = beam_search(*table_model(np.log(probs)), [], 3, **settings, length_penalty=length_penalty)
+        assert until_end(beams.tokens[0]) == best
+
+
 def test_a_known_string_is_found():
     model = spelling_model([3, 1, 4, 1, 5, EOL], 6)
     beams = beam_search(model, None, np.array([3, 1], np.int32), 8, eol_id=EOL, beam_size=3)
