@@ -131,14 +131,14 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path):
 
 
 @leaves_coroutines
-def test_nothing_is_left_if_all_are_damaged(tmp_path):
+def test_if_all_are_damaged_nothing_is_moved_and_the_user_is_told(tmp_path):
+    """Beginning again at step 0 in the same folder would lose them for good."""
     save_all(tmp_path, {4: 2.0, 5: 3.0})
     damage(tmp_path / "4")
     damage(tmp_path / "5")
-    with Checkpoints(tmp_path) as states, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert states.restore_newest(state_at(0)) is None
-        assert sum("is damaged" in str(warning.message) for warning in caught) == 2
+    with Checkpoints(tmp_path) as states, pytest.raises(UserError, match="can be read, got 5, 4"):
+        states.restore_newest(state_at(0))
+    assert (tmp_path / "4").is_dir() and (tmp_path / "5").is_dir()
 
 
 def test_params_load_without_the_rest(tmp_path):
