@@ -44,11 +44,6 @@ def row_dropout(key: Key | None, rate: float, table: Float[Array, "V E"]) -> Flo
 
 
 def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:
-    """log softmax(logits)[target], without a second array of the size of the logits.
-
-    The target's logit is picked by comparison instead of a gather: the derivative of a gather is a scatter into a
-    zero array of the size of the logits, that of a comparison fuses with the softmax.
-    """
-    is_target = jnp.expand_dims(targets, -1) == jnp.arange(logits.shape[-1])
-    target_logits = jnp.sum(jnp.where(is_target, logits, 0.0), axis=-1)
+    """log softmax(logits)[target]: the target's logit less the logsumexp, never the log-softmax of everything."""
+    target_logits = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     return target_logits - jax.nn.logsumexp(logits, axis=-1)

@@ -30,10 +30,10 @@ def compiled(tied, limit, train):
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 @pytest.mark.parametrize("train", [False, True], ids=["score", "gradient"])
 def test_below_the_limit_copies_of_the_logits_are_few(tied, train):
-    """One is the aim. XLA on CPUs fuses no arithmetic into a reduction over the vocabulary, and so holds three: the
-    product, its sum with the bias, and the exponentials."""
+    """One is the aim. XLA on CPUs fuses no arithmetic into a reduction over the vocabulary, so that the exponentials
+    (in the gradient, the derivatives) are a second one."""
     held = compiled(tied, 2**29, train).memory_analysis().temp_size_in_bytes
-    assert 4 * LOGITS <= held < 3.1 * 4 * LOGITS
+    assert 4 * LOGITS <= held < 2.1 * 4 * LOGITS
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])

@@ -173,13 +173,20 @@ def test_a_folder_with_unreadable_files_is_refused(begun):
             lm_jax.load(run)
 
 
-def test_the_first_signal_asks_and_the_second_acts():
-    before = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def usual_interrupt():
+    """Ctrl-C as in a terminal: a shell's background jobs begin with it switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_signal_asks_and_the_second_acts(usual_interrupt):
     with pytest.raises(KeyboardInterrupt), _stop_on_signal() as stopped:
         signal.raise_signal(signal.SIGINT)
         assert stopped.is_set()
         signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is usual_interrupt
     with _stop_on_signal() as stopped:
         signal.raise_signal(signal.SIGTERM)
         assert stopped.is_set()

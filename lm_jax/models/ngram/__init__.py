@@ -1,0 +1,9 @@
+"""Count-based language models: counting, estimators, and one table form behind the LanguageModel contract."""
+
+from lm_jax.models.ngram.counts import count_ngrams
+from lm_jax.models.ngram.estimate import ESTIMATORS, Estimate, estimate
+from lm_jax.models.ngram.model import ngram_lm
+from lm_jax.models.ngram.tables import BackoffParams
+
+
+__all__ = ["ESTIMATORS", "BackoffParams", "Estimate", "count_ngrams", "estimate", "ngram_lm"]

@@ -1,0 +1,117 @@
+"""Counting n-grams by sorting: every order as sorted integer arrays, no loop over n-grams.
+
+A line w_1 .. w_m with its end </s> is read as <s> w_1 .. w_m </s>; contexts do not cross lines. The end-of-line token
+plays both parts, which never meet: as a word it is </s>, as the first word of a context it is <s>.
+
+The k-grams of a text are the rows of a table, sorted by (prefix, last word). A prefix is named by its row in the table
+of the (k-1)-grams, so that a k-gram is one integer, prefix * V + word, and its children - the (k+1)-grams that
+continue it - are one range of rows: a trie in arrays.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lm_jax.errors import UserError, check_sizes
+
+
+class NGrams(NamedTuple):
+    """The k-grams of a text, N of them, sorted by (prefix, word); at order 1 the V types in the order of their ids.
+
+    words [N]: the last word. prefix, suffix [N]: rows of the first and the last k - 1 words in the table below.
+    counts [N]: occurrences. starts [N]: whether the first word is <s>.
+    """
+
+    words: np.ndarray
+    prefix: np.ndarray
+    suffix: np.ndarray
+    counts: np.ndarray
+    starts: np.ndarray
+
+
+def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -> list[NGrams]:
+    """The tables of orders 1 .. order of a text, ids int [N].
+
+    Time and memory are those of sorting N integers for each order. Raises UserError for an order below 1.
+    """
+    check_sizes(order=order, vocab_size=vocab_size)
+    if len(tokens) == 0:
+        raise UserError("a text must hold at least one token to be counted, got none")
+    words = np.asarray(tokens, np.int64)
+    before = np.concatenate([[eol_id], words[:-1]])
+    since_start = np.arange(len(words)) - _line_starts(before == eol_id)
+    types = np.arange(vocab_size)
+    unigrams = NGrams(
+        words=types.astype(np.int32),
+        prefix=np.zeros(vocab_size, np.int32),
+        suffix=np.zeros(vocab_size, np.int32),
+        counts=np.bincount(words, minlength=vocab_size),
+        starts=np.zeros(vocab_size, bool),
+    )
+    tables, rows, previous = [unigrams], words, before
+    for k in range(2, order + 1):
+        # a k-gram that ends at i starts at the earliest with the <s> of its line
+        at = np.flatnonzero(since_start >= k - 2)
+        prefixes = previous[at]
+        keys, first, inverse, counts = np.unique(
+            prefixes * vocab_size + words[at], return_index=True, return_inverse=True, return_counts=True
+        )
+        ends = at[first]
+        tables.append(
+            NGrams(
+                words=(keys % vocab_size).astype(np.int32),
+                prefix=(keys // vocab_size).astype(np.int32),
+                suffix=rows[ends].astype(np.int32),
+                counts=counts,
+                starts=since_start[ends] == k - 2,
+            )
+        )
+        rows = np.full(len(words), -1, np.int64)
+        rows[at] = inverse
+        previous = np.concatenate([[-1], rows[:-1]])
+    return tables
+
+
+def _line_starts(is_start):
+    """For each position the position of the first word of its line."""
+    positions = np.where(is_start, np.arange(len(is_start)), 0)
+    return np.maximum.accumulate(positions)
+
+
+def child_ranges(prefix: np.ndarray, parents: int) -> np.ndarray:
+    """int32 [parents + 1]: the rows with prefix p are those from ranges[p] to ranges[p + 1]."""
+    return np.searchsorted(prefix, np.arange(parents + 1)).astype(np.int32)
+
+
+def continuation_counts(tables: list[NGrams]) -> list[np.ndarray]:
+    """Adjusted counts (Kneser & Ney 1995): at the top order the occurrences, below it the number of different words
+    that precede an n-gram - but of n-grams that start with <s>, which nothing precedes, the occurrences."""
+    adjusted = []
+    for table, above in zip(tables, [*tables[1:], None], strict=True):
+        if above is None:
+            adjusted.append(table.counts)
+        else:
+            preceding = np.bincount(above.suffix, minlength=len(table.words))
+            adjusted.append(np.where(table.starts, table.counts, preceding))
+    return adjusted
+
+
+def rows_in_text(tables: list[NGrams], tokens: np.ndarray, eol_id: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Where the n-grams of another text are in the tables, -1 for those that are not.
+
+    Returns for each order the rows of the n-grams that end with each token, and for each order but the top the rows
+    of the contexts before it; int64 [N] each.
+    """
+    words = np.asarray(tokens, np.int64)
+    before = np.concatenate([[eol_id], words[:-1]])
+    rows, contexts = [words], [before]
+    for k, table in enumerate(tables[1:], 2):
+        vocab_size = len(tables[0].words)
+        keys = table.prefix.astype(np.int64) * vocab_size + table.words
+        wanted = contexts[k - 2] * vocab_size + words
+        at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+        found = np.zeros(len(words), bool) if len(keys) == 0 else (contexts[k - 2] >= 0) & (keys[at] == wanted)
+        rows.append(np.where(found, at, -1))
+        if k < len(tables):
+            contexts.append(np.where(before == eol_id, -1, np.concatenate([[-1], rows[-1][:-1]])))
+    return rows, contexts

@@ -1,0 +1,55 @@
+"""From a text to an n-gram model, by any of the estimators."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from lm_jax.errors import one_of
+from lm_jax.models.ngram.counts import count_ngrams
+from lm_jax.models.ngram.jelinek_mercer import jelinek_mercer
+from lm_jax.models.ngram.katz import katz
+from lm_jax.models.ngram.kneser_ney import absolute_discounting, kneser_ney
+from lm_jax.models.ngram.simple import add_k, maximum_likelihood, stupid_backoff, witten_bell
+from lm_jax.models.ngram.tables import BackoffParams
+
+
+class Estimate(NamedTuple):
+    """The tables of a model, and notes on what the estimator did where the text was too small for its formulas."""
+
+    params: BackoffParams
+    notes: list[str]
+
+
+# each: (tables, held_out, eol_id, k) -> Estimate
+ESTIMATORS: dict[str, Callable[..., Estimate]] = {
+    "maximum-likelihood": lambda tables, held_out, eol_id, k: Estimate(maximum_likelihood(tables), []),
+    "add-k": lambda tables, held_out, eol_id, k: Estimate(add_k(tables, k), []),
+    "stupid-backoff": lambda tables, held_out, eol_id, k: Estimate(stupid_backoff(tables), []),
+    "katz": lambda tables, held_out, eol_id, k: Estimate(*katz(tables)),
+    "jelinek-mercer": lambda tables, held_out, eol_id, k: Estimate(*jelinek_mercer(tables, held_out, eol_id)),
+    "witten-bell": lambda tables, held_out, eol_id, k: Estimate(witten_bell(tables), []),
+    "absolute-discounting": lambda tables, held_out, eol_id, k: Estimate(*absolute_discounting(tables)),
+    "kneser-ney": lambda tables, held_out, eol_id, k: Estimate(*kneser_ney(tables, modified=False)),
+    "modified-kneser-ney": lambda tables, held_out, eol_id, k: Estimate(*kneser_ney(tables)),
+}
+NOT_PROBABILITIES = ("stupid-backoff",)
+
+
+def estimate(
+    tokens: np.ndarray,
+    order: int,
+    vocab_size: int,
+    eol_id: int,
+    *,
+    method: str = "modified-kneser-ney",
+    held_out: np.ndarray | None = None,
+    k: float = 1.0,
+) -> Estimate:
+    """The n-gram model of a text, ids int [N].
+
+    method: one of ESTIMATORS. held_out: for the weights of jelinek-mercer. k: of add-k. Raises UserError for an order
+    below 1, a k that is not above 0, or an unknown method.
+    """
+    estimator = one_of("method", method, ESTIMATORS)
+    return estimator(count_ngrams(tokens, order, vocab_size, eol_id), held_out, eol_id, k)

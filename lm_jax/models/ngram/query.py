@@ -1,0 +1,57 @@
+"""Looking n-grams up in back-off tables, many at once, on any device: binary search in the trie's ranges.
+
+The state of a text is the rows of its last 1, 2, .. n - 1 words: ABSENT where that n-gram is not in the tables, BEFORE
+where the line is not that long. One search per order finds the rows of all n-grams that a next word ends: they give
+its probability, and are the next state. An end-of-line token is back in the start context: of its n-grams only the
+unigram <s> goes on.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from lm_jax.models.ngram.tables import BackoffParams
+
+
+ABSENT, BEFORE = -1, -2
+
+
+def find_child(params: BackoffParams, k: int, rows: Int[Array, "*N"], words: Int[Array, "*N"]) -> Int[Array, "*N"]:
+    """The rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none, BEFORE after BEFORE."""
+    start, table = params.child_start[k - 1], params.words[k]
+    safe = jnp.maximum(rows, 0)
+    low, end = start[safe], start[safe + 1]
+    high = end
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = (low + high) // 2
+        right = (table[jnp.minimum(middle, len(table) - 1)] < words) & (low < high)
+        return jnp.where(right, middle + 1, low), jnp.where(right, high, middle)
+
+    low, _ = jax.lax.fori_loop(0, max(1, len(table)).bit_length(), halve, (low, high))
+    found = (rows >= 0) & (low < end) & (table[jnp.minimum(low, len(table) - 1)] == words)
+    return jnp.where(found, low, jnp.where(rows == BEFORE, BEFORE, ABSENT))
+
+
+def extend(params: BackoffParams, context: list[Int[Array, "*N"]], words: Int[Array, "*N"]) -> list[Int[Array, "*N"]]:
+    """The rows of the n-grams of orders 1 .. n that end with `words`, after contexts of orders 1 .. n - 1."""
+    return [words, *(find_child(params, k, rows, words) for k, rows in enumerate(context, 1))]
+
+
+def log_prob(
+    params: BackoffParams, context: list[Int[Array, "*N"]], extended: list[Int[Array, "*N"]]
+) -> Float[Array, "*N"]:
+    """log P of the words that `extend` was called with: the longest n-gram found, and the back-off weights above it."""
+    result = params.log_prob[0][extended[0]]
+    for k, rows in enumerate(context, 1):
+        found = extended[k] >= 0
+        weight = backoff_weight(params, k, rows)
+        result = jnp.where(found, params.log_prob[k][jnp.maximum(extended[k], 0)], result + weight)
+    return result
+
+
+def backoff_weight(params: BackoffParams, k: int, rows: Int[Array, "*N"]) -> Float[Array, "*N"]:
+    """log of what the probability after the contexts `rows` of order k is scaled by, where a shorter one is used."""
+    known = params.log_backoff[k - 1][jnp.maximum(rows, 0)]
+    return jnp.where(rows >= 0, known, jnp.where(rows == ABSENT, params.log_missing, 0.0))
