@@ -35,7 +35,7 @@ def test_every_verb_and_flag_that_it_names_exists(capsys):
         with pytest.raises(SystemExit):
             main([verb, "--help"])
         helps[verb] = capsys.readouterr().out + " --lr "
-    for verb, words in re.findall(r"lm-jax (\w+)([^`\n|]*)", README):
+    for verb, words in re.findall(r"lm-jax ([\w-]+)([^`\n|]*)", README):
         assert verb in VERBS
         for flag in re.findall(r"(--[a-z][\w-]*)", words):
             assert flag in helps[verb], f"lm-jax {verb} has no {flag}"

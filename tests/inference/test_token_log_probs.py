@@ -12,8 +12,8 @@ from tests.inference.toys import small_rnn, stepped_log_probs, table_model
 
 EOL = 0
 V = 7
-# A log-probability is float32 of a sum of seven exponentials: some 1e-7 of its size, up to ten here.
-TOLERANCE = 5e-6
+# The weights are normal numbers: from step to step the recurrence magnifies the rounding of float32.
+TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module")
