@@ -103,6 +103,17 @@ def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts
     return Texts(data, level, **texts)
 
 
+def load_whole_text(data: str | None, level: str, text_column: str = "text") -> str | bytes:
+    """All of a source as one text, not split."""
+    if data is None:
+        text = default_text()
+        return text.encode() if level == "byte" else text
+    texts = read_source(data, level, text_column)
+    if "all" in texts:
+        return texts["all"]
+    return texts["train"] + texts["valid"] + texts["test"]
+
+
 def default_text() -> str:
     """The help topics of the running Python: about 465,000 characters of English with some code."""
     from pydoc_data.topics import topics

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lm_jax.data.corpora import SPLITS, load_texts
+from lm_jax.data.corpora import SPLITS, load_texts, load_whole_text
 from lm_jax.errors import UserError
 from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.load import load
@@ -22,8 +22,8 @@ def evaluate(
     if split not in (*SPLITS, "all"):
         raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
     config, _, vocabulary = RunFolder(Path(run)).read()
-    texts = load_texts(config.data.data if data is None else data, vocabulary.level, config.data.text_column)
-    text = texts.train + texts.valid + texts.test if split == "all" else getattr(texts, split)
+    source = (config.data.data if data is None else data, vocabulary.level, config.data.text_column)
+    text = load_whole_text(*source) if split == "all" else getattr(load_texts(*source), split)
     model, params, _ = load(run)
     return evaluate_tokens(
         model,

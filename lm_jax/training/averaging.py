@@ -4,7 +4,8 @@
     ntasgd    avg = params until triggered; from then on their running mean (Polyak & Juditsky 1992), triggered when
               the validation loss has not improved for `nonmono` validations (NT-ASGD, Merity et al. 2018)
 
-`count` is the number of steps in the average, 0 while NT-ASGD is waiting.
+`count` is 0 before the first step and while NT-ASGD is waiting; then, for the EMA, the steps taken, and for NT-ASGD
+one more than the steps in the mean.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from lm_jax.types import Params
 
 
 class Average(NamedTuple):
-    """Averaged parameters and the number of steps in them."""
+    """Averaged parameters and the count that the next update goes by."""
 
     params: Params
     count: Int[Array, ""]

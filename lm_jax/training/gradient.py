@@ -16,8 +16,9 @@ def build_gradient(loss_fn: LossFn, parts: int = 1) -> GradientFn:
     """(params, carry, chunk, key) -> (gradient, carry, tally).
 
     parts: the B streams are worked off in `parts` groups of B / parts, each with its own part of the carry, and the
-    gradients are averaged by tokens: the gradient of the whole in the memory of a part (Without dropout the two are
-    equal; with it, each part draws masks of its own).
+    gradients are averaged by tokens: the gradient of the whole in the memory of a part. Without dropout the two are
+    equal (but for the penalty on temporal change where rows are ragged: its mean is over pairs of steps); with it,
+    each part draws masks of its own.
     """
     differentiate = jax.value_and_grad(loss_fn, has_aux=True)
 

@@ -43,7 +43,9 @@ def learn_weights(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> np
         totals = context_totals(tables, k, table.counts)
         context = np.zeros(len(held_out), np.int64) if k == 1 else contexts[k - 2]
         total = np.where(context >= 0, totals[np.maximum(context, 0)], 0)
-        count = np.where(rows[k - 1] >= 0, table.counts[np.maximum(rows[k - 1], 0)], 0)
+        known = rows[k - 1] >= 0
+        count = np.zeros(len(held_out))
+        count[known] = table.counts[rows[k - 1][known]]
         frequency.append(count / np.maximum(total, 1))
         reaches.append(total > 0)
     weights = np.full(len(tables), 0.5)
