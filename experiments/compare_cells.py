@@ -49,10 +49,12 @@ def draw(results: list[dict], path: Path) -> None:
     """Validation loss against the step, a labelled line a cell."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
-    for result in results:
+    lowest = -float("inf")
+    for result in sorted(results, key=lambda result: result["valid"][-1][1]):
         steps, losses = zip(*result["valid"], strict=True)
+        lowest = max(losses[-1], lowest + 0.025)  # labels of lines that end close together stand apart
         axes.plot(steps, losses, color=COLOURS[result["cell"]], marker="o", markersize=3)
-        axes.annotate(f" {result['cell'].upper()}", (steps[-1], losses[-1]), color=COLOURS[result["cell"]], va="center")
+        axes.text(steps[-1], lowest, f"  {result['cell'].upper()}", color=COLOURS[result["cell"]], va="center")
     axes.set_xlabel("training step")
     axes.set_ylabel("validation cross-entropy (nats per character)")
     axes.set_title("One layer of 256 units on Python's documentation", loc="left")

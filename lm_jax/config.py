@@ -152,7 +152,10 @@ class TrainConfig:
         }
         for name, rule in RULES.items():
             if name in settings:
-                rule(name, settings[name])
+                try:
+                    rule(name, settings[name])
+                except TypeError as error:
+                    raise UserError(f"{name} must be a number, got {settings[name]!r}") from error
         if self.batch_size % self.accumulate:
             raise UserError(f"accumulate must divide batch_size {self.batch_size}, got {self.accumulate}")
 
@@ -199,6 +202,8 @@ def to_dict(config) -> dict:
 
 def from_dict(cls, values: dict):
     """The inverse of `to_dict`; raises UserError for a name that this version does not know."""
+    if not isinstance(values, dict):
+        raise UserError(f"settings must be a JSON object of names and values, got {values!r}")
     fields = {f.name: f for f in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(fields))
     if unknown:

@@ -32,6 +32,12 @@ def main(argv: list[str]) -> None:
     elif file is not None:
         default = TrainArguments(config=read_settings(Path(file)))
     arguments = parse(TrainArguments, "train", argv, default)
+    given = {word.partition("=")[0] for word in argv}
+    if {"--steps", "--epochs"} <= given:
+        raise UserError("the length of a run is given in --steps or in --epochs, got both")
+    if "--epochs" in given:  # also where a file or the resumed run has steps
+        config = dataclasses.replace(arguments.config, steps=None)
+        arguments = dataclasses.replace(arguments, config=config)
     if arguments.resume and arguments.run:
         raise UserError(f"--resume goes on in its own folder, got --run {arguments.run} too")
     if arguments.resume and arguments.config_file:

@@ -40,6 +40,7 @@ def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]
 def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:
     """The ids of a text, int32 [N]; every newline is `eol_id`."""
     tokenizer = _tokenizer(tokenizer_json)
+    text = text.encode("utf-8", "replace").decode()  # lone surrogates, as of undecodable arguments, have no bytes
     pieces = []
     for encoding in tokenizer.encode_batch(text.split("\n"), add_special_tokens=False):
         pieces += [encoding.ids, [eol_id]]

@@ -68,7 +68,9 @@ class Vocabulary:
         Raises UserError for a character, or a word in a vocabulary without <unk>, that is not in the vocabulary.
         """
         if self.level == "byte":
-            return np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8).astype(np.int32)
+            return np.frombuffer(
+                text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text, np.uint8
+            ).astype(np.int32)
         if self.level == "bpe":
             return bpe.encode(self.merges, text, self.eol_id)
         return self._encode_characters(text) if self.level == "char" else self._encode_words(text)

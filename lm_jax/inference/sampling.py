@@ -47,7 +47,7 @@ class Sampler:
         """One token for each row."""
         if self.greedy:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        logits = logits / self.temperature
+        logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / self.temperature  # no overflow near 0
         if self.top_k is None and self.top_p is None:
             return draw(key, jax.nn.softmax(logits))
         k = min(self.top_k or logits.shape[-1], logits.shape[-1])

@@ -4,6 +4,7 @@ Plain lines always; on a terminal a rich progress bar below them.
 """
 
 import math
+import os
 import sys
 from typing import Any
 
@@ -14,13 +15,35 @@ HEADER = (
 )
 
 
+class UntilClosed:
+    """Standard output that goes on in silence when its reader goes away (`| head`): the run is worth more."""
+
+    def write(self, text: str) -> int:
+        """Writes, while somebody reads."""
+        return self._try(lambda: sys.stdout.write(text)) or len(text)
+
+    def flush(self) -> None:
+        """Flushes, while somebody reads."""
+        self._try(sys.stdout.flush)
+
+    def __getattr__(self, name: str):
+        return getattr(sys.stdout, name)
+
+    def _try(self, action):
+        try:
+            return action()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+
+
 class TrainingConsole:
     """Prints the events of a run; its methods fit the fields of `lm_jax.Listener`."""
 
     def __init__(self):
         from rich.console import Console
 
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, file=UntilClosed())
         self.facts: dict[str, Any] = {}
         self.bar = None
         self.rows = 0

@@ -1,6 +1,7 @@
 """The folder of a run: what lies in it, how it is made, and how its logs are cut back when a run is resumed."""
 
 import dataclasses
+import itertools
 import json
 import platform
 from pathlib import Path
@@ -41,14 +42,11 @@ class RunFolder:
         """Seconds and speed for the same steps."""
         return self.path / "times.jsonl"
 
-    def create(self, config: TrainConfig, corpus: Corpus) -> None:
-        """Makes the folder with config.json and vocabulary.json."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--run must be a folder that can be made, got {self.path}: {error.strerror}") from error
+    def create(self, config: TrainConfig, corpus: Corpus, decay_horizon: int) -> None:
+        """Writes config.json and vocabulary.json. decay_horizon: the steps of the run as it is started."""
         record = {
             "config": to_dict(config),
+            "decay_horizon": decay_horizon,
             "python": platform.python_version(),
             "corpus": {
                 "source": corpus.source,
@@ -75,7 +73,9 @@ class RunFolder:
         try:
             config, record = load_config(self.path / "config.json")
             return config, record, Vocabulary.load(self.path / "vocabulary.json")
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except UserError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"a run folder holds readable JSON, got {self.path}: {error}") from error
 
     def append(self, path: Path, record: dict[str, Any]) -> None:
@@ -102,19 +102,34 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def new_folder(run: str | Path | None, name: str) -> RunFolder:
-    """The folder of a new run: the given one, or checkpoints/NAME-1, -2, ... Nothing is written yet.
+    """Makes the folder of a new run: the given one, or checkpoints/NAME-1, -2, ..., the first that is not there.
 
-    Raises UserError if the given folder has something in it.
+    Two runs that start at once get two folders. Raises UserError if the given folder has something in it or cannot be
+    made.
     """
     if run is not None:
-        path = Path(run)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"--run must be a new or an empty folder, got {run}; to go on with a run: --resume {run}")
+        path = check_new(run)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--run must be a folder that can be made, got {path}: {error.strerror}") from error
         return RunFolder(path)
-    number = 1
-    while (DEFAULT_PARENT / f"{name}-{number}").exists():
-        number += 1
-    return RunFolder(DEFAULT_PARENT / f"{name}-{number}")
+    DEFAULT_PARENT.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        path = DEFAULT_PARENT / f"{name}-{number}"
+        try:
+            path.mkdir()
+            return RunFolder(path)
+        except FileExistsError:
+            continue
+
+
+def check_new(run: str | Path) -> Path:
+    """The path of a folder for a new run; raises UserError if it has something in it. Writes nothing."""
+    path = Path(run).expanduser()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"--run must be a new or an empty folder, got {run}; to go on with a run: --resume {run}")
+    return path
 
 
 def read_run(run: str | Path) -> tuple[TrainConfig, dict[str, Any], Vocabulary]:

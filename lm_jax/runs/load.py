@@ -28,7 +28,7 @@ def load(run: str | Path) -> Loaded:
     """
     folder = RunFolder(Path(run))
     config, _, vocabulary = folder.read()
-    if not folder.states.is_dir():
+    if not folder.states.is_dir() or not any(child.name.isdigit() for child in folder.states.iterdir()):
         raise UserError(f"a run can be loaded once it has a checkpoint, got {run} without one")
     model = from_config(config.model, len(vocabulary))
     template = jax.eval_shape(model.init, jax.random.key(0))

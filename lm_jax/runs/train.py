@@ -18,7 +18,7 @@ import jax
 
 from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
-from lm_jax.data.corpora import Corpus, load_corpus
+from lm_jax.data.corpora import Corpus, load_corpus, load_texts
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
@@ -26,7 +26,7 @@ from lm_jax.inference.likelihood import likelihood
 from lm_jax.inference.sampling import Sampler
 from lm_jax.models import LanguageModel, from_config
 from lm_jax.report.figures import draw_loss_curve
-from lm_jax.runs.folder import RunFolder, new_folder, read_lines
+from lm_jax.runs.folder import RunFolder, check_new, new_folder, read_lines
 from lm_jax.runs.results import closing_table, count_parameters
 from lm_jax.training import loop
 from lm_jax.training.averaging import ema, running_mean
@@ -82,12 +82,14 @@ def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, li
     """
     config.check()
     if run is not None:
-        new_folder(run, "")  # a folder in use is refused before the corpus is read
+        check_new(run)  # a folder in use is refused before the corpus is read
     corpus = load_corpus(**dataclasses.asdict(config.data))
-    setup = _set_up(_settle(config, corpus), corpus)
-    folder = new_folder(run, f"{setup.config.model.cell}-{setup.config.data.level}")
+    config = _with_absolute_path(config)
+    horizon = _total_steps(config, _batches(config, corpus))
+    setup = _set_up(config, corpus, horizon)
     state = setup.create()
-    folder.create(setup.config, corpus)
+    folder = new_folder(run, f"{config.model.cell}-{config.data.level}")
+    folder.create(config, corpus, horizon)
     return _go(setup, folder, state, loop.History(), listener)
 
 
@@ -101,33 +103,35 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
     saved, record, vocabulary = folder.read()
     config = saved if config is None else _merge(saved, config)
     config.check()
-    corpus = load_corpus(**dataclasses.asdict(config.data), vocabulary=vocabulary)
-    if corpus.sha256 != record["corpus"]["sha256"]:
+    texts = load_texts(config.data.data, config.data.level, config.data.text_column)
+    if texts.sha256 != record["corpus"]["sha256"]:
         raise UserError(
             f"a run goes on with the text it began with ({record['corpus']['source']}), "
-            f"got another text from {corpus.source}"
+            f"got another text from {texts.source}"
         )
-    setup = _set_up(config, corpus)
+    corpus = load_corpus(**dataclasses.asdict(config.data), vocabulary=vocabulary)
+    setup = _set_up(config, corpus, record["decay_horizon"])
     state, history = setup.create(), loop.History()
     with Checkpoints(folder.states) as states:
         restored = states.restore_newest(state)
     if restored is not None:
         state, host = restored
-        history = loop.History(**host)
+        _refuse_changes(host["config"], dataclasses.asdict(config))
+        history = loop.History(**host["history"])
+    if setup.plan.steps < int(state.step):
+        raise UserError(f"a resumed run ends after the step it is at, {int(state.step)}, got {setup.plan.steps} steps")
     folder.cut_back(int(state.step))
     folder.update_config(config)
     return _go(setup, folder, state, history, listener)
 
 
-def _settle(config: TrainConfig, corpus: Corpus) -> TrainConfig:
-    """The configuration with everything filled in that must not change if the run is resumed with more epochs."""
-    data = config.data
-    if data.data is not None and Path(data.data).expanduser().exists():  # otherwise it is the name of a data set
-        data = dataclasses.replace(data, data=str(Path(data.data).expanduser().resolve()))
-    optimizer = config.optimizer
-    if optimizer.schedule == "cosine" and optimizer.decay_steps is None:
-        optimizer = dataclasses.replace(optimizer, decay_steps=_total_steps(config, _batches(config, corpus)))
-    return dataclasses.replace(config, data=data, optimizer=optimizer)
+def _with_absolute_path(config: TrainConfig) -> TrainConfig:
+    """The configuration with a data path that holds from every folder."""
+    data = config.data.data
+    if data is None or not Path(data).expanduser().exists():  # then it is the name of a data set
+        return config
+    absolute = str(Path(data).expanduser().resolve())
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, data=absolute))
 
 
 def _merge(saved: TrainConfig, config: TrainConfig) -> TrainConfig:
@@ -135,7 +139,7 @@ def _merge(saved: TrainConfig, config: TrainConfig) -> TrainConfig:
     if config.epochs != saved.epochs and config.steps == saved.steps:
         config = dataclasses.replace(config, steps=None)
     _refuse_changes(dataclasses.asdict(saved), dataclasses.asdict(config))
-    return config
+    return _with_absolute_path(config)
 
 
 def _refuse_changes(saved, wanted):
@@ -165,12 +169,13 @@ def _total_steps(config, batches):
     return config.steps or config.epochs * batches.steps_per_epoch
 
 
-def _set_up(config: TrainConfig, corpus: Corpus) -> Setup:
+def _set_up(config: TrainConfig, corpus: Corpus, horizon: int) -> Setup:
+    """horizon: the steps of the run as first started, over which a cosine falls however long it goes on."""
     batches = _batches(config, corpus)
     model = from_config(config.model, len(corpus.vocabulary))
     total = _total_steps(config, batches)
     averaged = config.optimizer.averaging
-    schedule = build_schedule(config.optimizer, total)
+    schedule = build_schedule(config.optimizer, horizon)
     optimizer = build_optimizer(config.optimizer, schedule)
     plan = loop.Plan(
         steps=total,
@@ -293,6 +298,10 @@ def _hooks(setup, folder, listener, states, stopped):
         )
         return scored.cross_entropy
 
+    def save(state, history, valid_loss):
+        facts = {"history": history, "config": dataclasses.asdict(config), "vocabulary": corpus.vocabulary.sha256}
+        states.save(state, facts, valid_loss)
+
     def on_report(record, times):
         folder.append(folder.metrics, record)
         folder.append(folder.times, times)
@@ -305,7 +314,7 @@ def _hooks(setup, folder, listener, states, stopped):
 
     return loop.Hooks(
         validate=validate,
-        save=states.save,
+        save=save,
         on_report=on_report,
         on_validation=on_validation,
         on_dispatch=listener.on_dispatch,

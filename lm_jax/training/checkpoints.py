@@ -121,10 +121,22 @@ class Checkpoints:
         step = self.best_step if step is None else step
         if step is None:
             raise UserError("a run can be loaded once it has a checkpoint, got none")
+        self._check_shapes(template, step)
         one_device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=one_device), template)
+        try:
+            with _quiet():
+                return self._checkpointer.load_checkpointables(step, {"params": abstract})["params"]
+        except Exception as error:  # of many types; what the user can act on is its cause
+            raise UserError(f"a checkpoint must fit its config.json, got step {step}: {_root(error)}") from error
+
+    def _check_shapes(self, template, step):
+        """Orbax finds a misfit only while it loads, and its threads then print tracebacks of their own."""
         with _quiet():
-            return self._checkpointer.load_checkpointables(step, {"params": abstract})["params"]
+            saved = self._checkpointer.checkpointables_metadata(step).metadata["params"]
+        have, want = (sorted(tuple(leaf.shape) for leaf in jax.tree.leaves(tree)) for tree in (saved, template))
+        if have != want:
+            raise UserError(f"a checkpoint must fit its config.json, got arrays of {have} at step {step}, not {want}")
 
 
 def _parts(state):

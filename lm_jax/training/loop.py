@@ -117,7 +117,7 @@ def fit(
             state = _report(state, step, hooks, learning_rate, meter)
         if step % plan.eval_every == 0:
             state = _validate(state, step, plan, hooks, history)
-        elif plan.checkpoint_every and step % plan.checkpoint_every == 0:
+        elif plan.checkpoint_every and step % plan.checkpoint_every == 0 and step < plan.steps:
             _save(state, history, hooks, None)
     _close(state, step, plan, hooks, history)
     return state, history
