@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
         default = TrainArguments(config=read_settings(Path(file)))
     arguments = parse(TrainArguments, "train", argv, default)
     given = {word.partition("=")[0] for word in argv}
-    if {"--steps", "--epochs"} <= given:
+    if {"--steps", "--epochs"} <= given and arguments.config.steps is not None:
         raise UserError("the length of a run is given in --steps or in --epochs, got both")
     if "--epochs" in given:  # also where a file or the resumed run has steps
         config = dataclasses.replace(arguments.config, steps=None)

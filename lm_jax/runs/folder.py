@@ -44,6 +44,7 @@ class RunFolder:
 
     def create(self, config: TrainConfig, corpus: Corpus, decay_horizon: int) -> None:
         """Writes config.json and vocabulary.json. decay_horizon: the steps of the run as it is started."""
+        self.path.mkdir(parents=True, exist_ok=True)
         record = {
             "config": to_dict(config),
             "decay_horizon": decay_horizon,

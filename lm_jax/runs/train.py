@@ -3,12 +3,9 @@
 Everything that can go wrong with a request goes wrong before the run folder is made.
 """
 
-import contextlib
 import dataclasses
 import functools
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,23 +14,21 @@ from typing import Any, NamedTuple
 import jax
 
 from lm_jax.config import TrainConfig
-from lm_jax.data.batching import Batches
-from lm_jax.data.corpora import Corpus, load_corpus, load_texts
+from lm_jax.data.corpora import load_corpus, load_texts
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.inference.sampling import Sampler
-from lm_jax.models import LanguageModel, from_config
+from lm_jax.models import LanguageModel
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, check_new, new_folder, read_lines
 from lm_jax.runs.results import closing_table, count_parameters
+from lm_jax.runs.setup import Setup, build_batches, model_name, set_up, total_steps
+from lm_jax.runs.signals import stop_on_signal
 from lm_jax.training import loop
-from lm_jax.training.averaging import ema, running_mean
 from lm_jax.training.checkpoints import Checkpoints
-from lm_jax.training.losses import cross_entropy, regularised_cross_entropy, scheduled_sampling
-from lm_jax.training.optimizers import build_optimizer, build_schedule
-from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
+from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
 
@@ -62,19 +57,6 @@ class Run(NamedTuple):
     results: dict[str, Any]
 
 
-class Setup(NamedTuple):
-    """What a configuration and a corpus determine: everything but the numbers that training changes."""
-
-    config: TrainConfig
-    corpus: Corpus
-    model: LanguageModel
-    batches: Batches
-    plan: loop.Plan
-    learning_rate: Callable[[int], float]
-    train_steps: TrainStepsFn
-    create: Callable[[], TrainState]
-
-
 def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, listener: Listener = Listener()) -> Run:
     """Trains a language model in a new run folder (default: the next free one below checkpoints/).
 
@@ -85,8 +67,8 @@ def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, li
         check_new(run)  # a folder in use is refused before the corpus is read
     corpus = load_corpus(**dataclasses.asdict(config.data))
     config = _with_absolute_path(config)
-    horizon = _total_steps(config, _batches(config, corpus))
-    setup = _set_up(config, corpus, horizon)
+    horizon = total_steps(config, build_batches(config, corpus))
+    setup = set_up(config, corpus, horizon)
     state = setup.create()
     folder = new_folder(run, f"{config.model.cell}-{config.data.level}")
     folder.create(config, corpus, horizon)
@@ -110,7 +92,7 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
             f"got another text from {texts.source}"
         )
     corpus = load_corpus(**dataclasses.asdict(config.data), vocabulary=vocabulary)
-    setup = _set_up(config, corpus, record["decay_horizon"])
+    setup = set_up(config, corpus, record["decay_horizon"])
     state, history = setup.create(), loop.History()
     with Checkpoints(folder.states) as states:
         restored = states.restore_newest(state)
@@ -153,78 +135,12 @@ def _refuse_changes(saved, wanted):
             )
 
 
-def _batches(config, corpus):
-    return Batches(
-        tokens=corpus.train,
-        eol_id=corpus.vocabulary.eol_id,
-        batch_size=config.batch_size,
-        bptt=config.bptt,
-        mode=config.mode,
-        seed=config.seed,
-        random_bptt=config.random_bptt,
-    )
-
-
-def _total_steps(config, batches):
-    return config.steps or config.epochs * batches.steps_per_epoch
-
-
-def _set_up(config: TrainConfig, corpus: Corpus, horizon: int) -> Setup:
-    """horizon: the steps of the run as first started, over which a cosine falls however long it goes on."""
-    batches = _batches(config, corpus)
-    model = from_config(config.model, len(corpus.vocabulary))
-    total = _total_steps(config, batches)
-    averaged = config.optimizer.averaging
-    schedule = build_schedule(config.optimizer, horizon)
-    optimizer = build_optimizer(config.optimizer, schedule)
-    plan = loop.Plan(
-        steps=total,
-        log_every=config.log_every,
-        eval_every=config.eval_every or batches.steps_per_epoch,
-        checkpoint_every=config.checkpoint_every,
-        patience=config.patience,
-        decay_factor=config.optimizer.decay_factor if config.optimizer.schedule == "plateau" else None,
-        nonmono=config.optimizer.nonmono if averaged == "ntasgd" else None,
-    )
-    train_steps = build_train_steps(
-        model,
-        _loss(config, model),
-        optimizer,
-        bptt=config.bptt,
-        steps_per_epoch=batches.steps_per_epoch,
-        mode=config.mode,
-        eol_id=batches.eol_id,
-        clip=config.optimizer.clip,
-        accumulate=config.accumulate,
-        update_average={"none": None, "ema": ema(config.optimizer.ema_decay), "ntasgd": running_mean()}[averaged],
-    )
-    return Setup(
-        config=config,
-        corpus=corpus,
-        model=model,
-        batches=batches,
-        plan=plan,
-        learning_rate=schedule,
-        train_steps=train_steps,
-        create=lambda: create_state(model, optimizer, config.batch_size, config.seed, averaged != "none"),
-    )
-
-
-def _loss(config, model):
-    loss = cross_entropy(model)
-    if config.activation_reg or config.temporal_reg:
-        loss = regularised_cross_entropy(model, config.activation_reg, config.temporal_reg)
-    if config.scheduled_sampling:
-        loss = scheduled_sampling(loss, model, config.scheduled_sampling)
-    return loss
-
-
 def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.History, listener: Listener) -> Run:
     """Trains from `state` to the end of the plan, or to a signal, and closes the run."""
     config, corpus, model = setup.config, setup.corpus, setup.model
     started, first_step = time.perf_counter(), int(state.step)
     listener.on_start(_facts(setup, folder, state))
-    with Checkpoints(folder.states) as states, _stop_on_signal() as stopped:
+    with Checkpoints(folder.states) as states, stop_on_signal() as stopped:
         hooks = _hooks(setup, folder, listener, states, stopped)
         state, history = loop.fit(
             state, setup.train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
@@ -258,11 +174,6 @@ def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.Histor
     (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     listener.on_end(results)
     return Run(folder.path, model, params, corpus.vocabulary, results)
-
-
-def model_name(config: TrainConfig) -> str:
-    """Such as "LSTM 1x256"."""
-    return f"{config.model.cell.upper()} {config.model.layers}x{config.model.hidden_size}"
 
 
 def _facts(setup, folder, state):
@@ -329,26 +240,3 @@ def _sample(setup, params, step):
     count = SAMPLE_TOKENS[vocabulary.level]
     tokens = generate(setup.model, params, [], count, key, eol_id=vocabulary.eol_id, sampler=Sampler(temperature=0.8))
     return vocabulary.decode(tokens[:, 0]).strip("\n")
-
-
-@contextlib.contextmanager
-def _stop_on_signal():
-    """An event that the first Ctrl-C or SIGTERM sets; the second has its usual effect."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
-
-    def stop(number, frame):
-        stopped.set()
-        signal.signal(number, before[number])
-
-    for number in signals:
-        signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

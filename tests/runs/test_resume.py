@@ -10,7 +10,7 @@ import pytest
 import lm_jax
 from lm_jax import UserError, load_corpus
 from lm_jax.runs.folder import RunFolder, read_lines
-from lm_jax.runs.train import _stop_on_signal
+from lm_jax.runs.signals import stop_on_signal
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
 
@@ -62,8 +62,10 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(straight, stop_at, tmp_path
 
 
 def test_a_run_that_ended_goes_on_for_longer(straight, tmp_path):
-    """Ten steps and ten more, with reports and checkpoints at other steps until then, are twenty."""
+    """Ten steps and ten more, with reports and checkpoints at other steps until then, are twenty; a cosine falls over
+    the steps of the run as it was started, or over those asked for."""
     config = config_of(straight)
+    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, decay_steps=20))
     lm_jax.train(dataclasses.replace(config, steps=10, checkpoint_every=7), tmp_path / "run")
     resumed = lm_jax.resume(tmp_path / "run", config)
     assert_equal_runs(resumed.folder, straight.folder, step=20)
@@ -87,7 +89,7 @@ def test_what_was_written_after_the_last_checkpoint_is_written_anew(straight, tm
 def begun(tmp_path):
     """A run folder without checkpoints, and its configuration."""
     config = toy_config(write_corpus(tmp_path / "text"))
-    RunFolder(tmp_path / "run").create(config, load_corpus(config.data.data))
+    RunFolder(tmp_path / "run").create(config, load_corpus(config.data.data), 20)
     return tmp_path / "run", config
 
 
@@ -182,11 +184,11 @@ def usual_interrupt():
 
 
 def test_the_first_signal_asks_and_the_second_acts(usual_interrupt):
-    with pytest.raises(KeyboardInterrupt), _stop_on_signal() as stopped:
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stopped:
         signal.raise_signal(signal.SIGINT)
         assert stopped.is_set()
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is usual_interrupt
-    with _stop_on_signal() as stopped:
+    with stop_on_signal() as stopped:
         signal.raise_signal(signal.SIGTERM)
         assert stopped.is_set()

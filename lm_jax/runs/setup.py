@@ -1,0 +1,103 @@
+"""From a configuration and a corpus to everything that a training run needs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lm_jax.config import TrainConfig
+from lm_jax.data.batching import Batches
+from lm_jax.data.corpora import Corpus
+from lm_jax.models import LanguageModel, from_config
+from lm_jax.training import loop
+from lm_jax.training.averaging import ema, running_mean
+from lm_jax.training.losses import cross_entropy, regularised_cross_entropy, scheduled_sampling
+from lm_jax.training.optimizers import build_optimizer, build_schedule
+from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
+
+
+class Setup(NamedTuple):
+    """What a configuration and a corpus determine: everything but the numbers that training changes."""
+
+    config: TrainConfig
+    corpus: Corpus
+    model: LanguageModel
+    batches: Batches
+    plan: loop.Plan
+    learning_rate: Callable[[int], float]
+    train_steps: TrainStepsFn
+    create: Callable[[], TrainState]
+
+
+def build_batches(config: TrainConfig, corpus: Corpus) -> Batches:
+    """The training batches of a corpus."""
+    return Batches(
+        tokens=corpus.train,
+        eol_id=corpus.vocabulary.eol_id,
+        batch_size=config.batch_size,
+        bptt=config.bptt,
+        mode=config.mode,
+        seed=config.seed,
+        random_bptt=config.random_bptt,
+    )
+
+
+def total_steps(config: TrainConfig, batches: Batches) -> int:
+    """The length of the run in steps."""
+    return config.steps or config.epochs * batches.steps_per_epoch
+
+
+def set_up(config: TrainConfig, corpus: Corpus, horizon: int) -> Setup:
+    """Everything that a run needs but its numbers.
+
+    horizon: the steps of the run as first started, over which a cosine falls however long it goes on.
+    """
+    batches = build_batches(config, corpus)
+    model = from_config(config.model, len(corpus.vocabulary))
+    total = total_steps(config, batches)
+    averaged = config.optimizer.averaging
+    schedule = build_schedule(config.optimizer, horizon)
+    optimizer = build_optimizer(config.optimizer, schedule)
+    plan = loop.Plan(
+        steps=total,
+        log_every=config.log_every,
+        eval_every=config.eval_every or batches.steps_per_epoch,
+        checkpoint_every=config.checkpoint_every,
+        patience=config.patience,
+        decay_factor=config.optimizer.decay_factor if config.optimizer.schedule == "plateau" else None,
+        nonmono=config.optimizer.nonmono if averaged == "ntasgd" else None,
+    )
+    train_steps = build_train_steps(
+        model,
+        _loss(config, model),
+        optimizer,
+        bptt=config.bptt,
+        steps_per_epoch=batches.steps_per_epoch,
+        mode=config.mode,
+        eol_id=batches.eol_id,
+        clip=config.optimizer.clip,
+        accumulate=config.accumulate,
+        update_average={"none": None, "ema": ema(config.optimizer.ema_decay), "ntasgd": running_mean()}[averaged],
+    )
+    return Setup(
+        config=config,
+        corpus=corpus,
+        model=model,
+        batches=batches,
+        plan=plan,
+        learning_rate=schedule,
+        train_steps=train_steps,
+        create=lambda: create_state(model, optimizer, config.batch_size, config.seed, averaged != "none"),
+    )
+
+
+def _loss(config, model):
+    loss = cross_entropy(model)
+    if config.activation_reg or config.temporal_reg:
+        loss = regularised_cross_entropy(model, config.activation_reg, config.temporal_reg)
+    if config.scheduled_sampling:
+        loss = scheduled_sampling(loss, model, config.scheduled_sampling)
+    return loss
+
+
+def model_name(config: TrainConfig) -> str:
+    """Such as "LSTM 1x256"."""
+    return f"{config.model.cell.upper()} {config.model.layers}x{config.model.hidden_size}"
