@@ -11,7 +11,9 @@ _HOMES = {
     "lm_jax.config": ["DataConfig", "ModelConfig", "OptimizerConfig", "TrainConfig"],
     "lm_jax.data": ["Batches", "Corpus", "Vocabulary", "build_vocabulary", "load_corpus"],
     "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],
-    "lm_jax.models": ["LanguageModel", "from_config", "recurrent_lm"],
+    "lm_jax.models.language_model": ["LanguageModel"],
+    "lm_jax.models.build": ["from_config"],
+    "lm_jax.models.recurrent": ["recurrent_lm"],
     "lm_jax.inference": [
         "Likelihood",
         "Sampler",

@@ -12,7 +12,9 @@ import numpy as np
 
 from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
 from lm_jax.config import ModelConfig
-from lm_jax.models import LanguageModel, from_config, recurrent_lm
+from lm_jax.models.build import from_config
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.recurrent import recurrent_lm
 
 
 VOCAB_SIZE = 5

@@ -10,7 +10,7 @@ from typing import Any
 
 
 HEADER = (
-    f"{'step':>7} {'epoch':>6} {'loss':>7} {'ppl':>9} {'bits':>6} {'grad':>8} {'clipped':>8} {'rate':>9} "
+    f"{'step':>7} {'epoch':>6} {'loss':>7} {'ppl':>9} {'bits/B':>6} {'grad':>8} {'clipped':>8} {'rate':>9} "
     f"{'tokens/s':>9} {'left':>8}"
 )
 
@@ -52,11 +52,12 @@ class TrainingConsole:
         """The first lines: device, model, text, length of the run, folder."""
         self.facts = facts
         epochs = facts["steps"] / facts["steps_per_epoch"]
+        unknown = f", {facts['unk_rate']:.2%} unknown" if facts["unk_rate"] else ""
         print_ = self.console.print
         print_(
             f"{facts['device']} | {facts['model']} | {facts['parameters']:,} parameters | "
-            f"vocabulary {facts['vocabulary']:,} ({facts['level']}) | {facts['tokens_per_epoch']:,} tokens per epoch | "
-            f"run {facts['run']}",
+            f"vocabulary {facts['vocabulary']:,} ({facts['level']}) | {facts['tokens_per_epoch']:,} tokens per epoch"
+            f"{unknown} | run {facts['run']}",
             markup=False,
         )
         print_(f"text: {facts['corpus']} | {facts['steps']:,} steps = {epochs:.3g} epochs", markup=False)
@@ -91,13 +92,14 @@ class TrainingConsole:
         self.rows += 1
         speed = times["tokens_per_second"]
         left, rate = "-", "-"
+        bits = record["loss"] / math.log(2) / self.facts["bytes_per_token"]
         if speed:
             tokens = (self.facts["steps"] - record["step"]) * self.facts["tokens_per_epoch"]
             left = clock(tokens / self.facts["steps_per_epoch"] / speed)
             rate = f"{speed:,.0f}"
         self.console.print(
             f"{record['step']:>7,} {record['step'] / self.facts['steps_per_epoch']:>6.2f} {record['loss']:>7.4f} "
-            f"{short(record['perplexity']):>9} {record['loss'] / math.log(2):>6.3f} {record['grad_norm']:>8.3g} "
+            f"{short(record['perplexity']):>9} {bits:>6.3f} {record['grad_norm']:>8.3g} "
             f"{record['clipped']:>8.0%} {record['learning_rate']:>9.2e} {rate:>9} {left:>8}",
             markup=False,
         )
@@ -108,7 +110,8 @@ class TrainingConsole:
         loss = record["valid_loss"]
         self.console.print(
             f"  valid after step {record['step']:,}: loss {loss:.4f}, perplexity {short(record['valid_perplexity'])}, "
-            f"{loss / math.log(2):.3f} bits per {self.facts['level']}{mark}",
+            f"{loss / math.log(2):.3f} bits per {self.facts['level']}, {record['bits_per_byte']:.3f} per byte, "
+            f"{record['unk_rate']:.2%} unknown{mark}",
             style="bold" if record["best"] else None,
             markup=False,
         )

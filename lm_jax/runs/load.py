@@ -7,7 +7,8 @@ import jax
 
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
-from lm_jax.models import LanguageModel, from_config
+from lm_jax.models.build import from_config
+from lm_jax.models.language_model import LanguageModel
 from lm_jax.runs.folder import RunFolder
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.types import Params

@@ -30,6 +30,11 @@ def bits_per(units: int, cross_entropy: float, tokens: int) -> float:
     return cross_entropy * tokens / math.log(2) / units
 
 
+def unknown_rate(vocabulary: Vocabulary, tokens: np.ndarray) -> float:
+    """The share of tokens that are the unknown word."""
+    return 0.0 if vocabulary.unk_id is None else float(np.mean(tokens == vocabulary.unk_id))
+
+
 def evaluate_tokens(
     model: LanguageModel,
     params: Params,
@@ -49,14 +54,13 @@ def evaluate_tokens(
     result = likelihood(
         model, params, tokens, vocabulary.eol_id, eval_streams=eval_streams, mode=mode, progress=progress
     )
-    unknown = 0.0 if vocabulary.unk_id is None else float(np.mean(tokens == vocabulary.unk_id))
     return {
         "tokens": result.tokens,
         "cross_entropy": result.cross_entropy,
         "perplexity": result.perplexity,
         "bits_per_character": bits_per(len(text), result.cross_entropy, result.tokens),
         "bits_per_byte": bits_per(len(as_bytes(text)), result.cross_entropy, result.tokens),
-        "unk_rate": unknown,
+        "unk_rate": unknown_rate(vocabulary, tokens),
         "eval_streams": min(eval_streams, result.tokens),
         "seconds": time.perf_counter() - started,
     }
@@ -99,7 +103,7 @@ def closing_table(
             "bigram": bigram_cross_entropy(corpus.train, tokens, len(vocabulary), vocabulary.eol_id),
             name: scored.cross_entropy,
         }
-        unknown = 0.0 if vocabulary.unk_id is None else float(np.mean(tokens == vocabulary.unk_id))
+        unknown = unknown_rate(vocabulary, tokens)
         rows += [_row(split, label, entropy, sizes, unknown) for label, entropy in entropies.items()]
     return rows
 

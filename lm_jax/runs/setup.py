@@ -6,7 +6,8 @@ from typing import NamedTuple
 from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus
-from lm_jax.models import LanguageModel, from_config
+from lm_jax.models.build import from_config
+from lm_jax.models.language_model import LanguageModel
 from lm_jax.training import loop
 from lm_jax.training.averaging import ema, running_mean
 from lm_jax.training.losses import cross_entropy, regularised_cross_entropy, scheduled_sampling

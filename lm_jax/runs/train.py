@@ -20,10 +20,10 @@ from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.inference.sampling import Sampler
-from lm_jax.models import LanguageModel
+from lm_jax.models.language_model import LanguageModel
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, check_new, new_folder, read_lines
-from lm_jax.runs.results import closing_table, count_parameters
+from lm_jax.runs.results import bits_per, closing_table, count_parameters, unknown_rate
 from lm_jax.runs.setup import Setup, build_batches, model_name, set_up, total_steps
 from lm_jax.runs.signals import stop_on_signal
 from lm_jax.training import loop
@@ -186,6 +186,8 @@ def _facts(setup, folder, state):
         "level": setup.config.data.level,
         "corpus": setup.corpus.source,
         "tokens_per_epoch": len(setup.corpus.train),
+        "bytes_per_token": setup.corpus.bytes["train"] / len(setup.corpus.train),
+        "unk_rate": unknown_rate(setup.corpus.vocabulary, setup.corpus.train),
         "steps": setup.plan.steps,
         "steps_per_epoch": setup.batches.steps_per_epoch,
         "first_step": int(state.step),
@@ -219,6 +221,7 @@ def _hooks(setup, folder, listener, states, stopped):
         listener.on_report(record, times)
 
     def on_validation(record, params):
+        record = {**record, **_beside_perplexity(corpus, "valid", record["valid_loss"])}
         folder.append(folder.metrics, record)
         listener.on_validation(record, _sample(setup, params, record["step"]))
         draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
@@ -231,6 +234,15 @@ def _hooks(setup, folder, listener, states, stopped):
         on_dispatch=listener.on_dispatch,
         should_stop=stopped.is_set,
     )
+
+
+def _beside_perplexity(corpus, split, loss):
+    """What makes a perplexity comparable across vocabularies."""
+    tokens = getattr(corpus, split)
+    return {
+        "bits_per_byte": bits_per(corpus.bytes[split], loss, len(tokens)),
+        "unk_rate": unknown_rate(corpus.vocabulary, tokens),
+    }
 
 
 def _sample(setup, params, step):

@@ -10,7 +10,7 @@ import pytest
 from lm_jax import UserError, gru, lstm, rnn, stacked
 from lm_jax.cells import drop_connect
 from lm_jax.config import ModelConfig
-from lm_jax.models import from_config
+from lm_jax.models.build import from_config
 from tests.catalogue import running_mean
 
 

@@ -10,7 +10,8 @@ import pytest
 from lm_jax.errors import UserError
 from lm_jax.inference import generate, likelihood
 from lm_jax.models.baselines import bigram_cross_entropy
-from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate, ngram_lm
+from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate
+from lm_jax.models.ngram.model import ngram_lm
 from tests.oracles.ngrams import KneserNey
 
 

@@ -1,6 +1,7 @@
 """The loss curve and the lines of the terminal."""
 
 import io
+import math
 
 import pytest
 from rich.console import Console
@@ -23,6 +24,8 @@ FACTS = {
     "level": "char",
     "corpus": "a [bold]text[/bold]",
     "tokens_per_epoch": 1_000_000,
+    "bytes_per_token": 1.25,
+    "unk_rate": 0.0,
     "steps": 2_000,
     "steps_per_epoch": 500,
     "first_step": 0,
@@ -76,6 +79,14 @@ def test_the_first_line_has_the_facts(console):
         "run checkpoints/[1]"
     )
     assert "a [bold]text[/bold] | 2,000 steps = 4 epochs" in lines(console)[1]
+    console.start(FACTS | {"unk_rate": 0.0123})
+    assert "1,000,000 tokens per epoch, 1.23% unknown | run" in console.console.file.getvalue()
+
+
+def test_bits_are_per_byte_of_the_text(console):
+    console.report(record(loss=2.5), {"step": 1, "seconds": 1.0, "tokens_per_second": 5.0})
+    header, row = lines(console)[-2:]
+    assert row.split()[header.split().index("bits/B")] == f"{2.5 / math.log(2) / 1.25:.3f}"
 
 
 def test_figures_stand_below_their_names(console):
@@ -104,10 +115,14 @@ def test_the_names_are_repeated_every_twenty_rows(console):
 
 def test_a_validation_shows_whether_it_is_best(console):
     told = {"step": 1500, "valid_loss": 0.693147, "valid_perplexity": 2.0, "best": True}
+    told |= {"bits_per_byte": 0.8, "unk_rate": 0.0123}
     console.validation(told, "one\ntwo [dim]")
     console.validation({**told, "best": False}, "x")
     first, one, two, second, _ = lines(console)[-5:]
-    assert first == "  valid after step 1,500: loss 0.6931, perplexity 2.000, 1.000 bits per char  * best so far"
+    assert first == (
+        "  valid after step 1,500: loss 0.6931, perplexity 2.000, 1.000 bits per char, 0.800 per byte, "
+        "1.23% unknown  * best so far"
+    )
     assert second == first.removesuffix("  * best so far")
     assert (one, two) == ("  | one", "  | two [dim]")
 

@@ -50,7 +50,7 @@ def test_metrics_have_no_clock_in_them(finished):
     records = read_lines(finished[0].folder / "metrics.jsonl")
     assert [r["step"] for r in records] == [5, 8, 10, 15, 16, 20, 20]
     report = {"step", "loss", "perplexity", "grad_norm", "clipped", "learning_rate"}
-    validation = {"step", "valid_loss", "valid_perplexity", "best"}
+    validation = {"step", "valid_loss", "valid_perplexity", "best", "bits_per_byte", "unk_rate"}
     assert {frozenset(r) for r in records} == {
         frozenset(report),
         frozenset(validation),
@@ -127,7 +127,11 @@ def test_a_listener_is_told_everything_in_order(finished):
     assert events.of("on_end") == [(run.results,)]
     metrics = read_lines(run.folder / "metrics.jsonl")
     assert [record for record, _ in events.of("on_report")] == [r for r in metrics if "loss" in r]
-    assert [record for record, _ in events.of("on_validation")] == [r for r in metrics if "valid_loss" in r]
+    validations = [record for record, _ in events.of("on_validation")]
+    assert validations == [r for r in metrics if "valid_loss" in r]
+    for r in validations:
+        total = r["valid_loss"] * len(corpus.valid) / math.log(2)
+        assert r["bits_per_byte"] == pytest.approx(total / corpus.bytes["valid"], rel=1e-12) and r["unk_rate"] == 0
     alphabet = set(corpus.vocabulary.tokens)
     assert all(sample and set(sample) <= alphabet for _, sample in events.of("on_validation"))
     steps = [step for (step,) in events.of("on_dispatch")]

@@ -11,7 +11,7 @@ import pytest
 from lm_jax import OptimizerConfig, recurrent_lm, rnn, scan_unroll, stacked
 from lm_jax.cells import Cell
 from lm_jax.config import ModelConfig
-from lm_jax.models import from_config
+from lm_jax.models.build import from_config
 from lm_jax.training import build_optimizer, build_schedule, cross_entropy
 from lm_jax.training.losses import Chunk, regularised_cross_entropy
 

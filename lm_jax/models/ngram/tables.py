@@ -9,17 +9,15 @@ k + 1, sorted by word.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-from flax import struct
-from jaxtyping import Array, Float
 
 from lm_jax.models.ngram.counts import NGrams, child_ranges
 
 
-@struct.dataclass
-class BackoffParams:
-    """Per order (a tuple of n arrays each); everything natural logarithms.
+class BackoffParams(NamedTuple):
+    """Per order (a tuple of n arrays each); everything natural logarithms. A pytree that is made without JAX.
 
     words: int32 [N_k], sorted within each prefix. log_prob: float [N_k]. log_backoff: float [N_k], of the n-gram as a
     context (orders below n). child_start: int32 [N_k + 1] (orders below n). log_missing: float, of absent contexts.
@@ -29,7 +27,7 @@ class BackoffParams:
     log_prob: tuple
     log_backoff: tuple
     child_start: tuple
-    log_missing: Float[Array, ""]
+    log_missing: np.float32
 
     @property
     def order(self) -> int:
