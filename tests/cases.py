@@ -41,8 +41,16 @@ def make_case(entry: Entry) -> Case:
     """The entry with everything that a law needs."""
     params = entry.make_params(jax.random.key(0))
     initial = entry.subject.initial_carry(params, (B,))
-    carry = jax.tree.map(jnp.add, initial, draw_like(initial, seed=1))
+    # tokens in a carry cannot be any numbers: they are those of three steps
+    read, _ = entry.subject.unroll(params, initial, draw_inputs(entry.subject, (3, B), seed=8))
+    noise = draw_like(initial, seed=1)
+    carry = jax.tree.map(lambda a, n, r: a + n if is_floating(a) else r, initial, noise, read)
     return Case(entry.subject, params, carry, draw_inputs(entry.subject, (T, B)), entry)
+
+
+def is_floating(leaf) -> bool:
+    """Whether a leaf has a derivative: the tokens in a carry have none."""
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 def draw_inputs(subject, shape, seed=2):
