@@ -1,4 +1,4 @@
-"""Stateless parts of models: dense layers, dropout, and the log-probabilities of a softmax.
+"""Stateless parts of models: dense layers, dropout, layer normalisation, and the log-probabilities of a softmax.
 
 Shapes: x [..., E], w [E, H], b [H]; logits [..., V].
 """
@@ -41,6 +41,16 @@ def row_dropout(key: Key | None, rate: float, table: Float[Array, "V E"]) -> Flo
         return table
     keep = jax.random.bernoulli(key, 1.0 - rate, (table.shape[0], 1))
     return jnp.where(keep, table / (1.0 - rate), 0.0).astype(table.dtype)
+
+
+def layer_norm(x: Float[Array, "*N H"], scale: Float[Array, "H"], offset: Float[Array, "H"]) -> Float[Array, "*N H"]:
+    """Layer normalisation (Ba et al. 2016): over the last axis to mean 0 and variance 1, then scale and offset.
+
+    y = scale * (x - mean(x)) / sqrt(var(x) + 1e-5) + offset        var: the mean squared deviation
+    """
+    deviation = x - jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(deviation), axis=-1, keepdims=True)
+    return scale * deviation * jax.lax.rsqrt(variance + 1e-5) + offset
 
 
 def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:
