@@ -53,10 +53,8 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
         # a k-gram that ends at i starts at the earliest with the <s> of its line
         at = np.flatnonzero(since_start >= k - 2)
         prefixes = previous[at]
-        keys, first, inverse, counts = np.unique(
-            prefixes * vocab_size + words[at], return_index=True, return_inverse=True, return_counts=True
-        )
-        ends = at[first]
+        keys, counts, example, inverse = group(prefixes * vocab_size + words[at], len(tables[-1].words) * vocab_size)
+        ends = at[example]
         tables.append(
             NGrams(
                 words=(keys % vocab_size).astype(np.int32),
@@ -70,6 +68,30 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
         rows[at] = inverse
         previous = np.concatenate([[-1], rows[:-1]])
     return tables
+
+
+def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What np.unique gives, several times faster: the different keys in order, how often each occurs, a position of
+    each, and for every position the rank of its key. keys: int64 [N], each below `bound`.
+
+    A key and its position share one integer where 63 bits hold both: values are sorted faster than positions.
+    """
+    bits = max(len(keys) - 1, 1).bit_length()
+    if bound <= 1 << (63 - bits):
+        ordered = keys << bits
+        ordered |= np.arange(len(keys))
+        ordered.sort()
+        positions = ordered & ((1 << bits) - 1)
+        ordered >>= bits
+    else:
+        positions = np.argsort(keys)
+        ordered = keys[positions]
+    is_new = np.ones(len(keys), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    first = np.flatnonzero(is_new)
+    rank = np.empty(len(keys), np.int64)
+    rank[positions] = np.cumsum(is_new) - 1
+    return ordered[first], np.diff(np.append(first, len(keys))), positions[first], rank
 
 
 def _line_starts(is_start):

@@ -89,13 +89,13 @@ def _last_read(tokens, mask):
     return jax.lax.cummax(read if mask is None else jnp.where(mask, read, -1), axis=0)
 
 
+@jax.jit
 def next_log_probs(params: BackoffParams, states: jax.Array) -> jax.Array:
     """log P of every next word, [*N, V], after the states [*N, n - 1].
 
     From the unigrams up: a longer context scales everything by its back-off weight, then writes the words that
     follow it, a block at a time.
     """
-
     if params.order == 1:
         return jnp.broadcast_to(params.log_prob[0], (*states.shape[:-1], len(params.log_prob[0])))
 

@@ -18,20 +18,24 @@ ABSENT, BEFORE = -1, -2
 
 def find_child(params: BackoffParams, k: int, rows: Int[Array, "*N"], words: Int[Array, "*N"]) -> Int[Array, "*N"]:
     """The rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none, BEFORE after BEFORE."""
-    start, table = params.child_start[k - 1], params.words[k]
+    found = _search(params.child_start[k - 1], params.words[k], rows, words)
+    return jnp.where(rows == BEFORE, BEFORE, found)
+
+
+@jax.jit  # compiled once a shape, also where a caller is not
+def _search(start, table, rows, words):
     safe = jnp.maximum(rows, 0)
     low, end = start[safe], start[safe + 1]
-    high = end
 
-    def halve(_, bounds):
+    def halve(bounds):  # as often as the widest range of the batch needs
         low, high = bounds
         middle = (low + high) // 2
         right = (table[jnp.minimum(middle, len(table) - 1)] < words) & (low < high)
         return jnp.where(right, middle + 1, low), jnp.where(right, high, middle)
 
-    low, _ = jax.lax.fori_loop(0, max(1, len(table)).bit_length(), halve, (low, high))
+    low, _ = jax.lax.while_loop(lambda bounds: jnp.any(bounds[0] < bounds[1]), halve, (low, end))
     found = (rows >= 0) & (low < end) & (table[jnp.minimum(low, len(table) - 1)] == words)
-    return jnp.where(found, low, jnp.where(rows == BEFORE, BEFORE, ABSENT))
+    return jnp.where(found, low, ABSENT)
 
 
 def extend(params: BackoffParams, context: list[Int[Array, "*N"]], words: Int[Array, "*N"]) -> list[Int[Array, "*N"]]:
