@@ -14,6 +14,7 @@ _HOMES = {
     "lm_jax.models.language_model": ["LanguageModel"],
     "lm_jax.models.build": ["from_config"],
     "lm_jax.models.recurrent": ["recurrent_lm"],
+    "lm_jax.models.window": ["window_lm"],
     "lm_jax.inference": [
         "Likelihood",
         "Sampler",

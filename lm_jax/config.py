@@ -33,6 +33,14 @@ class DataConfig:
 class ModelConfig:
     """The model."""
 
+    model: Literal["recurrent", "window"] = "recurrent"
+    """A recurrent network, or a network over the last `window` tokens."""
+    window: int = 4
+    """Tokens that the window model predicts from: an n-gram of order window + 1."""
+    direct: bool = False
+    """The window model's connection from embeddings to logits."""
+    layer_norm: bool = False
+    """Layer normalisation after every layer of the window model."""
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
     """The recurrent cell."""
     hidden_size: int = 256
@@ -44,7 +52,7 @@ class ModelConfig:
     layers: int = 1
     """Layers of the stack."""
     connection: Literal["plain", "residual", "highway", "dense"] = "plain"
-    """How the layers are connected."""
+    """How the layers are connected; the window model's plain or residual."""
     tied: bool = False
     """Use the embedding as the softmax weights (needs embedding_size = hidden_size)."""
     dropout: float = 0.0
@@ -62,7 +70,7 @@ class ModelConfig:
     dropout_kind: Literal["elementwise", "locked"] = "elementwise"
     """Draw masks for every time step, or once for a whole chunk (variational)."""
     nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = "tanh"
-    """Of the rnn cell."""
+    """Of the rnn cell, and of the window model's layers."""
     gru_reset: Literal["after", "before"] = "after"
     """The gru's reset gate acts after the recurrent product (cuDNN) or before it (textbook)."""
     forget_bias: float = 1.0
@@ -73,6 +81,20 @@ class ModelConfig:
     """Scale of the orthogonal or identity matrix (default 1); bound of the uniform (default 1/sqrt(hidden_size))."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the operands of matrix products; carries and sums stay float32."""
+
+    def check(self) -> None:
+        """Raises UserError for a setting that the chosen model does not have, unless it is at its default."""
+        others = {name for model, names in SETTINGS_OF.items() if model != self.model for name in names}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in others and value != field.default:
+                raise UserError(f"{field.name} must be left out with the {self.model} model, got {value!r}")
+
+
+SETTINGS_OF = {
+    "recurrent": ("cell", "weight_drop", "gru_reset", "forget_bias"),
+    "window": ("window", "direct", "layer_norm"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +178,10 @@ class TrainConfig:
                     rule(name, settings[name])
                 except TypeError as error:
                     raise UserError(f"{name} must be a number, got {settings[name]!r}") from error
+        self.model.check()
+        for name in ("activation_reg", "temporal_reg"):  # penalties on recurrent outputs
+            if self.model.model == "window" and getattr(self, name):
+                raise UserError(f"{name} must be left out with the window model, got {getattr(self, name)!r}")
         if self.batch_size % self.accumulate:
             raise UserError(f"accumulate must divide batch_size {self.batch_size}, got {self.accumulate}")
 
@@ -182,7 +208,8 @@ _SHARE = _number("between 0 and 1", lambda x: 0 <= x <= 1)
 RULES = {
     **dict.fromkeys(("batch_size", "bptt", "accumulate", "epochs", "steps", "eval_streams"), _count),
     **dict.fromkeys(("log_every", "eval_every", "checkpoint_every", "patience", "nonmono"), _count),
-    **dict.fromkeys(("hidden_size", "embedding_size", "top_size", "layers", "min_count", "max_vocab"), _count),
+    **dict.fromkeys(("hidden_size", "embedding_size", "top_size", "layers", "window"), _count),
+    **dict.fromkeys(("min_count", "max_vocab"), _count),
     **dict.fromkeys(("learning_rate", "clip", "init_scale"), _POSITIVE),
     **dict.fromkeys(("warmup_steps", "weight_decay", "activation_reg", "temporal_reg"), _NOT_NEGATIVE),
     **dict.fromkeys(("scheduled_sampling", "ema_decay"), _SHARE),

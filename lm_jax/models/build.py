@@ -5,7 +5,9 @@ import math
 from lm_jax.cells import CELLS, Cell, drop_connect, initializers, input_sizes, stacked
 from lm_jax.config import ModelConfig
 from lm_jax.errors import check_sizes, one_of
+from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent import RecurrentLM, recurrent_lm
+from lm_jax.models.window import window_lm
 
 
 def build_cell(config: ModelConfig) -> Cell:
@@ -25,13 +27,7 @@ def build_cell(config: ModelConfig) -> Cell:
 
 
 def _cell_options(config, hidden_size):
-    options = {"compute_dtype": _compute_dtype(config)}
-    if config.init == "uniform":
-        draw = initializers.uniform(config.init_scale or 1 / math.sqrt(hidden_size))
-        options |= {"w_x_init": draw, "w_h_init": draw, "b_init": draw}
-    else:
-        kinds = {"orthogonal": initializers.orthogonal, "identity": initializers.identity}
-        options["w_h_init"] = one_of("init", config.init, kinds)(config.init_scale or 1.0)
+    options = {"compute_dtype": _compute_dtype(config), **_initial_weights(config, hidden_size)}
     own = {
         "rnn": {"nonlinearity": config.nonlinearity},
         "gru": {"reset": config.gru_reset},
@@ -40,20 +36,57 @@ def _cell_options(config, hidden_size):
     return options | own[config.cell]
 
 
+def _initial_weights(config, hidden_size):
+    if config.init == "uniform":
+        draw = initializers.uniform(config.init_scale or 1 / math.sqrt(hidden_size))
+        return {"w_x_init": draw, "w_h_init": draw, "b_init": draw}
+    kinds = {"orthogonal": initializers.orthogonal, "identity": initializers.identity}
+    return {"w_h_init": one_of("init", config.init, kinds)(config.init_scale or 1.0)}
+
+
 def _compute_dtype(config):
     return None if config.compute_dtype == "float32" else config.compute_dtype
 
 
-def from_config(config: ModelConfig, vocab_size: int) -> RecurrentLM:
-    """The recurrent language model that a configuration describes."""
-    return recurrent_lm(
+def from_config(config: ModelConfig, vocab_size: int) -> RecurrentLM | LanguageModel:
+    """The language model that a configuration describes.
+
+    Raises UserError for a setting outside its range, or one that the chosen model does not have.
+    """
+    build = one_of("model", config.model, {"recurrent": _recurrent_lm, "window": _window_lm})
+    config.check()
+    return build(config, vocab_size)
+
+
+def _recurrent_lm(config, vocab_size):
+    return recurrent_lm(vocab_size, build_cell(config), tied=config.tied, **_common_options(config))
+
+
+def _window_lm(config, vocab_size):
+    return window_lm(
         vocab_size,
-        build_cell(config),
+        window=config.window,
+        embedding_size=config.embedding_size,
+        hidden_size=config.hidden_size,
+        top_size=config.top_size,
+        layers=config.layers,
+        connection=config.connection,
+        layer_norm=config.layer_norm,
+        nonlinearity=config.nonlinearity,
+        direct=config.direct,
         tied=config.tied,
-        dropout_rate=config.dropout,
-        dropout_kind=config.dropout_kind,
-        input_dropout=config.dropout_input,
-        output_dropout=config.dropout_output,
-        embedding_dropout=config.dropout_embedding,
-        compute_dtype=_compute_dtype(config),
+        layer_dropout=config.dropout_layer,
+        **_common_options(config),
+        **_initial_weights(config, config.hidden_size),
     )
+
+
+def _common_options(config):
+    return {
+        "dropout_rate": config.dropout,
+        "dropout_kind": config.dropout_kind,
+        "input_dropout": config.dropout_input,
+        "output_dropout": config.dropout_output,
+        "embedding_dropout": config.dropout_embedding,
+        "compute_dtype": _compute_dtype(config),
+    }

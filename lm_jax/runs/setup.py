@@ -100,5 +100,7 @@ def _loss(config, model):
 
 
 def model_name(config: TrainConfig) -> str:
-    """Such as "LSTM 1x256"."""
-    return f"{config.model.cell.upper()} {config.model.layers}x{config.model.hidden_size}"
+    """Such as "LSTM 1x256" or "window-4 1x256"."""
+    model = config.model
+    kind = f"window-{model.window}" if model.model == "window" else model.cell.upper()
+    return f"{kind} {model.layers}x{model.hidden_size}"
