@@ -15,6 +15,7 @@ from lm_jax.config import ModelConfig
 from lm_jax.models.build import from_config
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent import recurrent_lm
+from lm_jax.models.window import window_lm
 
 
 VOCAB_SIZE = 5
@@ -95,6 +96,13 @@ def _around(name: str, **options) -> Entry:
     return entry(recurrent_lm(VOCAB_SIZE, cell.subject, **options), cell.tolerance, drops, cell.smooth)
 
 
+def _window(window: int, **options) -> Entry:
+    """Without dropout or with one rate for all."""
+    facts = BFLOAT16 if "compute_dtype" in options else {}
+    model = window_lm(VOCAB_SIZE, window=window, **{"embedding_size": 3, "hidden_size": 4, **options})
+    return entry(model, drops="dropout_rate" in options, **facts)
+
+
 def _configured(**settings) -> Entry:
     config = ModelConfig(**{"hidden_size": 4, "embedding_size": 3, **settings})
     facts = BFLOAT16 if config.compute_dtype == "bfloat16" else {}
@@ -123,4 +131,12 @@ MODELS: dict[str, Entry] = {
         cell="rnn", nonlinearity="relu", layers=3, connection="dense", dropout=0.5, dropout_kind="locked"
     ),
     "config_lstm": _configured(layers=2, connection="highway", compute_dtype="bfloat16"),
+    "window": _window(3),
+    "window_of_one": _window(1, direct=True, tied=True, hidden_size=3),
+    "window_longer_than_the_text": _window(9, direct=True, **_chunked),
+    "window_deep": _window(3, layers=3, connection="residual", layer_norm=True, tied=True, embedding_size=4),
+    "window_dropout": _window(2, layers=2, top_size=3, direct=True, nonlinearity="relu", layer_norm=True, **_dropout),
+    "window_locked": _window(4, layers=3, connection="residual", nonlinearity="sigmoid", **_locked),
+    "window_bfloat16": _window(3, layers=2, direct=True, compute_dtype="bfloat16"),
+    "config_window": _configured(model="window", window=3, layers=2, direct=True, layer_norm=True, dropout=0.5),
 }
