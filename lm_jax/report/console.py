@@ -133,6 +133,9 @@ class TrainingConsole:
             f"{clock(results['seconds'])} of wall time; loss curve: {run}/loss.png",
             markup=False,
         )
+        if "position_norms" in results:
+            norms = " ".join(f"{norm:.1f}" for norm in results["position_norms"])
+            self.console.print(f"norms of the weights of each position, the newest first: {norms}", markup=False)
         self.console.print(f"\na sample:\n{indent(results['sample'])}\n", markup=False)
         self.console.print(f'next: lm-jax generate {run} --prompt "The "', markup=False)
 

@@ -21,6 +21,7 @@ from lm_jax.inference.generation import generate
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.inference.sampling import Sampler
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.window import position_norms
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, check_new, new_folder, read_lines
 from lm_jax.runs.results import bits_per, closing_table, count_parameters, unknown_rate
@@ -70,7 +71,8 @@ def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, li
     horizon = total_steps(config, build_batches(config, corpus))
     setup = set_up(config, corpus, horizon)
     state = setup.create()
-    folder = new_folder(run, f"{config.model.cell}-{config.data.level}")
+    kind = config.model.cell if config.model.model == "recurrent" else config.model.model
+    folder = new_folder(run, f"{kind}-{config.data.level}")
     folder.create(config, corpus, horizon)
     return _go(setup, folder, state, loop.History(), listener)
 
@@ -158,6 +160,8 @@ def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.Histor
         "parameters": count_parameters(params),
         "rows": [],
     }
+    if config.model.model == "window":
+        results["position_norms"] = position_norms(params).tolist()
     if not results["stopped"]:
         results["rows"] = closing_table(
             model_name(config),
