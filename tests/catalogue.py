@@ -13,8 +13,11 @@ import numpy as np
 from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
 from lm_jax.config import ModelConfig
 from lm_jax.models.build import from_config
+from lm_jax.models.continuous_cache import continuous_cache
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.mixture import mixture
 from lm_jax.models.recurrent import recurrent_lm
+from lm_jax.models.unigram_cache import unigram_cache
 from lm_jax.models.window import window_lm
 
 
@@ -29,9 +32,10 @@ class Entry(NamedTuple):
     tolerance: float  # largest difference allowed, relative to the largest entry
     drops: bool  # a key changes what `unroll` returns
     smooth: bool  # finite differences mean something: nothing is rounded to bfloat16
+    uniform: bool  # a language model that is the uniform one where all parameters are 0: a cache is not
 
 
-def entry(subject: Cell | LanguageModel, tolerance=1e-5, drops=False, smooth=True) -> Entry:
+def entry(subject: Cell | LanguageModel, tolerance=1e-5, drops=False, smooth=True, uniform=True) -> Entry:
     """An entry whose parameters, biases too, are drawn from a normal distribution: `init` leaves biases at zero,
     and a law that holds only where they vanish would not be noticed."""
 
@@ -40,7 +44,7 @@ def entry(subject: Cell | LanguageModel, tolerance=1e-5, drops=False, smooth=Tru
         shapes = jax.eval_shape(subject.init, key)
         return jax.tree.map(lambda s: jnp.asarray(0.5 * generator.normal(size=s.shape), s.dtype), shapes)
 
-    return Entry(subject, make_params, tolerance, drops, smooth)
+    return Entry(subject, make_params, tolerance, drops, smooth, uniform)
 
 
 # Operands rounded to bfloat16 have 8 bits: where a sum in another order rounds to the other neighbour, results
@@ -140,3 +144,20 @@ MODELS: dict[str, Entry] = {
     "window_bfloat16": _window(3, layers=2, direct=True, compute_dtype="bfloat16"),
     "config_window": _configured(model="window", window=3, layers=2, direct=True, layer_norm=True, dropout=0.5),
 }
+
+# Caches shorter and longer than the sequences of the laws.
+CACHES: dict[str, Entry] = {
+    "unigram_cache": entry(unigram_cache(VOCAB_SIZE, 3), uniform=False),
+    "unigram_cache_long": entry(unigram_cache(VOCAB_SIZE, 20), uniform=False),
+    "continuous_cache": entry(continuous_cache(MODELS["lstm"].subject, 2), uniform=False),
+    "continuous_cache_dropout": entry(continuous_cache(MODELS["gru_dropout"].subject, 20), drops=True, uniform=False),
+}
+MIXTURES: dict[str, Entry] = {
+    "mixture": entry(mixture([MODELS["rnn"].subject, MODELS["plain_locked"].subject]), drops=True),
+    "mixture_of_mixtures": entry(
+        mixture([mixture([MODELS["gru"].subject]), *(cache.subject for cache in CACHES.values())]),
+        drops=True,
+        uniform=False,
+    ),
+}
+MODELS |= CACHES | MIXTURES

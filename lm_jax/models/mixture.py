@@ -1,0 +1,101 @@
+"""Mixtures of language models (Jelinek & Mercer 1980): linear interpolation, the weights in the parameters.
+
+    P(x_t | x_0 .. x_{t-1}) = sum_m w_m P_m(x_t | x_0 .. x_{t-1})              w = softmax(log_weights)
+
+Anything that satisfies the contract can be mixed, mixtures too; each model keeps a carry of its own. Weights are
+fitted on held-out text by EM (`fit_mixture` in lm_jax/inference/mixing.py).
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float
+
+from lm_jax.errors import UserError
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.types import Params
+
+
+@struct.dataclass
+class MixtureParams:
+    """log_weights [M], up to a constant that the softmax takes out; the parameters of each model, in a tuple."""
+
+    log_weights: Float[Array, "M"]
+    models: tuple[Params, ...]
+
+
+def mixture_params(weights: Sequence[float], models_params: Sequence[Params]) -> MixtureParams:
+    """The parameters of a mixture: weights [M], and the parameters of its models in the same order.
+
+    Raises UserError for weights that are negative or do not sum to one, or a number of them that is not that of models.
+    """
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (len(models_params),):
+        raise UserError(f"a mixture of {len(models_params)} models needs one weight for each, got {weights.tolist()}")
+    if not (np.all(weights >= 0) and math.isclose(weights.sum(), 1, abs_tol=1e-6)):
+        raise UserError(f"the weights of a mixture must be at least 0 and sum to one, got {weights.tolist()}")
+    with np.errstate(divide="ignore"):
+        log_weights = jnp.asarray(np.log(weights), jnp.float32)
+    return MixtureParams(log_weights, tuple(jax.tree.map(jnp.asarray, params) for params in models_params))
+
+
+def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
+    """The mixture of models over one vocabulary; `init` gives equal weights.
+
+    Raises UserError for no models, or for vocabularies of different sizes.
+    """
+    return _mixture(tuple(models))
+
+
+@functools.cache
+def _mixture(models):
+    sizes = [model.vocab_size for model in models]
+    if len(set(sizes)) != 1:
+        raise UserError(f"the models of a mixture must share one vocabulary, got {sizes or 'no models'}")
+
+    def each(function, params, carry, *arguments, key, **switches):
+        keys = [None] * len(models) if key is None else jax.random.split(key, len(models))
+        results = [
+            getattr(model, function)(own, before, *arguments, key=own_key, **switches)
+            for model, own, before, own_key in zip(models, params.models, carry, keys, strict=True)
+        ]
+        carries, values = zip(*results, strict=True)
+        return carries, values
+
+    def init(key):
+        keys = jax.random.split(key, len(models))
+        own = tuple(model.init(own_key) for model, own_key in zip(models, keys, strict=True))
+        return MixtureParams(jnp.zeros(len(models)), own)
+
+    def initial_carry(params, batch_shape):
+        pairs = zip(models, params.models, strict=True)
+        return tuple(model.initial_carry(own, batch_shape) for model, own in pairs)
+
+    def step(params, carry, token):
+        results = [m.step(own, c, token) for m, own, c in zip(models, params.models, carry, strict=True)]
+        carries, logits = zip(*results, strict=True)
+        return carries, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
+
+    def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
+        carry, logits = each("unroll", params, carry, tokens, mask=mask, reset=reset, key=key)
+        return carry, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
+
+    def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
+        carry, log_probs = each("score", params, carry, inputs, targets, mask=mask, reset=reset, key=key)
+        result = mix(params.log_weights, log_probs)
+        return carry, result if mask is None else jnp.where(mask, result, 0.0)
+
+    return LanguageModel(init, initial_carry, step, unroll, score, models[0].vocab_size)
+
+
+def mix(log_weights: Float[Array, "M"], log_probs: Sequence[Float[Array, "*N"]]) -> Float[Array, "*N"]:
+    """log sum_m w_m exp(log_probs[m]), w the softmax of log_weights; -inf, with a gradient of 0, where all are -inf."""
+    weights = jax.nn.log_softmax(log_weights)
+    terms = jnp.stack([weight + one for weight, one in zip(weights, log_probs, strict=True)])
+    possible = jnp.any(terms > -jnp.inf, axis=0)
+    return jnp.where(possible, jax.nn.logsumexp(jnp.where(possible, terms, 0.0), axis=0), -jnp.inf)
