@@ -22,6 +22,7 @@ from lm_jax.errors import UserError
 
 END_OF_LINE = "</s>"
 UNKNOWN = "<unk>"
+OUT_OF_VOCABULARY = "<oov>"
 BPE_SIZE = 8192
 BYTES = tuple(f"{i:02x}" for i in range(256))
 
@@ -189,3 +190,14 @@ def _words(train, others, min_count, max_size):
     counts[UNKNOWN] += lost
     counts[END_OF_LINE] = train.count("\n")
     return tuple(sorted(kept | {END_OF_LINE}, key=lambda word: (-counts[word], word)))
+
+
+def with_zero_count_type(vocabulary: Vocabulary) -> Vocabulary:
+    """A word vocabulary and one more type that no text has, as KenLM counts its <unk>: `<unk>`, or `<oov>` where
+    `<unk>` is a word of the text. Raises UserError for other levels, or where the text has both."""
+    if vocabulary.level != "word":
+        raise UserError(f"the vocabulary convention of KenLM is for words, got level {vocabulary.level}")
+    name = UNKNOWN if UNKNOWN not in vocabulary.ids else OUT_OF_VOCABULARY
+    if name in vocabulary.ids:
+        raise UserError(f"the vocabulary convention of KenLM adds {name}, got a text that has it and {UNKNOWN}")
+    return dataclasses.replace(vocabulary, tokens=(*vocabulary.tokens, name))

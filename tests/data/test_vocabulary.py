@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lm_jax import UserError, Vocabulary, build_vocabulary
-from lm_jax.data.vocabulary import BYTES
+from lm_jax.data.vocabulary import BYTES, with_zero_count_type
 
 
 TEXTS = {
@@ -136,3 +136,19 @@ def test_the_fingerprint_depends_on_level_types_and_order():
         Vocabulary("char", ("ab",)).sha256,
     }
     assert len(prints) == 4
+
+
+@pytest.mark.parametrize(("text", "name"), [("a b\n", "<unk>"), ("a <unk>\n", "<oov>")])
+def test_the_zero_count_type_of_kenlm_comes_last_and_leaves_the_other_ids(text, name):
+    vocabulary = build_vocabulary("word", text)
+    extended = with_zero_count_type(vocabulary)
+    assert extended.tokens == (*vocabulary.tokens, name)
+    assert extended.eol_id == vocabulary.eol_id
+    np.testing.assert_array_equal(extended.encode(text), vocabulary.encode(text))
+
+
+def test_the_zero_count_type_is_for_words_and_must_be_new():
+    with pytest.raises(UserError, match="is for words, got level char"):
+        with_zero_count_type(build_vocabulary("char", "ab"))
+    with pytest.raises(UserError, match="adds <oov>, got a text that has it"):
+        with_zero_count_type(build_vocabulary("word", "a <unk> <oov>\n"))
