@@ -107,6 +107,7 @@ def window_lm(
     """
     check_sizes(vocab_size=vocab_size, window=window, embedding_size=embedding_size, layers=layers)
     sizes = [hidden_size] * (layers - 1) + [hidden_size if top_size is None else top_size]
+    check_sizes(hidden_size=hidden_size, top_size=sizes[-1])
     own = {"input_dropout": input_dropout, "layer_dropout": layer_dropout, "output_dropout": output_dropout}
     rates = {name: dropout_rate if rate is None else rate for name, rate in own.items()}
     _check(vocab_size, embedding_size, sizes, connection, tied)
@@ -221,7 +222,6 @@ def _feed_forward(f, residual, rate, dropout_kind, compute_dtype):
 
 
 def _check(vocab_size, embedding_size, sizes, connection, tied):
-    check_sizes(hidden_size=sizes[0], top_size=sizes[-1])
     if vocab_size < 2:
         raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
     if connection not in CONNECTIONS:
