@@ -34,12 +34,15 @@ RUNS = {
     "moving average": "--averaging ema --ema-decay 0.9 --random-bptt --accumulate 2",
     "late average": "--averaging ntasgd --nonmono 1 --activation-reg 2 --temporal-reg 1 --eval-every 1",
     "sampling": "--scheduled-sampling 0.3",
+    "window": "--model window --window 3 --direct --layer-norm --layers 2 --connection residual --nonlinearity relu "
+    "--dropout 0.1 --tied",
     "table": "--data table --text-column line",
     "file": "--config-file settings.json",
     "goes on": "--resume begun --steps 6",
 }
 # Where a setting means something only beside another one, a run that lacks the other does not use it.
 MEANS_SOMETHING = {
+    "window": lambda c: c.model.model == "window",
     "nonlinearity": lambda c: c.model.cell == "rnn",
     "gru_reset": lambda c: c.model.cell == "gru",
     "forget_bias": lambda c: c.model.cell == "lstm",
