@@ -8,24 +8,30 @@ import importlib
 
 _HOMES = {
     "lm_jax.errors": ["UserError"],
-    "lm_jax.config": ["DataConfig", "ModelConfig", "OptimizerConfig", "TrainConfig"],
+    "lm_jax.config": ["DataConfig", "ModelConfig", "NGramConfig", "OptimizerConfig", "TrainConfig"],
     "lm_jax.data": ["Batches", "Corpus", "Vocabulary", "build_vocabulary", "load_corpus"],
     "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],
     "lm_jax.models.language_model": ["LanguageModel"],
     "lm_jax.models.build": ["from_config"],
     "lm_jax.models.recurrent": ["recurrent_lm"],
     "lm_jax.models.window": ["window_lm"],
+    "lm_jax.models.unigram_cache": ["unigram_cache"],
+    "lm_jax.models.continuous_cache": ["continuous_cache", "continuous_cache_params"],
+    "lm_jax.models.mixture": ["mixture", "mixture_params"],
     "lm_jax.inference": [
         "Likelihood",
         "Sampler",
         "beam_search",
         "complete",
+        "em_weights",
+        "fit_cache",
+        "fit_mixture",
         "generate",
         "judge_pairs",
         "likelihood",
         "token_log_probs",
     ],
-    "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train"],
+    "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train", "train_ngram"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

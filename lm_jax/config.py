@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lm_jax.errors import UserError, check_rate, check_sizes
 
@@ -131,6 +131,8 @@ class OptimizerConfig:
 class TrainConfig:
     """Train a language model."""
 
+    family: ClassVar[str] = "neural"
+
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -169,15 +171,7 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raises UserError for a setting outside its range."""
-        settings = {
-            name: value for part in (self, *self._parts()) for name, value in vars(part).items() if value is not None
-        }
-        for name, rule in RULES.items():
-            if name in settings:
-                try:
-                    rule(name, settings[name])
-                except TypeError as error:
-                    raise UserError(f"{name} must be a number, got {settings[name]!r}") from error
+        _check_rules(self, self.data, self.model, self.optimizer)
         self.model.check()
         for name in ("activation_reg", "temporal_reg"):  # penalties on recurrent outputs
             if self.model.model == "window" and getattr(self, name):
@@ -185,8 +179,50 @@ class TrainConfig:
         if self.batch_size % self.accumulate:
             raise UserError(f"accumulate must divide batch_size {self.batch_size}, got {self.accumulate}")
 
-    def _parts(self):
-        return self.data, self.model, self.optimizer
+
+@dataclasses.dataclass(frozen=True)
+class NGramConfig:
+    """Estimate an n-gram model from the counts of a text."""
+
+    family: ClassVar[str] = "ngram"
+    mode: ClassVar[str] = "stream"  # an end-of-line token leads back to the start context, so lines are alone anyway
+
+    data: DataConfig = DataConfig()
+    order: int = 5
+    """Words of an n-gram: contexts have one less."""
+    method: Literal[
+        "modified-kneser-ney",
+        "kneser-ney",
+        "absolute-discounting",
+        "witten-bell",
+        "jelinek-mercer",
+        "katz",
+        "add-k",
+        "stupid-backoff",
+        "maximum-likelihood",
+    ] = "modified-kneser-ney"
+    """The estimator. jelinek-mercer takes its weights from the validation text."""
+    k: float = 1.0
+    """Of add-k."""
+    vocab_convention: Literal["own", "kenlm"] = "own"
+    """kenlm: one more type that was never seen, as KenLM counts its <unk>."""
+    eval_streams: int = 10
+    """Parallel streams that validation and test texts are cut into; perplexities compare only at equal numbers."""
+
+    def check(self) -> None:
+        """Raises UserError for a setting outside its range."""
+        _check_rules(self, self.data)
+
+
+def _check_rules(*parts):
+    """Every setting of the dataclasses against its rule."""
+    settings = {name: value for part in parts for name, value in vars(part).items() if value is not None}
+    for name, rule in RULES.items():
+        if name in settings:
+            try:
+                rule(name, settings[name])
+            except TypeError as error:
+                raise UserError(f"{name} must be a number, got {settings[name]!r}") from error
 
 
 def _count(name, value):
@@ -209,8 +245,8 @@ RULES = {
     **dict.fromkeys(("batch_size", "bptt", "accumulate", "epochs", "steps", "eval_streams"), _count),
     **dict.fromkeys(("log_every", "eval_every", "checkpoint_every", "patience", "nonmono"), _count),
     **dict.fromkeys(("hidden_size", "embedding_size", "top_size", "layers", "window"), _count),
-    **dict.fromkeys(("min_count", "max_vocab"), _count),
-    **dict.fromkeys(("learning_rate", "clip", "init_scale"), _POSITIVE),
+    **dict.fromkeys(("min_count", "max_vocab", "order"), _count),
+    **dict.fromkeys(("learning_rate", "clip", "init_scale", "k"), _POSITIVE),
     **dict.fromkeys(("warmup_steps", "weight_decay", "activation_reg", "temporal_reg"), _NOT_NEGATIVE),
     **dict.fromkeys(("scheduled_sampling", "ema_decay"), _SHARE),
     **dict.fromkeys(("dropout", "dropout_input", "dropout_layer", "dropout_output"), check_rate),
@@ -241,10 +277,11 @@ def from_dict(cls, values: dict):
     return cls(**{**values, **nested})
 
 
-def load_config(path: Path) -> tuple[TrainConfig, dict]:
+def load_config(path: Path) -> tuple[TrainConfig | NGramConfig, dict]:
     """The configuration of a run folder's config.json, and the other facts recorded beside it."""
     record = json.loads(path.read_text())
-    return from_dict(TrainConfig, record.pop("config")), record
+    families = {config.family: config for config in (TrainConfig, NGramConfig)}
+    return from_dict(families[record.pop("family", "neural")], record.pop("config")), record
 
 
 def read_settings(path: Path) -> TrainConfig:

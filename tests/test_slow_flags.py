@@ -132,7 +132,7 @@ def test_a_full_run(name, desk, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "valid after step" in out and out.endswith('--prompt "The "\n')
     results = json.loads((desk / run / "results.json").read_text())
-    assert len(results["rows"]) == 9 and all(math.isfinite(row["cross_entropy"]) for row in results["rows"])
+    assert len(results["rows"]) == 12 and all(math.isfinite(row["cross_entropy"]) for row in results["rows"])
     records = read_lines(desk / run / "metrics.jsonl")
     assert records and all(math.isfinite(r.get("loss", 0.0) + r.get("grad_norm", 0.0)) for r in records)
     model, _, vocabulary = lm_jax.load(desk / run)

@@ -9,11 +9,13 @@ from lm_jax.errors import UserError
 
 VERBS = {
     "train": "train a language model, or go on with a run (--resume RUN)",
+    "ngram": "estimate an n-gram model from counts (ngram train)",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
     "complete": "the most likely next tokens after a prompt",
     "score": "log-probability of every line, or every token, of a text",
     "minimal-pairs": "how often the good sentence of a pair is more probable than the bad one",
+    "compare": "perplexities of several runs on the same text, with intervals and paired tests",
 }
 
 

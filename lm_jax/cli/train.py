@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     if resumed is not None:
         from lm_jax.runs.folder import RunFolder
 
-        default = TrainArguments(config=RunFolder(Path(resumed)).read()[0])
+        default = TrainArguments(config=RunFolder(Path(resumed)).read_resumable()[0])
     elif file is not None:
         default = TrainArguments(config=read_settings(Path(file)))
     arguments = parse(TrainArguments, "train", argv, default)

@@ -36,8 +36,13 @@ class Likelihood(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        """exp(cross_entropy); inf where that is too large for a float."""
-        return math.exp(self.cross_entropy) if self.cross_entropy < 709 else math.inf
+        """exp(cross_entropy)."""
+        return perplexity(self.cross_entropy)
+
+
+def perplexity(cross_entropy: float) -> float:
+    """exp(cross_entropy in nats); inf where that is too large for a float."""
+    return math.exp(cross_entropy) if cross_entropy < 709 else math.inf
 
 
 def likelihood(

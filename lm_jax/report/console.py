@@ -152,7 +152,7 @@ def closing_table(rows: list[dict[str, Any]]):
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("split", "model"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("tokens", "nats/token", "perplexity", "bits/char", "bits/byte", "unknown"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, row in enumerate(rows):

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from lm_jax.config import TrainConfig, load_config, to_dict
+from lm_jax.config import NGramConfig, TrainConfig, load_config, to_dict
 from lm_jax.data.corpora import SPLITS, Corpus
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
@@ -42,12 +42,13 @@ class RunFolder:
         """Seconds and speed for the same steps."""
         return self.path / "times.jsonl"
 
-    def create(self, config: TrainConfig, corpus: Corpus, decay_horizon: int) -> None:
-        """Writes config.json and vocabulary.json. decay_horizon: the steps of the run as it is started."""
+    def create(self, config: TrainConfig | NGramConfig, corpus: Corpus, facts: dict[str, Any]) -> None:
+        """Writes config.json and vocabulary.json. facts: what else is to be known of the run later."""
         self.path.mkdir(parents=True, exist_ok=True)
         record = {
+            "family": config.family,
             "config": to_dict(config),
-            "decay_horizon": decay_horizon,
+            **facts,
             "python": platform.python_version(),
             "corpus": {
                 "source": corpus.source,
@@ -60,13 +61,18 @@ class RunFolder:
         (self.path / "config.json").write_text(json.dumps(record, indent=2) + "\n")
         corpus.vocabulary.save(self.path / "vocabulary.json")
 
+    @property
+    def tables(self) -> Path:
+        """The tables of an n-gram model."""
+        return self.path / "tables.npz"
+
     def update_config(self, config: TrainConfig) -> None:
         """Records the settings that a resume changed."""
         path = self.path / "config.json"
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "config": to_dict(config)}, indent=2) + "\n")
 
-    def read(self) -> tuple[TrainConfig, dict[str, Any], Vocabulary]:
+    def read(self) -> tuple[TrainConfig | NGramConfig, dict[str, Any], Vocabulary]:
         """The configuration, the facts recorded beside it, and the vocabulary; UserError if this is no run."""
         for name in ("config.json", "vocabulary.json"):
             if not (self.path / name).is_file():
@@ -78,6 +84,13 @@ class RunFolder:
             raise
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"a run folder holds readable JSON, got {self.path}: {error}") from error
+
+    def read_resumable(self) -> tuple[TrainConfig, dict[str, Any], Vocabulary]:
+        """As `read`; UserError for a run that has no steps to go on with."""
+        config, record, vocabulary = self.read()
+        if config.family == "ngram":
+            raise UserError(f"an n-gram model is estimated in one go: there is nothing to resume in {self.path}")
+        return config, record, vocabulary
 
     def append(self, path: Path, record: dict[str, Any]) -> None:
         """Adds one line of JSON; it is on disk when this returns."""
@@ -133,6 +146,6 @@ def check_new(run: str | Path) -> Path:
     return path
 
 
-def read_run(run: str | Path) -> tuple[TrainConfig, dict[str, Any], Vocabulary]:
+def read_run(run: str | Path) -> tuple[TrainConfig | NGramConfig, dict[str, Any], Vocabulary]:
     """The configuration of a run, the facts recorded beside it (Python, corpus), and its vocabulary."""
     return RunFolder(Path(run)).read()

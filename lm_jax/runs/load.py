@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.models.build import from_config
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.ngram.model import ngram_lm
+from lm_jax.models.ngram.storage import load_tables
 from lm_jax.runs.folder import RunFolder
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.types import Params
@@ -29,6 +32,9 @@ def load(run: str | Path) -> Loaded:
     """
     folder = RunFolder(Path(run))
     config, _, vocabulary = folder.read()
+    if config.family == "ngram":
+        tables = jax.tree.map(jnp.asarray, load_tables(folder.tables))
+        return Loaded(ngram_lm(tables.order, len(vocabulary), vocabulary.eol_id), tables, vocabulary)
     if not folder.states.is_dir() or not any(child.name.isdigit() for child in folder.states.iterdir()):
         raise UserError(f"a run can be loaded once it has a checkpoint, got {run} without one")
     model = from_config(config.model, len(vocabulary))

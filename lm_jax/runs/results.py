@@ -9,11 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from lm_jax.data.batching import cut_streams
 from lm_jax.data.corpora import SPLITS, Corpus, as_bytes
 from lm_jax.data.vocabulary import Vocabulary
-from lm_jax.inference.likelihood import likelihood
-from lm_jax.models.baselines import bigram_cross_entropy, unigram_cross_entropy
+from lm_jax.inference.likelihood import likelihood, perplexity
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.ngram import BackoffParams, estimate
+from lm_jax.models.ngram.text import text_log_probs
 from lm_jax.types import Params
 
 
@@ -66,20 +68,21 @@ def evaluate_tokens(
     }
 
 
-def closing_table(
-    name: str,
-    model: LanguageModel,
-    params: Params,
-    corpus: Corpus,
-    *,
-    eval_streams: int,
-    mode: str,
-    on_scoring: Callable[[str, int, int], None] = lambda what, done, total: None,
-) -> list[dict[str, Any]]:
-    """A row for each split and model: the unigram (add-one) and bigram (Witten-Bell) baselines and the model, on the
-    same tokens."""
+BASELINES = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), "5-gram MKN": (5, "modified-kneser-ney")}
+
+
+def baselines(corpus: Corpus) -> dict[str, BackoffParams]:
+    """What a model has to beat: n-gram models of the training text, by name."""
+    size, eol_id = len(corpus.vocabulary), corpus.vocabulary.eol_id
+    return {
+        name: estimate(corpus.train, order, size, eol_id, method=method).params
+        for name, (order, method) in BASELINES.items()
+    }
+
+
+def closing_table(corpus: Corpus, models: dict[str, Callable[[np.ndarray, str], float]]) -> list[dict[str, Any]]:
+    """A row for each split and model, on the same tokens. models: from (tokens, split) to nats per token, by name."""
     rows = []
-    vocabulary = corpus.vocabulary
     for split in SPLITS:
         everything = getattr(corpus, split)
         tokens = everything[:TRAIN_TOKENS]
@@ -89,23 +92,39 @@ def closing_table(
             "characters": corpus.characters[split] * share,
             "bytes": corpus.bytes[split] * share,
         }
-        scored = likelihood(
-            model,
-            params,
-            tokens,
-            vocabulary.eol_id,
-            eval_streams=eval_streams,
-            mode=mode,
-            progress=functools.partial(on_scoring, f"scoring {split}"),
-        )
-        entropies = {
-            "unigram": unigram_cross_entropy(corpus.train, tokens, len(vocabulary)),
-            "bigram": bigram_cross_entropy(corpus.train, tokens, len(vocabulary), vocabulary.eol_id),
-            name: scored.cross_entropy,
-        }
-        unknown = unknown_rate(vocabulary, tokens)
-        rows += [_row(split, label, entropy, sizes, unknown) for label, entropy in entropies.items()]
+        unknown = unknown_rate(corpus.vocabulary, tokens)
+        rows += [_row(split, name, score(tokens, split), sizes, unknown) for name, score in models.items()]
     return rows
+
+
+def model_scorer(
+    model: LanguageModel,
+    params: Params,
+    eol_id: int,
+    eval_streams: int,
+    mode: str,
+    on_scoring: Callable[[str, int, int], None],
+) -> Callable[[np.ndarray, str], float]:
+    """Any model for `closing_table`."""
+
+    def score(tokens, split):
+        progress = functools.partial(on_scoring, f"scoring {split}")
+        options = {"eval_streams": eval_streams, "mode": mode, "progress": progress}
+        return likelihood(model, params, tokens, eol_id, **options).cross_entropy
+
+    return score
+
+
+def table_scorer(
+    params: BackoffParams, eol_id: int, eval_streams: int, mode: str
+) -> Callable[[np.ndarray, str], float]:
+    """An n-gram model for `closing_table`; the contexts are those of the streams that other models read."""
+
+    def score(tokens, split):
+        starts = np.cumsum(cut_streams(tokens, eval_streams, eol_id).lengths)[:-1] if mode == "stream" else ()
+        return -float(np.mean(text_log_probs(params, tokens, eol_id, starts), dtype=np.float64))
+
+    return score
 
 
 def _row(split, label, cross_entropy, sizes, unk_rate):
@@ -114,7 +133,7 @@ def _row(split, label, cross_entropy, sizes, unk_rate):
         "model": label,
         "tokens": sizes["tokens"],
         "cross_entropy": cross_entropy,
-        "perplexity": math.exp(min(cross_entropy, 700.0)),
+        "perplexity": perplexity(cross_entropy),
         "bits_per_character": bits_per(sizes["characters"], cross_entropy, sizes["tokens"]),
         "bits_per_byte": bits_per(sizes["bytes"], cross_entropy, sizes["tokens"]),
         "unk_rate": unk_rate,

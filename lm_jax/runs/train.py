@@ -13,18 +13,25 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lm_jax.config import TrainConfig
+from lm_jax.config import NGramConfig, TrainConfig
 from lm_jax.data.corpora import load_corpus, load_texts
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
-from lm_jax.inference.generation import generate
 from lm_jax.inference.likelihood import likelihood
-from lm_jax.inference.sampling import Sampler
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.window import position_norms
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, check_new, new_folder, read_lines
-from lm_jax.runs.results import bits_per, closing_table, count_parameters, unknown_rate
+from lm_jax.runs.results import (
+    baselines,
+    bits_per,
+    closing_table,
+    count_parameters,
+    model_scorer,
+    table_scorer,
+    unknown_rate,
+)
+from lm_jax.runs.sample import sample_text
 from lm_jax.runs.setup import Setup, build_batches, model_name, set_up, total_steps
 from lm_jax.runs.signals import stop_on_signal
 from lm_jax.training import loop
@@ -33,7 +40,6 @@ from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
 
-SAMPLE_TOKENS = {"char": 160, "byte": 160, "word": 40, "bpe": 60}
 CHANGEABLE = ("epochs", "steps", "log_every", "checkpoint_every")
 
 
@@ -67,13 +73,13 @@ def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, li
     if run is not None:
         check_new(run)  # a folder in use is refused before the corpus is read
     corpus = load_corpus(**dataclasses.asdict(config.data))
-    config = _with_absolute_path(config)
+    config = with_absolute_path(config)
     horizon = total_steps(config, build_batches(config, corpus))
     setup = set_up(config, corpus, horizon)
     state = setup.create()
     kind = config.model.cell if config.model.model == "recurrent" else config.model.model
     folder = new_folder(run, f"{kind}-{config.data.level}")
-    folder.create(config, corpus, horizon)
+    folder.create(config, corpus, {"decay_horizon": horizon})
     return _go(setup, folder, state, loop.History(), listener)
 
 
@@ -84,7 +90,7 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
     change, for a folder that is no run, and for a corpus that is not the one the run began with.
     """
     folder = RunFolder(Path(run))
-    saved, record, vocabulary = folder.read()
+    saved, record, vocabulary = folder.read_resumable()
     config = saved if config is None else _merge(saved, config)
     config.check()
     texts = load_texts(config.data.data, config.data.level, config.data.text_column)
@@ -109,7 +115,7 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
     return _go(setup, folder, state, history, listener)
 
 
-def _with_absolute_path(config: TrainConfig) -> TrainConfig:
+def with_absolute_path(config: TrainConfig | NGramConfig) -> TrainConfig | NGramConfig:
     """The configuration with a data path that holds from every folder."""
     data = config.data.data
     if data is None or not Path(data).expanduser().exists():  # then it is the name of a data set
@@ -123,7 +129,7 @@ def _merge(saved: TrainConfig, config: TrainConfig) -> TrainConfig:
     if config.epochs != saved.epochs and config.steps == saved.steps:
         config = dataclasses.replace(config, steps=None)
     _refuse_changes(dataclasses.asdict(saved), dataclasses.asdict(config))
-    return _with_absolute_path(config)
+    return with_absolute_path(config)
 
 
 def _refuse_changes(saved, wanted):
@@ -163,21 +169,22 @@ def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.Histor
     if config.model.model == "window":
         results["position_norms"] = position_norms(params).tolist()
     if not results["stopped"]:
-        results["rows"] = closing_table(
-            model_name(config),
-            model,
-            params,
-            corpus,
-            eval_streams=config.eval_streams,
-            mode=config.mode,
-            on_scoring=listener.on_scoring,
-        )
+        models = _scorers(setup, params, listener)
+        results["rows"] = closing_table(corpus, models)
         results["sample"] = _sample(setup, params, step)
     folder.append(folder.times, {"step": step, "session_seconds": time.perf_counter() - started, "from": first_step})
     results["seconds"] = sum(r.get("session_seconds", 0.0) for r in read_lines(folder.times))
     (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     listener.on_end(results)
     return Run(folder.path, model, params, corpus.vocabulary, results)
+
+
+def _scorers(setup, params, listener):
+    """The n-gram models of the training text and the run's own model, for the closing table."""
+    config, corpus = setup.config, setup.corpus
+    how = (corpus.vocabulary.eol_id, config.eval_streams, config.mode)
+    scorers = {name: table_scorer(tables, *how) for name, tables in baselines(corpus).items()}
+    return scorers | {model_name(config): model_scorer(setup.model, params, *how, listener.on_scoring)}
 
 
 def _facts(setup, folder, state):
@@ -251,8 +258,5 @@ def _beside_perplexity(corpus, split, loss):
 
 def _sample(setup, params, step):
     """A text to look at; its randomness is its own, so that training does not depend on it."""
-    vocabulary = setup.corpus.vocabulary
     key = jax.random.fold_in(jax.random.key(setup.config.seed), step)
-    count = SAMPLE_TOKENS[vocabulary.level]
-    tokens = generate(setup.model, params, [], count, key, eol_id=vocabulary.eol_id, sampler=Sampler(temperature=0.8))
-    return vocabulary.decode(tokens[:, 0]).strip("\n")
+    return sample_text(setup.model, params, setup.corpus.vocabulary, key)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from lm_jax.errors import UserError
-from lm_jax.inference import generate, likelihood
-from lm_jax.models.baselines import bigram_cross_entropy
+from lm_jax.inference import generate, likelihood, token_log_probs
 from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate
 from lm_jax.models.ngram.model import ngram_lm
+from lm_jax.models.ngram.text import text_log_probs
 from tests.oracles.ngrams import KneserNey
 
 
@@ -136,11 +136,17 @@ def test_maximum_likelihood_uses_the_next_shorter_context_that_was_seen():
     np.testing.assert_allclose(jnp.exp(after_unseen[-1]), [1 / 2, 0, 1 / 2, 0, 0, 0], atol=1e-12)
 
 
-def test_the_bigram_baseline_is_the_witten_bell_bigram_but_for_its_unigram():
-    """Both are Witten-Bell at order 2; they differ in what is below, so the numbers are close, not equal."""
-    model, params = make(2, "witten-bell")
-    ours = likelihood(model, params, OTHER, EOL, eval_streams=1).cross_entropy
-    assert ours == pytest.approx(bigram_cross_entropy(TEXT, OTHER, V, EOL), rel=0.02)
+@pytest.mark.parametrize("method", sorted(ESTIMATORS))
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_a_text_scored_at_once_is_the_text_scored_by_the_model(method, order):
+    """In any number of streams, words and contexts that were never seen included."""
+    model, params = make(order, method)
+    for streams in (1, 3):
+        starts = np.cumsum([len(part) for part in np.array_split(OTHER, streams)])[:-1]
+        at_once = text_log_probs(params, OTHER, EOL, starts)
+        np.testing.assert_allclose(
+            at_once, token_log_probs(model, params, OTHER, EOL, eval_streams=streams), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_line_by_line_is_as_one_stream():

@@ -12,7 +12,9 @@ import pytest
 
 import lm_jax
 from lm_jax import UserError, Vocabulary, load_corpus
-from lm_jax.models.baselines import bigram_cross_entropy, unigram_cross_entropy
+from lm_jax.inference.likelihood import likelihood
+from lm_jax.models.ngram import estimate
+from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.runs.evaluate import evaluate
 from lm_jax.runs.folder import read_lines
 from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
@@ -84,15 +86,19 @@ def test_the_closing_table(finished):
     run, _, corpus = finished
     rows = run.results["rows"]
     size, eol_id = len(corpus.vocabulary), corpus.vocabulary.eol_id
-    assert [row["split"] for row in rows] == ["train"] * 3 + ["valid"] * 3 + ["test"] * 3
+    assert [row["split"] for row in rows] == ["train"] * 4 + ["valid"] * 4 + ["test"] * 4
+    baselines = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), "5-gram MKN": (5, "modified-kneser-ney")}
     for number, split in enumerate(("train", "valid", "test")):
         tokens = getattr(corpus, split)
-        unigram, bigram, model = rows[3 * number : 3 * number + 3]
-        assert unigram["cross_entropy"] == unigram_cross_entropy(corpus.train, tokens, size)
-        assert bigram["cross_entropy"] == bigram_cross_entropy(corpus.train, tokens, size, eol_id)
+        *others, model = rows[4 * number : 4 * number + 4]
+        assert [row["model"] for row in others] == list(baselines)
+        for row, (order, method) in zip(others, baselines.values(), strict=True):
+            tables = estimate(corpus.train, order, size, eol_id, method=method).params
+            expected = likelihood(ngram_lm(order, size, eol_id), tables, tokens, eol_id)  # in the same ten streams
+            assert row["cross_entropy"] == pytest.approx(expected.cross_entropy, rel=1e-6)
         scored = evaluate(run.folder, split=split)
         assert model["cross_entropy"] == scored["cross_entropy"] and model["model"] == "LSTM 1x8"
-        for row in (unigram, bigram, model):
+        for row in (*others, model):
             assert row["tokens"] == len(tokens) == scored["tokens"]
             assert row["perplexity"] == math.exp(row["cross_entropy"])
             # at this level every token is a character

@@ -8,11 +8,15 @@ of the (k-1)-grams, so that a k-gram is one integer, prefix * V + word, and its 
 continue it - are one range of rows: a trie in arrays.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
+
+
+ABSENT, BEFORE = -1, -2  # instead of a row: not in the tables; the line is not that long
 
 
 class NGrams(NamedTuple):
@@ -118,22 +122,42 @@ def continuation_counts(tables: list[NGrams]) -> list[np.ndarray]:
     return adjusted
 
 
-def rows_in_text(tables: list[NGrams], tokens: np.ndarray, eol_id: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Where the n-grams of another text are in the tables, -1 for those that are not.
+def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
+    """int64 [N]: an n-gram as one integer; ascending, as the tables are sorted."""
+    keys = prefix.astype(np.int64)
+    keys *= vocab_size
+    keys += words
+    return keys
 
-    Returns for each order the rows of the n-grams that end with each token, and for each order but the top the rows
-    of the contexts before it; int64 [N] each.
+
+def rows_in_text(
+    keys: list[np.ndarray], tokens: np.ndarray, vocab_size: int, eol_id: int, starts: Sequence[int] = ()
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Where the n-grams of a text, ids int [N], are in the tables whose `trie_keys` of orders 2 .. n are given.
+
+    starts: positions where the context is empty, besides those after the end of a line. Returns for each order the
+    rows of the n-grams that end with each token, and for each order but the top the rows of the contexts before it,
+    int64 [N] each: ABSENT where the n-gram is in no table, BEFORE where the line is not that long.
     """
     words = np.asarray(tokens, np.int64)
     before = np.concatenate([[eol_id], words[:-1]])
+    before[list(starts)] = eol_id
+    is_start = before == eol_id
     rows, contexts = [words], [before]
-    for k, table in enumerate(tables[1:], 2):
-        vocab_size = len(tables[0].words)
-        keys = table.prefix.astype(np.int64) * vocab_size + table.words
-        wanted = contexts[k - 2] * vocab_size + words
-        at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-        found = np.zeros(len(words), bool) if len(keys) == 0 else (contexts[k - 2] >= 0) & (keys[at] == wanted)
-        rows.append(np.where(found, at, -1))
-        if k < len(tables):
-            contexts.append(np.where(before == eol_id, -1, np.concatenate([[-1], rows[-1][:-1]])))
+    for k, table in enumerate(keys, 2):
+        rows.append(_find(table, contexts[-1], words, vocab_size))
+        if k <= len(keys):
+            contexts.append(np.where(is_start, BEFORE, np.concatenate([[BEFORE], rows[-1][:-1]])))
     return rows, contexts
+
+
+def _find(table, contexts, words, vocab_size):
+    """Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster."""
+    known = np.flatnonzero(contexts >= 0)
+    found = np.where(contexts == BEFORE, BEFORE, ABSENT)
+    if len(table) and len(known):
+        queries = trie_keys(contexts[known], words[known], vocab_size)
+        wanted, _, _, rank = group(queries, int(queries.max()) + 1)
+        at = np.minimum(np.searchsorted(table, wanted), len(table) - 1)
+        found[known] = np.where(table[at] == wanted, at, ABSENT)[rank]
+    return found

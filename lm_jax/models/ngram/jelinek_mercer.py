@@ -8,7 +8,7 @@ A context that was never seen passes everything on to the shorter one.
 import numpy as np
 
 from lm_jax.errors import UserError
-from lm_jax.models.ngram.counts import NGrams, rows_in_text
+from lm_jax.models.ngram.counts import NGrams, rows_in_text, trie_keys
 from lm_jax.models.ngram.simple import context_totals
 from lm_jax.models.ngram.tables import BackoffParams, build_tables
 
@@ -37,7 +37,9 @@ def jelinek_mercer(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> t
 
 def learn_weights(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> np.ndarray:
     """lambda_1 .. lambda_n by EM: the share of held-out words that each order accounts for, of those that reach it."""
-    rows, contexts = rows_in_text(tables, held_out, eol_id)
+    vocab_size = len(tables[0].words)
+    keys = [trie_keys(table.prefix, table.words, vocab_size) for table in tables[1:]]
+    rows, contexts = rows_in_text(keys, held_out, vocab_size, eol_id)
     frequency, reaches = [], []
     for k, table in enumerate(tables, 1):
         totals = context_totals(tables, k, table.counts)
@@ -50,7 +52,7 @@ def learn_weights(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> np
         reaches.append(total > 0)
     weights = np.full(len(tables), 0.5)
     for _ in range(ITERATIONS):
-        levels = [np.full(len(held_out), 1.0 / len(tables[0].words))]
+        levels = [np.full(len(held_out), 1.0 / vocab_size)]
         for f, seen, weight in zip(frequency, reaches, weights, strict=True):
             levels.append(np.where(seen, weight * f + (1 - weight) * levels[-1], levels[-1]))
         share = np.ones(len(held_out))  # how much of a word's probability comes from this order or below

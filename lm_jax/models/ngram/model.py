@@ -14,7 +14,7 @@ from lm_jax.cells.base import select
 from lm_jax.errors import check_sizes
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.ngram import query
-from lm_jax.models.ngram.counts import NGrams
+from lm_jax.models.ngram.counts import BEFORE, NGrams
 from lm_jax.models.ngram.tables import BackoffParams, build_tables
 
 
@@ -35,7 +35,7 @@ def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
 
     def initial_carry(params, batch_shape):
         del params
-        return jnp.full((*batch_shape, order - 1), query.BEFORE, jnp.int32)
+        return jnp.full((*batch_shape, order - 1), BEFORE, jnp.int32)
 
     def read(params, carry, tokens, mask, reset):
         states = _states(params, carry, tokens, mask, reset, eol_id)
@@ -76,9 +76,9 @@ def _states(params, carry, tokens, mask, reset, eol_id):
     for k in range(1, params.order - 1):
         before = jnp.take_along_axis(states[-1], jnp.maximum(source, 0), axis=0)
         before = jnp.where(source >= 0, before, carry[..., k - 1])
-        before = before if reset is None else jnp.where(reset, query.BEFORE, before)
+        before = before if reset is None else jnp.where(reset, BEFORE, before)
         rows = query.find_child(params, k, before, tokens)
-        states.append(jnp.where(tokens == eol_id, query.BEFORE, rows))  # after the end of a line only <s> is left
+        states.append(jnp.where(tokens == eol_id, BEFORE, rows))  # after the end of a line only <s> is left
     return jnp.stack(states, axis=-1)
 
 

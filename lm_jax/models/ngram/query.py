@@ -10,10 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lm_jax.models.ngram.counts import ABSENT, BEFORE
 from lm_jax.models.ngram.tables import BackoffParams
-
-
-ABSENT, BEFORE = -1, -2
 
 
 def find_child(params: BackoffParams, k: int, rows: Int[Array, "*N"], words: Int[Array, "*N"]) -> Int[Array, "*N"]:

@@ -36,8 +36,8 @@ class BackoffParams(NamedTuple):
 
     @property
     def sizes(self) -> list[int]:
-        """N-grams of each order."""
-        return [len(words) for words in self.words]
+        """N-grams of each order; the row that nothing points to, in an order without n-grams, is none."""
+        return [len(self.words[0]), *(int(start[-1]) for start in self.child_start)]
 
 
 def build_tables(
@@ -46,15 +46,35 @@ def build_tables(
     """The tables from an estimator's numbers: log_probs of every order, log_backoffs of every order but the top.
 
     An order without n-grams (a text too short for it) gets one row that nothing points to, so that no array is empty.
+    A probability that rounding has put above 1 is 1.
     """
     ranges = [child_ranges(above.prefix, len(below.words)) for below, above in pairwise(ngrams)]
     return BackoffParams(
         words=tuple(_not_empty(table.words, np.int32) for table in ngrams),
-        log_prob=tuple(_not_empty(p, np.float32) for p in log_probs),
+        log_prob=tuple(_not_empty(np.minimum(p, 0.0), np.float32) for p in log_probs),
         log_backoff=tuple(_not_empty(b, np.float32) for b in log_backoffs),
         child_start=tuple(r if len(r) > 1 else np.zeros(2, np.int32) for r in ranges),
         log_missing=np.float32(log_missing),
     )
+
+
+def not_a_distribution(params: BackoffParams) -> str | None:
+    """Why tables do not hold a probability for every word after every context, in a few words; None if they do.
+
+    That they sum to one is not checked.
+    """
+    if params.log_missing != 0:
+        return f"a context that was never seen backs off with weight {np.exp(params.log_missing):.3g}, not 1"
+    for k, size in enumerate(params.sizes, 1):
+        log_prob = np.asarray(params.log_prob[k - 1])[:size]
+        if not (log_prob <= 0).all():
+            return f"there is a probability above 1 among the {k}-grams"
+        if not (log_prob > -np.inf).all():
+            return f"there is a probability of 0 among the {k}-grams"
+    for k, log_backoff in enumerate(params.log_backoff, 1):
+        if not np.isfinite(np.asarray(log_backoff)[: params.sizes[k - 1]]).all():
+            return f"there is a back-off weight of 0, or that is no number, among the {k}-grams"
+    return None
 
 
 def _not_empty(values, dtype):

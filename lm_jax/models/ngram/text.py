@@ -1,0 +1,35 @@
+"""A whole text under back-off tables at once, in numpy: nothing to compile.
+
+The same numbers as `score` of the model behind the contract; for baselines, and for long texts on a CPU.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lm_jax.models.ngram.counts import ABSENT, rows_in_text, trie_keys
+from lm_jax.models.ngram.tables import BackoffParams
+
+
+def text_log_probs(params: BackoffParams, tokens: np.ndarray, eol_id: int, starts: Sequence[int] = ()) -> np.ndarray:
+    """log P [N] in nats of each token of a text, ids int [N]; float32.
+
+    starts: positions where the context is empty, besides those after the end of a line: where the parallel streams
+    begin that other models read the text in.
+    """
+    vocab_size = len(params.words[0])
+    keys = [_keys(params, k, vocab_size) for k in range(1, params.order)]
+    rows, contexts = rows_in_text(keys, tokens, vocab_size, eol_id, starts)
+    result = np.asarray(params.log_prob[0])[rows[0]]
+    for k, (context, row) in enumerate(zip(contexts, rows[1:], strict=False), 1):
+        known = np.asarray(params.log_backoff[k - 1])[np.maximum(context, 0)]
+        weight = np.where(context >= 0, known, np.where(context == ABSENT, params.log_missing, np.float32(0)))
+        result = np.where(row >= 0, np.asarray(params.log_prob[k])[np.maximum(row, 0)], result + weight)
+    return result
+
+
+def _keys(params, k, vocab_size):
+    """trie_keys of order k + 1; without the row that nothing points to, if the order is empty."""
+    start = np.asarray(params.child_start[k - 1])
+    prefix = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    return trie_keys(prefix, np.asarray(params.words[k])[: len(prefix)], vocab_size)

@@ -1,0 +1,58 @@
+"""`lm-jax ngram train`, and the other verbs on its run."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def trigrams(corpus, tmp_path_factory):
+    """The folder of a finished n-gram run of words."""
+    import lm_jax
+
+    config = lm_jax.NGramConfig(lm_jax.DataConfig(corpus, "word"), order=3)
+    return lm_jax.train_ngram(config, tmp_path_factory.mktemp("finished") / "trigrams").folder
+
+
+def test_train_ends_with_a_table_a_sample_and_the_next_command(command, corpus, tmp_path):
+    code, out, err = command("ngram", "train", "--data", corpus, "--order", 2, "--run", tmp_path / "run")
+    assert code == 0
+    assert "counting" in err and "scoring" in err
+    assert out.count("2-gram MKN") == 3 and out.count("5-gram MKN") == 3
+    assert "n-grams of order 1 to 2: " in out and "a sample:" in out
+    assert f"next: lm-jax generate {tmp_path / 'run'}" in out
+
+
+def test_the_other_verbs_work_on_the_run(command, trigrams, corpus, tmp_path):
+    code, out, _ = command("evaluate", trigrams, "--json")
+    assert code == 0 and json.loads(out)["perplexity"] > 1
+    code, out, _ = command("generate", trigrams, "--tokens", 5, "--seed", 1)
+    assert code == 0 and out.strip()
+    code, out, _ = command("generate", trigrams, "--tokens", 5, "--beam-size", 2)
+    assert code == 0 and out.strip()
+    code, out, _ = command("complete", trigrams, "a cab", "--k", 2, "--json")
+    assert code == 0 and len(json.loads(out)["completions"]) == 2
+    code, out, _ = command("score", trigrams, f"{corpus}/test.txt", "--json")
+    assert code == 0 and len(out.splitlines()) == 8
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("train", "--order", 0), "order must be a whole number of at least 1, got 0"),
+        (("train", "--method", "add-k", "--k", 0), "k must be positive and finite, got 0"),
+        (("train", "--method", "nothing"), "invalid choice"),
+        (("train", "--data", "no-such-file.txt"), "no-such-file.txt"),
+        (("teach",), "the word after ngram must be one of train"),
+    ],
+)
+def test_bad_requests_are_told_in_one_line(command, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("ngram", *words)
+    assert code == 2 and not out and err.count("\n") == 1 and message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_counts_is_not_resumed(command, trigrams):
+    code, _, err = command("train", "--resume", trigrams)
+    assert code == 2 and "nothing to resume" in err and err.count("\n") == 1
