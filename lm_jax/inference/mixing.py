@@ -1,0 +1,111 @@
+"""Weights of mixtures, fitted on held-out text by EM (Jelinek & Mercer 1980; Dempster, Laird & Rubin 1977).
+
+    E   g_mn = w_m p_mn / sum_k w_k p_kn             how much of token n the model m accounts for
+    M   w_m = (1/N) sum_n g_mn
+
+EM needs nothing of a model but the probability p_mn that it gives to each token, so that every model scores the text
+once, whatever it is. The likelihood is concave in w and no step lowers it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from lm_jax.errors import UserError
+from lm_jax.inference.likelihood import token_log_probs
+from lm_jax.models.continuous_cache import ContinuousCacheParams, continuous_cache, continuous_cache_params
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.mixture import MixtureParams, mixture, mixture_params
+from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.types import Params
+
+
+THETAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+
+def em_weights(
+    log_probs: Float[np.ndarray, "M N"], *, tolerance: float = 1e-9, max_iterations: int = 1000
+) -> Float[np.ndarray, "M"]:
+    """The weights [M], float64, under which a text is most likely, from the log-probabilities of its tokens.
+
+    log_probs: nats, -inf allowed; a token that is impossible for every model says nothing and is left out. EM starts
+    from equal weights and ends when a step gains less than `tolerance` nats per token. Raises UserError for an empty
+    text or for NaN.
+    """
+    log_probs = np.asarray(log_probs, np.float64)
+    if log_probs.ndim != 2 or 0 in log_probs.shape:
+        raise UserError(f"weights need log-probabilities of models x tokens, none of them 0, got {log_probs.shape}")
+    if np.isnan(log_probs).any():
+        raise UserError("weights need log-probabilities that are numbers, got NaN")
+    uniform = np.full(len(log_probs), 1 / len(log_probs))
+    top = log_probs.max(axis=0)
+    if not np.any(top > -np.inf):
+        return uniform
+    probs = np.exp(log_probs[:, top > -np.inf] - top[top > -np.inf])  # at most 1; EM sees only their ratios
+
+    weights, before = uniform, -np.inf
+    for _ in range(max_iterations):
+        total = weights @ probs
+        new = weights * (probs / total).mean(axis=1)
+        new /= new.sum()
+        now = np.log(new @ probs).mean()
+        if now < before:  # rounding, at the top
+            break
+        gain, weights, before = now - before, new, now
+        if gain < tolerance:
+            break
+    return weights
+
+
+def fit_mixture(
+    models: Sequence[LanguageModel],
+    models_params: Sequence[Params],
+    tokens: np.ndarray,
+    eol_id: int,
+    *,
+    eval_streams: int = 10,
+    mode: str = "stream",
+) -> tuple[LanguageModel, MixtureParams]:
+    """The mixture of models with the weights that a held-out text (ids int [N]) asks for, and its parameters.
+
+    eval_streams, mode: how the text is read, as for `likelihood`. Raises UserError for models that cannot be mixed.
+    """
+    mixed, params = mixture(models), mixture_params(np.full(len(models), 1 / max(1, len(models))), models_params)
+    columns = [
+        token_log_probs(model, own, tokens, eol_id, eval_streams=eval_streams, mode=mode)
+        for model, own in zip(models, params.models, strict=True)
+    ]
+    return mixed, mixture_params(em_weights(np.stack(columns)), params.models)
+
+
+def fit_cache(
+    model: RecurrentLM,
+    params: Params,
+    tokens: np.ndarray,
+    eol_id: int,
+    *,
+    size: int = 2000,
+    thetas: Sequence[float] = THETAS,
+    eval_streams: int = 10,
+    mode: str = "stream",
+) -> tuple[LanguageModel, ContinuousCacheParams]:
+    """A trained model with a continuous cache, theta and lambda chosen on a held-out text (ids int [N]).
+
+    theta is the best of a grid; for each of it lambda is found by EM from the probabilities of the cache alone and of
+    the model alone. lambda is kept between 1e-6 and 1 - 1e-6. Raises UserError for an empty grid.
+    """
+    if len(thetas) == 0:
+        raise UserError("a cache needs at least one theta to choose from, got none")
+    cached = continuous_cache(model, size)
+    alone = token_log_probs(model, params, tokens, eol_id, eval_streams=eval_streams, mode=mode)
+    best, chosen = -np.inf, None
+    for theta in thetas:
+        all_cache = continuous_cache_params(params, theta, weight=1.0)
+        columns = [alone, token_log_probs(cached, all_cache, tokens, eol_id, eval_streams=eval_streams, mode=mode)]
+        weight = float(np.clip(em_weights(np.stack(columns))[1], 1e-6, 1 - 1e-6))
+        log_weights = np.log([[1 - weight], [weight]])
+        log_prob = np.logaddexp.reduce(np.stack(columns).astype(np.float64) + log_weights, axis=0).sum()
+        if chosen is None or log_prob > best:
+            best, chosen = log_prob, continuous_cache_params(params, theta, weight)
+    return cached, chosen
