@@ -89,7 +89,7 @@ def test_what_was_written_after_the_last_checkpoint_is_written_anew(straight, tm
 def begun(tmp_path):
     """A run folder without checkpoints, and its configuration."""
     config = toy_config(write_corpus(tmp_path / "text"))
-    RunFolder(tmp_path / "run").create(config, load_corpus(config.data.data), 20)
+    RunFolder(tmp_path / "run").create(config, load_corpus(config.data.data), {"decay_horizon": 20})
     return tmp_path / "run", config
 
 
