@@ -206,6 +206,8 @@ class NGramConfig:
     """Of add-k."""
     vocab_convention: Literal["own", "kenlm"] = "own"
     """kenlm: one more type that was never seen, as KenLM counts its <unk>."""
+    max_memory: int | None = None
+    """MiB for counting a text that is larger than memory: sorted shards go to disk. Default: no limit."""
     eval_streams: int = 10
     """Parallel streams that validation and test texts are cut into; perplexities compare only at equal numbers."""
 
@@ -245,7 +247,7 @@ RULES = {
     **dict.fromkeys(("batch_size", "bptt", "accumulate", "epochs", "steps", "eval_streams"), _count),
     **dict.fromkeys(("log_every", "eval_every", "checkpoint_every", "patience", "nonmono"), _count),
     **dict.fromkeys(("hidden_size", "embedding_size", "top_size", "layers", "window"), _count),
-    **dict.fromkeys(("min_count", "max_vocab", "order"), _count),
+    **dict.fromkeys(("min_count", "max_vocab", "order", "max_memory"), _count),
     **dict.fromkeys(("learning_rate", "clip", "init_scale", "k"), _POSITIVE),
     **dict.fromkeys(("warmup_steps", "weight_decay", "activation_reg", "temporal_reg"), _NOT_NEGATIVE),
     **dict.fromkeys(("scheduled_sampling", "ema_decay"), _SHARE),

@@ -74,6 +74,7 @@ def _estimate(config: NGramConfig, corpus: Corpus):
         method=config.method,
         held_out=corpus.valid,
         k=config.k,
+        max_memory=config.max_memory and config.max_memory * 2**20,
     )
 
 

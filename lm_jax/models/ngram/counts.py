@@ -44,15 +44,7 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
     words = np.asarray(tokens, np.int64)
     before = np.concatenate([[eol_id], words[:-1]])
     since_start = np.arange(len(words)) - _line_starts(before == eol_id)
-    types = np.arange(vocab_size)
-    unigrams = NGrams(
-        words=types.astype(np.int32),
-        prefix=np.zeros(vocab_size, np.int32),
-        suffix=np.zeros(vocab_size, np.int32),
-        counts=np.bincount(words, minlength=vocab_size),
-        starts=np.zeros(vocab_size, bool),
-    )
-    tables, rows, previous = [unigrams], words, before
+    tables, rows, previous = [unigram_table(np.bincount(words, minlength=vocab_size))], words, before
     for k in range(2, order + 1):
         # a k-gram that ends at i starts at the earliest with the <s> of its line
         at = np.flatnonzero(since_start >= k - 2)
@@ -72,6 +64,12 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
         rows[at] = inverse
         previous = np.concatenate([[-1], rows[:-1]])
     return tables
+
+
+def unigram_table(counts: np.ndarray) -> NGrams:
+    """The types with their counts [V]."""
+    nothing = np.zeros(len(counts), np.int32)
+    return NGrams(np.arange(len(counts), dtype=np.int32), nothing, nothing, counts, np.zeros(len(counts), bool))
 
 
 def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -145,19 +143,22 @@ def rows_in_text(
     is_start = before == eol_id
     rows, contexts = [words], [before]
     for k, table in enumerate(keys, 2):
-        rows.append(_find(table, contexts[-1], words, vocab_size))
+        rows.append(find_rows(table, contexts[-1], words, vocab_size))
         if k <= len(keys):
             contexts.append(np.where(is_start, BEFORE, np.concatenate([[BEFORE], rows[-1][:-1]])))
     return rows, contexts
 
 
-def _find(table, contexts, words, vocab_size):
-    """Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster."""
+def find_rows(keys: np.ndarray, contexts: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
+    """The rows [N] of the n-grams "context word" in a table of sorted `trie_keys`; contexts may be ABSENT or BEFORE.
+
+    Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster.
+    """
     known = np.flatnonzero(contexts >= 0)
     found = np.where(contexts == BEFORE, BEFORE, ABSENT)
-    if len(table) and len(known):
+    if len(keys) and len(known):
         queries = trie_keys(contexts[known], words[known], vocab_size)
         wanted, _, _, rank = group(queries, int(queries.max()) + 1)
-        at = np.minimum(np.searchsorted(table, wanted), len(table) - 1)
-        found[known] = np.where(table[at] == wanted, at, ABSENT)[rank]
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        found[known] = np.where(keys[at] == wanted, at, ABSENT)[rank]
     return found

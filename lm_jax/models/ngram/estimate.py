@@ -10,6 +10,7 @@ from lm_jax.models.ngram.counts import count_ngrams
 from lm_jax.models.ngram.jelinek_mercer import jelinek_mercer
 from lm_jax.models.ngram.katz import katz
 from lm_jax.models.ngram.kneser_ney import absolute_discounting, kneser_ney
+from lm_jax.models.ngram.shards import count_in_shards
 from lm_jax.models.ngram.simple import add_k, maximum_likelihood, stupid_backoff, witten_bell
 from lm_jax.models.ngram.tables import BackoffParams
 
@@ -45,11 +46,17 @@ def estimate(
     method: str = "modified-kneser-ney",
     held_out: np.ndarray | None = None,
     k: float = 1.0,
+    max_memory: int | None = None,
 ) -> Estimate:
     """The n-gram model of a text, ids int [N].
 
-    method: one of ESTIMATORS. held_out: for the weights of jelinek-mercer. k: of add-k. Raises UserError for an order
-    below 1, a k that is not above 0, or an unknown method.
+    method: one of ESTIMATORS. held_out: for the weights of jelinek-mercer. k: of add-k. max_memory: bytes for
+    counting a text that is larger than memory, in shards on disk. Raises UserError for an order below 1, a k that is
+    not above 0, or an unknown method.
     """
     estimator = one_of("method", method, ESTIMATORS)
-    return estimator(count_ngrams(tokens, order, vocab_size, eol_id), held_out, eol_id, k)
+    if max_memory is None:
+        tables = count_ngrams(tokens, order, vocab_size, eol_id)
+    else:
+        tables = count_in_shards(tokens, order, vocab_size, eol_id, max_memory)
+    return estimator(tables, held_out, eol_id, k)
