@@ -32,6 +32,7 @@ _HOMES = {
         "token_log_probs",
     ],
     "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train", "train_ngram"],
+    "lm_jax.runs.compare": ["compare"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,0 +1,220 @@
+"""Many runs on exactly the same text: a row each, with intervals, and a paired test against the row above.
+
+A perplexity is per token, so it compares only where the tokens are the same. Runs with different vocabularies get
+none; what compares then are bits per character of the text, as far as the tokens of a run spell it out.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lm_jax.data.corpora import SPLITS, as_bytes
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.inference.comparison import Blocks, bootstrap_ratio, cut_blocks, paired_test
+from lm_jax.inference.likelihood import CHUNK, line_sums, perplexity, token_log_probs
+from lm_jax.runs.agreement import ReadRun, agreed_streams, agreed_text
+from lm_jax.runs.facts import refuse_scores, run_facts
+from lm_jax.runs.folder import read_run
+from lm_jax.runs.load import Loaded, load
+from lm_jax.runs.results import unknown_rate
+
+
+FEWEST_SAMPLES = 100
+LN2 = math.log(2)
+
+
+class Scored(NamedTuple):
+    """A text under a run. nats, tokens, characters: float64 [K], sums over its blocks; nats is of -log P.
+
+    predicts: equal for runs whose perplexities compare, of the same tokens chosen from the same types. impossible:
+    tokens of probability 0. spelled: whether the tokens give the text back, character by character.
+    """
+
+    level: str
+    vocabulary: int
+    predicts: tuple
+    blocks: Blocks
+    nats: np.ndarray
+    tokens: np.ndarray
+    characters: np.ndarray
+    impossible: int
+    unk_rate: float
+    spelled: bool
+    eval_streams: int
+    seconds: float
+
+
+def compare(
+    runs: Sequence[str | Path],
+    data: str | None = None,
+    split: str = "test",
+    *,
+    eval_streams: int | None = None,
+    samples: int = 2000,
+    seed: int = 0,
+    sort: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """A row for each run, in the order given or by bits per character (`sort`), of one split of one text.
+
+    data: a text as of `evaluate`; by default the runs' own, which must be one and the same. eval_streams: by default
+    the runs' own number. samples, seed: of the bootstrap and the test (lm_jax/inference/comparison.py).
+
+    A row: run, name, family, level, vocabulary (types), parameters or ngrams (the other is None), bytes (on disk, of
+    the best parameters or the tables, with settings and vocabulary), training_seconds (None if not recorded); source,
+    split, mode, eval_streams, tokens, characters; cross_entropy (nats per token) and perplexity with _low and _high
+    (95 %), all None where the vocabularies differ; bits_per_character with _low and _high, bits_per_byte; unk_rate,
+    spelled, impossible (tokens of probability 0, which make a perplexity infinite), tokens_per_second (compiling
+    apart); blocks, block_size, block_unit, samples, seed; difference from the row above with _low and _high in
+    difference_unit (nats per token or bits per character; below 0: this row is better) and p_value, None where the
+    two do not compare. A run may be given twice: its difference is 0.
+
+    Raises UserError for what is no run, a split or number that cannot be, runs of different texts without `data` or of
+    different eval_streams, scores that are not probabilities, and a text that a vocabulary cannot encode.
+    """
+    _check_request(runs, split, eval_streams, samples, seed)
+    read = [ReadRun(str(run), *read_run(run)) for run in runs]
+    for one in read:
+        refuse_scores(one.run, one.config)
+    streams = agreed_streams(read) if eval_streams is None else eval_streams
+    source, text = agreed_text(read, data, split)
+    encoded = [_encode(one, text) for one in read]
+    loaded = [load(one.run) for one in read]
+    pairs = []
+    for number, one in enumerate(read):
+        share = _share_of(progress, number, len(read))
+        score = _score(loaded[number], encoded[number], text, streams, one.config.mode, share)
+        if np.isnan(score.nats).any():
+            raise UserError(f"log-probabilities must be numbers, got nan from {one.run}")
+        facts = {"run": one.run, "mode": one.config.mode, **run_facts(one.run, one.config, loaded[number].params)}
+        pairs.append((facts, score))
+    if progress is not None:
+        progress(1, 1)
+    if sort:
+        pairs.sort(key=lambda pair: pair[1].nats.sum())
+    shared = {"source": source, "split": split, "samples": samples, "seed": seed}
+    return _rows(pairs, shared, len(as_bytes(text)))
+
+
+def _check_request(runs, split, eval_streams, samples, seed):
+    if isinstance(runs, str | Path) or not runs:
+        raise UserError(f"a comparison needs a list of at least one run folder, got {runs!r}")
+    if split not in (*SPLITS, "all"):
+        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
+    if eval_streams is not None:
+        check_sizes(eval_streams=eval_streams)
+    check_sizes(samples=samples)
+    if samples < FEWEST_SAMPLES:
+        raise UserError(f"samples must be at least {FEWEST_SAMPLES} for the tails of an interval, got {samples}")
+    if not isinstance(seed, int) or seed < 0:
+        raise UserError(f"seed must be a whole number of at least 0, got {seed!r}")
+
+
+def _encode(one, text):
+    try:
+        return one.vocabulary.encode(text)
+    except UserError as error:
+        raise UserError(f"{error} ({one.run})") from error
+
+
+def _share_of(progress, number, runs):
+    """The progress of one run of many as that of all."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(number * total + done, runs * total)
+
+
+def _score(loaded: Loaded, tokens, text, streams, mode, progress):
+    """Every token once. A first part is scored twice, so that the time is without compiling."""
+    model, params, vocabulary = loaded
+    options = {"eval_streams": streams, "mode": mode}
+    token_log_probs(model, params, tokens[: 2 * CHUNK * streams], vocabulary.eol_id, **options)
+    started = time.perf_counter()
+    log_probs = token_log_probs(model, params, tokens, vocabulary.eol_id, **options, progress=progress)
+    seconds = time.perf_counter() - started
+    _, lengths = line_sums(log_probs, tokens, vocabulary.eol_id)
+    blocks = cut_blocks(lengths)
+    counts = blocks.sums(np.ones(len(tokens)))
+    return Scored(
+        level=vocabulary.level,
+        vocabulary=len(vocabulary),
+        predicts=(vocabulary.level, frozenset(vocabulary.tokens), vocabulary.merges, len(tokens)),
+        blocks=blocks,
+        nats=-blocks.sums(log_probs),
+        tokens=counts,
+        characters=_characters(text, blocks, counts),
+        impossible=int(np.isneginf(log_probs).sum()),
+        unk_rate=unknown_rate(vocabulary, tokens),
+        spelled=isinstance(text, bytes) or vocabulary.decode(tokens) == text,
+        eval_streams=min(streams, len(tokens)),
+        seconds=seconds,
+    )
+
+
+def _characters(text, blocks, tokens):
+    """Characters of each block with its ends of lines; in pieces of the token stream by proportion."""
+    string = text.decode(errors="replace") if isinstance(text, bytes) else text
+    if blocks.unit == "token":
+        return tokens * len(string) / tokens.sum()
+    lengths = np.asarray([len(line) + 1 for line in string.split("\n")[:-1]], np.float64)
+    return np.add.reduceat(lengths, np.arange(0, len(lengths), int(blocks.size)))
+
+
+def _rows(pairs, shared, bytes_of_text):
+    samples, seed = shared["samples"], shared["seed"]
+    same = len({score.predicts for _, score in pairs}) == 1
+    rows, above = [], None
+    for name, (facts, score) in zip(_names([facts["run"] for facts, _ in pairs]), pairs, strict=True):
+        scores = _scores(score, bytes_of_text, same, samples, seed)
+        rows.append({"name": name} | facts | shared | scores | _difference(score, above, same, samples, seed))
+        above = score
+    return rows
+
+
+def _names(runs):
+    """The last part of each path; the whole path where two different runs share it."""
+    folders = [Path(run).resolve() for run in runs]
+    last = [folder.name for folder in set(folders)]
+    return [run if last.count(f.name) > 1 else f.name for run, f in zip(runs, folders, strict=True)]
+
+
+def _scores(score, bytes_of_text, same, samples, seed):
+    nats = bootstrap_ratio(score.nats, score.tokens, samples, seed)
+    bits = bootstrap_ratio(score.nats / LN2, score.characters, samples, seed)
+    perplexities = map(perplexity, nats)
+    ends = ("", "_low", "_high")
+    return {
+        "level": score.level,
+        "vocabulary": score.vocabulary,
+        "eval_streams": score.eval_streams,
+        "tokens": int(score.tokens.sum()),
+        "characters": round(score.characters.sum()),
+        **{f"cross_entropy{end}": x if same else None for end, x in zip(ends, nats, strict=True)},
+        **{f"perplexity{end}": x if same else None for end, x in zip(ends, perplexities, strict=True)},
+        **{f"bits_per_character{end}": x for end, x in zip(ends, bits, strict=True)},
+        "bits_per_byte": float(score.nats.sum() / LN2 / bytes_of_text),
+        "unk_rate": score.unk_rate,
+        "spelled": score.spelled,
+        "impossible": score.impossible,
+        "tokens_per_second": float(score.tokens.sum() / score.seconds),
+        "blocks": len(score.nats),
+        "block_size": score.blocks.size,
+        "block_unit": score.blocks.unit,
+    }
+
+
+def _difference(score, above, same, samples, seed):
+    """The paired test against the row above: per token of the same tokens, else per character of the same lines."""
+    unit = "nats per token" if same else "bits per character"
+    names = ("difference", "difference_low", "difference_high", "p_value")
+    test = (None,) * 4
+    if above is not None and not score.impossible and not above.impossible:
+        if same:
+            test = paired_test(score.nats, above.nats, score.tokens, samples, seed)
+        elif score.spelled and above.spelled and score.blocks.unit == above.blocks.unit == "line":
+            test = paired_test(score.nats / LN2, above.nats / LN2, score.characters, samples, seed)
+    return {"difference_unit": unit, **dict(zip(names, test, strict=True))}
