@@ -1,0 +1,61 @@
+"""`lm-jax compare RUN RUN ...`: one table of runs on exactly the same text, with intervals and paired tests."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from lm_jax.cli.parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareArguments:
+    """Score the same text under every run: perplexities with 95 % intervals, each tested against the row above."""
+
+    runs: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN ...")]
+    """Folders of the runs, a row each; one may be given twice."""
+    data: str | None = None
+    """A text file or folder. Default: the runs' own, if it is the same."""
+    split: Literal["train", "valid", "test", "all"] = "test"
+    """Which part: a file is split 90/5/5 as for training; "all" takes everything."""
+    eval_streams: int | None = None
+    """Parallel streams the text is cut into. Default: the runs' setting, if it is the same."""
+    samples: int = 2000
+    """Resamples of an interval, and sign flips of a test."""
+    seed: int = 0
+    """Seed of both."""
+    sort: bool = False
+    """Best first, instead of the order given."""
+    out: str | None = None
+    """Folder for ledger.json, ledger.csv and ledger.png."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(argv: list[str]) -> None:
+    """Parses, scores, prints."""
+    arguments = parse(CompareArguments, "compare", argv)
+
+    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.report.console import print_progress
+    from lm_jax.report.ledger import check_folder, notes, table, to_json, write_ledger
+    from lm_jax.runs.compare import compare
+
+    if arguments.out is not None:
+        check_folder(arguments.out)
+    keep_compiled()
+    rows = compare(
+        arguments.runs,
+        arguments.data,
+        arguments.split,
+        eval_streams=arguments.eval_streams,
+        samples=arguments.samples,
+        seed=arguments.seed,
+        sort=arguments.sort,
+        progress=print_progress,
+    )
+    paths = [] if arguments.out is None else write_ledger(rows, arguments.out)
+    if arguments.json:
+        print(to_json(rows))
+        return
+    print(table(rows), *notes(rows), *(f"written: {path}" for path in paths), sep="\n")
