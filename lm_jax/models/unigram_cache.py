@@ -31,9 +31,7 @@ class UnigramCacheParams:
 
 
 @functools.cache
-def unigram_cache(
-    vocab_size: int, size: int = 2000, *, pseudo_count: float = 100.0, decay: float = 0.0
-) -> LanguageModel:
+def unigram_cache(vocab_size: int, size: int = 2000, *, pseudo_count: float = 1.0, decay: float = 0.0) -> LanguageModel:
     """The model of the last `size` tokens; its carry is these tokens, int32 [*B, size], oldest first.
 
     pseudo_count and decay: what `init` gives as parameters. Randomness: none, keys are ignored.
@@ -47,7 +45,7 @@ def unigram_cache(
 
     def init(key):
         del key
-        return UnigramCacheParams(jnp.log(pseudo_count), jnp.asarray(decay, jnp.float32))
+        return UnigramCacheParams(jnp.asarray(math.log(pseudo_count), jnp.float32), jnp.asarray(decay, jnp.float32))
 
     def initial_carry(params, batch_shape):
         del params
