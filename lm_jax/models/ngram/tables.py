@@ -51,7 +51,7 @@ def build_tables(
     ranges = [child_ranges(above.prefix, len(below.words)) for below, above in pairwise(ngrams)]
     return BackoffParams(
         words=tuple(_not_empty(table.words, np.int32) for table in ngrams),
-        log_prob=tuple(_not_empty(np.minimum(p, 0.0), np.float32) for p in log_probs),
+        log_prob=tuple(_not_empty(np.where(p > 0, 0.0, p), np.float32) for p in log_probs),
         log_backoff=tuple(_not_empty(b, np.float32) for b in log_backoffs),
         child_start=tuple(r if len(r) > 1 else np.zeros(2, np.int32) for r in ranges),
         log_missing=np.float32(log_missing),
