@@ -106,13 +106,17 @@ def notes(rows: list[dict[str, Any]]) -> list[str]:
 def _methods(rows):
     first = rows[0]
     kinds = dict.fromkeys((row["blocks"], row["block_size"], row["block_unit"]) for row in rows)
-    blocks = " or ".join(f"{k:,} blocks of {size:,.4g} {unit}{'s' * (size != 1)}" for k, size, unit in kinds)
+    blocks = " or ".join(f"{_count(k, 'block')} of {_count(size, unit)}" for k, size, unit in kinds)
     test = "; p: sign flips of the same blocks, two-sided, not corrected for many rows" if len(rows) > 1 else ""
     yield f"intervals: {first['samples']:,} resamples of {blocks}, seed {first['seed']}{test}"
     if any(unit == "token" for *_, unit in kinds):
         yield "blocks are pieces of the token stream, because the text has too few lines"
     if min(kinds)[0] < FEW_BLOCKS:
         yield f"intervals and p are rough: fewer than {FEW_BLOCKS} blocks"
+
+
+def _count(number, thing):
+    return f"{number:,.5g} {thing}{'s' * (number != 1)}"
 
 
 def to_json(rows: list[dict[str, Any]]) -> str:
@@ -174,7 +178,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     values = [row[name] for row in rows if math.isfinite(row[name])]
     if values and max(values) > 4 * min(values):
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 100 * min(values) else (1,)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: "")
     marked = name == "bits_per_character" and not all(row["spelled"] for row in rows)

@@ -124,10 +124,14 @@ def test_an_infinite_perplexity(rows, tmp_path):
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 5
 
 
+LONE = {"blocks": 1, "block_size": 3}
+
+
 def test_one_block_has_no_interval(rows):
     """Nothing is known of other texts: anything between the ends of the scale."""
     text = table(changed(rows, 0, perplexity_low=0.0, perplexity_high=math.inf))
     assert f"{rows[0]['perplexity']:.3f} [0.000, inf]" in text
+    assert any("2,000 resamples of 1 block of 3 lines, seed 0" in note for note in notes([rows[0] | LONE]))
 
 
 def test_small_p_values(rows):
