@@ -155,7 +155,7 @@ CACHES: dict[str, Entry] = {
 MIXTURES: dict[str, Entry] = {
     "mixture": entry(mixture([MODELS["rnn"].subject, MODELS["plain_locked"].subject]), drops=True),
     "mixture_of_mixtures": entry(
-        mixture([mixture([MODELS["gru"].subject]), *(cache.subject for cache in CACHES.values())]),
+        mixture([mixture([MODELS["gru_dropout"].subject, CACHES["unigram_cache"].subject]), MODELS["rnn"].subject]),
         drops=True,
         uniform=False,
     ),

@@ -1,6 +1,8 @@
 """Cache models equal their equations, by brute force over histories with masks, resets and chunks; and their edges."""
 
 import itertools
+import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -193,6 +195,23 @@ def test_a_step_multiplies_by_the_vocabulary_once():
     text = jax.jit(model.step).lower(params, carry, jax.ShapeDtypeStruct((B,), jnp.int32)).as_text()
     products = [line for line in text.splitlines() if "dot_general" in line and f"x{V}xf32>" in line.split("->")[-1]]
     assert len(products) == 1
+
+
+def wide_continuous(vocab_size, size):
+    """A cache around a model whose softmax works in pieces of a sixteenth of the logits."""
+    return continuous_cache(recurrent_lm(vocab_size, rnn(4, 4), logits_limit=64 * 8 * 5000 * 4 // 16), size)
+
+
+@pytest.mark.parametrize("make", [unigram_cache, wide_continuous])
+def test_score_holds_nothing_of_the_size_of_the_logits(make):
+    length, rows, words = 64, 8, 5000
+    model = make(words, 30)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    carry = jax.eval_shape(lambda p: model.initial_carry(p, (rows,)), params)
+    tokens, switch = (jax.ShapeDtypeStruct((length, rows), dtype) for dtype in (jnp.int32, bool))
+    program = jax.jit(model.score).lower(params, carry, tokens, tokens, mask=switch, reset=switch).compile()
+    shapes = re.findall(r"\b[a-z]+[0-9]+\[([0-9,]+)\]", program.as_text())
+    assert max(math.prod(map(int, shape.split(","))) for shape in shapes) < length * rows * words / 8
 
 
 def test_the_carry_is_one_window_a_row():
