@@ -33,9 +33,9 @@ def test_every_verb_and_flag_that_it_names_exists(capsys):
     helps = {}
     for verb in VERBS:
         with pytest.raises(SystemExit):
-            main([verb, "--help"])
+            main([*verb.split(), "--help"])
         helps[verb] = capsys.readouterr().out + " --lr "
-    for verb, words in re.findall(r"lm-jax ([\w-]+)([^`\n|]*)", README):
+    for verb, words in re.findall(r"lm-jax ((?:ngram )?[\w-]+)([^`\n|]*)", README):
         assert verb in VERBS
         for flag in re.findall(r"(--[a-z][\w-]*)", words):
             assert flag in helps[verb], f"lm-jax {verb} has no {flag}"

@@ -9,7 +9,7 @@ from lm_jax.errors import UserError
 
 VERBS = {
     "train": "train a language model, or go on with a run (--resume RUN)",
-    "ngram": "estimate an n-gram model from counts (ngram train)",
+    "ngram train": "estimate an n-gram model from the counts of a text",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
     "complete": "the most likely next tokens after a prompt",
@@ -22,12 +22,13 @@ VERBS = {
 def main(argv: list[str] | None = None) -> None:
     """The entry point of the command `lm-jax`."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or argv == ["ngram"] or argv[argv[0] == "ngram"] in ("-h", "--help"):
         print(_help())
         return
     try:
-        verb = _verb(argv[0])
-        importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_')}").main(argv[1:])
+        words = 2 if argv[0] == "ngram" else 1
+        verb = _verb(" ".join(argv[:words]))
+        importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_').replace(' ', '_')}").main(argv[words:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -43,7 +43,8 @@ def test_the_other_verbs_work_on_the_run(command, trigrams, corpus, tmp_path):
         (("train", "--method", "add-k", "--k", 0), "k must be positive and finite, got 0"),
         (("train", "--method", "nothing"), "invalid choice"),
         (("train", "--data", "no-such-file.txt"), "no-such-file.txt"),
-        (("teach",), "the word after ngram must be one of train"),
+        (("teach",), "must be one of train, ngram train, "),
+        (("trian",), "did you mean ngram train?"),
     ],
 )
 def test_bad_requests_are_told_in_one_line(command, tmp_path, monkeypatch, words, message):
@@ -56,3 +57,9 @@ def test_bad_requests_are_told_in_one_line(command, tmp_path, monkeypatch, words
 def test_a_run_of_counts_is_not_resumed(command, trigrams):
     code, _, err = command("train", "--resume", trigrams)
     assert code == 2 and "nothing to resume" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_help_lists_the_verbs(command, words):
+    code, out, _ = command("ngram", *words)
+    assert code == 0 and "lm-jax ngram train" in out

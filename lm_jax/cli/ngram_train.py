@@ -6,7 +6,6 @@ import time
 
 from lm_jax.cli.parsing import parse
 from lm_jax.config import NGramConfig
-from lm_jax.errors import one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +18,6 @@ class NGramArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Finds the second word, and does what it says."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print("lm-jax ngram train   estimate an n-gram model from a text (lm-jax ngram train --help)")
-        return
-    one_of("the word after ngram", argv[0], {"train": train})(argv[1:])
-
-
-def train(argv: list[str]) -> None:
     """Parses, estimates, prints."""
     arguments = parse(NGramArguments, "ngram train", argv)
     arguments.config.check()
