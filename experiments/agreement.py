@@ -1,6 +1,6 @@
 """Does the verb agree with its subject when other nouns come between? "the writer of the books is / are"
 
-    python experiments/agreement.py             about 6 minutes on 2 CPU cores
+    python experiments/agreement.py             about 4 minutes on 2 CPU cores
     python experiments/agreement.py --smoke     seconds; numbers mean nothing
 
 Models of sentences from a small grammar: a subject, up to two prepositional phrases, a verb. They are asked for the
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import lm_jax
 from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
@@ -165,6 +166,7 @@ def draw(results, path):
             axes.fill_between(at, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
         axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":")
         axes.set_xlabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
         axes.set_ylim(-0.02, 1.02)
