@@ -200,10 +200,13 @@ class NGramConfig:
         "add-k",
         "stupid-backoff",
         "maximum-likelihood",
+        "arpa",
     ] = "modified-kneser-ney"
-    """The estimator. jelinek-mercer takes its weights from the validation text."""
+    """The estimator. jelinek-mercer takes its weights from the validation text; arpa is of runs made from a file."""
     k: float = 1.0
     """Of add-k."""
+    prune_counts: tuple[int, ...] = ()
+    """Occurrences up to which n-grams are left out, for orders 1, 2, ..., such as 0 0 1; the last holds above too."""
     vocab_convention: Literal["own", "kenlm"] = "own"
     """kenlm: one more type that was never seen, as KenLM counts its <unk>."""
     max_memory: int | None = None
@@ -276,7 +279,8 @@ def from_dict(cls, values: dict):
     nested = {
         n: from_dict(f.type, values[n]) for n, f in fields.items() if n in values and dataclasses.is_dataclass(f.type)
     }
-    return cls(**{**values, **nested})
+    plain = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}  # JSON has no tuples
+    return cls(**{**plain, **nested})
 
 
 def load_config(path: Path) -> tuple[TrainConfig | NGramConfig, dict]:

@@ -10,6 +10,9 @@ from lm_jax.errors import UserError
 VERBS = {
     "train": "train a language model, or go on with a run (--resume RUN)",
     "ngram train": "estimate an n-gram model from the counts of a text",
+    "ngram prune": "leave out the n-grams that are hardly missed",
+    "ngram import": "make a run of an ARPA file",
+    "ngram export": "write the model of an n-gram run as an ARPA file",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
     "complete": "the most likely next tokens after a prompt",

@@ -22,7 +22,9 @@ def evaluate(
     """
     if split not in (*SPLITS, "all"):
         raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
-    config, _, vocabulary = RunFolder(Path(run)).read()
+    config, record, vocabulary = RunFolder(Path(run)).read()
+    if data is None and record["corpus"]["sha256"] is None:
+        raise UserError(f"a run made from an ARPA file has no text of its own: give --data, got none for {run}")
     if config.family == "ngram" and config.method in NOT_PROBABILITIES:
         raise UserError(f"perplexity needs probabilities that sum to one, got a run of {config.method}, which scores")
     source = (config.data.data if data is None else data, vocabulary.level, config.data.text_column)

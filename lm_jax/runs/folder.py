@@ -42,24 +42,12 @@ class RunFolder:
         """Seconds and speed for the same steps."""
         return self.path / "times.jsonl"
 
-    def create(self, config: TrainConfig | NGramConfig, corpus: Corpus, facts: dict[str, Any]) -> None:
+    def create(self, config: TrainConfig | NGramConfig, vocabulary: Vocabulary, facts: dict[str, Any]) -> None:
         """Writes config.json and vocabulary.json. facts: what else is to be known of the run later."""
         self.path.mkdir(parents=True, exist_ok=True)
-        record = {
-            "family": config.family,
-            "config": to_dict(config),
-            **facts,
-            "python": platform.python_version(),
-            "corpus": {
-                "source": corpus.source,
-                "sha256": corpus.sha256,
-                "tokens": {split: len(getattr(corpus, split)) for split in SPLITS},
-                "characters": corpus.characters,
-                "vocabulary": len(corpus.vocabulary),
-            },
-        }
+        record = {"family": config.family, "config": to_dict(config), "python": platform.python_version(), **facts}
         (self.path / "config.json").write_text(json.dumps(record, indent=2) + "\n")
-        corpus.vocabulary.save(self.path / "vocabulary.json")
+        vocabulary.save(self.path / "vocabulary.json")
 
     @property
     def tables(self) -> Path:
@@ -102,6 +90,17 @@ class RunFolder:
         for path in (self.metrics, self.times):
             kept = [r for r in read_lines(path) if r["step"] <= step and not r.get("closing")]
             path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+
+
+def corpus_facts(corpus: Corpus) -> dict[str, Any]:
+    """What is recorded of the text of a run."""
+    return {
+        "source": corpus.source,
+        "sha256": corpus.sha256,
+        "tokens": {split: len(getattr(corpus, split)) for split in SPLITS},
+        "characters": corpus.characters,
+        "vocabulary": len(corpus.vocabulary),
+    }
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

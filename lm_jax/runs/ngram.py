@@ -13,11 +13,13 @@ import jax.numpy as jnp
 from lm_jax.config import NGramConfig
 from lm_jax.data.corpora import Corpus, load_corpus
 from lm_jax.data.vocabulary import with_zero_count_type
-from lm_jax.models.ngram import BackoffParams, estimate
+from lm_jax.errors import one_of
+from lm_jax.models.ngram import ESTIMATORS, BackoffParams, estimate
 from lm_jax.models.ngram.estimate import NOT_PROBABILITIES
 from lm_jax.models.ngram.model import ngram_lm
+from lm_jax.models.ngram.pruning import check_thresholds
 from lm_jax.models.ngram.storage import save_tables
-from lm_jax.runs.folder import RunFolder, check_new, new_folder
+from lm_jax.runs.folder import RunFolder, check_new, corpus_facts, new_folder
 from lm_jax.runs.results import baselines, closing_table, table_scorer
 from lm_jax.runs.sample import sample_text
 from lm_jax.runs.train import Run, with_absolute_path
@@ -33,6 +35,7 @@ SHORT_NAMES = {
     "add-k": "add-k",
     "stupid-backoff": "stupid back-off",
     "maximum-likelihood": "ML",
+    "arpa": "ARPA",
 }
 
 
@@ -47,6 +50,8 @@ def train_ngram(
     cannot be carried out.
     """
     config.check()
+    one_of("method", config.method, ESTIMATORS)
+    check_thresholds(config.prune_counts, config.order, config.method)
     if run is not None:
         check_new(run)
     started = time.perf_counter()
@@ -58,7 +63,7 @@ def train_ngram(
     params, notes = _estimate(config, corpus)
     seconds = time.perf_counter() - started
     folder = new_folder(run, f"{config.order}gram-{config.data.level}")
-    folder.create(config, corpus, {"notes": notes, "ngrams": params.sizes})
+    folder.create(config, corpus.vocabulary, {"notes": notes, "ngrams": params.sizes, "corpus": corpus_facts(corpus)})
     save_tables(folder.tables, params)
     on_stage("scoring")
     return _close(config, corpus, folder, params, notes, seconds)
@@ -74,6 +79,7 @@ def _estimate(config: NGramConfig, corpus: Corpus):
         method=config.method,
         held_out=corpus.valid,
         k=config.k,
+        prune_counts=config.prune_counts,
         max_memory=config.max_memory and config.max_memory * 2**20,
     )
 

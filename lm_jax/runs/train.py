@@ -21,7 +21,7 @@ from lm_jax.inference.likelihood import likelihood
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.window import position_norms
 from lm_jax.report.figures import draw_loss_curve
-from lm_jax.runs.folder import RunFolder, check_new, new_folder, read_lines
+from lm_jax.runs.folder import RunFolder, check_new, corpus_facts, new_folder, read_lines
 from lm_jax.runs.results import (
     baselines,
     bits_per,
@@ -79,7 +79,7 @@ def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, li
     state = setup.create()
     kind = config.model.cell if config.model.model == "recurrent" else config.model.model
     folder = new_folder(run, f"{kind}-{config.data.level}")
-    folder.create(config, corpus, {"decay_horizon": horizon})
+    folder.create(config, corpus.vocabulary, {"decay_horizon": horizon, "corpus": corpus_facts(corpus)})
     return _go(setup, folder, state, loop.History(), listener)
 
 

@@ -63,3 +63,38 @@ def test_a_run_of_counts_is_not_resumed(command, trigrams):
 def test_help_lists_the_verbs(command, words):
     code, out, _ = command("ngram", *words)
     assert code == 0 and "lm-jax ngram train" in out
+
+
+def test_out_to_an_arpa_file_and_back(command, trigrams, tmp_path):
+    code, out, _ = command("ngram", "export", trigrams, tmp_path / "model.arpa.gz")
+    assert code == 0 and "MiB" in out
+    code, out, _ = command("ngram", "import", tmp_path / "model.arpa.gz", "--run", tmp_path / "run")
+    assert code == 0 and "n-grams of order 1 to 3: " in out
+    _, first, _ = command("complete", trigrams, "a cab", "--json")
+    code, second, _ = command("complete", tmp_path / "run", "a cab", "--json")
+    assert code == 0 and first == second
+    code, _, err = command("evaluate", tmp_path / "run")
+    assert code == 2 and "give --data" in err and err.count("\n") == 1
+
+
+def test_pruning_prints_before_and_after(command, trigrams, tmp_path):
+    code, out, _ = command("ngram", "prune", trigrams, "--threshold", "1e-3", "--run", tmp_path / "run")
+    assert code == 0 and "before" in out and "perplexity, test" in out and f"run {tmp_path / 'run'}" in out
+    code, out, _ = command("ngram", "prune", trigrams, "--run", tmp_path / "other", "--json")
+    assert code == 0 and set(json.loads(out)) == {"run", "before", "after"}
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("import", "no-such.arpa"), "no-such.arpa"),
+        (("export", "no-such-run", "x.arpa"), "no-such-run"),
+        (("train", "--prune-counts", 1, 0), "got [1, 0]"),
+        (("train", "--method", "arpa"), "method must be one of"),
+    ],
+)
+def test_bad_files_are_told_in_one_line(command, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("ngram", *words)
+    assert code == 2 and not out and err.count("\n") == 1 and message in err
+    assert not list(tmp_path.iterdir())

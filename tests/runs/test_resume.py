@@ -9,7 +9,7 @@ import pytest
 
 import lm_jax
 from lm_jax import UserError, load_corpus
-from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.folder import RunFolder, corpus_facts, read_lines
 from lm_jax.runs.signals import stop_on_signal
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
@@ -89,7 +89,9 @@ def test_what_was_written_after_the_last_checkpoint_is_written_anew(straight, tm
 def begun(tmp_path):
     """A run folder without checkpoints, and its configuration."""
     config = toy_config(write_corpus(tmp_path / "text"))
-    RunFolder(tmp_path / "run").create(config, load_corpus(config.data.data), {"decay_horizon": 20})
+    corpus = load_corpus(config.data.data)
+    facts = {"decay_horizon": 20, "corpus": corpus_facts(corpus)}
+    RunFolder(tmp_path / "run").create(config, corpus.vocabulary, facts)
     return tmp_path / "run", config
 
 

@@ -1,0 +1,29 @@
+"""`lm-jax ngram export RUN FILE.arpa`: the model of an n-gram run for KenLM, SRILM and others."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from lm_jax.cli.parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportArguments:
+    """Write the model of an n-gram run as an ARPA file."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    file: Annotated[Positional[str], arg(metavar="FILE")]
+    """The file to write; compressed if its name ends in .gz."""
+
+
+def main(argv: list[str]) -> None:
+    """Parses, writes."""
+    arguments = parse(ExportArguments, "ngram export", argv)
+
+    from lm_jax.runs.ngram_files import export_arpa
+
+    export_arpa(arguments.run, arguments.file)
+    print(f"{arguments.file}: {Path(arguments.file).stat().st_size / 2**20:.1f} MiB")

@@ -1,0 +1,45 @@
+"""`lm-jax ngram prune RUN --threshold 1e-8`: a smaller model, and what that costs."""
+
+import dataclasses
+import json
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from lm_jax.cli.parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class PruneArguments:
+    """Leave out the n-grams whose absence changes the model's perplexity by less than a threshold (Stolcke 1998)."""
+
+    source: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    threshold: float = 1e-8
+    """Largest relative change of perplexity that leaving an n-gram out may make."""
+    run: str | None = None
+    """Folder of the pruned run. Default: the next free one below checkpoints/."""
+    data: str | None = None
+    """A text file or folder to measure on. Default: the run's own."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(argv: list[str]) -> None:
+    """Parses, prunes, prints."""
+    arguments = parse(PruneArguments, "ngram prune", argv)
+
+    from lm_jax.runs.ngram_files import prune_run
+
+    folder, before, after = prune_run(arguments.source, arguments.threshold, arguments.run, arguments.data)
+    if arguments.json:
+        print(json.dumps({"run": str(folder), "before": before, "after": after}))
+        return
+    print(f"{'':<22} {'before':>14} {'after':>14}")
+    for order, (old, new) in enumerate(zip(before["ngrams"], after["ngrams"], strict=True), 1):
+        print(f"{f'n-grams of order {order}':<22} {old:>14,} {new:>14,}")
+    print(f"{'MiB':<22} {before['bytes'] / 2**20:>14,.2f} {after['bytes'] / 2**20:>14,.2f}")
+    for split in ("valid", "test"):
+        if split in before:
+            print(f"{f'perplexity, {split}':<22} {before[split]:>14,.3f} {after[split]:>14,.3f}")
+    print(f"run {folder}")
