@@ -1,0 +1,161 @@
+"""Pruning: tables with fewer n-grams, whose probability goes to the shorter contexts, so that they still sum to one.
+
+By count, as a model is estimated (KenLM's --prune): n-grams of order k that occur threshold_k times or less are left
+out. Discounts and weights are those of the whole text. With P(w | h) = f(h w) + gamma(h) P(w | h') as interpolated
+estimators have it, f of what is left out joins gamma:
+
+    gamma'(h) = gamma(h) + sum of f(h w) over the w left out        P'(w | h) = [f(h w)] + gamma'(h) P'(w | h')
+
+By entropy, any tables (Stolcke 1998): without the n-gram h w, w has alpha'(h) P(w | h') after h, where
+
+    alpha'(h) = (unseen(h) + P(w | h)) / (1 - sum of P(v | h') over the other v seen after h)
+
+and unseen(h) is the probability of the words that have no n-gram after h. The model loses
+
+    D = -P(h) (P(w | h) (log P(w | h') + log alpha'(h) - log P(w | h)) + unseen(h) (log alpha'(h) - log alpha(h)))
+
+nats a token, and its perplexity grows by the factor exp(D). P(h) is a product of the model's own probabilities, of </s>
+for <s>; Kneser-Ney models are known to lose more than it says, as their shorter contexts are no marginals (Chelba et
+al. 2010). From the longest n-grams down each is judged as if it were the only one to go, and is dropped if its factor
+is below 1 + threshold, unless it is the context of one that stays; at the end every alpha is computed anew.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lm_jax.errors import UserError
+from lm_jax.models.ngram.counts import NGrams
+from lm_jax.models.ngram.suffixes import Suffixes, context_log_probs, lower_log_probs, with_suffixes
+from lm_jax.models.ngram.tables import BackoffParams, build_tables, not_a_distribution
+
+
+TINY = 1e-12  # what is left of a distribution where rounding says that nothing is
+
+
+def check_thresholds(thresholds: Sequence[int], order: int, method: str) -> list[int]:
+    """One threshold for each order: the last one holds for the orders above too; none are zeros.
+
+    Raises UserError unless they are whole numbers that never fall, 0 for the 1-grams, no more than the orders, and
+    the estimator has shorter contexts to give probability to.
+    """
+    wanted = [*thresholds] or [0]
+    if not all(isinstance(t, int) and t >= 0 for t in wanted) or wanted != sorted(wanted) or wanted[0] != 0:
+        raise UserError(f"thresholds for counts must be whole numbers that never fall and begin with 0, got {wanted}")
+    if len(wanted) > max(order, 1):
+        raise UserError(f"there must be at most one threshold for each of the orders 1 to {order}, got {wanted}")
+    if any(wanted) and method == "maximum-likelihood":
+        raise UserError(f"pruning needs a method that backs off, and maximum-likelihood does not, got {wanted}")
+    return wanted + [wanted[-1]] * (order - len(wanted))
+
+
+def prune_by_count(
+    params: BackoffParams, ngrams: list[NGrams], thresholds: Sequence[int], method: str
+) -> BackoffParams:
+    """Leaves out the n-grams that occur as often as the threshold of their order, or less.
+
+    params: what the estimator `method` has made of `ngrams`. thresholds: as `check_thresholds` returns them. Where
+    estimators interpolate, gamma takes over as above; Katz keeps the other probabilities and finds alpha anew; the
+    scores of stupid back-off stay as they are.
+    """
+    if not any(thresholds):
+        return params
+    # the context of an n-gram that is kept is kept, too: it occurs at least as often
+    kept = [table.counts > threshold for table, threshold in zip(ngrams, thresholds, strict=True)]
+    kept[0] = np.ones(len(kept[0]), bool)
+    if method == "katz":
+        tables = with_suffixes(params)
+        return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, kept), kept)
+    if method == "stupid-backoff":
+        tables = with_suffixes(params)
+        fewer = _select(tables.words, tables.parents, tables.log_prob, tables.log_backoff, kept)
+        return fewer._replace(log_missing=params.log_missing)
+    return _prune_interpolated(params, ngrams, kept)
+
+
+def _prune_interpolated(params, ngrams, kept):
+    """f of what is left out joins gamma, from the shortest contexts up."""
+    log_probs = [np.asarray(params.log_prob[0], np.float64)]
+    log_backoffs, before = [], np.exp(log_probs[0])
+    after = before
+    for k, (table, keep) in enumerate(zip(ngrams[1:], kept[1:], strict=True), 1):
+        prob = np.exp(np.asarray(params.log_prob[k], np.float64)[: len(keep)])
+        gamma = np.exp(np.asarray(params.log_backoff[k - 1], np.float64)[: len(kept[k - 1])])
+        own = np.maximum(prob - gamma[table.prefix] * before[table.suffix], 0.0)
+        gamma = gamma + np.bincount(table.prefix, weights=np.where(keep, 0.0, own), minlength=len(gamma))
+        before, after = prob, np.where(keep, own, 0.0) + gamma[table.prefix] * after[table.suffix]
+        log_backoffs.append(np.log(gamma))
+        log_probs.append(np.log(after))
+    parents = [table.prefix for table in ngrams]
+    return _select([table.words for table in ngrams], parents, log_probs, log_backoffs, kept)
+
+
+def prune_by_entropy(params: BackoffParams, threshold: float) -> BackoffParams:
+    """Leaves out the n-grams without which the perplexity grows by less than this share, each taken alone.
+
+    threshold: such as 1e-8; 0 leaves everything as it is. Raises UserError for a threshold that is negative or no
+    number, or for tables that are not distributions.
+    """
+    if not 0 <= threshold < np.inf:
+        raise UserError(f"the threshold of pruning must be a number of at least 0, got {threshold!r}")
+    reason = not_a_distribution(params)
+    if reason is not None:
+        raise UserError(f"pruning by entropy needs probabilities above 0 and back-off weights, but {reason}")
+    tables = with_suffixes(params)
+    everything = [np.ones(len(words), bool) for words in tables.words]
+    contexts = context_log_probs(tables)
+    kept = everything.copy()
+    for k in range(params.order, 1, -1):
+        cost = _costs(tables, k, contexts[k - 2], lower_log_probs(tables, k, everything, tables.log_backoff))
+        kept[k - 1] = np.expm1(np.maximum(cost, 0.0)) >= threshold
+        if k < params.order:
+            kept[k - 1][tables.parents[k][kept[k]]] = True
+    return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, kept), kept)
+
+
+def _costs(tables: Suffixes, k: int, context_log_prob, lower) -> np.ndarray:
+    """D [N_k] of every n-gram of order k, in nats."""
+    parent, log_prob = tables.parents[k - 1], tables.log_prob[k - 1]
+    log_alpha = tables.log_backoff[k - 2]
+    p, q = np.exp(log_prob), np.exp(lower)
+    rest = _left(tables, k, q, np.ones(len(q), bool))
+    unseen = np.exp(log_alpha) * rest
+    log_alpha_without = np.log((unseen[parent] + p) / (rest[parent] + q))
+    change = p * (lower + log_alpha_without - log_prob) + unseen[parent] * (log_alpha_without - log_alpha[parent])
+    return -np.exp(context_log_prob[parent]) * change
+
+
+def _left(tables, k, q, keep):
+    """1 - sum of P(v | h') over the v that are kept after h, for every context h of order k - 1."""
+    contexts = len(tables.words[k - 2])
+    return np.maximum(1.0 - np.bincount(tables.parents[k - 1], weights=q * keep, minlength=contexts), TINY)
+
+
+def _new_backoffs(tables: Suffixes, kept: list[np.ndarray]) -> list[np.ndarray]:
+    """log alpha of every context, from the shortest up, when only the `kept` n-grams are left."""
+    everything = [np.ones(len(words), bool) for words in tables.words]
+    result = []
+    for k in range(2, len(tables.words) + 1):
+        parent, keep, log_alpha = tables.parents[k - 1], kept[k - 1], tables.log_backoff[k - 2]
+        before = lower_log_probs(tables, k, everything, tables.log_backoff)
+        after = lower_log_probs(tables, k, kept, result)
+        changed = np.bincount(parent, weights=~keep | (before != after), minlength=len(log_alpha)) > 0
+        dropped = np.bincount(parent, weights=np.exp(tables.log_prob[k - 1]) * ~keep, minlength=len(log_alpha))
+        unseen = np.exp(log_alpha) * _left(tables, k, np.exp(before), everything[k - 1]) + dropped
+        new = np.log(unseen / _left(tables, k, np.exp(after), keep))
+        alone = np.bincount(parent, weights=keep, minlength=len(log_alpha)) == 0
+        result.append(np.where(changed, np.where(alone, 0.0, new), log_alpha))
+    return result
+
+
+def _select(words, parents, log_probs, log_backoffs, kept) -> BackoffParams:
+    """The tables of the kept n-grams."""
+    ngrams, none, rows = [], np.zeros(0, np.int32), np.zeros(1, np.int64)
+    for keep, word, parent in zip(kept, words, parents, strict=True):
+        ngrams.append(NGrams(word[keep], rows[parent[keep]], none, none, none))
+        rows = np.cumsum(keep) - 1
+    return build_tables(
+        ngrams,
+        [p[keep] for p, keep in zip(log_probs, kept, strict=True)],
+        [b[keep] for b, keep in zip(log_backoffs, kept, strict=False)],
+    )
