@@ -1,11 +1,11 @@
-"""Writes kenlm_scores.json and two ARPA files beside itself: a small text, KenLM's models of it, its scores of other lines.
+"""Writes kenlm_scores.json and two ARPA files beside itself: KenLM's models of a small text, and its scores.
 
     python regenerate_kenlm.py PATH/TO/lmplz
 
 Run by hand, with the module `kenlm` installed and lmplz built; no test imports it. The text is a random walk over
 invented words. Its last new word occurs once: KenLM takes the occurrences of the last word for the number of words
-before it when it counts counts, and this way both are 1. kenlm_scores.json has `text` and `other` (lists of lines), and for
-each model the log10 of the probability of every word of `other` and of the end of its line.
+before it when it counts counts, and this way both are 1. kenlm_scores.json has `text` and `other` (lists of lines),
+and for each model the log10 of the probability of every word of `other` and of the end of its line.
 
     kenlm_trigram.arpa          lmplz -o 3
     kenlm_trigram_pruned.arpa   lmplz -o 3 --prune 0 1 2

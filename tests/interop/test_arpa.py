@@ -13,6 +13,8 @@ from lm_jax.errors import UserError
 from lm_jax.interop.arpa_reader import read_arpa
 from lm_jax.interop.arpa_writer import write_arpa
 from lm_jax.models.ngram import ESTIMATORS, BackoffParams, estimate
+from lm_jax.models.ngram.counts import NGrams
+from lm_jax.models.ngram.tables import build_tables
 from lm_jax.models.ngram.text import text_log_probs
 
 
@@ -108,6 +110,7 @@ def test_compressed_by_name_and_read_whatever_the_name(tmp_path):
         write_arpa(tmp_path / name, params, vocabulary, "katz")
     assert gzip.decompress((tmp_path / "a.arpa.gz").read_bytes()) == (tmp_path / "a.arpa").read_bytes()
     assert (tmp_path / "a.arpa.gz").read_bytes() == (tmp_path / "b.arpa.gz").read_bytes()
+    assert (tmp_path / "a.arpa.gz").read_bytes()[4:8] == bytes(4)  # no time in the header
     (tmp_path / "a.arpa.gz").rename(tmp_path / "c.arpa")
     assert_same(read_arpa(tmp_path / "c.arpa")[0], params)
 
@@ -135,6 +138,16 @@ def test_maximum_likelihood_that_gives_some_type_no_probability_is_refused(tmp_p
         write_arpa(tmp_path / "a.arpa", params, vocabulary, "maximum-likelihood")
 
 
+def test_rounding_may_not_put_a_probability_above_one_and_nothing_else_may(tmp_path):
+    none = np.zeros(0, np.int32)
+    unigrams = NGrams(np.arange(2, dtype=np.int32), *[none] * 4)
+    params = build_tables([unigrams], [np.array([1e-9, -30.0])], [])
+    assert params.log_prob[0].tolist() == [0, -30]
+    wrong = params._replace(log_prob=(np.array([1e-9, -30.0], np.float32),))
+    with pytest.raises(UserError, match="there is a probability above 1 among the 1-grams"):
+        write_arpa(tmp_path / "a.arpa", wrong, Vocabulary("word", ("</s>", "a")), "katz")
+
+
 @pytest.mark.parametrize("word", ["<s>", "a b", "a\u00a0b", "", "a\0"])
 def test_words_that_an_arpa_file_cannot_hold_are_refused(word, tmp_path):
     vocabulary = Vocabulary("word", ("</s>", word))
@@ -149,6 +162,30 @@ def test_another_vocabulary_or_no_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"must be writable, got .*: No such file or directory"):
         write_arpa(tmp_path / "none" / "a.arpa", params, vocabulary, "katz")
 
+
+def test_a_file_of_ours_by_hand(tmp_path):
+    """Witten-Bell: P(</s>) = P(a) = (1 + 2/2) / (2 + 2); after <s> or a (1 + 1/2) / 2, and 1/2 is handed on."""
+    params, vocabulary = tables("a\n", "word", 2, "witten-bell")
+    write_arpa(tmp_path / "a.arpa", params, vocabulary, "witten-bell")
+    assert (tmp_path / "a.arpa").read_text() == OURS.replace(" | ", "\t")
+
+
+OURS = r"""# lm_jax {"level": "word", "method": "witten-bell"}
+\data\
+ngram 1=3
+ngram 2=2
+
+\1-grams:
+-99 | <s> | -0.301029996
+-0.301029996 | </s> | 0
+-0.301029996 | a | -0.301029996
+
+\2-grams:
+-0.124938743 | <s> a
+-0.124938743 | a </s>
+
+\end\
+"""
 
 HAND = r"""
 # a comment
