@@ -183,8 +183,7 @@ def _words(train, others, min_count, max_size):
         if max_size < 3:
             raise UserError(f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE}), got {max_size}")
         kept = set([word for word in ranked if word in kept and word != UNKNOWN][: max_size - 2])
-    missing = any(word not in kept for text in (train, *others) for word in text.split())
-    if missing:
+    if len(kept) < len(counts) or any(word not in kept for text in others for word in text.split()):
         kept.add(UNKNOWN)
     lost = sum(count for word, count in counts.items() if word not in kept)
     counts[UNKNOWN] += lost

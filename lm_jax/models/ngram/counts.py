@@ -41,28 +41,30 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
     check_sizes(order=order, vocab_size=vocab_size)
     if len(tokens) == 0:
         raise UserError("a text must hold at least one token to be counted, got none")
-    words = np.asarray(tokens, np.int64)
-    before = np.concatenate([[eol_id], words[:-1]])
-    since_start = np.arange(len(words)) - _line_starts(before == eol_id)
-    tables, rows, previous = [unigram_table(np.bincount(words, minlength=vocab_size))], words, before
+    words = np.asarray(tokens, np.int32)
+    previous = np.concatenate([[eol_id], words[:-1]]).astype(np.int32)  # the row of the context before each word
+    since_start = _since_start(previous == eol_id)
+    tables, rows = [unigram_table(np.bincount(words, minlength=vocab_size))], words
     for k in range(2, order + 1):
         # a k-gram that ends at i starts at the earliest with the <s> of its line
-        at = np.flatnonzero(since_start >= k - 2)
-        prefixes = previous[at]
-        keys, counts, example, inverse = group(prefixes * vocab_size + words[at], len(tables[-1].words) * vocab_size)
-        ends = at[example]
+        at = np.flatnonzero(since_start >= k - 2) if k > 2 else slice(None)
+        keys = trie_keys(previous[at], words[at], vocab_size)
+        keys, counts, example, rank = group(keys, len(tables[-1].words) * vocab_size)
+        ends = example if k == 2 else at[example]
         tables.append(
             NGrams(
                 words=(keys % vocab_size).astype(np.int32),
                 prefix=(keys // vocab_size).astype(np.int32),
-                suffix=rows[ends].astype(np.int32),
+                suffix=rows[ends],
                 counts=counts,
                 starts=since_start[ends] == k - 2,
             )
         )
-        rows = np.full(len(words), -1, np.int64)
-        rows[at] = inverse
-        previous = np.concatenate([[-1], rows[:-1]])
+        if k < order:
+            rows = np.full(len(words), -1, np.int32)
+            rows[at] = rank
+            previous[1:] = rows[:-1]
+            previous[0] = -1
     return tables
 
 
@@ -83,7 +85,7 @@ def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndar
         ordered = keys << bits
         ordered |= np.arange(len(keys))
         ordered.sort()
-        positions = ordered & ((1 << bits) - 1)
+        positions = (ordered & ((1 << bits) - 1)).astype(np.int32 if bits < 32 else np.int64)
         ordered >>= bits
     else:
         positions = np.argsort(keys)
@@ -91,15 +93,17 @@ def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     is_new = np.ones(len(keys), bool)
     np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
     first = np.flatnonzero(is_new)
-    rank = np.empty(len(keys), np.int64)
-    rank[positions] = np.cumsum(is_new) - 1
-    return ordered[first], np.diff(np.append(first, len(keys))), positions[first], rank
+    different, example, counts = ordered[first], positions[first], np.diff(np.append(first, len(keys)))
+    del ordered, first
+    rank = np.empty(len(keys), positions.dtype)
+    rank[positions] = np.cumsum(is_new, dtype=positions.dtype) - 1
+    return different, counts, example, rank
 
 
-def _line_starts(is_start):
-    """For each position the position of the first word of its line."""
-    positions = np.where(is_start, np.arange(len(is_start)), 0)
-    return np.maximum.accumulate(positions)
+def _since_start(is_start):
+    """For each position how far it is from the first word of its line, int32."""
+    positions = np.arange(len(is_start), dtype=np.int32)
+    return positions - np.maximum.accumulate(np.where(is_start, positions, 0))
 
 
 def child_ranges(prefix: np.ndarray, parents: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def interpolate(tables: list[NGrams], adjusted: list[np.ndarray], *, modified: b
     """Interpolated discounting of the given counts, from the unigrams up."""
     vocab_size = len(tables[0].words)
     lower = np.full(1, 1.0 / vocab_size)  # the distribution below the unigrams, one row: uniform
-    probs, backoffs, notes = [], [], []
+    log_probs, backoffs, notes = [], [], []  # float32 as soon as they are no longer needed in double
     for k, (table, counts) in enumerate(zip(tables, adjusted, strict=True), 1):
         discounts, note = discounts_of(counts, modified)
         if note:
@@ -44,12 +44,13 @@ def interpolate(tables: list[NGrams], adjusted: list[np.ndarray], *, modified: b
         parents = 1 if k == 1 else len(tables[k - 2].words)
         total = np.bincount(table.prefix, weights=counts, minlength=parents)
         gamma = np.bincount(table.prefix, weights=taken, minlength=parents) / np.maximum(total, 1)
-        prob = (counts - taken) / total[table.prefix] + gamma[table.prefix] * lower[table.suffix]
+        prob = (counts - taken) / total[table.prefix]
+        prob += gamma[table.prefix] * lower[table.suffix]
         if k > 1:  # a context that nothing follows backs off freely
-            backoffs.append(np.log(np.where(total > 0, gamma, 1.0)))
-        probs.append(prob)
+            backoffs.append(np.log(np.where(total > 0, gamma, 1.0)).astype(np.float32))
+        log_probs.append(np.log(prob).astype(np.float32))
         lower = prob
-    return build_tables(tables, [np.log(p) for p in probs], backoffs), notes
+    return build_tables(tables, log_probs, backoffs), notes
 
 
 def discounts_of(counts: np.ndarray, modified: bool) -> tuple[np.ndarray, str | None]:
