@@ -1,0 +1,174 @@
+"""How fast are n-gram models here, beside KenLM? Estimation from a text, and scoring that text.
+
+    python experiments/benchmark_ngram.py --data FILE --kenlm FOLDER    a minute on 2 million words
+    python experiments/benchmark_ngram.py --data FILE                   ours alone
+    python experiments/benchmark_ngram.py --smoke                       seconds; numbers mean nothing
+
+FOLDER has KenLM's lmplz, build_binary and query. Everything is a process of its own, timed from its start to its end,
+ours and KenLM's by turns; the best of --rounds counts. What is timed:
+
+    estimation   ours: Python starts, the text is read, split into words, counted and estimated (order 5, modified
+                 Kneser-Ney), tables and vocabulary are saved; no JAX is imported. lmplz: the same to an ARPA file;
+                 "+ trie": and build_binary makes of it the file that `query` loads at once.
+    scoring      ours: of encoded tokens to a log-probability each, by numpy (whole text) and by the compiled model
+                 (64 streams), loading and compiling apart. KenLM: `query`, of text to a sum, loading apart.
+
+Expected: estimation at most 0.7 times lmplz's time and 1.5 times its memory; scoring at least KenLM's trie.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+ORDER = 5
+ESTIMATE = """
+import sys
+from pathlib import Path
+from lm_jax.data.vocabulary import build_vocabulary
+from lm_jax.models.ngram import estimate
+from lm_jax.models.ngram.storage import save_tables
+
+text = Path(sys.argv[1]).read_text()
+vocabulary = build_vocabulary("word", text)
+tokens = vocabulary.encode(text)
+del text
+params = estimate(tokens, int(sys.argv[3]), len(vocabulary), vocabulary.eol_id).params
+save_tables(Path(sys.argv[2]) / "tables.npz", params)
+vocabulary.save(Path(sys.argv[2]) / "vocabulary.json")
+assert "jax" not in sys.modules
+"""
+SCORE = """
+import json, sys, time
+from pathlib import Path
+import jax, jax.numpy as jnp, numpy as np
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.inference.likelihood import token_log_probs
+from lm_jax.models.ngram.model import ngram_lm
+from lm_jax.models.ngram.storage import load_tables
+from lm_jax.models.ngram.text import text_log_probs
+
+folder = Path(sys.argv[2])
+vocabulary, tables = Vocabulary.load(folder / "vocabulary.json"), load_tables(folder / "tables.npz")
+tokens, eol_id = vocabulary.encode(Path(sys.argv[1]).read_text()), vocabulary.eol_id
+model, params = ngram_lm(tables.order, len(vocabulary), eol_id), jax.tree.map(jnp.asarray, tables)
+
+def timed(score):
+    score()
+    started = time.perf_counter()
+    log_probs = score()
+    return len(tokens) / (time.perf_counter() - started), float(np.sum(log_probs, dtype=np.float64))
+
+numpy_speed, total = timed(lambda: text_log_probs(tables, tokens, eol_id))
+jax_speed, _ = timed(lambda: token_log_probs(model, params, tokens, eol_id, eval_streams=64))
+print(json.dumps({"tokens": len(tokens), "log_prob": total, "numpy": numpy_speed, "compiled": jax_speed}))
+"""
+
+
+def run(command, **options):
+    """Seconds and peak memory (MiB) of a process, and what it printed."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, stdout=options.pop("stdout", out), stderr=subprocess.DEVNULL, **options)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        if status:
+            raise SystemExit(f"{command[0]} failed with status {status}")
+        out.seek(0)
+        return {"seconds": seconds, "MiB": usage.ru_maxrss / 1024}, out.read().decode()
+
+
+def ours(text, folder):
+    """One estimation."""
+    return run([sys.executable, "-c", ESTIMATE, str(text), str(folder), str(ORDER)])[0]
+
+
+def lmplz(kenlm, text, folder):
+    """One estimation by KenLM, and the making of a trie."""
+    with text.open("rb") as source, (folder / "model.arpa").open("wb") as target:
+        command = [str(kenlm / "lmplz"), "-o", str(ORDER), "-T", str(folder)]
+        estimated, _ = run(command, stdin=source, stdout=target)
+    trie, _ = run([str(kenlm / "build_binary"), "trie", str(folder / "model.arpa"), str(folder / "trie")])
+    return {**estimated, "seconds_with_trie": estimated["seconds"] + trie["seconds"]}
+
+
+def query(kenlm, text, folder, kind, rounds):
+    """Tokens a second of KenLM's query, loading apart: the time for the text less that for an empty one."""
+    if kind == "probing":
+        run([str(kenlm / "build_binary"), "probing", str(folder / "model.arpa"), str(folder / "probing")])
+    (folder / "empty").write_text("")
+    command = [str(kenlm / "query"), "-v", "summary", "-l", "populate", str(folder / kind)]
+    best = {}
+    for name, file in (("text", text), ("empty", folder / "empty")):
+        seconds = []
+        for _ in range(rounds):
+            with file.open("rb") as source:
+                seconds.append(run(command, stdin=source)[0]["seconds"])
+        best[name] = min(seconds)
+    return best["text"] - best["empty"]
+
+
+def measure(text, kenlm, folder, rounds):
+    """All of it."""
+    rows = {"ours": [], "lmplz": []}
+    for _ in range(rounds):
+        rows["ours"].append(ours(text, folder))
+        if kenlm:
+            rows["lmplz"].append(lmplz(kenlm, text, folder))
+    best = {name: min(runs, key=lambda r: r["seconds"]) for name, runs in rows.items() if runs}
+    scoring = json.loads(run([sys.executable, "-c", SCORE, str(text), str(folder)])[1])
+    record = {"estimation": best, "scoring": scoring}
+    if kenlm:
+        for kind in ("trie", "probing"):
+            scoring[f"kenlm_{kind}"] = scoring["tokens"] / query(kenlm, text, folder, kind, rounds)
+        one, other = best["ours"], best["lmplz"]
+        record["ratios"] = {
+            "time": one["seconds"] / other["seconds"],
+            "time_with_trie": one["seconds"] / other["seconds_with_trie"],
+            "memory": one["MiB"] / other["MiB"],
+            "speed_of_scoring_to_trie": max(scoring["numpy"], scoring["compiled"]) / scoring["kenlm_trie"],
+        }
+    return record
+
+
+def main() -> None:
+    """Measures, writes the JSON, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="a text file")
+    parser.add_argument("--kenlm", type=Path, help="folder of lmplz, build_binary and query")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--smoke", action="store_true", help="a small text")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    arguments = parser.parse_args()
+    if not arguments.smoke and not arguments.data:
+        parser.error("give --data, or try --smoke")
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "text"
+        content = "the cat sat on the mat\na dog saw the cat\n" * 50 if arguments.smoke else arguments.data.read_text()
+        text.write_text(content.replace("<unk>", "UNKW"))  # an ordinary word: lmplz refuses its own
+        record = measure(text, arguments.kenlm, Path(folder), 1 if arguments.smoke else arguments.rounds)
+    command = "--smoke" if arguments.smoke else "--data DATA" + (" --kenlm KENLM" if arguments.kenlm else "")
+    record = {
+        "command": f"python experiments/benchmark_ngram.py {command}",
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        **record,
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "benchmark_ngram.json").write_text(json.dumps(record, indent=1) + "\n")
+    for name, numbers in record["estimation"].items():
+        print(f"estimation, {name:<6} " + ", ".join(f"{key} {value:,.2f}" for key, value in numbers.items()))
+    for name, value in record["scoring"].items():
+        print(f"scoring, {name:<13} {value:>14,.0f}" + ("" if name in ("tokens", "log_prob") else " tokens/s"))
+    for name, value in record.get("ratios", {}).items():
+        print(f"{name:<26} {value:.2f}")
+
+
+if __name__ == "__main__":
+    main()
