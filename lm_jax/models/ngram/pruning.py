@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.ngram.counts import NGrams
 from lm_jax.models.ngram.suffixes import Suffixes, context_log_probs, lower_log_probs, with_suffixes
 from lm_jax.models.ngram.tables import BackoffParams, build_tables, not_a_distribution
@@ -39,10 +39,11 @@ def check_thresholds(thresholds: Sequence[int], order: int, method: str) -> list
     Raises UserError unless they are whole numbers that never fall, 0 for the 1-grams, no more than the orders, and
     the estimator has shorter contexts to give probability to.
     """
+    check_sizes(order=order)
     wanted = [*thresholds] or [0]
     if not all(isinstance(t, int) and t >= 0 for t in wanted) or wanted != sorted(wanted) or wanted[0] != 0:
         raise UserError(f"thresholds for counts must be whole numbers that never fall and begin with 0, got {wanted}")
-    if len(wanted) > max(order, 1):
+    if len(wanted) > order:
         raise UserError(f"there must be at most one threshold for each of the orders 1 to {order}, got {wanted}")
     if any(wanted) and method == "maximum-likelihood":
         raise UserError(f"pruning needs a method that backs off, and maximum-likelihood does not, got {wanted}")
