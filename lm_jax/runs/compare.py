@@ -17,7 +17,7 @@ from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.comparison import Blocks, bootstrap_ratio, cut_blocks, paired_test
 from lm_jax.inference.likelihood import CHUNK, line_sums, perplexity, token_log_probs
 from lm_jax.runs.agreement import ReadRun, agreed_streams, agreed_text
-from lm_jax.runs.facts import refuse_scores, run_facts
+from lm_jax.runs.facts import refuse_unscorable, run_facts
 from lm_jax.runs.folder import read_run
 from lm_jax.runs.load import Loaded, load
 from lm_jax.runs.results import unknown_rate
@@ -79,7 +79,7 @@ def compare(
     _check_request(runs, split, eval_streams, samples, seed)
     read = [ReadRun(str(run), *read_run(run)) for run in runs]
     for one in read:
-        refuse_scores(one.run, one.config)
+        refuse_unscorable(one.run, one.config, one.record, data)
     streams = agreed_streams(read) if eval_streams is None else eval_streams
     source, text = agreed_text(read, data, split)
     encoded = [_encode(one, text) for one in read]

@@ -5,7 +5,7 @@ from typing import Any
 
 from lm_jax.data.corpora import SPLITS, load_texts, load_whole_text
 from lm_jax.errors import UserError
-from lm_jax.models.ngram.estimate import NOT_PROBABILITIES
+from lm_jax.runs.facts import refuse_unscorable
 from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.load import load
 from lm_jax.runs.results import evaluate_tokens
@@ -23,10 +23,7 @@ def evaluate(
     if split not in (*SPLITS, "all"):
         raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
     config, record, vocabulary = RunFolder(Path(run)).read()
-    if data is None and record["corpus"]["sha256"] is None:
-        raise UserError(f"a run made from an ARPA file has no text of its own: give --data, got none for {run}")
-    if config.family == "ngram" and config.method in NOT_PROBABILITIES:
-        raise UserError(f"perplexity needs probabilities that sum to one, got a run of {config.method}, which scores")
+    refuse_unscorable(run, config, record, data)
     source = (config.data.data if data is None else data, vocabulary.level, config.data.text_column)
     text = load_whole_text(*source) if split == "all" else getattr(load_texts(*source), split)
     model, params, _ = load(run)

@@ -52,8 +52,12 @@ def training_seconds(run: str | Path) -> float | None:
         return None
 
 
-def refuse_scores(run: str | Path, config: Any) -> None:
-    """Raises UserError for an estimator whose numbers do not sum to one: exp(J) of them is no perplexity."""
-    method = getattr(config, "method", None)
-    if method in NOT_PROBABILITIES:
-        raise UserError(f"a perplexity needs probabilities, which {method} does not give, got {run}")
+def refuse_unscorable(run: str | Path, config: Any, record: dict[str, Any], data: str | None) -> None:
+    """Raises UserError for a run without a text where no other (`data`) is given, and for an estimator whose numbers
+    do not sum to one: exp(J) of them is no perplexity."""
+    if data is None and record["corpus"]["sha256"] is None:
+        raise UserError(f"a run made from an ARPA file has no text of its own: give --data, got none for {run}")
+    if config.family == "ngram" and config.method in NOT_PROBABILITIES:
+        raise UserError(
+            f"perplexity needs probabilities that sum to one, got a run of {config.method}, which scores ({run})"
+        )

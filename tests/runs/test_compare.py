@@ -18,7 +18,7 @@ from lm_jax.inference.comparison import bootstrap_ratio, paired_test
 from lm_jax.inference.likelihood import line_sums, token_log_probs
 from lm_jax.runs import compare as module
 from lm_jax.runs.compare import compare
-from lm_jax.runs.folder import RunFolder
+from lm_jax.runs.folder import RunFolder, corpus_facts
 from lm_jax.runs.load import Loaded
 from lm_jax.runs.setup import set_up
 from lm_jax.training.checkpoints import Checkpoints
@@ -35,7 +35,7 @@ def untrained(config, folder):
     """A run folder with a first checkpoint: what a comparison needs, without compiling a training step."""
     setup = set_up(config, load_corpus(**dataclasses.asdict(config.data)), 1)
     run = RunFolder(folder)
-    run.create(config, setup.corpus, {"decay_horizon": 1})
+    run.create(config, setup.corpus.vocabulary, {"decay_horizon": 1, "corpus": corpus_facts(setup.corpus)})
     with Checkpoints(run.states) as states:
         states.save(setup.create(), {}, 1.0)
     (folder / "results.json").write_text('{"seconds": 61.5}')
@@ -212,8 +212,21 @@ def test_the_whole_text(here):
 
 
 def test_a_score_is_no_probability(here):
-    with pytest.raises(UserError, match=r"needs probabilities, which stupid-backoff does not give, got .*stupid"):
+    with pytest.raises(UserError, match=r"needs probabilities .*, got a run of stupid-backoff, .*/stupid-backoff"):
         compare(runs(here, "lstm", "stupid-backoff"))
+
+
+def test_a_run_without_a_text_needs_one(here, tmp_path):
+    """As those are that were made from an ARPA file."""
+    run = tmp_path / "run"
+    shutil.copytree(here / "witten-bell", run)
+    record = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(record | {"corpus": {"source": "a file", "sha256": None}}))
+    for both in ([run, run], [here / "lstm", run]):
+        with pytest.raises(UserError, match=r"has no text of its own: give --data, got none for .*/run"):
+            compare(both)
+    own, given = compare([here / "witten-bell", run], str(here / "text"))
+    assert own["perplexity"] == given["perplexity"]
 
 
 def answering(monkeypatch, logits):
