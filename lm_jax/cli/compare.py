@@ -18,6 +18,10 @@ class CompareArguments:
     """A text file or folder. Default: the runs' own, if it is the same."""
     split: Literal["train", "valid", "test", "all"] = "test"
     """Which part: a file is split 90/5/5 as for training; "all" takes everything."""
+    mixture: bool = False
+    """One more row: the mixture of all the runs, its weights fitted on the validation split of the same data."""
+    cache: int | None = None
+    """Tokens that a unigram cache in the mixture remembers, such as 2000. Default: no cache."""
     eval_streams: int | None = None
     """Parallel streams the text is cut into. Default: the runs' setting, if it is the same."""
     samples: int = 2000
@@ -48,6 +52,8 @@ def main(argv: list[str]) -> None:
         arguments.runs,
         arguments.data,
         arguments.split,
+        mixture=arguments.mixture,
+        cache=arguments.cache,
         eval_streams=arguments.eval_streams,
         samples=arguments.samples,
         seed=arguments.seed,

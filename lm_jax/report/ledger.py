@@ -12,9 +12,16 @@ from lm_jax.errors import UserError
 from lm_jax.report.console import clock, short
 
 
-FILES = ("ledger.json", "ledger.csv", "ledger.png")
+FORMATS = ("json", "csv", "png")
 # Okabe & Ito; the cells as in every other figure of the project
-COLOURS = {"rnn": "#0072B2", "gru": "#009E73", "lstm": "#D55E00", "n-gram": "#CC79A7", "window": "#E69F00"}
+COLOURS = {
+    "n-gram": "#CC79A7",
+    "window": "#E69F00",
+    "rnn": "#0072B2",
+    "gru": "#009E73",
+    "lstm": "#D55E00",
+    "mixture": "#56B4E9",
+}
 OTHER_COLOUR = "#000000"
 FEW_BLOCKS = 20
 MIB = 2**20
@@ -52,7 +59,8 @@ def _aligned(columns):
 
 
 def _size(row):
-    return f"{row['parameters']:,} parameters" if row["ngrams"] is None else f"{row['ngrams']:,} n-grams"
+    counts = {"parameters": row["parameters"], "n-grams": row["ngrams"]}
+    return " + ".join(f"{count:,} {what}" for what, count in counts.items() if count is not None)
 
 
 def _with_interval(row, name, form):
@@ -99,8 +107,14 @@ def notes(rows: list[dict[str, Any]]) -> list[str]:
             + ("; not tested" if first["perplexity"] is None else "")
         )
     found += [f"{r['name']} gives probability 0 to {r['impossible']:,} tokens" for r in rows if r["impossible"]]
+    found += [_weights(row) for row in rows if row["weights"] is not None]
     found += _methods(rows)
     return found
+
+
+def _weights(row):
+    parts = " + ".join(f"{weight:.3f} {name}" for name, weight in row["weights"].items())
+    return f"{row['name']} = {parts}, weights fitted on the validation text"
 
 
 def _methods(rows):
@@ -145,22 +159,26 @@ def check_folder(folder: str | Path) -> Path:
                 made.rmdir()
 
 
-def write_ledger(rows: list[dict[str, Any]], folder: str | Path) -> list[Path]:
-    """Writes ledger.json, ledger.csv and ledger.png, and returns their paths. Raises UserError for a folder that
-    cannot be written."""
+def write_ledger(rows: list[dict[str, Any]], folder: str | Path, name: str = "ledger") -> list[Path]:
+    """Writes NAME.json, NAME.csv and NAME.png, and returns their paths. Raises UserError for a folder that cannot be
+    written."""
     path = check_folder(folder)
-    paths = [path / name for name in FILES]
+    paths = [path / f"{name}.{form}" for form in FORMATS]
     try:
         path.mkdir(parents=True, exist_ok=True)
         paths[0].write_text(to_json(rows) + "\n")
         with paths[1].open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
         draw(rows, paths[2])
     except OSError as error:
         raise UserError(f"--out must be a folder that can be written, got {folder}: {error.strerror}") from error
     return paths
+
+
+def _cell(value):
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:

@@ -4,48 +4,29 @@ A perplexity is per token, so it compares only where the tokens are the same. Ru
 none; what compares then are bits per character of the text, as far as the tokens of a run spell it out.
 """
 
+import functools
 import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lm_jax.data.corpora import SPLITS, as_bytes
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.inference.comparison import Blocks, bootstrap_ratio, cut_blocks, paired_test
-from lm_jax.inference.likelihood import CHUNK, line_sums, perplexity, token_log_probs
+from lm_jax.inference.comparison import bootstrap_ratio, paired_test
+from lm_jax.inference.likelihood import perplexity
+from lm_jax.runs import mixed
 from lm_jax.runs.agreement import ReadRun, agreed_streams, agreed_text
 from lm_jax.runs.facts import refuse_unscorable, run_facts
 from lm_jax.runs.folder import read_run
-from lm_jax.runs.load import Loaded, load
-from lm_jax.runs.results import unknown_rate
+from lm_jax.runs.load import load
+from lm_jax.runs.mixed import Mixture
+from lm_jax.runs.scored import score_text
 
 
 FEWEST_SAMPLES = 100
 LN2 = math.log(2)
-
-
-class Scored(NamedTuple):
-    """A text under a run. nats, tokens, characters: float64 [K], sums over its blocks; nats is of -log P.
-
-    predicts: equal for runs whose perplexities compare, of the same tokens chosen from the same types. impossible:
-    tokens of probability 0. spelled: whether the tokens give the text back, character by character.
-    """
-
-    level: str
-    vocabulary: int
-    predicts: tuple
-    blocks: Blocks
-    nats: np.ndarray
-    tokens: np.ndarray
-    characters: np.ndarray
-    impossible: int
-    unk_rate: float
-    spelled: bool
-    eval_streams: int
-    seconds: float
 
 
 def compare(
@@ -53,6 +34,8 @@ def compare(
     data: str | None = None,
     split: str = "test",
     *,
+    mixture: bool | Sequence[Mixture] = False,
+    cache: int | None = None,
     eval_streams: int | None = None,
     samples: int = 2000,
     seed: int = 0,
@@ -61,37 +44,46 @@ def compare(
 ) -> list[dict[str, Any]]:
     """A row for each run, in the order given or by bits per character (`sort`), of one split of one text.
 
-    data: a text as of `evaluate`; by default the runs' own, which must be one and the same. eval_streams: by default
-    the runs' own number. samples, seed: of the bootstrap and the test (lm_jax/inference/comparison.py).
+    data: a text as of `evaluate`; by default the runs' own, which must be one and the same. mixture: one more row, the
+    mixture of all the runs (and of a unigram cache of `cache` tokens, if given), with weights that are fitted on the
+    validation split of the same data; or a list, a row for each `Mixture` in it. eval_streams: by default the runs'
+    own number. samples, seed: of the bootstrap and the test (lm_jax/inference/comparison.py).
 
-    A row: run, name, family, level, vocabulary (types), parameters or ngrams (the other is None), bytes (on disk, of
-    the best parameters or the tables, with settings and vocabulary), training_seconds (None if not recorded); source,
-    split, mode, eval_streams, tokens, characters; cross_entropy (nats per token) and perplexity with _low and _high
-    (95 %), all None where the vocabularies differ; bits_per_character with _low and _high, bits_per_byte; unk_rate,
-    spelled, impossible (tokens of probability 0, which make a perplexity infinite), tokens_per_second (compiling
-    apart); blocks, block_size, block_unit, samples, seed; difference from the row above with _low and _high in
-    difference_unit (nats per token or bits per character; below 0: this row is better) and p_value, None where the
-    two do not compare. A run may be given twice: its difference is 0.
+    A row: name, run, mode, family, parameters or ngrams (the other is None), bytes (on disk, of the best parameters
+    or the tables, with settings and vocabulary), training_seconds (None if not recorded), weights; source, split;
+    level, vocabulary (types), eval_streams, tokens, characters; cross_entropy (nats per token) and perplexity with
+    _low and _high (95 %), all None where the vocabularies differ; bits_per_character with _low and _high,
+    bits_per_byte; unk_rate, spelled, impossible (tokens of probability 0, which make a perplexity infinite),
+    tokens_per_second (compiling apart); blocks, block_size, block_unit, samples, seed; difference from the row above
+    with _low and _high in difference_unit (nats per token or bits per character; below 0: this row is better) and
+    p_value, None where the two do not compare. A run may be given twice: its difference is 0. The row of a mixture has
+    the sums of its runs' parameters, ngrams, bytes and training_seconds, weights by name, and None for its run;
+    weights is None in the others.
 
     Raises UserError for what is no run, a split or number that cannot be, runs of different texts without `data` or of
-    different eval_streams, scores that are not probabilities, and a text that a vocabulary cannot encode.
+    different eval_streams, scores that are not probabilities, a text that a vocabulary cannot encode, and a mixture
+    that cannot be (lm_jax/runs/mixed.py), such as on another split than the test split.
     """
     _check_request(runs, split, eval_streams, samples, seed)
+    mixtures = mixed.requested(mixture, cache)
     read = [ReadRun(str(run), *read_run(run)) for run in runs]
     for one in read:
         refuse_unscorable(one.run, one.config, one.record, data)
+    chosen = [mixed.members(one, read, split) for one in mixtures]
     streams = agreed_streams(read) if eval_streams is None else eval_streams
     source, text = agreed_text(read, data, split)
     encoded = [_encode(one, text) for one in read]
+    held_out = [_encode(read[places[0]], agreed_text(read, data, "valid")[1]) for places in chosen]
     loaded = [load(one.run) for one in read]
+    share = functools.partial(_share_of, progress, len(read) + len(mixtures))
     pairs = []
-    for number, one in enumerate(read):
-        share = _share_of(progress, number, len(read))
-        score = _score(loaded[number], encoded[number], text, streams, one.config.mode, share)
-        if np.isnan(score.nats).any():
-            raise UserError(f"log-probabilities must be numbers, got nan from {one.run}")
-        facts = {"run": one.run, "mode": one.config.mode, **run_facts(one.run, one.config, loaded[number].params)}
-        pairs.append((facts, score))
+    names = _names([one.run for one in read])
+    for name, one, model, tokens in zip(names, read, loaded, encoded, strict=True):
+        facts = {"name": name, "run": one.run, "mode": one.config.mode, **run_facts(one.run, one.config, model.params)}
+        pairs.append((facts, _score(facts, model, tokens, text, streams, share(len(pairs)))))
+    for one, places, tokens in zip(mixtures, chosen, held_out, strict=True):
+        model, facts = mixed.fit(one, [(read[i], loaded[i], pairs[i][0]) for i in places], tokens, streams)
+        pairs.append((facts, _score(facts, model, encoded[places[0]], text, streams, share(len(pairs)))))
     if progress is not None:
         progress(1, 1)
     if sort:
@@ -121,56 +113,27 @@ def _encode(one, text):
         raise UserError(f"{error} ({one.run})") from error
 
 
-def _share_of(progress, number, runs):
-    """The progress of one run of many as that of all."""
+def _score(facts, loaded, tokens, text, streams, progress):
+    scored = score_text(loaded, tokens, text, streams, facts["mode"], progress)
+    if np.isnan(scored.nats).any():
+        raise UserError(f"log-probabilities must be numbers, got nan from {facts['run'] or facts['name']}")
+    return scored
+
+
+def _share_of(progress, models, number):
+    """The progress of one model of many as that of all."""
     if progress is None:
         return None
-    return lambda done, total: progress(number * total + done, runs * total)
-
-
-def _score(loaded: Loaded, tokens, text, streams, mode, progress):
-    """Every token once. A first part is scored twice, so that the time is without compiling."""
-    model, params, vocabulary = loaded
-    options = {"eval_streams": streams, "mode": mode}
-    token_log_probs(model, params, tokens[: 2 * CHUNK * streams], vocabulary.eol_id, **options)
-    started = time.perf_counter()
-    log_probs = token_log_probs(model, params, tokens, vocabulary.eol_id, **options, progress=progress)
-    seconds = time.perf_counter() - started
-    _, lengths = line_sums(log_probs, tokens, vocabulary.eol_id)
-    blocks = cut_blocks(lengths)
-    counts = blocks.sums(np.ones(len(tokens)))
-    return Scored(
-        level=vocabulary.level,
-        vocabulary=len(vocabulary),
-        predicts=(vocabulary.level, frozenset(vocabulary.tokens), vocabulary.merges, len(tokens)),
-        blocks=blocks,
-        nats=-blocks.sums(log_probs),
-        tokens=counts,
-        characters=_characters(text, blocks, counts),
-        impossible=int(np.isneginf(log_probs).sum()),
-        unk_rate=unknown_rate(vocabulary, tokens),
-        spelled=isinstance(text, bytes) or vocabulary.decode(tokens) == text,
-        eval_streams=min(streams, len(tokens)),
-        seconds=seconds,
-    )
-
-
-def _characters(text, blocks, tokens):
-    """Characters of each block with its ends of lines; in pieces of the token stream by proportion."""
-    string = text.decode(errors="replace") if isinstance(text, bytes) else text
-    if blocks.unit == "token":
-        return tokens * len(string) / tokens.sum()
-    lengths = np.asarray([len(line) + 1 for line in string.split("\n")[:-1]], np.float64)
-    return np.add.reduceat(lengths, np.arange(0, len(lengths), int(blocks.size)))
+    return lambda done, total: progress(number * total + done, models * total)
 
 
 def _rows(pairs, shared, bytes_of_text):
     samples, seed = shared["samples"], shared["seed"]
     same = len({score.predicts for _, score in pairs}) == 1
     rows, above = [], None
-    for name, (facts, score) in zip(_names([facts["run"] for facts, _ in pairs]), pairs, strict=True):
+    for facts, score in pairs:
         scores = _scores(score, bytes_of_text, same, samples, seed)
-        rows.append({"name": name} | facts | shared | scores | _difference(score, above, same, samples, seed))
+        rows.append(facts | shared | scores | _difference(score, above, same, samples, seed))
         above = score
     return rows
 

@@ -17,7 +17,8 @@ LOGS = ("metrics.jsonl", "times.jsonl", "results.json", "loss.png")  # what a mo
 
 
 def run_facts(run: str | Path, config: Any, params: Params) -> dict[str, Any]:
-    """family ("n-gram" or the kind of network), parameters or ngrams (the other is None), bytes, training_seconds."""
+    """family ("n-gram" or the kind of network), parameters or ngrams (the other is None), bytes, training_seconds, and
+    weights, None as of all that is no mixture."""
     counted = isinstance(params, BackoffParams)
     return {
         "family": "n-gram" if counted else _network(config.model),
@@ -25,6 +26,7 @@ def run_facts(run: str | Path, config: Any, params: Params) -> dict[str, Any]:
         "ngrams": sum(params.sizes) if counted else None,
         "bytes": bytes_on_disk(run),
         "training_seconds": training_seconds(run),
+        "weights": None,
     }
 
 

@@ -88,6 +88,35 @@ def test_the_files(command, finished, katz, tmp_path):
     assert len(json.loads((out / "ledger.json").read_text())["rows"]) == 1
 
 
+def test_a_mixture_is_one_more_row(command, finished, katz, tmp_path):
+    """With its weights in the notes and in both files; not the weights of the runs, which have none."""
+    words = ["compare", finished, katz, "--mixture", "--cache", 50]
+    code, out, err = command(*words, "--out", tmp_path)
+    one, two, row = lm_jax.compare([finished, katz], mixture=True, cache=50)
+    *_, line = out.splitlines()[:4]
+    assert (code, err) == (0, "") and line.startswith("mixture ")
+    assert f" {one['parameters']:,} parameters + {two['ngrams']:,} n-grams " in line
+    assert f" {row['perplexity']:.3f} [" in line and f" {row['difference']:+.4f} [" in line
+    assert f" {(one['bytes'] + two['bytes']) / 2**20:,.2f} " in line
+    weights = " + ".join(f"{row['weights'][name]:.3f} {name}" for name in ("run", "katz", "cache of 50 tokens"))
+    assert f"mixture = {weights}, weights fitted on the validation text" in out.splitlines()
+    assert out.count(" fitted on the validation text") == 1
+    assert without_clock(json.loads(command(*words, "--json")[1])["rows"]) == without_clock([one, two, row])
+    read = json.loads((tmp_path / "ledger.json").read_text())["rows"]
+    assert read[2]["weights"] == row["weights"] and read[0]["weights"] is None
+    with (tmp_path / "ledger.csv").open(newline="") as file:
+        cells = [line["weights"] for line in csv.DictReader(file)]
+    assert cells[:2] == ["", ""] and json.loads(cells[2]) == row["weights"]
+    draw([one, two], tmp_path / "runs.png")
+    assert (tmp_path / "ledger.png").read_bytes() != (tmp_path / "runs.png").read_bytes()
+
+
+def test_a_cache_of_an_n_gram_model_has_no_parameters(command, katz):
+    _, out, _ = command("compare", katz, "--mixture", "--cache", 5)
+    ngrams = f"{lm_jax.compare([katz])[0]['ngrams']:,} n-grams"
+    assert "parameters" not in out and out.count(f" {ngrams} ") == 2
+
+
 def test_different_vocabularies(command, finished, finished_words):
     code, out, _ = command("compare", finished, finished_words)
     head, one, two, *rest = out.splitlines()
@@ -163,6 +192,10 @@ REFUSED = {
     "--seed -1": ["seed must be a whole number of at least 0, got -1"],
     "--eval-streams 0": ["eval_streams must be a whole number of at least 1, got 0"],
     "--split dev": ["dev"],
+    "--mixture": ["needs two different runs, or one run and a cache (--cache), got", "run"],
+    "--mixture --split valid": ["a mixture is judged on the test split only", "got valid"],
+    "--mixture --cache 0": ["cache must be a whole number of at least 1, got 0"],
+    "--cache 9": ["give --mixture too, got --cache 9"],
     "--sampels 9": ["--sampels", "did you mean --samples?"],
 }
 
@@ -183,12 +216,12 @@ def test_no_run_at_all(command):
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_scoring(command, desk, finished, monkeypatch):
-    monkeypatch.setattr("lm_jax.runs.compare.token_log_probs", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("lm_jax.runs.scored.token_log_probs", lambda *_, **__: pytest.fail("scored"))
     assert command("compare", finished, "--out", "file")[0] == 2
 
 
 def test_a_run_without_a_checkpoint_is_found_before_scoring(command, desk, finished, monkeypatch):
-    monkeypatch.setattr("lm_jax.runs.compare.token_log_probs", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("lm_jax.runs.scored.token_log_probs", lambda *_, **__: pytest.fail("scored"))
     shutil.copytree(finished, desk / "begun")
     shutil.rmtree(desk / "begun" / "states")
     code, _, err = command("compare", finished, "begun")

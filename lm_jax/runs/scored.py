@@ -1,0 +1,80 @@
+"""One text under one model: what it loses in each block of the text, and what else a comparison needs to know."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from lm_jax.inference.comparison import Blocks, cut_blocks
+from lm_jax.inference.likelihood import CHUNK, line_sums, token_log_probs
+from lm_jax.runs.load import Loaded
+from lm_jax.runs.results import unknown_rate
+
+
+class Scored(NamedTuple):
+    """A text under a model. nats, tokens, characters: float64 [K], sums over its blocks; nats is of -log P.
+
+    predicts: equal for models whose perplexities compare, of the same tokens chosen from the same types. impossible:
+    tokens of probability 0. spelled: whether the tokens give the text back, character by character.
+    """
+
+    level: str
+    vocabulary: int
+    predicts: tuple
+    blocks: Blocks
+    nats: np.ndarray
+    tokens: np.ndarray
+    characters: np.ndarray
+    impossible: int
+    unk_rate: float
+    spelled: bool
+    eval_streams: int
+    seconds: float
+
+
+def score_text(
+    loaded: Loaded,
+    tokens: np.ndarray,
+    text: str | bytes,
+    eval_streams: int,
+    mode: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """The text under a model, its tokens (ids int [N]) each scored once.
+
+    eval_streams, mode, progress: as for `token_log_probs`. A first part is scored before, too, so that `seconds` is
+    without compiling.
+    """
+    model, params, vocabulary = loaded
+    options = {"eval_streams": eval_streams, "mode": mode}
+    token_log_probs(model, params, tokens[: 2 * CHUNK * eval_streams], vocabulary.eol_id, **options)
+    started = time.perf_counter()
+    log_probs = token_log_probs(model, params, tokens, vocabulary.eol_id, **options, progress=progress)
+    seconds = time.perf_counter() - started
+    _, lengths = line_sums(log_probs, tokens, vocabulary.eol_id)
+    blocks = cut_blocks(lengths)
+    counts = blocks.sums(np.ones(len(tokens)))
+    return Scored(
+        level=vocabulary.level,
+        vocabulary=len(vocabulary),
+        predicts=(vocabulary.level, frozenset(vocabulary.tokens), vocabulary.merges, len(tokens)),
+        blocks=blocks,
+        nats=-blocks.sums(log_probs),
+        tokens=counts,
+        characters=_characters(text, blocks, counts),
+        impossible=int(np.isneginf(log_probs).sum()),
+        unk_rate=unknown_rate(vocabulary, tokens),
+        spelled=isinstance(text, bytes) or vocabulary.decode(tokens) == text,
+        eval_streams=min(eval_streams, len(tokens)),
+        seconds=seconds,
+    )
+
+
+def _characters(text, blocks, tokens):
+    """Characters of each block with its ends of lines; in pieces of the token stream by proportion."""
+    string = text.decode(errors="replace") if isinstance(text, bytes) else text
+    if blocks.unit == "token":
+        return tokens * len(string) / tokens.sum()
+    lengths = np.asarray([len(line) + 1 for line in string.split("\n")[:-1]], np.float64)
+    return np.add.reduceat(lengths, np.arange(0, len(lengths), int(blocks.size)))
