@@ -16,6 +16,8 @@ from lm_jax.models.build import from_config
 from lm_jax.models.continuous_cache import continuous_cache
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.mixture import mixture
+from lm_jax.models.ngram import estimate
+from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.recurrent import recurrent_lm
 from lm_jax.models.unigram_cache import unigram_cache
 from lm_jax.models.window import window_lm
@@ -160,4 +162,23 @@ MIXTURES: dict[str, Entry] = {
         uniform=False,
     ),
 }
-MODELS |= CACHES | MIXTURES
+
+
+def _ngram(order: int, method: str) -> Entry:
+    """Counts of a random text; type 4 never occurs. Nothing to differentiate: integers, and tables of logarithms."""
+
+    def make_params(key):
+        tokens = np.asarray(jax.random.randint(key, (60,), 0, VOCAB_SIZE - 1))
+        held_out = np.arange(20) % VOCAB_SIZE
+        estimated = estimate(tokens, order, VOCAB_SIZE, 0, method=method, held_out=held_out)
+        return jax.tree.map(jnp.asarray, estimated.params)
+
+    return Entry(ngram_lm(order, VOCAB_SIZE, 0), make_params, 1e-5, drops=False, smooth=False, uniform=False)
+
+
+NGRAMS: dict[str, Entry] = {
+    "bigram_katz": _ngram(2, "katz"),
+    "trigram_kneser_ney": _ngram(3, "modified-kneser-ney"),
+    "4-gram_jelinek_mercer": _ngram(4, "jelinek-mercer"),
+}
+MODELS |= CACHES | MIXTURES | NGRAMS
