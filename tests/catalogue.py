@@ -35,6 +35,7 @@ class Entry(NamedTuple):
     drops: bool  # a key changes what `unroll` returns
     smooth: bool  # finite differences mean something: nothing is rounded to bfloat16
     uniform: bool  # a language model that is the uniform one where all parameters are 0: a cache is not
+    differentiable: bool = True  # tables of counts are estimated, and have no gradient
 
 
 def entry(subject: Cell | LanguageModel, tolerance=1e-5, drops=False, smooth=True, uniform=True) -> Entry:
@@ -173,7 +174,9 @@ def _ngram(order: int, method: str) -> Entry:
         estimated = estimate(tokens, order, VOCAB_SIZE, 0, method=method, held_out=held_out)
         return jax.tree.map(jnp.asarray, estimated.params)
 
-    return Entry(ngram_lm(order, VOCAB_SIZE, 0), make_params, 1e-5, drops=False, smooth=False, uniform=False)
+    return Entry(
+        ngram_lm(order, VOCAB_SIZE, 0), make_params, 1e-5, False, smooth=False, uniform=False, differentiable=False
+    )
 
 
 NGRAMS: dict[str, Entry] = {

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cases import MASK, RESET, B, T, make_case
 from tests.catalogue import MODELS, VOCAB_SIZE
-from tests.laws import Laws
+from tests.laws import Laws, skip_without_gradient
 
 
 TARGETS = np.random.default_rng(7).integers(VOCAB_SIZE, size=(T, B), dtype=np.int32)
@@ -43,6 +43,8 @@ class TestProbabilities:
         assert np.all(np.asarray(log_probs)[~MASK] == 0.0)
 
     def test_gradient_of_score_is_that_of_the_log_softmax_of_unroll(self, case):
+        skip_without_gradient(case)
+
         def through_score(params):
             return jnp.sum(case.subject.score(params, case.carry, case.xs, TARGETS, mask=MASK)[1])
 
