@@ -146,10 +146,12 @@ def draw(results: dict[str, dict], path: Path) -> None:
     """Training loss of every recipe against the step, labelled at its end."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
-    for name, result in results.items():
+    lowest = 0.0
+    for name, result in sorted(results.items(), key=lambda item: item[1]["training"][-1][1]):
         steps, losses = [r[0] for r in result["training"]], [r[1] for r in result["training"]]
         axes.plot(steps, losses, color=COLOURS[name])
-        axes.annotate(f" {name}", (steps[-1], losses[-1]), color=COLOURS[name], va="center", fontsize=8)
+        lowest = max(losses[-1], lowest + 0.5)  # names of lines that end close together stand apart
+        axes.text(steps[-1], lowest, f" {name}", color=COLOURS[name], va="center", fontsize=8)
     axes.set_xlabel("training step")
     axes.set_ylabel("training cross-entropy (nats per token)")
     axes.margins(x=0.2)
