@@ -82,7 +82,7 @@ def main() -> None:
     }
     (arguments.out / "compare_cells.json").write_text(json.dumps(record, indent=1) + "\n")
     draw(results, arguments.out / "compare_cells.png")
-    for row in results[0]["rows"][-3:-1]:
+    for row in results[0]["rows"][-4:-1]:
         print(f"{row['model']:<22} test {row['bits_per_character']:.3f} bits per character")
     for result in results:
         row = result["rows"][-1]
