@@ -14,6 +14,8 @@ _HOMES = {
     "lm_jax.models.language_model": ["LanguageModel"],
     "lm_jax.models.build": ["from_config"],
     "lm_jax.models.recurrent": ["recurrent_lm"],
+    "lm_jax.models.ngram": ["estimate"],
+    "lm_jax.models.ngram.model": ["ngram_lm"],
     "lm_jax.models.window": ["window_lm"],
     "lm_jax.models.unigram_cache": ["unigram_cache"],
     "lm_jax.models.continuous_cache": ["continuous_cache", "continuous_cache_params"],
