@@ -9,6 +9,7 @@ import codecs
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -89,22 +90,22 @@ class Vocabulary:
         return ids
 
     def _encode_words(self, text):
-        ids, eol = [], self.ids[END_OF_LINE]
-        get = self.ids.get
-        unknown = self.unk_id
+        words = text.replace("\n", f" {END_OF_LINE} ").split()
+        unknown = -1 if self.unk_id is None else self.unk_id
+        ids = np.fromiter(map(self.ids.get, words, itertools.repeat(unknown)), np.int32, len(words))
+        if (unknown < 0 and (ids < 0).any()) or np.count_nonzero(ids == self.eol_id) != text.count("\n"):
+            self._refuse_words(text)
+        return ids
+
+    def _refuse_words(self, text):
         for number, line in enumerate(text.split("\n"), 1):
-            words = line.split()
-            if END_OF_LINE in words:
-                raise UserError(f"the word {END_OF_LINE} stands for the end of a line, got it in line {number}")
-            row = [get(word, unknown) for word in words]
-            if unknown is None and None in row:
-                word = words[row.index(None)]
-                raise UserError(
-                    f"every word must be in the vocabulary, which has no {UNKNOWN}, got {word!r} in line {number}"
-                )
-            ids += row
-            ids.append(eol)
-        return np.asarray(ids[:-1], np.int32)  # the last piece has no newline after it
+            for word in line.split():
+                if word == END_OF_LINE:
+                    raise UserError(f"the word {END_OF_LINE} stands for the end of a line, got it in line {number}")
+                if word not in self.ids and self.unk_id is None:
+                    raise UserError(
+                        f"every word must be in the vocabulary, which has no {UNKNOWN}, got {word!r} in line {number}"
+                    )
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids. Words are joined by spaces; bytes that are not UTF-8 become U+FFFD."""

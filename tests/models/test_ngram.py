@@ -149,6 +149,13 @@ def test_a_text_scored_at_once_is_the_text_scored_by_the_model(method, order):
         )
 
 
+def test_what_an_estimate_is_not_is_noted():
+    notes = {method: estimate(TEXT, 2, V, EOL, method=method, held_out=OTHER).notes for method in ESTIMATORS}
+    assert "probability 0" in notes["maximum-likelihood"][0] and "infinite" in notes["maximum-likelihood"][0]
+    assert "do not sum to one" in notes["stupid-backoff"][0]
+    assert not notes["witten-bell"] and not notes["add-k"]
+
+
 def test_line_by_line_is_as_one_stream():
     model, params = make(4, "modified-kneser-ney")
     stream = likelihood(model, params, TEXT, EOL, eval_streams=1)

@@ -23,11 +23,14 @@ class Estimate(NamedTuple):
     notes: list[str]
 
 
+IMPOSSIBLE = "n-grams that were never seen have probability 0; the perplexity of a text with one of them is infinite"
+SCORES = "scores, which do not sum to one: good for ranking and generating, without a perplexity"
+
 # each: (tables, held_out, eol_id, k) -> Estimate
 ESTIMATORS: dict[str, Callable[..., Estimate]] = {
-    "maximum-likelihood": lambda tables, held_out, eol_id, k: Estimate(maximum_likelihood(tables), []),
+    "maximum-likelihood": lambda tables, held_out, eol_id, k: Estimate(maximum_likelihood(tables), [IMPOSSIBLE]),
     "add-k": lambda tables, held_out, eol_id, k: Estimate(add_k(tables, k), []),
-    "stupid-backoff": lambda tables, held_out, eol_id, k: Estimate(stupid_backoff(tables), []),
+    "stupid-backoff": lambda tables, held_out, eol_id, k: Estimate(stupid_backoff(tables), [SCORES]),
     "katz": lambda tables, held_out, eol_id, k: Estimate(*katz(tables)),
     "jelinek-mercer": lambda tables, held_out, eol_id, k: Estimate(*jelinek_mercer(tables, held_out, eol_id)),
     "witten-bell": lambda tables, held_out, eol_id, k: Estimate(witten_bell(tables), []),
