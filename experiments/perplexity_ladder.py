@@ -1,0 +1,134 @@
+"""The one table: perplexities from unigrams to mixtures, all of exactly the same predicted tokens.
+
+    python experiments/perplexity_ladder.py                 about 6 minutes on 2 CPU cores
+    python experiments/perplexity_ladder.py --data FOLDER   another text; --level char, byte or bpe: other tokens
+    python experiments/perplexity_ladder.py --smoke         seconds; numbers mean nothing
+
+By default the words of the Python documentation, those seen once being <unk>. Each row is tested against the one above.
+Left out are stupid back-off, whose scores are no probabilities, and maximum likelihood, whose perplexity is infinite as
+soon as one test n-gram was never seen. Mixtures get their weights from the validation text by EM.
+
+Expected: of the estimators at order 3 adding one is the worst by far, worse than a unigram, and modified Kneser-Ney the
+best; orders above 3 gain little on so short a text, and networks, trained until the validation loss no longer falls,
+do not reach the 5-gram model alone. The mixtures do: each part knows something else, so 5-gram + cache + LSTM is best.
+
+Writes perplexity_ladder.json, .csv and .png in --out (default: experiments/results). What is in --runs already is not
+made again; a run that was interrupted goes on where it was when the command is given again.
+"""
+
+import argparse
+import json
+import platform
+import shutil
+from pathlib import Path
+
+import lm_jax
+from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
+from lm_jax.data.corpora import default_text
+from lm_jax.report.ledger import notes, table, write_ledger
+from lm_jax.runs.mixed import Mixture
+
+
+NAME = "perplexity_ladder"
+NGRAMS = {
+    "1-gram": {"order": 1},
+    "2-gram": {"order": 2},
+    "3-gram-add-1": {"order": 3, "method": "add-k"},
+    "3-gram-add-0.01": {"order": 3, "method": "add-k", "k": 0.01},
+    "3-gram-katz": {"order": 3, "method": "katz"},
+    "3-gram-jelinek-mercer": {"order": 3, "method": "jelinek-mercer"},
+    "3-gram-witten-bell": {"order": 3, "method": "witten-bell"},
+    "3-gram-absolute": {"order": 3, "method": "absolute-discounting"},
+    "3-gram-kneser-ney": {"order": 3, "method": "kneser-ney"},
+    "3-gram": {"order": 3},
+    "4-gram": {"order": 4},
+    "5-gram": {"order": 5},
+}
+NETWORKS = {
+    "window-4": {"model": "window", "window": 4},
+    "rnn": {"cell": "rnn"},
+    "gru": {"cell": "gru"},
+    "lstm": {"cell": "lstm"},
+}
+# of 0.002 and 0.005 that with the lower validation loss on the default text
+LEARNING_RATES = {"window-4": 2e-3, "rnn": 2e-3, "gru": 5e-3, "lstm": 5e-3}
+SMOKE = ("1-gram", "3-gram-katz", "5-gram", "window-4", "lstm")
+CACHE = 2000
+MIXTURES = {
+    "5-gram + cache": (["5-gram"], CACHE),
+    "5-gram + LSTM": (["5-gram", "lstm"], None),
+    "5-gram + cache + LSTM": (["5-gram", "lstm"], CACHE),
+}
+
+
+def settings(name: str, data: DataConfig, smoke: bool) -> TrainConfig:
+    """The configuration of a network: one layer of 200 units, dropout, and an end when validation says so."""
+    size = 8 if smoke else 200
+    return TrainConfig(
+        data=data,
+        model=ModelConfig(**NETWORKS[name], hidden_size=size, embedding_size=size, dropout=0.5),
+        optimizer=OptimizerConfig(learning_rate=LEARNING_RATES[name]),
+        batch_size=20,
+        bptt=35,
+        epochs=12,
+        steps=4 if smoke else None,
+        eval_every=4 if smoke else None,
+        patience=2,
+    )
+
+
+def make(name: str, data: DataConfig, folder: Path, smoke: bool) -> None:
+    """One run, estimated or trained unless it was before."""
+    done = folder / "results.json"
+    if done.exists() and not json.loads(done.read_text()).get("stopped"):
+        return
+    print(f"{name}: {folder}", flush=True)
+    if name in NGRAMS:
+        shutil.rmtree(folder, ignore_errors=True)  # what a crash left: there is nothing to go on with
+        lm_jax.train_ngram(NGramConfig(data, **NGRAMS[name]), folder)
+        return
+    started = (folder / "config.json").exists()
+    run = lm_jax.resume(folder) if started else lm_jax.train(settings(name, data, smoke), folder)
+    if run.results["stopped"]:
+        raise SystemExit("stopped; the same command goes on")
+
+
+def short_text(folder: Path) -> str:
+    """A file with the first lines of the default text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "short.txt").write_text("".join(default_text().splitlines(keepends=True)[:600]))
+    return str(folder / "short.txt")
+
+
+def main() -> None:
+    """Makes what is missing, compares all, prints the table, writes the ledger."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="a text as of lm-jax train (default: the documentation that CPython carries)")
+    parser.add_argument("--level", choices=["char", "byte", "word", "bpe"], default="word", help="what a token is")
+    parser.add_argument("--smoke", action="store_true", help="seconds instead of minutes")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--runs", type=Path, default=Path(f"checkpoints/{NAME}"))
+    arguments = parser.parse_args()
+    text = Path(arguments.data).stem if arguments.data else "smoke" if arguments.smoke else "default"
+    runs = arguments.runs / f"{text}-{arguments.level}"
+    source = short_text(runs) if arguments.smoke and not arguments.data else arguments.data
+    data = DataConfig(source, arguments.level, min_count=2 if arguments.level == "word" else 1)
+    names = SMOKE if arguments.smoke else [*NGRAMS, *NETWORKS]
+    for name in names:
+        make(name, data, runs / name, arguments.smoke)
+    mixtures = [Mixture([runs / part for part in parts], cache, name) for name, (parts, cache) in MIXTURES.items()]
+    rows = lm_jax.compare([runs / name for name in names], mixture=mixtures)
+    print(table(rows), *notes(rows), sep="\n")
+
+    record_path, *_ = write_ledger(rows, arguments.out, NAME)
+    options = " --data DATA" * bool(arguments.data) + f" --level {arguments.level}" * (arguments.level != "word")
+    record = {
+        "command": f"python experiments/{NAME}.py{options}{' --smoke' * arguments.smoke}",
+        "python": platform.python_version(),
+        **json.loads(record_path.read_text()),
+    }
+    record_path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
