@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from lm_jax.training.losses import LossFn, Tally
+from lm_jax.training.losses import LossFn, Tally, sizes_of
 from lm_jax.types import Carry, Params
 
 
@@ -16,24 +16,21 @@ def build_gradient(loss_fn: LossFn, parts: int = 1) -> GradientFn:
     """(params, carry, chunk, key) -> (gradient, carry, tally).
 
     parts: the B streams are worked off in `parts` groups of B / parts, each with its own part of the carry, and the
-    gradients are averaged by tokens: the gradient of the whole in the memory of a part. Without dropout the two are
-    equal (but for the penalty on temporal change where rows are ragged: its mean is over pairs of steps); with it,
-    each part draws masks of its own.
+    gradients are added up: the gradient of the whole in the memory of a part. With dropout each part draws masks of
+    its own; without, the two are equal.
     """
     differentiate = jax.value_and_grad(loss_fn, has_aux=True)
 
-    def whole(params, carry, chunk, key):
-        (_, (carry, tally)), grads = differentiate(params, carry, chunk, key)
+    def whole(params, carry, chunk, key, sizes=None):
+        (_, (carry, tally)), grads = differentiate(params, carry, chunk, key, sizes)
         return grads, carry, tally
 
     def in_parts(params, carry, chunk, key):
-        total = jnp.maximum(jnp.sum(chunk.mask), 1)
+        sizes = sizes_of(chunk)
 
         def add_part(sums, part):
             carry, chunk, key = part
-            grads, carry, tally = whole(params, carry, chunk, key)
-            share = tally.tokens / total
-            grads = jax.tree.map(lambda g: g * share, grads)
+            grads, carry, tally = whole(params, carry, chunk, key, sizes)
             return jax.tree.map(jnp.add, sums, (grads, tally)), carry
 
         zeros = jax.tree.map(jnp.zeros_like, params), Tally(jnp.zeros(()), jnp.zeros((), int))

@@ -31,21 +31,39 @@ class Tally(NamedTuple):
     tokens: Int[Array, ""]
 
 
-class LossFn(Protocol):
-    """The quantity that is minimised, and what comes out on the way."""
+class Sizes(NamedTuple):
+    """What the means of a loss are over: real tokens, and pairs of real steps that follow each other in a row."""
 
-    def __call__(self, params: Params, carry: Carry, chunk: Chunk, key: Key) -> tuple[Array, tuple[Carry, Tally]]: ...
+    tokens: Int[Array, ""]
+    pairs: Int[Array, ""]
+
+
+def sizes_of(chunk: Chunk) -> Sizes:
+    """The sizes of a chunk, at least 1."""
+    return Sizes(jnp.maximum(jnp.sum(chunk.mask), 1), jnp.maximum(jnp.sum(_joined(chunk)), 1))
+
+
+class LossFn(Protocol):
+    """The quantity that is minimised, and what comes out on the way.
+
+    sizes: those of the chunk that this one is a part of, so that the losses of the parts add up to that of the whole;
+    None for a chunk that is whole.
+    """
+
+    def __call__(
+        self, params: Params, carry: Carry, chunk: Chunk, key: Key, sizes: Sizes | None = None
+    ) -> tuple[Array, tuple[Carry, Tally]]: ...
 
 
 def cross_entropy(model: LanguageModel) -> LossFn:
     """The cross-entropy of a chunk under teacher forcing; the carry goes in and out, and no gradient flows into it."""
 
-    def loss(params, carry, chunk, key):
+    def loss(params, carry, chunk, key, sizes=None):
         carry, log_probs = model.score(
             params, carry, chunk.inputs, chunk.targets, mask=_carry_mask(chunk), reset=chunk.reset, key=key
         )
         tally = _tally(log_probs, chunk)
-        return tally.nll / jnp.maximum(tally.tokens, 1), (carry, tally)
+        return tally.nll / (sizes or sizes_of(chunk)).tokens, (carry, tally)
 
     return loss
 
@@ -58,13 +76,13 @@ def regularised_cross_entropy(model: RecurrentLM, activation_reg: float, tempora
     The means are over real steps; differences across a reset do not count. The tally is of J alone.
     """
 
-    def loss(params, carry, chunk, key):
+    def loss(params, carry, chunk, key, sizes=None):
+        sizes = sizes or sizes_of(chunk)
         carry, ys, dropped = model.hidden(params, carry, chunk.inputs, _carry_mask(chunk), chunk.reset, key)
         tally = _tally(model.log_probs(params, dropped, chunk.targets), chunk)
-        joined = chunk.mask[1:] if chunk.reset is None else chunk.mask[1:] & ~chunk.reset[1:]
-        penalty = activation_reg * _mean_square(dropped, chunk.mask)
-        penalty += temporal_reg * _mean_square(ys[1:] - ys[:-1], joined)
-        return tally.nll / jnp.maximum(tally.tokens, 1) + penalty, (carry, tally)
+        penalty = activation_reg * _mean_square(dropped, chunk.mask, sizes.tokens)
+        penalty += temporal_reg * _mean_square(ys[1:] - ys[:-1], _joined(chunk), sizes.pairs)
+        return tally.nll / sizes.tokens + penalty, (carry, tally)
 
     return loss
 
@@ -77,7 +95,7 @@ def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> Lo
     input of a chunk, and of a line that starts with a reset, stays.
     """
 
-    def loss(params, carry, chunk, key):
+    def loss(params, carry, chunk, key, sizes=None):
         key_draw, key_mix, key = jax.random.split(key, 3)
         _, logits = model.unroll(
             jax.lax.stop_gradient(params), carry, chunk.inputs, mask=_carry_mask(chunk), reset=chunk.reset
@@ -86,7 +104,7 @@ def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> Lo
         mixed = jnp.where(jax.random.bernoulli(key_mix, rate, drawn.shape), drawn, chunk.inputs[1:])
         if chunk.reset is not None:
             mixed = jnp.where(chunk.reset[1:], chunk.inputs[1:], mixed)
-        return loss_fn(params, carry, chunk._replace(inputs=jnp.concatenate([chunk.inputs[:1], mixed])), key)
+        return loss_fn(params, carry, chunk._replace(inputs=jnp.concatenate([chunk.inputs[:1], mixed])), key, sizes)
 
     return loss
 
@@ -100,6 +118,11 @@ def _tally(log_probs, chunk):
     return Tally(-jnp.sum(jnp.where(chunk.mask, log_probs, 0.0)), jnp.sum(chunk.mask))
 
 
-def _mean_square(values, mask):
+def _joined(chunk):
+    """Which steps but the first follow the one before in the same text."""
+    return chunk.mask[1:] if chunk.reset is None else chunk.mask[1:] & ~chunk.reset[1:]
+
+
+def _mean_square(values, mask, count):
     squares = jnp.where(mask[..., None], jnp.square(values), 0.0)
-    return jnp.sum(squares) / jnp.maximum(jnp.sum(mask) * values.shape[-1], 1)
+    return jnp.sum(squares) / (count * values.shape[-1])

@@ -68,9 +68,11 @@ def test_one_part_is_the_plain_gradient(reset, x64):
     assert_equal(result, (grads, new_carry, tally))
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["stream", "sentence"])
+@pytest.mark.parametrize("rows", ["whole", "ragged"])
 @pytest.mark.parametrize("parts", [2, 4])
-def test_penalties_of_whole_rows_accumulate_too(parts, x64):
-    params, carry, chunk = a_case(SMALL)
+def test_penalties_accumulate_too(parts, rows, reset, x64):
+    params, carry, chunk = a_case(SMALL, rows, reset)
     loss_fn = regularised_cross_entropy(SMALL, 2.0, 1.0)
     whole, in_parts = (jax.jit(build_gradient(loss_fn, n))(params, carry, chunk, jax.random.key(0)) for n in (1, parts))
     assert_equal(in_parts, whole)
