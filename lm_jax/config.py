@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args, get_origin
 
 from lm_jax.errors import UserError, check_rate, check_sizes
 
@@ -221,6 +221,9 @@ class NGramConfig:
 
 def _check_rules(*parts):
     """Every setting of the dataclasses against its rule."""
+    for part in parts:
+        for field in dataclasses.fields(part):
+            _check_choice(field, getattr(part, field.name))
     settings = {name: value for part in parts for name, value in vars(part).items() if value is not None}
     for name, rule in RULES.items():
         if name in settings:
@@ -228,6 +231,15 @@ def _check_rules(*parts):
                 rule(name, settings[name])
             except TypeError as error:
                 raise UserError(f"{name} must be a number, got {settings[name]!r}") from error
+
+
+def _check_choice(field, value):
+    """What a file or a script may get wrong that the command line cannot: a choice, or true and false."""
+    options = get_args(field.type) if get_origin(field.type) is Literal else None
+    if options is not None and value not in options:
+        raise UserError(f"{field.name} must be one of {', '.join(options)}, got {value!r}")
+    if field.type is bool and not isinstance(value, bool):
+        raise UserError(f"{field.name} must be true or false, got {value!r}")
 
 
 def _count(name, value):

@@ -1,12 +1,11 @@
 """`lm-jax complete RUN "the students opened their"`: the most likely next tokens."""
 
 import dataclasses
-import json
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import parse
+from lm_jax.cli.parsing import parse, to_json
 from lm_jax.errors import check_sizes
 
 
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> None:
     ids, probs = complete(model, params, prompt, arguments.k, eol_id=vocabulary.eol_id)
     rows = [{"token": vocabulary.tokens[i], "probability": float(p)} for i, p in zip(ids, probs, strict=True)]
     if arguments.json:
-        print(json.dumps({"prompt": arguments.prompt, "completions": rows}))
+        print(to_json({"prompt": arguments.prompt, "completions": rows}))
         return
     for row in rows:
         name = row["token"]

@@ -1,12 +1,11 @@
 """`lm-jax evaluate RUN`: one line, or JSON, about a text under the best step of a run."""
 
 import dataclasses
-import json
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import parse
+from lm_jax.cli.parsing import parse, to_json
 from lm_jax.errors import check_sizes
 
 
@@ -45,7 +44,7 @@ def main(argv: list[str]) -> None:
         progress=print_progress,
     )
     if arguments.json:
-        print(json.dumps(result))
+        print(to_json(result))
         return
     print(
         f"{result['tokens']:,} tokens: cross-entropy {result['cross_entropy']:.4f} nats per token, "

@@ -1,13 +1,12 @@
 """`lm-jax generate RUN --prompt "..."`: text that streams to the terminal, or JSON."""
 
 import dataclasses
-import json
 import sys
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.cli.parsing import is_terminal, parse, to_json
 from lm_jax.errors import UserError, check_sizes
 
 
@@ -100,7 +99,7 @@ def _search(arguments, model, params, vocabulary, prompt):
         if log_prob > float("-inf")
     ]
     if arguments.json:
-        print(json.dumps({"prompt": arguments.prompt, "hypotheses": rows}))
+        print(to_json({"prompt": arguments.prompt, "hypotheses": rows}))
         return
     print(f"{'score':>9} {'log-prob':>9}  text")
     for row in rows:
@@ -117,7 +116,7 @@ def _print_json(arguments, vocabulary, chunks):
     columns = [[int(i) for chunk in chunks for i in chunk[:, k]] for k in range(arguments.num_samples)]
     settings = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(arguments) if f.name != "json"}
     samples = [{"text": vocabulary.decode(column), "tokens": column} for column in columns]
-    print(json.dumps({**settings, "samples": samples}))
+    print(to_json({**settings, "samples": samples}))
 
 
 def _print_text(arguments, vocabulary, chunks):

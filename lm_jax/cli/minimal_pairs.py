@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import parse
+from lm_jax.cli.parsing import parse, to_json
 from lm_jax.errors import UserError
 
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     unknown = sum(int((s == vocabulary.unk_id).sum()) for s in (*good, *bad))
     unk_rate = unknown / sum(map(len, (*good, *bad)))
     if arguments.json:
-        print(json.dumps({"unk_rate": unk_rate, "groups": {name: a._asdict() for name, a in groups.items()}}))
+        print(to_json({"unk_rate": unk_rate, "groups": {name: a._asdict() for name, a in groups.items()}}))
         return
     width = max(map(len, groups))
     print(f"{'group':<{width}} {'pairs':>7} {'accuracy':>9} {'95 % interval':>15}")

@@ -1,12 +1,11 @@
 """`lm-jax ngram prune RUN --threshold 1e-8`: a smaller model, and what that costs."""
 
 import dataclasses
-import json
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import parse
+from lm_jax.cli.parsing import parse, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +32,7 @@ def main(argv: list[str]) -> None:
 
     folder, before, after = prune_run(arguments.source, arguments.threshold, arguments.run, arguments.data)
     if arguments.json:
-        print(json.dumps({"run": str(folder), "before": before, "after": after}))
+        print(to_json({"run": str(folder), "before": before, "after": after}))
         return
     print(f"{'':<22} {'before':>14} {'after':>14}")
     for order, (old, new) in enumerate(zip(before["ngrams"], after["ngrams"], strict=True), 1):

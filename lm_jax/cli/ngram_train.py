@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     arguments.config.check()
 
     from lm_jax.cli.compilation import keep_compiled
-    from lm_jax.report.console import clock, closing_table, indent
+    from lm_jax.report.console import clock, closing_table, indent, next_command
     from lm_jax.runs import train_ngram
 
     keep_compiled()
@@ -48,4 +48,4 @@ def main(argv: list[str]) -> None:
         markup=False,
     )
     console.print(f"\na sample:\n{indent(results['sample'])}\n", markup=False)
-    console.print(f'next: lm-jax generate {run.folder} --prompt "The "', markup=False)
+    console.print(f"next: {next_command(str(run.folder), results['sample'])}", markup=False)

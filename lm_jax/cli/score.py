@@ -1,14 +1,13 @@
 """`lm-jax score RUN FILE`: the log-probability of every line, or of every token, of a text."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import parse
+from lm_jax.cli.parsing import parse, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +68,7 @@ def _print_lines(arguments, vocabulary, tokens, log_probs):
         unknown = 0 if vocabulary.unk_id is None else int((line == vocabulary.unk_id).sum())
         text = vocabulary.decode(line).removesuffix("\n")
         if arguments.json:
-            print(json.dumps({"log_prob": total, "tokens": len(line), "unknown": unknown, "text": text}))
+            print(to_json({"log_prob": total, "tokens": len(line), "unknown": unknown, "text": text}))
         else:
             print(f"{total:>10.3f} {len(line):>6} {unknown:>4}  {text}")
 
@@ -80,6 +79,6 @@ def _print_tokens(arguments, vocabulary, tokens, log_probs):
     for token, log_prob in zip(tokens, log_probs, strict=True):
         name = vocabulary.tokens[token]
         if arguments.json:
-            print(json.dumps({"log_prob": float(log_prob), "token": name}))
+            print(to_json({"log_prob": float(log_prob), "token": name}))
         else:
             print(f"{log_prob:>10.3f}  {name if name.isprintable() and name != ' ' else repr(name)}")

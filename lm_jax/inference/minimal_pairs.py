@@ -33,7 +33,9 @@ def judge_pairs(
     tokens = np.concatenate([*good, *bad])
     log_probs = token_log_probs(model, params, tokens, eol_id, eval_streams=STREAMS, mode="sentence")
     sums, _ = line_sums(log_probs, tokens, eol_id)
-    return sums[: len(good)] - sums[len(good) :]
+    first, second = sums[: len(good)], sums[len(good) :]
+    with np.errstate(invalid="ignore"):
+        return np.where(first == second, 0.0, first - second)  # also where both are impossible, -inf
 
 
 def accuracy(differences: np.ndarray) -> Accuracy:

@@ -5,6 +5,7 @@ Plain lines always; on a terminal a rich progress bar below them.
 
 import math
 import os
+import re
 import sys
 from typing import Any
 
@@ -137,13 +138,21 @@ class TrainingConsole:
             norms = " ".join(f"{norm:.1f}" for norm in results["position_norms"])
             self.console.print(f"norms of the weights of each position, the newest first: {norms}", markup=False)
         self.console.print(f"\na sample:\n{indent(results['sample'])}\n", markup=False)
-        self.console.print(f'next: lm-jax generate {run} --prompt "The "', markup=False)
+        self.console.print(f"next: {next_command(run, results['sample'])}", markup=False)
 
     def close(self) -> None:
         """Takes the bar away, also after an error."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def next_command(run: str, sample: str) -> str:
+    """What to type next: the model goes on with the first words of its own sample, which its vocabulary has."""
+    words = sample.split()[:2]
+    prompt = " ".join(words)
+    plain = re.fullmatch(r"[\w ,.'-]+", prompt) and "<unk>" not in prompt
+    return f"lm-jax generate {run}" + (f' --prompt "{prompt}"' if plain else "")
 
 
 def closing_table(rows: list[dict[str, Any]]):

@@ -121,7 +121,8 @@ def table_scorer(
     """An n-gram model for `closing_table`; the contexts are those of the streams that other models read."""
 
     def score(tokens, split):
-        starts = np.cumsum(cut_streams(tokens, eval_streams, eol_id).lengths)[:-1] if mode == "stream" else ()
+        streams = cut_streams(tokens, max(1, min(eval_streams, len(tokens))), eol_id)
+        starts = np.cumsum(streams.lengths)[:-1] if mode == "stream" else ()
         return -float(np.mean(text_log_probs(params, tokens, eol_id, starts), dtype=np.float64))
 
     return score

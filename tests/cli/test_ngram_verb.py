@@ -98,3 +98,25 @@ def test_bad_files_are_told_in_one_line(command, tmp_path, monkeypatch, words, m
     code, out, err = command("ngram", *words)
     assert code == 2 and not out and err.count("\n") == 1 and message in err
     assert not list(tmp_path.iterdir())
+
+
+def test_impossible_is_null_in_json(command, tmp_path):
+    """JSON has no infinity; and two impossible sentences are a tie."""
+    run, text = tmp_path / "run", tmp_path / "text"
+    text.mkdir()
+    for split, lines in (("train", "a b\nb\n"), ("valid", "a b\n"), ("test", "a a\n")):
+        (text / f"{split}.txt").write_text(lines)
+    words = ("--data", text, "--level", "word", "--order", 2, "--method", "maximum-likelihood")
+    code, out, _ = command("ngram", "train", *words, "--run", run)
+    assert code == 0 and "note: n-grams that were never seen have probability 0" in out
+
+    def strict(text):
+        return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+    told = strict(command("evaluate", run, "--json")[1])
+    assert told["perplexity"] is None and told["cross_entropy"] is None and told["tokens"] == 3
+    assert strict(command("score", run, text / "test.txt", "--json")[1])["log_prob"] is None
+    pair = {"sentence_good": "a a", "sentence_bad": "b b b"}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
+    code, out, err = command("minimal-pairs", run, tmp_path / "pairs.jsonl", "--json")
+    assert code == 0 and not err and strict(out)["groups"]["all"]["accuracy"] == 0.5

@@ -6,7 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
-from lm_jax.report.console import HEADER, TrainingConsole, clock, closing_table, indent, short
+from lm_jax.report.console import HEADER, TrainingConsole, clock, closing_table, indent, next_command, short
 from lm_jax.report.figures import draw_loss_curve
 
 
@@ -147,6 +147,21 @@ def row(split, model, cross_entropy):
     }
 
 
+@pytest.mark.parametrize(
+    "sample, prompt",
+    [
+        ("the old man said", ' --prompt "the old"'),
+        ("one\ntwo", ' --prompt "one two"'),
+        ("<unk> said", ""),
+        ('" ``', ""),
+        ("$HOME is", ""),
+        ("", ""),
+    ],
+)
+def test_the_next_command_is_in_the_words_of_the_model(sample, prompt):
+    assert next_command("runs/1", sample) == f"lm-jax generate runs/1{prompt}"
+
+
 def test_a_finished_run_ends_with_the_table_and_the_next_command(console):
     results = {
         "run": "runs/1",
@@ -162,7 +177,7 @@ def test_a_finished_run_ends_with_the_table_and_the_next_command(console):
     console.end(results)
     text = "\n".join(lines(console))
     assert "stopped early after step 70" in text and "12,345 parameters, best step 60, 1:02 of wall time" in text
-    assert lines(console)[-1] == 'next: lm-jax generate runs/1 --prompt "The "'
+    assert lines(console)[-1] == 'next: lm-jax generate runs/1 --prompt "text"'
     body = [line for line in lines(console) if "unigram" in line or ("LSTM 1x8 " in line and "|" not in line)]
     assert len(body) == 3
     ends = {

@@ -205,3 +205,31 @@ def test_a_run_that_diverges_keeps_what_it_had(tmp_path):
     assert all(math.isfinite(r.get("loss", 0.0)) for r in read_lines(tmp_path / "run" / "metrics.jsonl"))
     arrays = saved_arrays(tmp_path / "run", int(max(os.listdir(tmp_path / "run" / "states"), key=int)))
     assert all(np.isfinite(array).all() for name, array in arrays.items() if "params" in name)
+
+
+def test_a_test_text_of_three_tokens_is_enough(tmp_path):
+    """Fewer than the ten streams of an evaluation."""
+    data = write_corpus(tmp_path / "text")
+    (tmp_path / "text" / "test.txt").write_text("ab")
+    rows = lm_jax.train(toy_config(data, steps=1), tmp_path / "run").results["rows"]
+    assert {row["tokens"] for row in rows if row["split"] == "test"} == {3}  # with the end of the line
+    assert all(math.isfinite(row["cross_entropy"]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"optimizer": "rmsprop"}, "optimizer must be one of sgd, adam, adamw, got 'rmsprop'"),
+        ({"averaging": "sma"}, "averaging must be one of none, ema, ntasgd, got 'sma'"),
+        ({"level": "foo"}, "level must be one of char, byte, word, bpe, got 'foo'"),
+        ({"mode": "sentences"}, "mode must be one of stream, sentence, got 'sentences'"),
+        ({"schedule": "plato"}, "schedule must be one of constant, cosine, plateau, got 'plato'"),
+        ({"random_bptt": "no"}, "random_bptt must be true or false, got 'no'"),
+        ({"tied": 1}, "tied must be true or false, got 1"),
+    ],
+)
+def test_choices_of_a_script_are_checked_too(tmp_path, changes, message):
+    config = toy_config(write_corpus(tmp_path / "text"), **changes)
+    with pytest.raises(lm_jax.UserError, match=message):
+        lm_jax.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
