@@ -41,7 +41,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         columns["bits/char"] = [_bits(row["bits_per_character"]) + _mark(row) for row in rows]
     else:
         columns["bits/char [95 %]"] = [_with_interval(row, "bits_per_character", _bits) + _mark(row) for row in rows]
-        columns["bits/byte"] = [_bits(row["bits_per_byte"]) + _mark(row) for row in rows]
+    columns["bits/byte"] = [_bits(row["bits_per_byte"]) + _mark(row) for row in rows]
     columns["unknown"] = [f"{row['unk_rate']:.2%}" for row in rows]
     columns["tokens/s"] = [f"{row['tokens_per_second']:,.0f}" for row in rows]
     if len(rows) > 1:
