@@ -3,7 +3,12 @@
 A name is looked up in `HUB` and nowhere else: a path that does not exist is a mistake, never a name on the Hub.
 """
 
+import codecs
+import csv
+import io
+import json
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +17,7 @@ from lm_jax.errors import UserError
 
 
 SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "validation", "val", "dev"), "test": ("test",)}
-TABLES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+TABLES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 class HubText(NamedTuple):
@@ -40,6 +45,8 @@ HUB = {
 def read_source(data: str, level: str, text_column: str) -> dict[str, str | bytes]:
     """The texts of a source by split; a source that is one text has the single key "all".
 
+    A table is the text of one column, a line a row, from a file of one of the kinds of `TABLES`; any other file is a
+    text itself. The case of a file's ending does not matter.
     Raises UserError for anything that is not there or cannot be read as text.
     """
     path = Path(data).expanduser()
@@ -48,7 +55,7 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
     if path.exists():
         return {"all": _read(path, level, text_column)}
     if data in HUB:
-        return _encode(_read_hub(data), level)
+        return {split: as_text(text, level, data) for split, text in _read_hub(data).items()}
     raise UserError(f"--data must be an existing file or folder, or one of {', '.join(HUB)}; got {data}")
 
 
@@ -56,7 +63,7 @@ def _split_files(folder):
     endings = (".txt", *TABLES)
     found = {}
     for split, names in SPLIT_NAMES.items():
-        files = [folder / (name + ending) for name in names for ending in endings]
+        files = [file for file in sorted(folder.iterdir()) if file.stem in names and file.suffix.lower() in endings]
         files = [file for file in files if file.is_file()]
         if len(files) != 1:
             got = " and ".join(file.name for file in files) or f"{folder} without {split}.txt"
@@ -68,18 +75,104 @@ def _split_files(folder):
 
 
 def _read(path, level, text_column):
-    if path.suffix not in TABLES:
+    ending = path.suffix.lower()
+    if ending not in TABLES:
         return read_text(path, level)
-    # left to itself, the reader of .csv files takes the words NA and None for missing cells, and 007 for a number
-    options = {"keep_default_na": False, "converters": {text_column: str}} if path.suffix == ".csv" else {}
-    datasets = _library()
+    read = {".csv": _csv_cells, ".parquet": _parquet_cells}.get(ending, _json_cells)
+    return as_text(_join(read(path, text_column), text_column, path), level, str(path))
+
+
+def _csv_cells(path, column):
+    table = csv.reader(io.StringIO(_decode(_bytes(path), path), newline=""), strict=True)
+    rows, cells = filter(None, table), []  # a blank line is no row
+    limit = csv.field_size_limit(2**31 - 1)  # the default refuses cells of more than 131,072 characters
     try:
-        table = datasets.load_dataset(TABLES[path.suffix], data_files=str(path), split="train", **options)
-        return _encode({"all": _join(table, text_column, str(path))}, level)["all"]
+        header = next(rows, [column])
+        _check_column(header, column, path)
+        at = header.index(column)
+        for row in rows:
+            if len(row) != len(header):
+                raise UserError(
+                    f"a row needs as many fields as the header, {len(header)} (quotes go around a cell with a comma), "
+                    f"got {len(row)} in line {table.line_num} of {path}"
+                )
+            cells.append((path, row[at]))
+    except csv.Error as error:
+        raise UserError(
+            f"a .csv file must be readable as a table, got {path}: {error} in line {table.line_num}"
+        ) from error
+    finally:
+        csv.field_size_limit(limit)
+    return cells
+
+
+def _json_cells(path, column):
+    """Of objects one after the other (JSON lines), of an array of them, or of one object of whole columns."""
+    rows = list(_json_values(_decode(_bytes(path), path), path))
+    if len(rows) == 1 and isinstance(rows[0][1], dict) and isinstance(rows[0][1].get(column), list):
+        rows = [(path, rows[0][1][column])]
+    if len(rows) == 1 and isinstance(rows[0][1], list):
+        rows = [(f"row {number} of {path}", row) for number, row in enumerate(rows[0][1], 1)]
+    for place, row in rows:
+        if isinstance(row, dict):
+            _check_column(row, column, place)
+    return [(place, row[column] if isinstance(row, dict) else row) for place, row in rows]
+
+
+def _json_values(text, path):
+    decoder, space = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
+    line, start = 1, space.match(text).end()
+    line += text.count("\n", 0, start)
+    while start < len(text):
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"a {path.suffix} file must be readable as a table, got {path}: {error}") from error
+        yield f"line {line} of {path}", value
+        end = space.match(text, end).end()
+        line, start = line + text.count("\n", start, end), end
+
+
+def _parquet_cells(path, column):
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with path.open("rb") as file:
+            table = ParquetFile(file)
+            _check_column(table.schema_arrow.names, column, path)
+            cells = table.read(columns=[column])[column].to_pylist()
     except UserError:
         raise
-    except Exception as error:  # datasets raises many types for unreadable files; their cause says what is wrong
-        raise UserError(f"a {path.suffix} file must be readable as a table, got {path}: {_cause(error)}") from error
+    except Exception as error:  # of many types: no table, a damaged one, strings that are not UTF-8, ...
+        raise UserError(f"a .parquet file must be readable as a table, got {path}: {_cause(error)}") from error
+    return [(f"row {number} of {path}", cell) for number, cell in enumerate(cells, 1)]
+
+
+def _check_column(columns, column, place):
+    if list(columns).count(column) != 1:
+        got = " ".join(", ".join(columns).split())[:200]  # without a header, the first row: it may be long
+        raise UserError(f"a table needs a text column named {column} (--text-column), got {got} in {place}")
+
+
+def _join(cells, column, source):
+    """The text of (place, cell) pairs, a line each."""
+    lines = [_line(cell, column, place) for place, cell in cells]
+    if not lines:
+        raise UserError(f"a table must have rows, got an empty table: {source}")
+    text = "".join(lines)
+    if not text.strip():
+        raise UserError(f"a text column must hold some text, got an empty one: {column} in {source}")
+    return text
+
+
+def _line(cell, column, place):
+    if cell is None:
+        return "\n"  # that is how an empty cell of a .csv file reads
+    if isinstance(cell, bytes):
+        cell = _decode(cell, place)
+    if not isinstance(cell, str):
+        raise UserError(f"a text column must hold text, got {type(cell).__name__}: {column} in {place}")
+    return cell.rstrip("\r\n") + "\n"
 
 
 def _library():
@@ -88,23 +181,6 @@ def _library():
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong is told once, in our words
     return datasets
-
-
-def _join(table, column, source):
-    if column not in table.column_names:
-        raise UserError(
-            f"a table needs a text column named {column} (--text-column), "
-            f"got {', '.join(table.column_names)} in {source}"
-        )
-    # a missing value is an empty line: that is how an empty cell of a .csv file reads
-    text = "".join("\n" if row is None else f"{str(row).rstrip(chr(10))}\n" for row in table[column])
-    if not text.strip():
-        raise UserError(f"a text column must hold some text, got an empty one: {column} in {source}")
-    return text
-
-
-def _encode(texts, level):
-    return {split: text.encode() if level == "byte" else text for split, text in texts.items()}
 
 
 def _read_hub(name):
@@ -124,11 +200,16 @@ def _read_hub(name):
             "give a local file or a folder with train.txt, valid.txt and test.txt instead"
         ) from error
     if len(tables) == 1:
-        return {"all": _join(next(iter(tables.values())), column, name)}
+        return {"all": _hub_text(next(iter(tables.values())), column, name)}
     return {
-        split: next(_join(tables[n], column, name) for n in names if n in tables)
+        split: next(_hub_text(tables[n], column, name) for n in names if n in tables)
         for split, names in SPLIT_NAMES.items()
     }
+
+
+def _hub_text(table, column, name):
+    _check_column(table.column_names, column, name)
+    return _join(((name, cell) for cell in table[column]), column, name)
 
 
 def _reaches_hub(host="huggingface.co", seconds=3.0):
@@ -146,29 +227,51 @@ def _cause(error):
 
 
 def read_text(path: Path, level: str) -> str | bytes:
-    """The contents of one file, with a newline at the end: bytes at byte level, otherwise UTF-8 text.
+    """The contents of one file as a text of this level; see `as_text`. Raises UserError for an unreadable file too."""
+    return as_text(_bytes(path), level, str(path))
 
-    Raises UserError for a file that is empty, unreadable, or (but at byte level) not UTF-8 text.
+
+def as_text(raw: str | bytes, level: str, source: str) -> str | bytes:
+    """Bytes, or a string, as a text of this level, with a newline at the end.
+
+    At byte level the bytes are left as they are. At the others they are UTF-8, and a line ends with a newline: one
+    after a return (Windows) becomes a newline alone, and so does a return in a text without any newline (old Macs).
+    Raises UserError for a text that is empty, not UTF-8, or, but at byte level, binary.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error
-    return as_text(raw, level, str(path))
-
-
-def as_text(raw: bytes, level: str, source: str) -> str | bytes:
-    """Bytes as a text of this level, with a newline at the end; raises UserError as `read_text` does."""
-    if not raw.strip():
+    raw = _encode(raw, source) if isinstance(raw, str) else raw
+    if not raw.removeprefix(codecs.BOM_UTF8).strip():
         raise UserError(f"a text file must hold some text, got an empty one: {source}")
     if level == "byte":
         return raw if raw.endswith(b"\n") else raw + b"\n"
+    text = _decode(raw, source).replace("\r\n", "\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    if "\0" in text:
+        raise UserError(f"a text file must not hold NUL characters, got a binary file: {source}")
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _bytes(path):
     try:
-        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error
+
+
+def _decode(raw, source):
+    try:
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
             f"a text file must be UTF-8, got byte {raw[error.start]:#04x} at {error.start}: {source}"
         ) from error
-    if "\0" in text:
-        raise UserError(f"a text file must not hold NUL characters, got a binary file: {source}")
-    return text if text.endswith("\n") else text + "\n"
+
+
+def _encode(text, source):
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:  # a string of JSON can have half a pair of escapes
+        line = text.count("\n", 0, error.start) + 1
+        raise UserError(
+            f"a text must be Unicode, got the lone surrogate {text[error.start]!r} in its line {line}: {source}"
+        ) from error

@@ -13,9 +13,6 @@ from lm_jax.data import sources
 from tests.cli.conftest import tree
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # datasets 4 leaves .csv files open
-
-
 @pytest.fixture(autouse=True)
 def library(monkeypatch, tmp_path):
     """No network, an empty cache of the library, and its switches back in place afterwards."""
@@ -36,6 +33,8 @@ def pairs(**third):
 
 FILES = {
     "table.csv": "sentence,label\na bad cab,1\n",
+    "comma.csv": "text\n" + "Hello, world\n" * 50,
+    "header.csv": "text,label\n",
     "table.json": '[{"line": "a"}]',
     "broken.parquet": "no parquet",
     "broken.jsonl": '{"text": "a"}\n{"text\n',
@@ -97,10 +96,12 @@ TRAIN = {
     "--data table.parquet": ["needs a text column named text (--text-column)", "got line, label in table.parquet"],
     "--data table.parquet --text-column words": ["a text column named words", "got line, label"],
     "--data table.csv": ["needs a text column named text", "got sentence, label in table.csv"],
-    "--data table.json": ["needs a text column named text", "got line in table.json"],
+    "--data comma.csv": ["as many fields as the header, 1", "got 2 in line 2 of comma.csv"],
+    "--data header.csv": ["got an empty table: header.csv"],
+    "--data table.json": ["needs a text column named text", "got line in row 1 of table.json"],
     "--data broken.parquet": ["a .parquet file must be readable as a table", "broken.parquet"],
     "--data broken.jsonl": ["a .jsonl file must be readable as a table", "broken.jsonl"],
-    "--data two": ["each one file", "got train.txt and train.csv"],
+    "--data two": ["each one file", "got train.csv and train.txt"],
     "--data wikitext-2": ["the data set wikitext-2 (Salesforce/wikitext) cannot be had: no network", "a local file"],
     "--data ptb --level word": ["the data set ptb (ptb-text-only/ptb_text_only) cannot be had", "train.txt"],
     "--data Salesforce/wikitext": ["must be an existing file or folder, or one of wikitext-2", "Salesforce/wikitext"],

@@ -87,9 +87,10 @@ def test_the_fingerprint_follows_every_text(folder, change):
         (b"a\nb", "a\nb\n"),
         (b"\xef\xbb\xbfa\n", "a\n"),
         (b"a\rb\n", "a\rb\n"),
+        (b"a\rb\r", "a\nb\n"),
         ("é\n".encode(), "é\n"),
     ],
-    ids=["windows line ends", "no newline at the end", "byte-order mark", "lone return", "utf-8"],
+    ids=["windows line ends", "no newline at the end", "byte-order mark", "lone return", "old mac", "utf-8"],
 )
 def test_text_files_are_read_as_text(folder, raw, text):
     (folder / "valid.txt").write_bytes(raw)
@@ -106,6 +107,7 @@ def test_a_home_folder_is_expanded(folder, monkeypatch):
 BAD_FILES = {
     "empty": (b"", "got an empty one"),
     "white space": (b" \n\n", "got an empty one"),
+    "byte-order mark and newlines": (b"\xef\xbb\xbf\n\n", "got an empty one"),
     "latin-1": ("café\n".encode("latin-1"), "must be UTF-8, got byte 0xe9 at 3"),
     "binary": (b"\x89PNG\r\n\x1a\n\x00\x00", "must be UTF-8"),
     "binary that is UTF-8": (b"a\x00b\n", "binary file"),

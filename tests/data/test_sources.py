@@ -1,5 +1,6 @@
 """Sources: files, folders, tables with a text column, and data sets by name; and what is refused."""
 
+import csv
 import json
 import os
 import subprocess
@@ -21,9 +22,6 @@ ROWS = ["first line", "", 'naïve “line”, "with" a comma 🙂', None, "  inn
 ROWS += ["NA", "None", "007", "1e5", "nan", "null"]
 TEXT = 'first line\n\nnaïve “line”, "with" a comma 🙂\n\n  inner  spaces \nnewline at the end\n'
 TEXT += "NA\nNone\n007\n1e5\nnan\nnull\n"
-
-
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # datasets 4 leaves .csv files open
 
 
 def write(path, rows, column="text"):
@@ -92,6 +90,106 @@ def test_an_unreadable_table_is_refused_in_one_line(name, raw, tmp_path, caplog)
         read_source(str(tmp_path / name), "char", "text")
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
     assert not caplog.records  # what the library has to say is in that line
+
+
+REFUSED = {
+    "comma.csv": ("text\nHello, world\nx, y\n", "as many fields as the header, 1 .* got 2 in line 2 of"),
+    "short.csv": ('id,text\n1,"a\nb"\n2\n', "as many fields as the header, 2 .* got 1 in line 4 of"),
+    "quote.csv": ('text\n"a" b\n', "a .csv file must be readable as a table, .* in line 2"),
+    "twice.csv": ("text,text\na,b\n", "got text, text in"),
+    "half.jsonl": ('{"text": "a"}\n{"text: 3\n', "a .jsonl file must be readable as a table, .* line 2"),
+    "lacks.jsonl": ('{"text": "a"}\n\n{"id": 1}\n', r"a text column named text \(--text-column\), got id in line 3 of"),
+    "number.jsonl": ('{"text": "a"}\n{"text": 3}\n', "a text column must hold text, got int: text in line 2 of"),
+    "lacks.json": ('[{"text": "a"}, {"id": 1}]', r"a text column named text \(--text-column\), got id in row 2 of"),
+    "list.json": ('[{"text": "a"}, {"text": ["b"]}]', "a text column must hold text, got list: text in row 2 of"),
+    "surrogate.json": (r'[{"text": "a"}, {"text": "b\ud800"}]', r"got the lone surrogate '.ud800' in its line 2"),
+    "header.csv": ("text,id\n", "got an empty table"),
+    "empty.csv": ("", "got an empty table"),
+    "empty.jsonl": ("\n", "got an empty table"),
+    "empty.json": ("[]", "got an empty table"),
+    "columns.json": ('{"text": []}', "got an empty table"),
+    "nul.csv": ("text\na\0b\n", "must not hold NUL characters"),
+    "nul.json": (r'[{"text": "a\u0000b"}]', "must not hold NUL characters"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), [(n, *both) for n, both in REFUSED.items()], ids=REFUSED)
+def test_a_bad_table_is_refused_where_it_is_bad(name, content, message, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_source(str(tmp_path / name), "char", "text")
+    assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+CELLS = {
+    "list": ([["a"], ["b"]], "got list: text in row 1 of"),
+    "dict": ([None, {"a": "b"}], "got dict: text in row 2 of"),
+    "number": ([None, 1.5], "got float: text in row 2 of"),
+    "bool": ([True], "got bool: text in row 1 of"),
+    "latin-1": (["é".encode(), "é".encode("latin-1")], "must be UTF-8, got byte 0xe9 at 0: row 2 of"),
+    "nul": (["a\0b"], "must not hold NUL characters"),
+    "no rows": (pyarrow.array([], pyarrow.string()), "got an empty table"),
+    "no strings": (pyarrow.array([b"a", b"\xe9"]).view(pyarrow.string()), "must be readable as a table"),
+}
+
+
+@pytest.mark.parametrize(("cells", "message"), CELLS.values(), ids=CELLS)
+def test_a_cell_of_parquet_that_is_no_text_is_refused(cells, message, tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"text": cells}), tmp_path / "table.parquet")
+    with pytest.raises(UserError, match=message) as caught:
+        read_source(str(tmp_path / "table.parquet"), "char", "text")
+    assert str(tmp_path / "table.parquet") in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_bytes_and_categories_of_parquet_are_text(tmp_path):
+    for cells in (["é".encode(), None, b"a"], pyarrow.array(["é", None, "a"]).dictionary_encode()):
+        pyarrow.parquet.write_table(pyarrow.table({"text": cells}), tmp_path / "table.parquet")
+        assert read_source(str(tmp_path / "table.parquet"), "char", "text") == {"all": "é\n\na\n"}
+
+
+READ = {
+    "dates.jsonl": ('{"text": "2020-01-01"}\n{"text": "2020-01-01 00:00:00"}\n', "2020-01-01\n2020-01-01 00:00:00\n"),
+    "separators.jsonl": ('{"text": "a\u2028b"}\r\n\r\n{"text": null}\r\n', "a\u2028b\n\n"),
+    "lines.json": ('{"text": "a"}\n{"text": "b"}\n', "a\nb\n"),
+    "one.json": ('{\n "text": "a"\n}\n', "a\n"),
+    "columns.json": ('{"id": [1, 2], "text": ["a", null]}', "a\n\n"),
+    "strings.json": ('["a", "b"]', "a\nb\n"),
+    "UPPER.CSV": ("text\na\n", "a\n"),
+    "UPPER.JSONL": ('{"text": "a"}\n', "a\n"),
+    "mark.csv": ("\ufefftext\na\n", "a\n"),
+    "windows.csv": ('text\r\n"a\r\nb\r\n"\r\n\r\nc\r\n', "a\nb\nc\n"),
+    "windows.jsonl": (r'{"text": "a\r\nb\r\n"}', "a\nb\n"),
+    "quotes.csv": ('id,text\n1,"Hello, ""you"""\n', 'Hello, "you"\n'),
+    "long.csv": (f"text\n{'a' * 200_000}\n", f"{'a' * 200_000}\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "text"), [(n, *both) for n, both in READ.items()], ids=READ)
+def test_the_text_of_a_table(name, content, text, tmp_path):
+    limit = csv.field_size_limit()
+    (tmp_path / name).write_bytes(content.encode())
+    assert read_source(str(tmp_path / name), "char", "text") == {"all": text}
+    assert csv.field_size_limit() == limit
+
+
+@formats
+def test_a_file_is_read_by_its_exact_name_anew_and_without_the_library(ending, tmp_path, monkeypatch):
+    """Not what a pattern finds, nor what a cache holds of a file of that name, size and time."""
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    (tmp_path / "g[1]").mkdir()
+    write(tmp_path / f"gx{ending}", ["wrong"])
+    for path in (tmp_path / f"g*{ending}", tmp_path / "g[1]" / f"a{ending}"):
+        for word in ("first", "later"):
+            write(path, [word])
+            os.utime(path, (0, 0))
+            assert read_source(str(path), "char", "text") == {"all": f"{word}\n"}
+
+
+def test_a_folder_of_files_with_capital_endings(tmp_path):
+    (tmp_path / "train.TXT").write_text("a\n")
+    (tmp_path / "valid.CSV").write_text("text\nb\n")
+    (tmp_path / "test.JSONL").write_text('{"text": "c"}\n')
+    assert read_source(str(tmp_path), "char", "text") == {"train": "a\n", "valid": "b\n", "test": "c\n"}
 
 
 @pytest.mark.parametrize(
