@@ -10,6 +10,8 @@ import json
 import os
 import re
 import socket
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,9 +214,19 @@ def _hub_text(table, column, name):
     return _join(((name, cell) for cell in table[column]), column, name)
 
 
-def _reaches_hub(host="huggingface.co", seconds=3.0):
+def _reaches_hub(seconds=3.0):
+    if "https" in urllib.request.getproxies():
+        return True  # the proxy knows; a direct connection may well be closed
+    address = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     try:
-        socket.create_connection((host, 443), timeout=seconds).close()
+        url = urllib.parse.urlsplit(address)
+        host, port = url.hostname, url.port or (80 if url.scheme == "http" else 443)
+    except ValueError:
+        host = None
+    if not host:
+        raise UserError(f"HF_ENDPOINT must be an address such as https://huggingface.co, got {address}")
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
     except OSError:
         return False
     return True

@@ -336,12 +336,49 @@ def test_a_local_folder_of_that_name_comes_first(hub, tmp_path, monkeypatch):
     assert read_source("wikitext-2", "char", "text")["train"] == "from the disk\n" and not load.called
 
 
-@pytest.mark.parametrize("reached", [True, False])
-def test_reaching_the_hub_is_one_short_connection(reached, monkeypatch):
+@pytest.fixture
+def direct(monkeypatch):
+    """The real probe, and neither a proxy nor another address of the Hub."""
     monkeypatch.undo()
+    for name in ("https_proxy", "HTTPS_PROXY", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_reaching_the_hub_is_one_short_connection(reached, direct, monkeypatch):
     connection = Mock()
     connect = Mock(return_value=connection) if reached else Mock(side_effect=OSError("unreachable"))
     monkeypatch.setattr("socket.create_connection", connect)
     assert sources._reaches_hub() is reached
     connect.assert_called_once_with(("huggingface.co", 443), timeout=3.0)
     assert connection.close.called == reached
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("https://mirror.example", ("mirror.example", 443)),
+        ("http://mirror.example/hub", ("mirror.example", 80)),
+        ("https://localhost:8443", ("localhost", 8443)),
+    ],
+)
+def test_the_hub_may_be_at_another_address(endpoint, address, direct, monkeypatch):
+    connect = Mock()
+    monkeypatch.setattr("socket.create_connection", connect)
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    assert sources._reaches_hub() is True
+    connect.assert_called_once_with(address, timeout=3.0)
+
+
+@pytest.mark.parametrize("endpoint", ["mirror.example", "https://mirror.example:port", "https://"])
+def test_an_address_that_is_none_is_refused(endpoint, direct, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    monkeypatch.setattr("socket.create_connection", lambda *_, **__: pytest.fail("connected"))
+    with pytest.raises(UserError, match=f"HF_ENDPOINT must be an address such as .* got {endpoint}"):
+        sources._reaches_hub()
+
+
+def test_a_proxy_is_not_passed_by(direct, monkeypatch):
+    monkeypatch.setattr("socket.create_connection", lambda *_, **__: pytest.fail("connected"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert sources._reaches_hub() is True
