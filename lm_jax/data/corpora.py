@@ -30,8 +30,11 @@ class Texts:
     @property
     def sha256(self) -> str:
         """A fingerprint of the three texts, the same at every level."""
-        texts = [getattr(self, split) for split in SPLITS]
-        return hashlib.sha256(b"\0".join(as_bytes(text) for text in texts)).hexdigest()
+        texts = [as_bytes(getattr(self, split)) for split in SPLITS]
+        if any(b"\0" in text for text in texts):
+            # only then could other splits be joined to the same bytes; the fingerprints of all others stay as they were
+            texts.append(" ".join(str(len(text)) for text in texts).encode())
+        return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Corpora: the default text, files, folders, and what is refused."""
 
+import hashlib
 import platform
 
 import numpy as np
 import pytest
 
 from lm_jax import UserError, load_corpus
-from lm_jax.data.corpora import SPLITS, default_text, load_texts
+from lm_jax.data.corpora import SPLITS, Texts, default_text, load_texts
 
 
 LINES = "".join(f"line {i % 9} of the text\n" for i in range(200))
@@ -78,6 +79,13 @@ def test_the_fingerprint_follows_every_text(folder, change):
     assert load_corpus(str(folder), "word").sha256 == load_corpus(str(folder), "byte").sha256 == before
     (folder / f"{change}.txt").write_text("a a\n")
     assert load_corpus(str(folder)).sha256 != before
+
+
+def test_the_fingerprint_of_splits_with_nul_bytes_tells_them_apart():
+    """Joined by NUL they would be the same bytes. Recorded fingerprints are of texts without NUL, joined by it."""
+    splits = [(b"a\n", b"b\n\0c\n", b"d\n"), (b"a\n\0b\n", b"c\n", b"d\n"), (b"a\n", b"b\n", b"c\n\0d\n")]
+    assert len({Texts("", "byte", *texts).sha256 for texts in splits}) == 3
+    assert Texts("", "byte", b"a\n", b"b\n", b"c\n").sha256 == hashlib.sha256(b"a\n\0b\n\0c\n").hexdigest()
 
 
 @pytest.mark.parametrize(
