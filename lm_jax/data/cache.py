@@ -13,7 +13,7 @@ import numpy as np
 from lm_jax.data.vocabulary import Vocabulary
 
 
-FORMAT = 2  # part of every name: a change of tokenisation, or of the files, needs another number
+FORMAT = 3  # part of every name: a change of tokenisation, or of the files, needs another number
 
 
 def cache_folder() -> Path:

@@ -156,8 +156,9 @@ def build_vocabulary(
 
     char: the sorted characters of all the texts, and the newline (an alphabet is known, not learned).
     byte: the 256 bytes. word: the words of the training text and `</s>`, by falling count, then by spelling; words
-    rarer than min_count, or beyond the max_size - 2 most frequent, become `<unk>`; so do words of the other texts
-    that the training text lacks. bpe: byte pairs merged until there are max_size types (8,192 by default).
+    rarer than min_count become `<unk>`, and so do words of the other texts that are not kept; where that makes more
+    than max_size types, the max_size - 2 most frequent words are kept beside `<unk>` and `</s>`.
+    bpe: byte pairs merged until there are max_size types (8,192 by default).
     Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
     if level != "word" and (min_count > 1 or (max_size is not None and level != "bpe")):
@@ -180,12 +181,12 @@ def _words(train, others, min_count, max_size):
         raise UserError(f"the word {END_OF_LINE} stands for the end of a line and must not occur in a text")
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     kept = {word for word in ranked if counts[word] >= min_count}
-    if max_size is not None and len(kept | {UNKNOWN}) + 1 > max_size:
-        if max_size < 3:
-            raise UserError(f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE}), got {max_size}")
-        kept = set([word for word in ranked if word in kept and word != UNKNOWN][: max_size - 2])
     if len(kept) < len(counts) or any(word not in kept for text in others for word in text.split()):
         kept.add(UNKNOWN)
+    if max_size is not None and len(kept) + 1 > max_size:
+        if max_size < 3:
+            raise UserError(f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE}), got {max_size}")
+        kept = {UNKNOWN, *[word for word in ranked if word in kept and word != UNKNOWN][: max_size - 2]}
     lost = sum(count for word, count in counts.items() if word not in kept)
     counts[UNKNOWN] += lost
     counts[END_OF_LINE] = train.count("\n")

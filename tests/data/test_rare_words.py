@@ -18,9 +18,9 @@ TEXT = "a a a b b c\nc d\n"  # a 3, b 2, c 2, two ends, d 1
         # without an unknown word in any text there is no type for it
         ({}, ["a", "</s>", "b", "c", "d"]),
         ({"max_size": 6}, ["a", "</s>", "b", "c", "d"]),
+        ({"max_size": 5}, ["a", "</s>", "b", "c", "d"]),
         # d is unknown, once
         ({"min_count": 2}, ["a", "</s>", "b", "c", "<unk>"]),
-        ({"max_size": 5}, ["a", "</s>", "b", "c", "<unk>"]),
         ({"min_count": 2, "max_size": 5}, ["a", "</s>", "b", "c", "<unk>"]),
         # b and c are as frequent: b is kept, by spelling; <unk> stands for c and d, three times, and "<" < "a"
         ({"max_size": 4}, ["<unk>", "a", "</s>", "b"]),
@@ -49,6 +49,25 @@ def test_which_words_are_kept_in_which_order(limits, tokens):
 )
 def test_the_unknown_word_of_a_text(text, limits, tokens):
     assert list(build_vocabulary("word", text, **limits).tokens) == tokens
+
+
+@pytest.mark.parametrize(
+    ("others", "size", "tokens"),
+    [
+        # four words and </s>: nothing is lost, and nothing is unknown
+        (["d c\n"], 5, ["</s>", "a", "b", "c", "d"]),
+        # e is unknown, and its type is one of the five
+        (["d e\n"], 5, ["</s>", "<unk>", "a", "b", "c"]),
+        (["d e\n"], 6, ["</s>", "a", "b", "c", "d", "<unk>"]),
+        (["d c\n"], 4, ["<unk>", "</s>", "a", "b"]),
+    ],
+)
+def test_a_text_that_fits_loses_no_word(others, size, tokens):
+    assert list(build_vocabulary("word", "a b c d\n", others, max_size=size).tokens) == tokens
+
+
+def test_two_types_are_enough_for_one_word():
+    assert build_vocabulary("word", "a\na\n", max_size=2).tokens == ("</s>", "a")
 
 
 @pytest.fixture(scope="module")
