@@ -67,15 +67,24 @@ class Vocabulary:
     def encode(self, text: str | bytes) -> np.ndarray:
         """The ids of a text, int32 [N]; every newline is an end-of-line token.
 
-        Raises UserError for a character, or a word in a vocabulary without <unk>, that is not in the vocabulary.
+        Raises UserError for a character, or a word in a vocabulary without <unk>, that is not in the vocabulary, and
+        for half a surrogate pair, which has no bytes.
         """
         if self.level == "byte":
-            return np.frombuffer(
-                text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text, np.uint8
-            ).astype(np.int32)
+            return self._encode_bytes(text)
         if self.level == "bpe":
             return bpe.encode(self.merges, text, self.eol_id)
         return self._encode_characters(text) if self.level == "char" else self._encode_words(text)
+
+    def _encode_bytes(self, text):
+        try:
+            raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        except UnicodeEncodeError as error:
+            line = text.count("\n", 0, error.start) + 1
+            raise UserError(
+                f"a text must be Unicode, got the lone surrogate {text[error.start]!r} in line {line}"
+            ) from error
+        return np.frombuffer(raw, np.uint8).astype(np.int32)
 
     def _encode_characters(self, text):
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

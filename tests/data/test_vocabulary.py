@@ -97,6 +97,11 @@ def test_an_unknown_character_is_refused_with_its_line(text):
         build_vocabulary("char", "ab").encode(text)
 
 
+def test_half_a_surrogate_pair_is_refused_with_its_line():
+    with pytest.raises(UserError, match=r"must be Unicode, got the lone surrogate '.ud800' in line 2"):
+        build_vocabulary("byte", b"").encode("a\nb\ud800\n")
+
+
 def test_an_unknown_word_is_refused_with_its_line():
     with pytest.raises(UserError, match=r"every word must be in the vocabulary.* got 'zebra' in line 2"):
         build_vocabulary("word", "a b\n").encode("a b\nb zebra a\n")
