@@ -57,7 +57,8 @@ from lm_jax.models.ngram.storage import load_tables
 from lm_jax.models.ngram.text import text_log_probs
 
 folder = Path(sys.argv[2])
-vocabulary, tables = Vocabulary.load(folder / "vocabulary.json"), load_tables(folder / "tables.npz")
+vocabulary = Vocabulary.load(folder / "vocabulary.json")
+tables = load_tables(folder / "tables.npz", len(vocabulary))
 tokens, eol_id = vocabulary.encode(Path(sys.argv[1]).read_text()), vocabulary.eol_id
 model, params = ngram_lm(tables.order, len(vocabulary), eol_id), jax.tree.map(jnp.asarray, tables)
 

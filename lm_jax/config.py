@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import ClassVar, Literal, get_args, get_origin
 
-from lm_jax.errors import UserError, check_rate, check_sizes
+from lm_jax.errors import UserError, check_rate, check_sizes, one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +299,8 @@ def load_config(path: Path) -> tuple[TrainConfig | NGramConfig, dict]:
     """The configuration of a run folder's config.json, and the other facts recorded beside it."""
     record = json.loads(path.read_text())
     families = {config.family: config for config in (TrainConfig, NGramConfig)}
-    return from_dict(families[record.pop("family", "neural")], record.pop("config")), record
+    family = one_of("family", record.pop("family", "neural"), families)
+    return from_dict(family, record.pop("config")), record
 
 
 def read_settings(path: Path) -> TrainConfig:

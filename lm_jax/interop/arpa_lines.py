@@ -156,8 +156,10 @@ def _floats(lines, first, column):
         values = np.fromiter(map(float, column), np.float64, len(column))
     except ValueError:
         values = np.array([_float(text) for text in column])
-    if not np.isfinite(values).all():
-        at = int(np.argmin(np.isfinite(values)))
+    with np.errstate(over="ignore"):
+        finite = np.isfinite((values * math.log(10)).astype(np.float32))  # as the tables hold it
+    if not finite.all():
+        at = int(np.argmin(finite))
         lines.fail("a logarithm must be a finite number", column[at], first + at)
     return values
 

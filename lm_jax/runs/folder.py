@@ -67,6 +67,9 @@ class RunFolder:
                 raise UserError(f"a run folder holds config.json and vocabulary.json, got {self.path} without {name}")
         try:
             config, record = load_config(self.path / "config.json")
+            config.check()
+            if not isinstance(record.get("corpus"), dict):
+                raise UserError(f"a run's config.json has the facts of its corpus, got {self.path} without them")
             return config, record, Vocabulary.load(self.path / "vocabulary.json")
         except UserError:
             raise

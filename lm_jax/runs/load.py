@@ -33,7 +33,7 @@ def load(run: str | Path) -> Loaded:
     folder = RunFolder(Path(run))
     config, _, vocabulary = folder.read()
     if config.family == "ngram":
-        tables = jax.tree.map(jnp.asarray, load_tables(folder.tables))
+        tables = jax.tree.map(jnp.asarray, load_tables(folder.tables, len(vocabulary)))
         return Loaded(ngram_lm(tables.order, len(vocabulary), vocabulary.eol_id), tables, vocabulary)
     if not folder.states.is_dir() or not any(child.name.isdigit() for child in folder.states.iterdir()):
         raise UserError(f"a run can be loaded once it has a checkpoint, got {run} without one")

@@ -19,7 +19,7 @@ from lm_jax.models.ngram.estimate import NOT_PROBABILITIES
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.ngram.pruning import check_thresholds
 from lm_jax.models.ngram.storage import save_tables
-from lm_jax.runs.folder import RunFolder, check_new, corpus_facts, new_folder
+from lm_jax.runs.folder import check_new, corpus_facts, new_folder
 from lm_jax.runs.results import baselines, closing_table, table_scorer
 from lm_jax.runs.sample import sample_text
 from lm_jax.runs.train import Run, with_absolute_path
@@ -62,11 +62,24 @@ def train_ngram(
     on_stage(f"counting {len(corpus.train):,} tokens up to order {config.order}, {config.method}")
     params, notes = _estimate(config, corpus)
     seconds = time.perf_counter() - started
+    on_stage("scoring")
+    rows = _rows(config, corpus, params)
     folder = new_folder(run, f"{config.order}gram-{config.data.level}")
     folder.create(config, corpus.vocabulary, {"notes": notes, "ngrams": params.sizes, "corpus": corpus_facts(corpus)})
     save_tables(folder.tables, params)
-    on_stage("scoring")
-    return _close(config, corpus, folder, params, notes, seconds)
+    model = ngram_lm(config.order, len(corpus.vocabulary), corpus.vocabulary.eol_id)
+    params = jax.tree.map(jnp.asarray, params)
+    results: dict[str, Any] = {
+        "run": str(folder.path),
+        "notes": notes,
+        "ngrams": params.sizes,
+        "bytes": folder.tables.stat().st_size,
+        "rows": rows,
+        "sample": sample_text(model, params, corpus.vocabulary, jax.random.key(0)),
+        "seconds": seconds,
+    }
+    (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    return Run(folder.path, model, params, corpus.vocabulary, results)
 
 
 def _estimate(config: NGramConfig, corpus: Corpus):
@@ -86,26 +99,13 @@ def _estimate(config: NGramConfig, corpus: Corpus):
 
 def ngram_name(config: NGramConfig) -> str:
     """Such as "5-gram MKN"."""
-    return f"{config.order}-gram {SHORT_NAMES[config.method]}"
+    return f"{config.order}-gram {SHORT_NAMES[config.method]}{' pruned' if config.prune_counts else ''}"
 
 
-def _close(config, corpus: Corpus, folder: RunFolder, params: BackoffParams, notes, seconds) -> Run:
-    """The closing table and a sample."""
+def _rows(config: NGramConfig, corpus: Corpus, params: BackoffParams) -> list[dict[str, Any]]:
+    """The closing table: the baselines, and the model if it has a perplexity."""
     how = (corpus.vocabulary.eol_id, config.eval_streams, config.mode)
     tables = baselines(corpus)
     if config.method not in NOT_PROBABILITIES:
         tables[ngram_name(config)] = params
-    rows = closing_table(corpus, {name: table_scorer(table, *how) for name, table in tables.items()})
-    model = ngram_lm(config.order, len(corpus.vocabulary), corpus.vocabulary.eol_id)
-    params = jax.tree.map(jnp.asarray, params)
-    results: dict[str, Any] = {
-        "run": str(folder.path),
-        "notes": notes,
-        "ngrams": params.sizes,
-        "bytes": folder.tables.stat().st_size,
-        "rows": rows,
-        "sample": sample_text(model, params, corpus.vocabulary, jax.random.key(0)),
-        "seconds": seconds,
-    }
-    (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    return Run(folder.path, model, params, corpus.vocabulary, results)
+    return closing_table(corpus, {name: table_scorer(table, *how) for name, table in tables.items()})

@@ -75,7 +75,7 @@ def read_ngram_run(run: str | Path) -> tuple[NGramConfig, dict[str, Any], Any, B
     config, record, vocabulary = folder.read()
     if config.family != "ngram":
         raise UserError(f"this is for runs of n-gram models, got {run}, a run of {config.model.cell}")
-    return config, record, vocabulary, load_tables(folder.tables)
+    return config, record, vocabulary, load_tables(folder.tables, len(vocabulary))
 
 
 def _measure(config, params, corpus):

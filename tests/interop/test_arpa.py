@@ -274,6 +274,7 @@ BROKEN = {
     "a probability of 0": ("-0.75 b", "-inf b", line_of("b -0.125"), "finite number, got '-inf'"),
     "a probability above 1": ("-0.75 b", "0.01 b", line_of("b -0.125"), "at most 0, got '0.01'"),
     "an infinite back-off": ("a b -1.5", "a b inf", line_of("a b -1.5"), "finite number, got 'inf'"),
+    "a back-off that no float32 holds": ("a b -1.5", "a b 1e39", line_of("a b -1.5"), "finite number, got '1e39'"),
     "a back-off of NaN": ("a b -1.5", "a b nan", line_of("a b -1.5"), "finite number, got 'nan'"),
     "an unknown word": ("-1.25 b a", "-1.25 b c", line_of("-1.25 b a"), "among the 1-grams, got 'b c'"),
     "an n-gram twice": ("-1.25 b a", "-1.25 a b", line_of("-1.25 b a"), "once, got 'a b'"),

@@ -10,6 +10,7 @@ import pytest
 from lm_jax.errors import UserError
 from lm_jax.inference import generate, likelihood, token_log_probs
 from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate
+from lm_jax.models.ngram.kneser_ney import discounts_of
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.ngram.text import text_log_probs
 from tests.oracles.ngrams import KneserNey
@@ -147,6 +148,25 @@ def test_a_text_scored_at_once_is_the_text_scored_by_the_model(method, order):
         np.testing.assert_allclose(
             at_once, token_log_probs(model, params, OTHER, EOL, eval_streams=streams), rtol=1e-5, atol=1e-6
         )
+
+
+def test_orders_that_the_text_is_too_short_for_pass_everything_on():
+    """Where there is not one n-gram of the order below, too."""
+    for method in DISTRIBUTIONS:
+        params = estimate(np.array([3, 3], np.int32), 7, V, EOL, method=method, held_out=OTHER).params
+        low = estimate(np.array([3, 3], np.int32), 3, V, EOL, method=method, held_out=OTHER).params
+        if method not in ("add-k", "jelinek-mercer"):  # those say something else of every order
+            np.testing.assert_allclose(
+                text_log_probs(params, OTHER, EOL), text_log_probs(low, OTHER, EOL), rtol=1e-6, err_msg=method
+            )
+        assert np.isfinite(text_log_probs(params, OTHER, EOL)).all()
+
+
+def test_a_discount_of_nothing_falls_back():
+    """Counts of counts 4, 1, 1, 1 make D = 2/3, 0, 1/3: after words that were all seen twice nothing would be left."""
+    discounts, note = discounts_of(np.array([1, 1, 1, 1, 2, 3, 4]), modified=True)
+    assert discounts.tolist() == [0, 0.5, 1, 1.5]
+    assert note == "the discounts would be 0.667, 0.000, 0.333; discounts 0.5, 1.0, 1.5 used instead"
 
 
 def test_what_an_estimate_is_not_is_noted():

@@ -1,6 +1,7 @@
 """Runs of n-gram models: what they leave, and that what works on a run works on theirs."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -35,7 +36,7 @@ def assert_equal(one, other):
 def test_tables_come_back_from_disk(tmp_path, order):
     params = estimate(np.array([1, 2, 1, 0, 2, 1, 0], np.int32), order, 3, 0).params
     save_tables(tmp_path / "tables.npz", params)
-    assert_equal(load_tables(tmp_path / "tables.npz"), params)
+    assert_equal(load_tables(tmp_path / "tables.npz", 3), params)
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:100], lambda b: b"", lambda b: b"not tables"])
@@ -43,7 +44,48 @@ def test_damaged_tables_are_told(run, tmp_path, damage):
     path = tmp_path / "tables.npz"
     path.write_bytes(damage((run.folder / "tables.npz").read_bytes()))
     with pytest.raises(UserError, match=r"must be readable, got .*tables\.npz"):
-        load_tables(path)
+        load_tables(path, 6)
+
+
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("words_1", lambda a: a[:-1], "not the 6 types"),
+        ("log_prob_2", lambda a: a[:-1], "2-grams have no number each"),
+        ("log_prob_3", lambda a: np.where(np.arange(len(a)) == 1, np.nan, a), "3-grams have no number each"),
+        ("log_backoff_1", lambda a: a[:5], "1-grams have no back-off weight each"),
+        ("child_start_1", lambda a: a[::-1], "1-grams have no range"),
+        ("child_start_2", lambda a: a + 10_000 * (a > 0), "fewer 3-grams than"),
+    ],
+)
+def test_tables_that_do_not_fit_are_told(run, tmp_path, name, change, message):
+    path = tmp_path / "tables.npz"
+    arrays = dict(np.load(run.folder / "tables.npz"))
+    np.savez(path, **{**arrays, name: change(arrays[name])})
+    with pytest.raises(UserError, match=f"must fit together, got .*: .*{message}"):
+        load_tables(path, 6)
+    np.savez(path, log_missing=0.0)
+    with pytest.raises(UserError, match="must fit together"):
+        load_tables(path, 6)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"corpus": None}, "the facts of its corpus"),
+        ({"corpus": "x"}, "the facts of its corpus"),
+        ({"family": "foo"}, "family must be one of neural, ngram, got 'foo'"),
+        ({"config": {"order": 0}}, "order must be a whole number of at least 1, got 0"),
+        ({"config": {"method": "foo"}}, "method must be one of"),
+    ],
+)
+def test_an_edited_configuration_is_told(run, tmp_path, change, message):
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    record = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**record, **change}))
+    with pytest.raises(UserError, match=message):
+        lm_jax.evaluate(folder)
 
 
 def test_the_folder_has_what_is_needed(run, data):

@@ -44,7 +44,9 @@ def learn_weights(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> np
     for k, table in enumerate(tables, 1):
         totals = context_totals(tables, k, table.counts)
         context = np.zeros(len(held_out), np.int64) if k == 1 else contexts[k - 2]
-        total = np.where(context >= 0, totals[np.maximum(context, 0)], 0)
+        seen = context >= 0
+        total = np.zeros(len(held_out))
+        total[seen] = totals[context[seen]]
         known = rows[k - 1] >= 0
         count = np.zeros(len(held_out))
         count[known] = table.counts[rows[k - 1][known]]

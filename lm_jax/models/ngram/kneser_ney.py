@@ -9,7 +9,7 @@ One discount (Kneser & Ney 1995; Ney et al. 1994):        D = n1 / (n1 + 2 n2)
 Three (Chen & Goodman 1999):    D(j) = j - (j + 1) Y n_{j+1} / n_j  for j = 1, 2, 3 and more;   Y = n1 / (n1 + 2 n2)
 
 n_j is the number of n-grams of the order whose adjusted count is j. Where a text is too small for the formula (an n_j
-is zero, or a discount comes out negative or above its count) the order uses FALLBACK instead, and a note says so.
+is zero, or a discount comes out at 0 or below, or above its count) the order uses FALLBACK instead, and a note says so.
 """
 
 import numpy as np
@@ -63,7 +63,7 @@ def discounts_of(counts: np.ndarray, modified: bool) -> tuple[np.ndarray, str | 
         if not modified:
             return np.array([0.0, y, y, y]), None
         discounts = np.array([0.0, *(j - (j + 1) * y * n[j + 1] / n[j] for j in (1, 2, 3))])
-        if (discounts >= 0).all() and (discounts <= np.arange(4)).all():
+        if (discounts[1:] > 0).all() and (discounts <= np.arange(4)).all():  # 0 would leave unseen words nothing
             return discounts, None
         reason = f"the discounts would be {', '.join(f'{d:.3f}' for d in discounts[1:])}"
     fallback = FALLBACK if modified else FALLBACK[:1] * 3

@@ -19,8 +19,8 @@ def save_tables(path: Path, params: BackoffParams) -> None:
     np.savez(path, log_missing=params.log_missing, **arrays)
 
 
-def load_tables(path: Path) -> BackoffParams:
-    """Reads what `save_tables` wrote; raises UserError for anything else."""
+def load_tables(path: Path, vocab_size: int) -> BackoffParams:
+    """Reads what `save_tables` wrote for a vocabulary of this size; raises UserError for anything else."""
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             order = sum(name.startswith("words_") for name in arrays.files)
@@ -28,12 +28,35 @@ def load_tables(path: Path) -> BackoffParams:
             def of(name, last):
                 return tuple(arrays[f"{name}_{k}"] for k in range(1, last + 1))
 
-            return BackoffParams(
+            params = BackoffParams(
                 words=of("words", order),
                 log_prob=of("log_prob", order),
                 log_backoff=of("log_backoff", order - 1),
                 child_start=of("child_start", order - 1),
                 log_missing=arrays["log_missing"][()],
             )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"the tables of an n-gram model must be readable, got {path}: {error}") from error
+    fault = _fault(params, vocab_size)
+    if fault:
+        raise UserError(f"the tables of an n-gram model must fit together, got {path}: {fault}")
+    return params
+
+
+def _fault(params, vocab_size):
+    """What is wrong with tables, or None."""
+    if not params.words or not np.array_equal(params.words[0], np.arange(vocab_size)):
+        return f"the unigrams are not the {vocab_size:,} types of the vocabulary"
+    for k, words in enumerate(params.words, 1):
+        if np.shape(params.log_prob[k - 1]) != np.shape(words) or np.isnan(params.log_prob[k - 1]).any():
+            return f"the {k}-grams have no number each"
+        if k == params.order:
+            return None
+        backoff, start = params.log_backoff[k - 1], params.child_start[k - 1]
+        if np.shape(backoff) != np.shape(words) or np.isnan(backoff).any():
+            return f"the {k}-grams have no back-off weight each"
+        if np.shape(start) != (len(words) + 1,) or start[0] != 0 or (np.diff(start) < 0).any():
+            return f"the {k}-grams have no range of longer n-grams each"
+        if start[-1] > len(params.words[k]):
+            return f"there are fewer {k + 1}-grams than the {k}-grams point to"
+    return None
