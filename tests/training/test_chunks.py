@@ -21,7 +21,7 @@ def initial_carry(params, batch_shape):
     return {**chunk, "age": jnp.zeros(batch_shape, int), "key": jnp.zeros((*batch_shape, 2), jnp.uint32)}
 
 
-def loss(params, carry, chunk, key):
+def loss(params, carry, chunk, key, sizes=None):
     """Nothing to minimise: the chunk goes into the carry."""
     starts = jnp.zeros((T, B), int).at[0].set(carry["age"] == 0)
     reset = starts if chunk.reset is None else chunk.reset

@@ -111,7 +111,7 @@ def test_training_takes_the_same_chunks(mode):
     assert len(set(lengths.tolist())) >= 3
     traces, loss_fn = [], cross_entropy(MODEL)
 
-    def loss(params, carry, chunk, key):
+    def loss(params, carry, chunk, key, sizes=None):
         traces.append(len(chunk.inputs))
         return loss_fn(params, carry, chunk, key)
 
