@@ -37,11 +37,12 @@ class RecurrentLMParams:
 
 
 class RecurrentLM(NamedTuple):
-    """A LanguageModel that can also be opened at its hidden states, for what needs them (penalties, caches).
+    """A LanguageModel that can also be opened at its hidden states, for what needs them (penalties, caches, analysis).
 
     hidden: (params, carry, tokens, mask, reset, key) -> (carry, ys, dropped): the top layer's outputs [T, *B, H]
         before and after dropout.
     log_probs: (params, dropped, targets) -> log P(target) [T, *B] in nats.
+    cell: what is between embedding and softmax, with the parameters `params.cell` and the inputs `params.embedding`.
     """
 
     init: InitFn
@@ -52,6 +53,7 @@ class RecurrentLM(NamedTuple):
     vocab_size: int
     hidden: Callable
     log_probs: Callable
+    cell: Cell
 
 
 @functools.cache
@@ -126,7 +128,7 @@ def recurrent_lm(
         result = log_probs(params, ys, targets)
         return carry, result if mask is None else jnp.where(mask, result, 0.0)
 
-    return RecurrentLM(init, initial_carry, step, unroll, score, vocab_size, hidden, log_probs)
+    return RecurrentLM(init, initial_carry, step, unroll, score, vocab_size, hidden, log_probs, cell)
 
 
 def _check(vocab_size, cell, tied, rates, dropout_kind):
