@@ -1,0 +1,170 @@
+"""How much of the loss at one step reaches back to each step before it: exactly, for any recurrent language model.
+
+    J_i = -log P(x_{i+1} | x_1 .. x_i)     in nats
+    G[i, j] = || dJ_i / d(perturbation added to the carry that step j hands to step j+1) ||        for j < i
+    G[i, i] = || dJ_i / dy_i ||            y_i the output of the top layer
+
+The perturbation is on the recurrent edge: in a stack it does not take the path from layer to layer at step j (a node
+with `retain_grad` on h_j would). G is given for each layer and each leaf of its carry with the others held, and for
+the whole carry of the layer; the carry after step i does not act on J_i, so that lag 0 is that of the output. How all
+of it is computed in one scan: lm_jax/analysis/adjoint_scan.py.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from lm_jax.analysis.adjoint_scan import edge_norms, log_norm
+from lm_jax.cells.compose import StackParams
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.types import Carry, Params, Tokens
+
+
+ALL = "all"
+
+
+class GradientFlow(NamedTuple):
+    """Natural logarithms of gradient norms, float64, for B texts and T predictions each.
+
+    output: log ||dJ_i/dy_i|| at [b, i]; lag 0.
+    carry: of each layer, by leaf ("h"; for an LSTM "h" and "c"; for other cells their path in the carry) and of "all"
+        leaves together, log G at [b, i, j]. -inf for j >= i and where nothing is left of a gradient; NaN where the
+        lag i - j is above max_lag.
+    max_lag: the largest lag that was measured.
+    """
+
+    output: Float[np.ndarray, "B T"]
+    carry: tuple[dict[str, Float[np.ndarray, "B T T"]], ...]
+    max_lag: int
+
+
+def gradient_flow(
+    model: RecurrentLM | LanguageModel,
+    params: Params,
+    tokens: Tokens,
+    *,
+    targets: Tokens | None = None,
+    carry: Carry | None = None,
+    max_lag: int | None = None,
+) -> GradientFlow:
+    """The gradient of every prediction of a text by the carry after every step before it, as norms.
+
+    tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
+        [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
+    carry: before the first step; the initial one by default.
+    max_lag: measure lags up to this only, in a time proportional to it. By default all, T - 1.
+    Time is about that of T backward steps of a batch of B * max_lag rows (half of it for all lags), memory
+    O(B * T * H) and that of the result.
+    Raises UserError for a model without a recurrence (an n-gram, a window), fewer than two predictions, a max_lag
+    that no prediction has, shapes that do not fit, or ids that are not in the vocabulary.
+    """
+    if not isinstance(model, RecurrentLM):
+        raise UserError(
+            f"gradient flow needs a model with a recurrent network, as recurrent_lm makes, got a {type(model).__name__}"
+        )
+    inputs, targets = _inputs_and_targets(tokens, targets, model.vocab_size)
+    steps, batch_size = inputs.shape
+    rows = steps - 1 if max_lag is None else max_lag
+    check_sizes(max_lag=rows)
+    if rows >= steps:
+        raise UserError(f"max_lag must be below the number of predictions, {steps}, got {rows}")
+    carry = _checked_carry(carry, model.initial_carry(params, (batch_size,)))
+    places = _leaf_places(carry, params)
+    log_output, log_leaves, exponents = _compiled(model, places, rows)(params, carry, inputs, targets)
+    layers = []
+    for names, leaves, exponent in zip(places, log_leaves, exponents, strict=True):
+        scale = np.asarray(exponent, np.float64) * np.log(2)
+        by_name = {name: _by_position(np.asarray(m) + scale, rows) for (name, _), m in zip(names, leaves, strict=True)}
+        layers.append({**by_name, ALL: _together(list(by_name.values()))})
+    return GradientFlow(np.asarray(log_output, np.float64).T, tuple(layers), rows)
+
+
+@functools.cache
+def _compiled(model: RecurrentLM, places, rows: int) -> Callable:
+    return jax.jit(functools.partial(flow_on_device, model, places, rows))
+
+
+def flow_on_device(model: RecurrentLM, places, rows, params, carry, inputs, targets):
+    """What the device computes of a gradient flow: log ||dJ_i/dy_i|| [T, B], and the result of `edge_norms`.
+
+    places: of each layer, (name, place in the flattened carry) of its leaves. rows: the largest lag.
+    """
+    xs = params.embedding[inputs]
+
+    def forward(carry, x):
+        after, y = model.cell.step(params.cell, carry, x)
+        return after, (carry, y)
+
+    _, (carries, ys) = jax.lax.scan(forward, carry, xs)
+    gradients = jax.grad(lambda ys: -jnp.sum(model.log_probs(params, ys, targets)))(ys)
+    layers = [[place for _, place in names] for names in places]
+    return log_norm(gradients, 2), *edge_norms(model.cell, params.cell, carries, xs, gradients, layers, rows)
+
+
+def _leaf_places(carry, params):
+    """Of each layer, (name, place in the flattened carry) of the leaves that have a derivative.
+
+    The layers of a stack are the entries of its carry; any other cell is one layer. A carry that is one array is "h".
+    """
+    stacked = isinstance(params.cell, StackParams)
+    layers = [[] for _ in range(len(carry) if stacked else 1)]
+    for place, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(carry)[0]):
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            layer, inside = (path[0].idx, path[1:]) if stacked else (0, path)
+            layers[layer].append((jax.tree_util.keystr(inside, simple=True, separator=".") or "h", place))
+    if not all(layers):
+        raise UserError(f"gradient flow needs a carry of real numbers in every layer, got {jax.tree.structure(carry)}")
+    if any(name == ALL for names in layers for name, _ in names):
+        raise UserError(f"{ALL!r} is the name of the whole carry, got a carry with a leaf of that name")
+    return tuple(tuple(names) for names in layers)
+
+
+def _checked_carry(carry, initial):
+    """The carry if it is like the initial one, that one for None."""
+    if carry is None:
+        return initial
+    given, expected = (jax.tree.map(jnp.shape, c) for c in (carry, initial))
+    if given != expected:
+        raise UserError(f"the carry must have the shapes {expected}, got {given}")
+    return carry
+
+
+def _inputs_and_targets(tokens, targets, vocab_size):
+    """Both [T, B] of int32, checked."""
+    tokens = np.atleast_1d(tokens)
+    tokens, targets = (tokens[:-1], tokens[1:]) if targets is None else (tokens, np.atleast_1d(targets))
+    tokens, targets = (ids[:, None] if ids.ndim == 1 else ids for ids in (tokens, targets))
+    if tokens.ndim != 2 or tokens.shape != targets.shape or not tokens.shape[1]:
+        raise UserError(f"tokens must be [T, B], and targets of the same shape, got {tokens.shape} and {targets.shape}")
+    if len(tokens) < 2:
+        raise UserError(f"gradient flow needs at least two predictions, for a lag of one, got {len(tokens)}")
+    both = np.stack([tokens, targets])
+    if not np.issubdtype(both.dtype, np.integer) or both.min() < 0 or both.max() >= vocab_size:
+        raise UserError(f"tokens must be ids of a vocabulary of {vocab_size}, got {both.min()} to {both.max()}")
+    return both.astype(np.int32)
+
+
+def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.ndarray, "B T T"]:
+    """From what the scan gives, step t-1 by slot, to [b, i, j]."""
+    steps, slots, batch_size = norms.shape[0] + 1, norms.shape[1], norms.shape[2]
+    t, slot = np.arange(1, steps)[:, None], np.arange(slots)[None, :]
+    i = t + (steps - 1 - slot - t) % slots
+    j = np.broadcast_to(t - 1, i.shape)
+    lag = np.arange(steps)[:, None] - np.arange(steps)[None, :]
+    result = np.full((batch_size, steps, steps), -np.inf)
+    result[:, lag > max_lag] = np.nan
+    seen = (i < steps) & (i - j <= max_lag)
+    result[:, i[seen], j[seen]] = norms[seen].T
+    return result
+
+
+def _together(logs: list[np.ndarray]) -> np.ndarray:
+    """log sqrt(sum of squares) of norms given by their logarithms."""
+    return functools.reduce(lambda a, b: 0.5 * np.logaddexp(2 * a, 2 * b), logs)
