@@ -15,7 +15,13 @@ from tests.laws import Laws, skip_without_gradient
 TARGETS = np.random.default_rng(7).integers(VOCAB_SIZE, size=(T, B), dtype=np.int32)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+# Close relatives of others, and the longest to run operation by operation.
+SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "4-gram_jelinek_mercer")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS]
+)
 def case(request):
     """One model of the catalogue."""
     return make_case(MODELS[request.param])
