@@ -113,7 +113,8 @@ def add_scaled(
     """The sum over sources of contributions[source][layer][leaf] [*N, ...] * 2^exponents[source], layer by layer.
 
     Returns the sum as [layer][leaf] and an exponent per layer: the largest entry among a layer's contributions is
-    between 1/2 and 2. What is 2^-126 below it is zero. Exact but for the sum: only powers of two are multiplied.
+    between 1/2 and 2. What is 2^-126 below it is zero, as are contributions of subnormal numbers only. Exact but for
+    the sum: only powers of two are multiplied.
     """
     axes = exponents[0].ndim
     sums, new_exponents = [], []
@@ -124,7 +125,7 @@ def add_scaled(
         totals = [jnp.where(own > NOTHING, own + e, NOTHING) for (_, own), e in zip(scaled, exponents, strict=True)]
         largest = jnp.max(jnp.stack(totals), axis=0)
         factors = [
-            power_of_two(jnp.exp2((total - largest).astype(power.dtype))) / power
+            jnp.where(total > NOTHING, power_of_two(jnp.exp2((total - largest).astype(power.dtype))) / power, 0)
             for total, (power, _) in zip(totals, scaled, strict=True)
         ]
         sums.append(
@@ -145,7 +146,7 @@ def split_power(top: Float[Array, "*N"]) -> tuple[Float[Array, "*N"], Int[Array,
 
     A NaN or infinity stays one: it must not be taken for a gradient that has vanished.
     """
-    zero = top < jnp.finfo(top.dtype).tiny
+    zero = top < jnp.finfo(top.dtype).tiny  # false for NaN
     power = power_of_two(jnp.where(zero, 1, top))
     return power, jnp.where(zero, NOTHING, jnp.round(jnp.log2(power)).astype(jnp.int32))
 
