@@ -1,6 +1,7 @@
 """`lm-jax train`: a new run, or `--resume RUN`."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from lm_jax.cli.parsing import parse
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> None:
 
 def _value_of(flag, argv):
     """What follows a flag: its file holds the defaults of all the others, so it is needed before they are read."""
-    for word, following in zip(argv, [*argv[1:], None], strict=True):
+    for word, following in itertools.zip_longest(argv, argv[1:]):
         if word.replace("_", "-") == flag:
             return following
         if word.startswith(f"{flag}="):

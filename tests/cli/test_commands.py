@@ -153,3 +153,19 @@ def test_an_interrupt_before_the_run_starts_is_quiet(monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["train"])
     assert caught.value.code == 130 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [["train"], ["ngram", "train"]], ids=" ".join)
+def test_the_command_alone_is_enough(monkeypatch, words):
+    """Without any word after it, the settings are the defaults."""
+    asked = []
+
+    def note(config, run, *listeners):
+        asked.append((config, run))
+        raise lm_jax.UserError("enough")
+
+    monkeypatch.setattr("lm_jax.runs.train", note)
+    monkeypatch.setattr("lm_jax.runs.train_ngram", note)
+    with pytest.raises(SystemExit):
+        main(words)
+    assert asked == [(lm_jax.TrainConfig() if words == ["train"] else lm_jax.NGramConfig(), None)]
