@@ -67,7 +67,7 @@ def edge_norms(
     first = jax.tree.leaves(jax.tree.map(lambda leaf: leaf[0], carries))
     lead = (chunk * chunks, batch_size)
     blocks = [[jnp.zeros((lead[0], *first[place].shape), first[place].dtype) for place in layer] for layer in layers]
-    norms = jax.tree.map(lambda block: log_norm(block, 2), blocks)
+    norms = jax.tree.map(lambda block: jnp.full(lead, -jnp.inf, jnp.promote_types(block.dtype, jnp.float32)), blocks)
     exponents = [jnp.zeros(lead, jnp.int32) for _ in layers]
     slices = jax.tree.map(lambda a: a[1:], (jnp.arange(steps), carries, xs, output_gradients))
     return jax.lax.scan(body, (blocks, exponents, norms), slices, reverse=True)[1]
