@@ -182,6 +182,5 @@ def _ngram(order: int, method: str) -> Entry:
 NGRAMS: dict[str, Entry] = {
     "bigram_katz": _ngram(2, "katz"),
     "trigram_kneser_ney": _ngram(3, "modified-kneser-ney"),
-    "4-gram_jelinek_mercer": _ngram(4, "jelinek-mercer"),
 }
 MODELS |= CACHES | MIXTURES | NGRAMS

@@ -90,7 +90,10 @@ class Opened:
                 np.testing.assert_allclose(np.exp(layer[leaf]), expected, rtol=rtol, err_msg=leaf)
 
 
-@pytest.mark.parametrize("name", LEAVES)
+SLOW = ("stack_plain", "stack_highway", "stack_dense")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LEAVES])
 def test_flow_equals_products_of_full_jacobians(name, x64):
     opened = Opened(name)
 

@@ -138,6 +138,7 @@ def test_with_an_empty_cache_the_model_is_alone_and_a_cache_of_a_repeated_word_g
     np.testing.assert_allclose(jnp.exp(logits[1]), 0.6 * alone[1] + 0.4 * np.eye(V)[2], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_all_weight_on_one_side(weight):
     """No NaN where a logarithm is infinite: a cache alone has zeros."""
@@ -152,6 +153,7 @@ def test_all_weight_on_one_side(weight):
     )
 
 
+@pytest.mark.slow
 def test_large_similarities_neither_overflow_nor_give_nan_in_the_gradient():
     model = continuous_cache(RNN, 5)
 

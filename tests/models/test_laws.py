@@ -16,7 +16,7 @@ TARGETS = np.random.default_rng(7).integers(VOCAB_SIZE, size=(T, B), dtype=np.in
 
 
 # Close relatives of others, and the longest to run operation by operation.
-SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "4-gram_jelinek_mercer")
+SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "trigram_kneser_ney")
 
 
 @pytest.fixture(

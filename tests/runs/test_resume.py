@@ -47,7 +47,7 @@ def config_of(run):
     return RunFolder(run.folder).read()[0]
 
 
-@pytest.mark.parametrize("stop_at", [10, 1])
+@pytest.mark.parametrize("stop_at", [10, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(straight, stop_at, tmp_path):
     config = config_of(straight)
     stopped = lm_jax.train(config, tmp_path / "run", Events(stop_at).listener())
