@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import shlex
 import typing
 
 import pytest
@@ -130,7 +131,11 @@ def test_a_full_run(name, desk, monkeypatch, capsys):
         words += ["--run", run]
     main(["train", *words])
     out = capsys.readouterr().out
-    assert "valid after step" in out and out.endswith('--prompt "The "\n')
+    assert "valid after step" in out
+    following = out.splitlines()[-1]
+    assert following.startswith("next: lm-jax generate ")
+    main([*shlex.split(following.removeprefix("next: lm-jax ")), "--tokens", "3"])
+    assert "[3 tokens" in capsys.readouterr().err
     results = json.loads((desk / run / "results.json").read_text())
     assert len(results["rows"]) == 12 and all(math.isfinite(row["cross_entropy"]) for row in results["rows"])
     records = read_lines(desk / run / "metrics.jsonl")

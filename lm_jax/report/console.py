@@ -6,6 +6,7 @@ Plain lines always; on a terminal a rich progress bar below them.
 import math
 import os
 import re
+import shlex
 import sys
 from typing import Any
 
@@ -152,7 +153,7 @@ def next_command(run: str, sample: str) -> str:
     words = sample.split()[:2]
     prompt = " ".join(words)
     plain = re.fullmatch(r"[\w ,.'-]+", prompt) and "<unk>" not in prompt
-    return f"lm-jax generate {run}" + (f' --prompt "{prompt}"' if plain else "")
+    return f"lm-jax generate {shlex.quote(run)}" + (f' --prompt "{prompt}"' if plain else "")
 
 
 def closing_table(rows: list[dict[str, Any]]):
