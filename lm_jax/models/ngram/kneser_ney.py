@@ -15,6 +15,7 @@ is zero, or a discount comes out at 0 or below, or above its count) the order us
 import numpy as np
 
 from lm_jax.models.ngram.counts import NGrams, continuation_counts
+from lm_jax.models.ngram.simple import context_totals
 from lm_jax.models.ngram.tables import BackoffParams, build_tables
 
 
@@ -41,9 +42,8 @@ def interpolate(tables: list[NGrams], adjusted: list[np.ndarray], *, modified: b
         if note:
             notes.append(f"order {k}: {note}")
         taken = discounts[np.minimum(counts, 3)]
-        parents = 1 if k == 1 else len(tables[k - 2].words)
-        total = np.bincount(table.prefix, weights=counts, minlength=parents)
-        gamma = np.bincount(table.prefix, weights=taken, minlength=parents) / np.maximum(total, 1)
+        total = context_totals(tables, k, counts)
+        gamma = context_totals(tables, k, taken) / np.maximum(total, 1)
         prob = (counts - taken) / total[table.prefix]
         prob += gamma[table.prefix] * lower[table.suffix]
         if k > 1:  # a context that nothing follows backs off freely
