@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis.adjoint_scan import edge_norms, log_norm
+from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
 from lm_jax.cells.compose import StackParams
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.language_model import LanguageModel
@@ -65,17 +66,14 @@ def gradient_flow(
     Raises UserError for a model without a recurrence (an n-gram, a window), fewer than two predictions, a max_lag
     that no prediction has, shapes that do not fit, or ids that are not in the vocabulary.
     """
-    if not isinstance(model, RecurrentLM):
-        raise UserError(
-            f"gradient flow needs a model with a recurrent network, as recurrent_lm makes, got a {type(model).__name__}"
-        )
-    inputs, targets = _inputs_and_targets(tokens, targets, model.vocab_size)
+    model = checked_model(model, "gradient flow")
+    inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, "gradient flow")
     steps, batch_size = inputs.shape
     rows = steps - 1 if max_lag is None else max_lag
     check_sizes(max_lag=rows)
     if rows >= steps:
         raise UserError(f"max_lag must be below the number of predictions, {steps}, got {rows}")
-    carry = _checked_carry(carry, model.initial_carry(params, (batch_size,)))
+    carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
     places = _leaf_places(carry, params)
     log_output, log_leaves, exponents = _compiled(model, places, rows)(params, carry, inputs, targets)
     layers = []
@@ -124,31 +122,6 @@ def _leaf_places(carry, params):
     if any(name == ALL for names in layers for name, _ in names):
         raise UserError(f"{ALL!r} is the name of the whole carry, got a carry with a leaf of that name")
     return tuple(tuple(names) for names in layers)
-
-
-def _checked_carry(carry, initial):
-    """The carry if it is like the initial one, that one for None."""
-    if carry is None:
-        return initial
-    given, expected = (jax.tree.map(jnp.shape, c) for c in (carry, initial))
-    if given != expected:
-        raise UserError(f"the carry must have the shapes {expected}, got {given}")
-    return carry
-
-
-def _inputs_and_targets(tokens, targets, vocab_size):
-    """Both [T, B] of int32, checked."""
-    tokens = np.atleast_1d(tokens)
-    tokens, targets = (tokens[:-1], tokens[1:]) if targets is None else (tokens, np.atleast_1d(targets))
-    tokens, targets = (ids[:, None] if ids.ndim == 1 else ids for ids in (tokens, targets))
-    if tokens.ndim != 2 or tokens.shape != targets.shape or not tokens.shape[1]:
-        raise UserError(f"tokens must be [T, B], and targets of the same shape, got {tokens.shape} and {targets.shape}")
-    if len(tokens) < 2:
-        raise UserError(f"gradient flow needs at least two predictions, for a lag of one, got {len(tokens)}")
-    both = np.stack([tokens, targets])
-    if not np.issubdtype(both.dtype, np.integer) or both.min() < 0 or both.max() >= vocab_size:
-        raise UserError(f"tokens must be ids of a vocabulary of {vocab_size}, got {both.min()} to {both.max()}")
-    return both.astype(np.int32)
 
 
 def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.ndarray, "B T T"]:

@@ -1,0 +1,56 @@
+"""What every instrument asks of its arguments: a recurrent model, a text of its vocabulary, a carry that fits.
+
+Each mistake is a `UserError` of one line. `what` names the instrument in it, such as "gradient flow".
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from lm_jax.errors import UserError
+from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.types import Carry, Tokens
+
+
+def checked_model(model: Any, what: str) -> RecurrentLM:
+    """The model if it can be opened at its hidden states; UserError for an n-gram, a window, a mixture."""
+    if not isinstance(model, RecurrentLM):
+        raise UserError(
+            f"{what} needs a model with a recurrent network, as recurrent_lm makes, got a {type(model).__name__}"
+        )
+    return model
+
+
+def inputs_and_targets(
+    tokens: Tokens, targets: Tokens | None, vocab_size: int, what: str
+) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
+    """Both of int32. Without targets, `tokens` [T+1, B] are predicted from those before them, all but the first.
+
+    A text [T+1] or [T] is a batch of one. Raises UserError for other shapes, fewer than two predictions, or ids that
+    are not in the vocabulary.
+    """
+    tokens = np.atleast_1d(tokens)
+    tokens, targets = (tokens[:-1], tokens[1:]) if targets is None else (tokens, np.atleast_1d(targets))
+    tokens, targets = (ids[:, None] if ids.ndim == 1 else ids for ids in (tokens, targets))
+    if tokens.ndim != 2 or tokens.shape != targets.shape or not tokens.shape[1]:
+        raise UserError(f"tokens must be [T, B], and targets of the same shape, got {tokens.shape} and {targets.shape}")
+    if len(tokens) < 2:
+        raise UserError(f"{what} needs at least two predictions, for a lag of one, got {len(tokens)}")
+    both = np.stack([tokens, targets])
+    if not np.issubdtype(both.dtype, np.integer) or both.min() < 0 or both.max() >= vocab_size:
+        raise UserError(f"tokens must be ids of a vocabulary of {vocab_size}, got {both.min()} to {both.max()}")
+    inputs, targets = both.astype(np.int32)
+    return inputs, targets
+
+
+def checked_carry(carry: Carry | None, initial: Carry) -> Carry:
+    """The carry if its shapes are those of the initial one, that one for None; UserError for other shapes."""
+    if carry is None:
+        return initial
+    given, expected = (jax.tree.map(jnp.shape, c) for c in (carry, initial))
+    if given != expected:
+        raise UserError(f"the carry must have the shapes {expected}, got {given}")
+    return carry
