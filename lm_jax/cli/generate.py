@@ -6,8 +6,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import is_terminal, parse, to_json
+from lm_jax.cli.parsing import is_terminal, parse
 from lm_jax.errors import UserError, check_sizes
+from lm_jax.report.plain_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)

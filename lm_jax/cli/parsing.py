@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import json
-import math
 import re
 import sys
 from typing import TypeVar
@@ -45,19 +43,6 @@ def _in_one_line(message, verb):
     text = re.split(r"Argument helptext|Perhaps you meant|Similar arguments|For full helptext", text)
     near = re.search(r"--[\w-]+", text[1]) if re.search("Perhaps you meant|Similar", message) else None
     return f"{text[0].strip()}{f'; did you mean {near[0]}?' if near else ''} (see lm-jax {verb} --help)"
-
-
-def to_json(record) -> str:
-    """JSON as everybody reads it: it has no infinity and no NaN, so such a number is null."""
-    return json.dumps(_finite(record))
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {name: _finite(v) for name, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_terminal() -> bool:

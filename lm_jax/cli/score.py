@@ -7,7 +7,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lm_jax.cli.parsing import parse, to_json
+from lm_jax.cli.parsing import parse
+from lm_jax.report.plain_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)

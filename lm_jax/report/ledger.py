@@ -9,20 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from lm_jax.errors import UserError
+from lm_jax.report import plain_json
 from lm_jax.report.console import clock, short
+from lm_jax.report.style import COLOURS, OTHER_COLOUR
 
 
 FORMATS = ("json", "csv", "png")
-# Okabe & Ito; the cells as in every other figure of the project
-COLOURS = {
-    "n-gram": "#CC79A7",
-    "window": "#E69F00",
-    "rnn": "#0072B2",
-    "gru": "#009E73",
-    "lstm": "#D55E00",
-    "mixture": "#56B4E9",
-}
-OTHER_COLOUR = "#000000"
 FEW_BLOCKS = 20
 MIB = 2**20
 
@@ -134,13 +126,8 @@ def _count(number, thing):
 
 
 def to_json(rows: list[dict[str, Any]]) -> str:
-    """One JSON object: rows and notes. JSON has no infinity: such a number is null (`impossible` says why)."""
-    finite = [{name: None if _is_infinite(value) else value for name, value in row.items()} for row in rows]
-    return json.dumps({"rows": finite, "notes": notes(rows)})
-
-
-def _is_infinite(value):
-    return isinstance(value, float) and math.isinf(value)
+    """One JSON object: rows and notes. An infinite number is null (`impossible` says why)."""
+    return plain_json.to_json({"rows": rows, "notes": notes(rows)})
 
 
 def check_folder(folder: str | Path) -> Path:

@@ -1,0 +1,71 @@
+"""How figures look: colours, axes, and labels at the ends of lines instead of a legend."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+# Okabe & Ito, safe for colour-blind readers; a kind of model has the same colour in every figure.
+COLOURS = {
+    "n-gram": "#CC79A7",
+    "window": "#E69F00",
+    "rnn": "#0072B2",
+    "gru": "#009E73",
+    "lstm": "#D55E00",
+    "mixture": "#56B4E9",
+}
+OTHER_COLOUR = "#000000"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def clean(axes: Any) -> None:
+    """No lines that say nothing, and a grid that does not shout."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def label_ends(axes: Any, labels: Sequence[tuple[float, float, str, str]], fontsize: float = 8.5) -> None:
+    """Writes text beside line ends (x, y, text, colour), moved apart up and down so that none covers another.
+
+    To be called after the limits and the scales of the axes are set. Ends outside the limits are put at the border.
+    """
+    to_pixels, height = axes.transData.transform, axes.bbox.height
+    gap = fontsize * 1.25 * axes.figure.dpi / 72
+    left, bottom = axes.transAxes.transform((0, 0))
+    placed = []
+    for x, y, text, colour in labels:
+        at_x, at_y = to_pixels((x, y))
+        placed.append([at_x, min(max(at_y - bottom, 0), height), text, colour])
+    placed.sort(key=lambda label: label[1])
+    for at, height_wanted in zip(placed, _spread([label[1] for label in placed], gap, height), strict=True):
+        axes.annotate(
+            at[2],
+            xy=((at[0] - left) / axes.bbox.width, height_wanted / height),
+            xycoords="axes fraction",
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=at[3],
+            fontsize=fontsize,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def _spread(heights, gap, top):
+    """Rising heights at least `gap` apart, each near its own, and the last not above `top` if there is room."""
+    groups = []  # [sum of wanted heights less offsets, members]: neighbours that touch are moved together
+    for height in heights:
+        groups.append([height, 1])
+        while len(groups) > 1 and _end(groups[-2], gap) + gap > _start(groups[-1], gap):
+            (total, count), last = groups.pop(), groups[-1]
+            last[0], last[1] = last[0] + total - count * last[1] * gap, last[1] + count
+    spread = [_start(group, gap) + k * gap for group in groups for k in range(group[1])]
+    excess = max(0.0, spread[-1] - top) if spread else 0.0
+    return [height - excess for height in spread]
+
+
+def _start(group, gap):
+    return group[0] / group[1]
+
+
+def _end(group, gap):
+    return _start(group, gap) + (group[1] - 1) * gap

@@ -1,0 +1,84 @@
+"""What a study leaves: a page that needs nothing else, JSON that everybody reads, labels that do not overlap."""
+
+import csv
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lm_jax.report.plain_json import to_json
+from lm_jax.report.study import Picture, remember, write_study
+from lm_jax.report.style import label_ends
+
+
+WORDS = {
+    "title": "A < B",
+    "question": "is it?",
+    "expected": "it is",
+    "answer": "It is, by 3 & more.",
+    "command": "python experiments/x.py",
+}
+ROWS = [{"model": "rnn", "horizon": 7}, {"model": "<unk>", "horizon": None, "factor": np.float32(0.5)}]
+
+
+def picture():
+    figure = Figure()
+    figure.add_subplot().plot([1, 2], [1, 10])
+    return Picture("curve", figure, "what is left")
+
+
+def test_json_has_no_infinity_and_no_numpy():
+    record = {0.1: np.float64(np.inf), "a": [np.int32(3), float("nan"), np.arange(2)], "b": (True, None, "x")}
+    assert json.loads(to_json(record)) == {"0.1": None, "a": [3, None, [0, 1]], "b": [True, None, "x"]}
+
+
+def test_the_files_of_a_study(tmp_path):
+    write_study(tmp_path / "new", "x", **WORDS, results={"n": np.int64(2)}, rows=ROWS, figures=[picture()])
+    record = json.loads((tmp_path / "new" / "x.json").read_text())
+    assert record["results"] == {"n": 2} and record["rows"][1]["factor"] == 0.5 and record["answer"] == WORDS["answer"]
+    with (tmp_path / "new" / "x.csv").open() as file:
+        assert next(iter(csv.DictReader(file))) == {"model": "rnn", "horizon": "7", "factor": ""}
+    assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "new" / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    body = page[page.index("<body>") :]
+    assert body.index("It is, by 3 &amp; more.") < body.index("is it?")
+    assert "<td>&lt;unk&gt;</td><td>-</td><td>0.5</td>" in body and "A &lt; B" in page
+
+
+def test_a_finished_part_is_not_computed_again(tmp_path):
+    calls = []
+    path = tmp_path / "parts" / "a.json"
+
+    def compute():
+        calls.append(None)
+        return {"value": np.float32(1.5)}
+
+    assert remember(path, compute) == remember(path, compute) == {"value": 1.5}
+    assert len(calls) == 1
+
+
+def test_a_part_that_failed_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        remember(tmp_path / "a.json", lambda: {"value": 1 / 0})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("values", [[1, 1, 1, 1], [1e-30, 1e-29, 5, 6, 7], [100, 100, 99], [3]])
+def test_labels_do_not_cover_each_other_and_stay_inside(values):
+    figure = Figure(figsize=(5, 4))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_yscale("log")
+    axes.set_ylim(1e-6, 100)
+    label_ends(axes, [(1, value, str(place), "black") for place, value in enumerate(values)])
+    boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
+    assert len(boxes) == len(values)
+    assert all(low.y1 <= high.y0 + 0.5 for low, high in itertools.pairwise(boxes))
+    assert boxes[-1].y1 < axes.bbox.y1 + 15
+    order = [int(text.get_text()) for text in axes.texts]
+    assert [values[k] for k in order] == sorted(values)
