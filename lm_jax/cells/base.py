@@ -9,6 +9,17 @@ A cell is a NamedTuple of pure functions. Its laws (tests/cells/test_laws.py run
    by the initial carry (a masked step is not reset).
 5. Randomness only in `unroll`, only when a `key` is given; no key means evaluation.
 6. A later input changes no earlier output.
+
+A cell may also have `observe`, which tells what its step does inside: (params, carry, x) -> {name: array}, of the
+step that reads x from this carry, computed as the step computes it. The names:
+
+    gate.NAME      [*B, H]   a gate's values, from 0 to 1: for the LSTM input, forget, output; for the GRU reset,
+                             update (1 keeps the state); none for the simple network
+    matrix.NAME    [H, H]    a recurrent matrix, applied as h W: one a gate, and "candidate" where it is for the new
+                             content; "matrix.h" of the simple network
+    saturation     [*B, H]   the share of a unit's nonlinearities that are saturated (lm_jax/cells/saturation.py)
+
+A stack has the names of its layers after the layer's number: "0.gate.input". It has no `observe` if a layer has none.
 """
 
 from collections.abc import Callable
@@ -54,6 +65,12 @@ class UnrollFn(Protocol):
     ) -> tuple[Carry, Float[Array, "T *B H"]]: ...
 
 
+class ObserveFn(Protocol):
+    """What a step does inside, by name: see the module."""
+
+    def __call__(self, params: Params, carry: Carry, x: Float[Array, "*B E"]) -> dict[str, Array]: ...
+
+
 class Cell(NamedTuple):
     """A recurrent cell: pure functions and two sizes."""
 
@@ -63,7 +80,7 @@ class Cell(NamedTuple):
     unroll: UnrollFn
     input_size: int
     output_size: int
-    observe: Callable[[Params, Carry, Array], dict[str, Array]] | None = None  # gates and saturation, for analysis
+    observe: ObserveFn | None = None
 
 
 def select(condition: Array, on_true: Any, on_false: Any) -> Any:
@@ -113,12 +130,14 @@ def hoisted_cell(
     recur: Callable[[Any, Carry, Any], tuple[Carry, Array]],
     input_size: int,
     output_size: int,
+    watch: Callable[[Params, Any, Carry, Any], dict[str, Array]] | None = None,
 ) -> Cell:
     """A cell whose dependence on the input is one product: it leaves the loop, and so do casts of the weights.
 
     project:            (params, xs [..., E]) -> z, the input's share of the pre-activations, for any leading axes
     recurrent_weights:  params -> whatever the loop needs, cast and arranged once
     recur:              (weights, carry, z of one step) -> (carry, y)
+    watch:              (params, weights, carry, z of one step) -> what `observe` gives; None for a cell without
     """
 
     def step(params, carry, x):
@@ -130,4 +149,7 @@ def hoisted_cell(
         initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
         return masked_scan(lambda c, z: recur(weights, c, z), initial, carry, project(params, xs), mask, reset)
 
-    return Cell(init, initial_carry, step, unroll, input_size, output_size)
+    def observe(params, carry, x):
+        return watch(params, recurrent_weights(params), carry, project(params, x))
+
+    return Cell(init, initial_carry, step, unroll, input_size, output_size, None if watch is None else observe)

@@ -108,7 +108,27 @@ def _stacked(cells: tuple[Cell, ...], connection: str, dropout_rate: float, drop
 
         return through_layers(params, carry, xs, apply_cell, drop)
 
-    return Cell(init, initial_carry, step, unroll, cells[0].input_size, cells[-1].output_size)
+    sizes = cells[0].input_size, cells[-1].output_size
+    return Cell(init, initial_carry, step, unroll, *sizes, _observer(cells, through_layers))
+
+
+def _observer(cells, through_layers):
+    """The stack's `observe`; None if a layer has none."""
+    if any(cell.observe is None for cell in cells):
+        return None
+
+    def observe(params, carry, x):
+        seen = {}
+
+        def apply_cell(layer, p, c, u):
+            observed = cells[layer].observe(p, c, u)
+            seen.update({f"{layer}.{name}": array for name, array in observed.items()})
+            return cells[layer].step(p, c, u)
+
+        through_layers(params, carry, x, apply_cell, lambda k, y: y)
+        return seen
+
+    return observe
 
 
 def _connect(gate, u, y):

@@ -1,7 +1,7 @@
 """DropConnect on recurrent weights (Wan et al. 2013; Merity et al. 2018): a change of the parameters before the unroll.
 
-The same weights are absent at every step of a call, so the loop over time is the cell's own. Evaluation (no key) and
-`step` use the parameters as they are.
+The same weights are absent at every step of a call, so the loop over time is the cell's own. Evaluation (no key),
+`step` and `observe` use the parameters as they are.
 """
 
 import functools

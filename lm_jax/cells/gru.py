@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
 from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
+from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.layers import product
 
@@ -38,29 +39,25 @@ class GRUParams:
     b_hn: Float[Array, "H"] | None
 
 
-def _recur_after(weights, h, projected):
+def _gates_after(weights, h, projected):
     w_h, b_hn = weights
     r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
     r_h, z_h, n_h = jnp.split(product(h, w_h), 3, axis=-1)
     r = jax.nn.sigmoid(r_x + r_h)
     z = jax.nn.sigmoid(z_x + z_h)
-    n = jnp.tanh(n_x + r * (n_h + b_hn))
-    h = (1 - z) * n + z * h
-    return h, h
+    return r, z, jnp.tanh(n_x + r * (n_h + b_hn))
 
 
-def _recur_before(weights, h, projected):
+def _gates_before(weights, h, projected):
     w_rz, w_n = weights
     r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
     r_h, z_h = jnp.split(product(h, w_rz), 2, axis=-1)
     r = jax.nn.sigmoid(r_x + r_h)
     z = jax.nn.sigmoid(z_x + z_h)
-    n = jnp.tanh(n_x + product(r * h, w_n))
-    h = (1 - z) * n + z * h
-    return h, h
+    return r, z, jnp.tanh(n_x + product(r * h, w_n))
 
 
-RECURRENCES = {"after": _recur_after, "before": _recur_before}
+GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
 
 
 @functools.cache
@@ -81,7 +78,7 @@ def gru(
     Raises UserError for a size below 1 or an unknown form.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
-    recur = one_of("reset", reset, RECURRENCES)
+    gates = one_of("reset", reset, GATES)
 
     def init(key):
         key_x, key_h, key_b, key_n = jax.random.split(key, 4)
@@ -104,4 +101,15 @@ def gru(
             return w_h, params.b_hn
         return w_h[:, : 2 * hidden_size], w_h[:, 2 * hidden_size :]
 
-    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size)
+    def recur(weights, h, z_x):
+        _, z, n = gates(weights, h, z_x)
+        h = (1 - z) * n + z * h
+        return h, h
+
+    def watch(params, weights, h, z_x):
+        r, z, n = gates(weights, h, z_x)
+        w_r, w_z, w_n = jnp.split(params.w_h, 3, axis=-1)
+        matrices = {"matrix.reset": w_r, "matrix.update": w_z, "matrix.candidate": w_n}
+        return {"gate.reset": r, "gate.update": z, **matrices, "saturation": saturated_share((r, z), (n,))}
+
+    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
 from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
+from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes
 from lm_jax.layers import product
 
@@ -42,11 +43,28 @@ class LSTMCarry(NamedTuple):
 
 
 def _recur(w_h, carry, z):
+    _, carry = _gated(w_h, carry, z)
+    return carry, carry.h
+
+
+def _gated(w_h, carry, z):
+    """((i, f, g, o, tanh(c')), the carry after)."""
     h, c = carry
     i, f, g, o = jnp.split(z + product(h, w_h), 4, axis=-1)
-    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-    h = jax.nn.sigmoid(o) * jnp.tanh(c)
-    return LSTMCarry(h, c), h
+    i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+    c = f * c + i * g
+    shown = jnp.tanh(c)
+    return (i, f, g, o, shown), LSTMCarry(o * shown, c)
+
+
+def _watch(params, w_h, carry, z):
+    (i, f, g, o, shown), _ = _gated(w_h, carry, z)
+    matrices = jnp.split(params.w_h, 4, axis=-1)
+    return {
+        **{"gate.input": i, "gate.forget": f, "gate.output": o},
+        **{f"matrix.{name}": w for name, w in zip(("input", "forget", "candidate", "output"), matrices, strict=True)},
+        "saturation": saturated_share((i, f, o), (g, shown)),
+    }
 
 
 @functools.cache
@@ -88,4 +106,4 @@ def lstm(
     def recurrent_weights(params):
         return params.w_h.astype(compute_dtype or params.w_h.dtype)
 
-    return hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size)
+    return hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size, _watch)

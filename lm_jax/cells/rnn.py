@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
 from lm_jax.cells.initializers import Initializer, lecun_normal, orthogonal, zeros
+from lm_jax.cells.saturation import SATURATED
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.layers import product
 
@@ -71,4 +72,8 @@ def rnn(
         h = f(z + product(h, w_h))
         return h, h
 
-    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size)
+    def watch(params, w_h, h, z):
+        y, _ = recur(w_h, h, z)
+        return {"matrix.h": params.w_h, "saturation": SATURATED[nonlinearity](y).astype(y.dtype)}
+
+    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
