@@ -7,6 +7,10 @@ Models of sentences from a small grammar: a subject, up to two prepositional phr
 verb after phrases whose nouns have the subject's number or the other one (attractors), with up to four phrases:
 twice as many as any sentence they were trained on. An error is a verb of the wrong number being the more probable.
 
+Beside it the gradient horizons of each recurrent network on the longest of these sentences, with their verb: the
+smallest number of words back at which the median gradient of the loss is below 10 % and 1 % of that at the output
+(lm_jax/analysis/lag_profile.py).
+
 Expected: models of the last four words fail as soon as the subject is farther back, and go by the last noun
 (sequential recency); recurrent networks mostly go by the subject (syntactic recency), worse with more attractors and
 beyond the lengths they know, gated ones less so than the simple RNN.
@@ -28,6 +32,8 @@ from matplotlib.ticker import MaxNLocator
 
 import lm_jax
 from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
+from lm_jax.analysis import gradient_flow, lag_profile
+from lm_jax.models.recurrent import RecurrentLM
 
 
 NOUNS = ("writer", "author", "farmer", "king", "pilot", "student", "teacher", "book", "house", "garden", "river", "dog")
@@ -36,6 +42,8 @@ PREPOSITIONS = ("of", "near", "behind", "with", "above")
 ADJECTIVES = ("old", "new", "small", "red", "quiet", "famous")
 ENDINGS = ("here", "there", "today", "again", "alone")
 KNOWN_PHRASES, MOST_PHRASES = 2, 4
+HORIZONS = (0.1, 0.01)
+LONG = 17  # words of the sentences that gradients are measured on
 COLOURS = {"5-gram": "#000000", "window 4": "#E69F00", "rnn": "#0072B2", "gru": "#009E73", "lstm": "#D55E00"}
 
 
@@ -127,6 +135,25 @@ def errors(loaded, asked):
     return np.where(differences == 0, 0.5, differences < 0)
 
 
+def horizons(loaded, asked):
+    """Gradient horizons by threshold on the longest right sentences; None where there is none up to "largest_lag"."""
+    if not isinstance(loaded.model, RecurrentLM):
+        return None
+    sentences = [q["good"][:LONG] for q in asked if len(q["good"]) >= LONG]
+    vocabulary = loaded.vocabulary
+    tokens = [[vocabulary.eol_id, *(vocabulary.ids[word] for word in words)] for words in sentences]
+    flow = gradient_flow(loaded.model, loaded.params, np.array(tokens).T)
+    found = lag_profile(flow, horizons=HORIZONS, resamples=0).horizons
+    return {**{str(share): found[share] for share in HORIZONS}, "largest_lag": flow.max_lag}
+
+
+def horizon_text(found, share):
+    """A horizon as the table has it."""
+    if found is None:
+        return "-"
+    return f"> {found['largest_lag']}" if found[str(share)] is None else str(found[str(share)])
+
+
 def summary(wrong, asked):
     """Error rates by what the questions have; the tables that are printed and drawn."""
 
@@ -191,13 +218,17 @@ def main() -> None:
         for seed in range(1 if arguments.smoke or name == "5-gram" else arguments.seeds):
             folder = runs / f"{name.replace(' ', '-')}-{seed}"
             loaded = make(name, runs / "text", folder, seed, arguments.smoke)
-            results.append({"model": name, "seed": seed, "summary": summary(errors(loaded, asked), asked)})
-    print("errors by attractors in between; the last column where the last noun is one: goes by it, not by the subject")
-    print(f"{'model':<10} {'seed':>4}" + "".join(f" {a:>6}" for a in range(MOST_PHRASES + 1)) + "  last noun")
+            facts = {"summary": summary(errors(loaded, asked), asked), "gradient_horizons": horizons(loaded, asked)}
+            results.append({"model": name, "seed": seed, **facts})
+    print("errors by attractors in between; last noun: where it is one, goes by it, not by the subject;")
+    print("words back to which 10 % and 1 % of the gradient reach")
+    head = "".join(f" {a:>6}" for a in range(MOST_PHRASES + 1))
+    print(f"{'model':<10} {'seed':>4}{head}  last noun {'10 %':>5} {'1 %':>5}")
     for result in results:
-        rates = result["summary"]["by_attractors"]
+        rates, last_noun = result["summary"]["by_attractors"], result["summary"]["last_noun_followed"]
         cells = "".join(f" {rates[str(a)][0]:>6.1%}" for a in range(MOST_PHRASES + 1) if str(a) in rates)
-        print(f"{result['model']:<10} {result['seed']:>4}{cells} {result['summary']['last_noun_followed']:>10.1%}")
+        reach = "".join(f" {horizon_text(result['gradient_horizons'], share):>5}" for share in HORIZONS)
+        print(f"{result['model']:<10} {result['seed']:>4}{cells} {last_noun:>10.1%}{reach}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = {
         "command": "python experiments/agreement.py" + (" --smoke" if arguments.smoke else ""),
