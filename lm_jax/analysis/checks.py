@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.recurrent import RecurrentLM
 from lm_jax.types import Carry, Tokens
 
@@ -54,3 +54,20 @@ def checked_carry(carry: Carry | None, initial: Carry) -> Carry:
     if given != expected:
         raise UserError(f"the carry must have the shapes {expected}, got {given}")
     return carry
+
+
+def checked_lag(max_lag: int | None, steps: int) -> int:
+    """The largest lag to measure, all of them, T - 1, for None; UserError for one that no prediction has."""
+    largest = steps - 1 if max_lag is None else max_lag
+    check_sizes(max_lag=largest)
+    if largest >= steps:
+        raise UserError(f"max_lag must be below the number of predictions, {steps}, got {largest}")
+    return largest
+
+
+def real_leaves(carry: Carry, what: str) -> tuple[int, ...]:
+    """The places, in the flattened carry, of the leaves that have a derivative; UserError if none has."""
+    places = [p for p, leaf in enumerate(jax.tree.leaves(carry)) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
+    if not places:
+        raise UserError(f"{what} needs a carry of real numbers, got {jax.tree.structure(carry)}")
+    return tuple(places)

@@ -20,9 +20,10 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis.adjoint_scan import edge_norms, log_norm
-from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
+from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets
+from lm_jax.analysis.forward import forward_pass
 from lm_jax.cells.compose import StackParams
-from lm_jax.errors import UserError, check_sizes
+from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
@@ -69,10 +70,7 @@ def gradient_flow(
     model = checked_model(model, "gradient flow")
     inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, "gradient flow")
     steps, batch_size = inputs.shape
-    rows = steps - 1 if max_lag is None else max_lag
-    check_sizes(max_lag=rows)
-    if rows >= steps:
-        raise UserError(f"max_lag must be below the number of predictions, {steps}, got {rows}")
+    rows = checked_lag(max_lag, steps)
     carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
     places = _leaf_places(carry, params)
     log_output, log_leaves, exponents = _compiled(model, places, rows)(params, carry, inputs, targets)
@@ -94,13 +92,7 @@ def flow_on_device(model: RecurrentLM, places, rows, params, carry, inputs, targ
 
     places: of each layer, (name, place in the flattened carry) of its leaves. rows: the largest lag.
     """
-    xs = params.embedding[inputs]
-
-    def forward(carry, x):
-        after, y = model.cell.step(params.cell, carry, x)
-        return after, (carry, y)
-
-    _, (carries, ys) = jax.lax.scan(forward, carry, xs)
+    xs, carries, ys = forward_pass(model, params, carry, inputs)
     gradients = jax.grad(lambda ys: -jnp.sum(model.log_probs(params, ys, targets)))(ys)
     layers = [[place for _, place in names] for names in places]
     return log_norm(gradients, 2), *edge_norms(model.cell, params.cell, carries, xs, gradients, layers, rows)
@@ -140,4 +132,5 @@ def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.
 
 def _together(logs: list[np.ndarray]) -> np.ndarray:
     """log sqrt(sum of squares) of norms given by their logarithms."""
-    return functools.reduce(lambda a, b: 0.5 * np.logaddexp(2 * a, 2 * b), logs)
+    with np.errstate(invalid="ignore"):  # NaN stands where nothing was measured
+        return functools.reduce(lambda a, b: 0.5 * np.logaddexp(2 * a, 2 * b), logs)
