@@ -20,16 +20,12 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis.adjoint_scan import edge_norms, log_norm
+from lm_jax.analysis.carry_leaves import ALL, leaf_places
 from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets
 from lm_jax.analysis.forward import forward_pass
-from lm_jax.cells.compose import StackParams
-from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
-
-
-ALL = "all"
 
 
 class GradientFlow(NamedTuple):
@@ -72,7 +68,7 @@ def gradient_flow(
     steps, batch_size = inputs.shape
     rows = checked_lag(max_lag, steps)
     carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
-    places = _leaf_places(carry, params)
+    places = leaf_places(carry, params.cell, "gradient flow")
     log_output, log_leaves, exponents = _compiled(model, places, rows)(params, carry, inputs, targets)
     layers = []
     for names, leaves, exponent in zip(places, log_leaves, exponents, strict=True):
@@ -96,24 +92,6 @@ def flow_on_device(model: RecurrentLM, places, rows, params, carry, inputs, targ
     gradients = jax.grad(lambda ys: -jnp.sum(model.log_probs(params, ys, targets)))(ys)
     layers = [[place for _, place in names] for names in places]
     return log_norm(gradients, 2), *edge_norms(model.cell, params.cell, carries, xs, gradients, layers, rows)
-
-
-def _leaf_places(carry, params):
-    """Of each layer, (name, place in the flattened carry) of the leaves that have a derivative.
-
-    The layers of a stack are the entries of its carry; any other cell is one layer. A carry that is one array is "h".
-    """
-    stacked = isinstance(params.cell, StackParams)
-    layers = [[] for _ in range(len(carry) if stacked else 1)]
-    for place, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(carry)[0]):
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            layer, inside = (path[0].idx, path[1:]) if stacked else (0, path)
-            layers[layer].append((jax.tree_util.keystr(inside, simple=True, separator=".") or "h", place))
-    if not all(layers):
-        raise UserError(f"gradient flow needs a carry of real numbers in every layer, got {jax.tree.structure(carry)}")
-    if any(name == ALL for names in layers for name, _ in names):
-        raise UserError(f"{ALL!r} is the name of the whole carry, got a carry with a leaf of that name")
-    return tuple(tuple(names) for names in layers)
 
 
 def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.ndarray, "B T T"]:
