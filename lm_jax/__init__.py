@@ -35,6 +35,7 @@ _HOMES = {
     ],
     "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train", "train_ngram"],
     "lm_jax.runs.compare": ["compare"],
+    "lm_jax.runs.gradients": ["gradients", "text_gradients"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,0 +1,106 @@
+"""`lm-jax gradients RUN`: how far back the gradient of a run's model reaches, and which past tokens in one text."""
+
+import dataclasses
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from lm_jax.cli.parsing import is_terminal, parse
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientsArguments:
+    """How much of the gradient of a prediction's loss is left at each distance back through time, exactly."""
+
+    run: Annotated[Positional[str], arg(metavar="RUN")]
+    """Folder of the run."""
+    text: str | None = None
+    """One short text instead: which of its past tokens does the loss on each of its tokens still reach?"""
+    data: str | None = None
+    """A text file or folder. Default: the run's own."""
+    split: Literal["train", "valid", "test", "all"] = "valid"
+    """Which part: a file is split 90/5/5 as for training; "all" takes everything."""
+    texts: int = 16
+    """Texts that are taken from all over it; fewer where it has not that much."""
+    length: int = 200
+    """Predictions in each; fewer where the text is shorter."""
+    max_lag: int | None = None
+    """The largest distance, in tokens. Default: 100, or all there are in shorter texts."""
+    layer: int = -1
+    """The layer of the picture and the answer: 0 is nearest to the input, -1 the top."""
+    out: str | None = None
+    """Folder for JSON, CSV, picture and report.html. Default: RUN/gradients/, with --text RUN/heat_map/."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(argv: list[str]) -> None:
+    """Parses, measures, writes, prints."""
+    arguments = parse(GradientsArguments, "gradients", argv)
+    command = shlex.join(["lm-jax", "gradients", *argv])
+
+    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.report.ledger import check_folder
+    from lm_jax.runs.folder import read_run
+
+    read_run(arguments.run)  # before anything is made below it
+    out = check_folder(arguments.out or Path(arguments.run) / ("gradients" if arguments.text is None else "heat_map"))
+    keep_compiled()
+    (_profile if arguments.text is None else _map)(arguments, out, command)
+
+
+def _profile(arguments, out, command):
+    from lm_jax.report.lag_table import answer, summaries, table, write_profiles
+    from lm_jax.report.plain_json import to_json
+    from lm_jax.runs.gradients import gradients
+
+    sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag", "layer")}
+    result = gradients(arguments.run, arguments.data, arguments.split, **sizes)
+    facts = {name: value for name, value in result._asdict().items() if name != "profiles"}
+    paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, facts=facts, command=command)
+    first = answer(result.profile["h"], result.level)
+    if arguments.json:
+        record = {"answer": first, **facts, "profiles": summaries(result.profiles)}
+        print(to_json({**record, "written": [str(path) for path in paths]}))
+        return
+    where = f"{result.source}, split {result.split}: {result.texts} texts of {result.length} predictions"
+    read = f", each after {result.warm_up} tokens that are only read" if result.warm_up else ""
+    print(first, f"layer {result.layer} of {result.run}; {where}{read}", "", table(result.profiles), "", sep="\n")
+    print(*(f"written: {path}" for path in paths), sep="\n")
+
+
+def _map(arguments, out, command):
+    from lm_jax.report.heat_map import answer, reach_rows, shaded, table, write_heat_map
+    from lm_jax.report.plain_json import to_json
+    from lm_jax.runs.gradients import text_gradients
+
+    result = text_gradients(arguments.run, arguments.text, layer=arguments.layer)
+    facts = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
+    shares = (result.log_shares, result.past, result.predicted)
+    paths = write_heat_map(out, *shares, result.nats, facts=facts, command=command)
+    rows = reach_rows(*shares, result.nats)
+    if arguments.json:
+        record = {"answer": answer(*shares), **facts, "past": result.past, "predicted": result.predicted}
+        record |= {"log_shares": result.log_shares, "rows": rows}
+        print(to_json({**record, "written": [str(path) for path in paths]}))
+        return
+    print(answer(*shares))
+    if result.unknown:
+        print(f"words that the model knows only as <unk>: {', '.join(result.unknown)}")
+    print()
+    if not (is_terminal() and _print_shaded(shaded, result)):
+        print(table(rows))
+    print("", *(f"written: {path}" for path in paths), sep="\n")
+
+
+def _print_shaded(shaded, result):
+    """Whether the map fits."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    text = shaded(result.log_shares, result.predicted, console.width)
+    if text is not None:
+        console.print(text, soft_wrap=True)
+    return text is not None

@@ -1,0 +1,116 @@
+"""Lag profiles in words and numbers: the sentence that answers, the table of the terminal, the rows of a CSV."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lm_jax.analysis.lag_profile import LagProfile
+from lm_jax.report.figures import UNITS
+from lm_jax.report.lag_figure import lag_figure
+from lm_jax.report.study import Picture, write_study
+
+
+HEAD = ("layer", "leaf", "half-life", "<10 %", "<1 %", "95 % mass", "x/step 1-20", "x/step 20-60", "values")
+WIDTHS = (5, 8, 9, 6, 6, 9, 11, 12, 0)
+
+
+def answer(profile: LagProfile, level: str) -> str:
+    """How far a gradient reaches, in one sentence. profile: of the leaf h, which is measured against the output."""
+    ten, one, last = profile.horizons[0.1], profile.horizons[0.01], int(profile.lags[-1])
+    size = "10 % of its size at the output"
+    if ten is None:
+        return f"A gradient stays above {size} over all {_count(last, level)} back that were measured."
+    fallen = f"A gradient falls below {size} after {_count(ten, level)}"
+    if one is None:
+        return f"{fallen}, and stays above 1 % over all {_count(last, level)} back that were measured."
+    return f"{fallen}, below 1 % after {one:,}."
+
+
+def _count(number, level):
+    return f"{number:,} {UNITS[level]}{'s' * (number != 1)}"
+
+
+def table(profiles: Sequence[dict[str, LagProfile]]) -> str:
+    """Aligned lines: a head, and one for each layer (0 is nearest to the input) and leaf of its carry.
+
+    half-life, <10 %, <1 %: the lag at which the median falls below; 95 % mass: the lag within which 95 % of the norm
+    lies; x/step: what a step back multiplies by, over these lags; values: at the first lag and at the last.
+    """
+    lines = [HEAD]
+    for layer, leaves in enumerate(profiles):
+        for leaf, profile in leaves.items():
+            last = f">{profile.lags[-1]}"
+            lags = [profile.half_life, profile.horizons[0.1], profile.horizons[0.01]]
+            cells = [last if lag is None else f"{lag}" for lag in lags]
+            cells += ["-" if profile.mass_lag is None else f"{profile.mass_lag}"]
+            cells += ["-" if factor is None else f"{factor:.3f}" for factor in profile.factors.values()]
+            lines.append((f"{layer}", leaf, *cells, f"{profile.counts[0]:,} to {profile.counts[-1]:,}"))
+    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, WIDTHS, strict=True)) for line in lines)
+
+
+def summaries(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]:
+    """What the table has, of each layer and leaf, as numbers; None where a threshold was not reached."""
+    return [
+        {
+            "layer": layer,
+            "leaf": leaf,
+            "half_life": profile.half_life,
+            **{f"below_{threshold:g}": lag for threshold, lag in profile.horizons.items()},
+            "mass_lag_0.95": profile.mass_lag,
+            **{f"factor_{start}_{stop}": factor for (start, stop), factor in profile.factors.items()},
+        }
+        for layer, leaves in enumerate(profiles)
+        for leaf, profile in leaves.items()
+    ]
+
+
+def lag_rows(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]:
+    """A row for each layer, leaf and lag: values, median, its 95 % band over texts (None for one text), quantiles and
+    mean of the share that is left, and the natural log of the median, which does not underflow."""
+    rows = []
+    for layer, leaves in enumerate(profiles):
+        for leaf, profile in leaves.items():
+            columns = {"median": profile.log_median}
+            if profile.log_band is not None:
+                columns |= dict(zip(("band_low", "band_high"), profile.log_band, strict=True))
+            columns |= {f"quantile_{share:g}": logs for share, logs in profile.log_quantiles.items()}
+            columns |= {"mean": profile.log_mean}
+            for k, lag in enumerate(profile.lags):
+                row = {"layer": layer, "leaf": leaf, "lag": int(lag), "values": int(profile.counts[k])}
+                row |= {name: float(np.exp(logs[k])) for name, logs in columns.items()}
+                rows.append({**row, "log_median": float(profile.log_median[k])})
+    return rows
+
+
+def write_profiles(
+    folder: Path,
+    profiles: Sequence[dict[str, LagProfile]],
+    *,
+    layer: int,
+    level: str,
+    facts: dict[str, Any],
+    command: str,
+) -> list[Path]:
+    """Writes gradients.json, gradients.csv, lag_profile.png and report.html, and returns their paths.
+
+    layer: the one of the picture and the answer. facts: what was measured, for the JSON.
+    """
+    caption = (
+        f"What is left of a gradient in layer {layer} against the distance it has come: median, its 95 % band over "
+        f"{facts['texts']} texts (dark) and half of all predictions (light)."
+    )
+    write_study(
+        folder,
+        "gradients",
+        title=f"Gradients of {facts['run']}",
+        question="How much of the gradient of a prediction's loss is left, at each distance back through time?",
+        expected="A fall by a constant factor a step in a plain network; a longer tail where gates keep a cell.",
+        answer=answer(profiles[layer]["h"], level),
+        command=command,
+        results={**facts, "profiles": summaries(profiles)},
+        rows=lag_rows(profiles),
+        figures=[Picture("lag_profile", lag_figure(profiles[layer], level), caption)],
+    )
+    return [folder / name for name in ("gradients.json", "gradients.csv", "lag_profile.png", "report.html")]
