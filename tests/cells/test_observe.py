@@ -156,3 +156,26 @@ def test_a_stack_of_stacks_has_both_numbers():
     params = stack.init(jax.random.key(0))
     seen = stack.observe(params, stack.initial_carry(params, (2,)), jnp.zeros((2, 3)))
     assert {"0.0.matrix.h", "0.1.gate.update", "1.gate.forget"} <= set(seen)
+
+
+@pytest.mark.parametrize(
+    ("cell", "biases"),
+    [
+        (lstm(3, 4), (-200, 200, 0, 0)),
+        (gru(3, 4), (0, 200, 0)),
+        (gru(3, 4, reset="before"), (0, 200, 0)),
+    ],
+    ids=["lstm", "gru_after", "gru_before"],
+)
+def test_gates_open_and_shut_by_force_keep_the_state_to_the_last_bit(cell, biases):
+    """f = 1 and i = 0, or z = 1, for 1,000 steps; and `observe` says so."""
+    params = cell.init(jax.random.key(0)).replace(b=jnp.repeat(jnp.array(biases, jnp.float32), 4))
+    carry, xs = draw_like(cell.initial_carry(params, (2,)), 1), draw_inputs(cell, (1000, 2))
+    after, _ = jax.jit(cell.unroll)(params, carry, xs)
+    kept = (after.c, carry.c) if hasattr(carry, "c") else (after, carry)
+    np.testing.assert_array_equal(*kept)
+    assert np.abs(kept[1]).min() > 0
+    seen = cell.observe(params, carry, xs[0])
+    forced = {"gate.forget": 1, "gate.input": 0} if hasattr(carry, "c") else {"gate.update": 1}
+    for gate, value in forced.items():
+        np.testing.assert_array_equal(seen[gate], np.full((2, 4), value))
