@@ -194,7 +194,7 @@ def non_normal(found):
     axes.set_ylim(radius ** lags[-1] / 10, top)
     labels.append((lags[-1], np.exp(curve["log_norm_of_power"][-1]), r"$\Vert W^l \Vert_2$", "black"))
     labels.append((lags[-1], radius ** lags[-1], r"$\lambda^l$", "black"))
-    labels.append((min(lags[-1], np.log(top / 10) / np.log(sigma)), top / 10, r"$\sigma^l$", "grey"))
+    labels.append((min(lags[-1], np.log(top) / np.log(sigma)), top / 10, r"$\sigma^l$", "grey"))
     label_ends(axes, labels)
     axes.set_ylabel("gradient left, r(l) = G[i, i-l] / G[i, i]")
     caption = "A non-normal W: eigenvalues say what happens in the end, singular values what may happen before."
