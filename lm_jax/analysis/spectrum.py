@@ -68,6 +68,7 @@ def step_jacobians(
     positions: the steps t, from lag to T-1; by default at most 32, spread evenly.
     double: compute in float64. The Jacobian of many steps in float32 has singular values below 1e-7 of the largest
         that are rounding; spectra are taken in float64 in any case.
+    Time is mostly that of the spectra, N * B matrices of [n, n] on the host: for large n ask for few positions.
     Raises UserError for a model without a recurrence, a lag longer than the text, and what does not exist or fit.
     """
     model = checked_model(model, WHAT)
