@@ -160,6 +160,8 @@ class TrainConfig:
     """Seed of initialisation, dropout and shuffling."""
     log_every: int = 100
     """Steps between reports."""
+    telemetry_every: int | None = None
+    """Steps between measurements of how far back the gradient reaches, such as 200. Default: none."""
     eval_every: int | None = None
     """Steps between validations. Default: once an epoch."""
     checkpoint_every: int | None = None
@@ -173,7 +175,7 @@ class TrainConfig:
         """Raises UserError for a setting outside its range."""
         _check_rules(self, self.data, self.model, self.optimizer)
         self.model.check()
-        for name in ("activation_reg", "temporal_reg"):  # penalties on recurrent outputs
+        for name in ("activation_reg", "temporal_reg", "telemetry_every"):  # of recurrent outputs and gradients
             if self.model.model == "window" and getattr(self, name):
                 raise UserError(f"{name} must be left out with the window model, got {getattr(self, name)!r}")
         if self.batch_size % self.accumulate:
@@ -260,7 +262,7 @@ _SHARE = _number("between 0 and 1", lambda x: 0 <= x <= 1)
 
 RULES = {
     **dict.fromkeys(("batch_size", "bptt", "accumulate", "epochs", "steps", "eval_streams"), _count),
-    **dict.fromkeys(("log_every", "eval_every", "checkpoint_every", "patience", "nonmono"), _count),
+    **dict.fromkeys(("log_every", "telemetry_every", "eval_every", "checkpoint_every", "patience", "nonmono"), _count),
     **dict.fromkeys(("hidden_size", "embedding_size", "top_size", "layers", "window"), _count),
     **dict.fromkeys(("min_count", "max_vocab", "order", "max_memory"), _count),
     **dict.fromkeys(("learning_rate", "clip", "init_scale", "k"), _POSITIVE),

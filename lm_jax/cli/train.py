@@ -17,7 +17,7 @@ class TrainArguments:
     run: str | None = None
     """Folder of the run. Default: the next free one below checkpoints/."""
     resume: str | None = None
-    """Go on with the run in this folder; only epochs, steps and the intervals of reports and checkpoints may change."""
+    """Go on with the run in this folder; only epochs, steps and how often it reports, measures and saves may change."""
     config_file: str | None = None
     """JSON with settings, such as a run's config.json; flags override it."""
 
@@ -51,7 +51,13 @@ def main(argv: list[str]) -> None:
     keep_compiled()
     console = TrainingConsole()
     listener = Listener(
-        console.start, console.dispatch, console.report, console.validation, console.scoring, console.end
+        console.start,
+        console.dispatch,
+        console.report,
+        console.validation,
+        console.scoring,
+        console.end,
+        console.telemetry,
     )
     try:
         if arguments.resume:

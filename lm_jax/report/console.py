@@ -10,6 +10,8 @@ import shlex
 import sys
 from typing import Any
 
+from lm_jax.report.figures import UNITS
+
 
 HEADER = (
     f"{'step':>7} {'epoch':>6} {'loss':>7} {'ppl':>9} {'bits/B':>6} {'grad':>8} {'clipped':>8} {'rate':>9} "
@@ -103,6 +105,23 @@ class TrainingConsole:
             f"{record['step']:>7,} {record['step'] / self.facts['steps_per_epoch']:>6.2f} {record['loss']:>7.4f} "
             f"{short(record['perplexity']):>9} {bits:>6.3f} {record['grad_norm']:>8.3g} "
             f"{record['clipped']:>8.0%} {record['learning_rate']:>9.2e} {rate:>9} {left:>8}",
+            markup=False,
+        )
+
+    def telemetry(self, record: dict[str, Any]) -> None:
+        """One line: how far back the gradient reaches, and the largest Lyapunov exponents."""
+        found, unit = record["telemetry"], UNITS[self.facts["level"]]
+        exponents = " ".join("-" if one is None else f"{one:+.3f}" for one in found["lyapunov"]) or "-"
+        if not found["log_median"]:
+            reached = "is no number"
+        else:
+            lags = [
+                f">{found['max_lag']}" if found[name] is None else found[name] for name in ("horizon_10", "horizon_1")
+            ]
+            reached = f"falls below 10 % at lag {lags[0]}, 1 % at {lags[1]} ({unit}s)"
+        self.console.print(
+            f"  gradient after step {record['step']:,}: {reached}; Lyapunov exponents {exponents} nats per step",
+            style="cyan",
             markup=False,
         )
 

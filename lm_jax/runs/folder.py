@@ -33,6 +33,11 @@ class RunFolder:
         return self.path / "loss.png"
 
     @property
+    def telemetry(self) -> Path:
+        """How far back the gradient reached, step by step; only of a run with telemetry."""
+        return self.path / "telemetry.png"
+
+    @property
     def metrics(self) -> Path:
         """One JSON line a report or validation; no clock times, so that equal runs have equal files."""
         return self.path / "metrics.jsonl"

@@ -91,7 +91,7 @@ def gradients(
     model, params, vocabulary = loaded
     source = (config.data.data if data is None else data, vocabulary.level, config.data.text_column)
     text = load_whole_text(*source) if split == "all" else getattr(load_texts(*source), split)
-    tokens, warm_up = _cut(vocabulary.encode(text), vocabulary.eol_id, config.mode, texts, length)
+    tokens, warm_up = cut_texts(vocabulary.encode(text), vocabulary.eol_id, config.mode, texts, length)
     length = len(tokens) - 1 - warm_up
     if length < 2:
         raise UserError(f"gradients between tokens need a text of at least two, got {length} ({split} of {source[0]})")
@@ -122,11 +122,16 @@ def _open(run, layer) -> tuple[Any, Loaded, int]:
     return config, load(run), layer % layers
 
 
-def _cut(tokens, eol_id, mode, texts, length):
-    """Texts [W + T + 1, B] of a long one, each after an end of line, and W: the tokens that are only read."""
+def cut_texts(tokens: np.ndarray, eol_id: int, mode: str, texts: int, length: int) -> tuple[np.ndarray, int]:
+    """Texts [W + T + 1, B] of a long one, ids [N], each after an end of line; and W, the tokens that are only read.
+
+    texts, length: B and T as they are wanted; where there is not that much, B is less, and then T. W is up to T, 0 in
+    sentence mode, where the texts are the longest lines, if half as long as wanted or as the longest.
+    """
     if mode == "sentence":
         lines = np.split(tokens, np.flatnonzero(tokens == eol_id) + 1)
-        lines = sorted(lines, key=len, reverse=True)[:texts]
+        length = min(length, max(map(len, lines)))
+        lines = sorted((line for line in lines if 2 * len(line) >= length), key=len, reverse=True)[:texts]
         length = min(length, len(lines[-1]))
         return np.stack([np.append(eol_id, line[:length]) for line in lines], axis=1), 0
     texts = max(1, min(texts, len(tokens) // length))

@@ -1,22 +1,27 @@
 """From a configuration and a corpus to everything that a training run needs."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus
 from lm_jax.models.build import from_config
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.runs.telemetry import build_telemetry
 from lm_jax.training import loop
 from lm_jax.training.averaging import ema, running_mean
 from lm_jax.training.losses import cross_entropy, regularised_cross_entropy, scheduled_sampling
 from lm_jax.training.optimizers import build_optimizer, build_schedule
 from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
+from lm_jax.types import Params
 
 
 class Setup(NamedTuple):
-    """What a configuration and a corpus determine: everything but the numbers that training changes."""
+    """What a configuration and a corpus determine: everything but the numbers that training changes.
+
+    measure: from parameters and a gradient norm to telemetry; None where there is none.
+    """
 
     config: TrainConfig
     corpus: Corpus
@@ -26,6 +31,7 @@ class Setup(NamedTuple):
     learning_rate: Callable[[int], float]
     train_steps: TrainStepsFn
     create: Callable[[], TrainState]
+    measure: Callable[[Params, float], dict[str, Any]] | None
 
 
 def build_batches(config: TrainConfig, corpus: Corpus) -> Batches:
@@ -65,6 +71,7 @@ def set_up(config: TrainConfig, corpus: Corpus, horizon: int) -> Setup:
         patience=config.patience,
         decay_factor=config.optimizer.decay_factor if config.optimizer.schedule == "plateau" else None,
         nonmono=config.optimizer.nonmono if averaged == "ntasgd" else None,
+        telemetry_every=config.telemetry_every,
     )
     train_steps = build_train_steps(
         model,
@@ -87,6 +94,7 @@ def set_up(config: TrainConfig, corpus: Corpus, horizon: int) -> Setup:
         learning_rate=schedule,
         train_steps=train_steps,
         create=lambda: create_state(model, optimizer, config.batch_size, config.seed, averaged != "none"),
+        measure=build_telemetry(config, corpus, model) if config.telemetry_every else None,
     )
 
 

@@ -21,6 +21,7 @@ from lm_jax.inference.likelihood import likelihood
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.window import position_norms
 from lm_jax.report.figures import draw_loss_curve
+from lm_jax.report.telemetry_figure import draw_telemetry
 from lm_jax.runs.folder import RunFolder, check_new, corpus_facts, new_folder, read_lines
 from lm_jax.runs.results import (
     baselines,
@@ -40,7 +41,7 @@ from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
 
-CHANGEABLE = ("epochs", "steps", "log_every", "checkpoint_every")
+CHANGEABLE = ("epochs", "steps", "log_every", "telemetry_every", "checkpoint_every")
 
 
 class Listener(NamedTuple):
@@ -52,6 +53,7 @@ class Listener(NamedTuple):
     on_validation: Callable[[dict[str, Any], str], None] = lambda record, sample: None
     on_scoring: Callable[[str, int, int], None] = lambda what, done, total: None
     on_end: Callable[[dict[str, Any]], None] = lambda results: None
+    on_telemetry: Callable[[dict[str, Any]], None] = lambda record: None
 
 
 class Run(NamedTuple):
@@ -86,8 +88,8 @@ def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, li
 def resume(run: str | Path, config: TrainConfig | None = None, listener: Listener = Listener()) -> Run:
     """Goes on with a run from its newest checkpoint, bit for bit as if it had never been stopped.
 
-    config: the run's own with other epochs, steps, log_every or checkpoint_every. Raises UserError for any other
-    change, for a folder that is no run, and for a corpus that is not the one the run began with.
+    config: the run's own with other epochs, steps, log_every, telemetry_every or checkpoint_every. Raises UserError
+    for any other change, for a folder that is no run, and for a corpus that is not the one the run began with.
     """
     folder = RunFolder(Path(run))
     saved, record, vocabulary = folder.read_resumable()
@@ -155,7 +157,9 @@ def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.Histor
         )
         best_step = states.best_step
         params = states.load_params(state.evaluation_params)
-    draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
+    records = read_lines(folder.metrics)
+    draw_loss_curve(records, folder.figure, config.data.level)
+    draw_telemetry(records, folder.telemetry, config.data.level)
     step = int(state.step)
     results = {
         "run": str(folder.path),
@@ -231,6 +235,11 @@ def _hooks(setup, folder, listener, states, stopped):
         folder.append(folder.times, times)
         listener.on_report(record, times)
 
+    def on_telemetry(record, params):
+        record = {"step": record["step"], "telemetry": setup.measure(params, record["grad_norm"])}
+        folder.append(folder.metrics, record)
+        listener.on_telemetry(record)
+
     def on_validation(record, params):
         record = {**record, **_beside_perplexity(corpus, "valid", record["valid_loss"])}
         folder.append(folder.metrics, record)
@@ -243,6 +252,7 @@ def _hooks(setup, folder, listener, states, stopped):
         on_report=on_report,
         on_validation=on_validation,
         on_dispatch=listener.on_dispatch,
+        on_telemetry=on_telemetry,
         should_stop=stopped.is_set,
     )
 

@@ -32,8 +32,8 @@ class Diverged(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """When to do what, in steps; decay_factor is None unless the learning rate falls on a plateau, nonmono unless a
-    stalled validation loss starts the averaging of weights."""
+    """When to do what, in steps. decay_factor is None unless the learning rate falls on a plateau, nonmono unless a
+    stalled validation loss starts the averaging of weights, telemetry_every unless the model is measured on the way."""
 
     steps: int
     log_every: int
@@ -42,10 +42,11 @@ class Plan:
     patience: int | None = None
     decay_factor: float | None = None
     nonmono: int | None = None
+    telemetry_every: int | None = None
 
     def next_stop(self, step: int, steps_per_epoch: int) -> int:
         """The first step after `step` at which something happens on the host."""
-        intervals = [self.log_every, self.eval_every, self.checkpoint_every, steps_per_epoch]
+        intervals = [self.log_every, self.eval_every, self.checkpoint_every, self.telemetry_every, steps_per_epoch]
         return min(self.steps, *(step - step % every + every for every in intervals if every))
 
 
@@ -77,6 +78,7 @@ class Hooks(NamedTuple):
     on_report: Callable[[dict[str, Any], dict[str, Any]], None]
     on_validation: Callable[[dict[str, Any], Params], None]
     on_dispatch: Callable[[int], None] = lambda step: None
+    on_telemetry: Callable[[dict[str, Any], Params], None] = lambda record, params: None
     should_stop: Callable[[], bool] = lambda: False
 
 
@@ -93,6 +95,7 @@ def fit(
 
     on_report gets step, loss, perplexity, grad_norm (mean, before clipping), clipped (share of steps) and
     learning_rate, and apart from them step, seconds and tokens_per_second (None before anything was timed).
+    on_telemetry gets step and grad_norm (mean since the last report), and the parameters as they are trained.
     on_validation gets step, valid_loss, valid_perplexity and best. Raises Diverged if the loss is not finite; the
     checkpoints before stay.
     """
@@ -113,6 +116,8 @@ def fit(
         meter.note(count, length, time.perf_counter() - started)
         step += count
         hooks.on_dispatch(step)
+        if plan.telemetry_every and step % plan.telemetry_every == 0:  # before a report begins new sums
+            hooks.on_telemetry({"step": step, "grad_norm": _mean_grad_norm(state.totals)}, state.params)
         if step % plan.log_every == 0:
             state = _report(state, step, hooks, learning_rate, meter)
         if step % plan.eval_every == 0:
@@ -161,7 +166,7 @@ def _report(state, step, hooks, learning_rate, meter):
         "step": step,
         "loss": loss,
         "perplexity": math.exp(min(loss, 700.0)),
-        "grad_norm": float(totals.grad_norm) / int(totals.steps),
+        "grad_norm": _mean_grad_norm(totals),
         "clipped": int(totals.clipped) / int(totals.steps),
         "learning_rate": float(learning_rate(step - 1)) * float(state.learning_rate_scale),
     }
@@ -169,6 +174,10 @@ def _report(state, step, hooks, learning_rate, meter):
     speed = None if steps_per_second is None else steps_per_second * int(totals.tokens) / int(totals.steps)
     hooks.on_report(record, {"step": step, "seconds": seconds, "tokens_per_second": speed})
     return state.replace(totals=zero_totals())
+
+
+def _mean_grad_norm(totals):
+    return float(totals.grad_norm) / int(totals.steps)
 
 
 def _validate(state, step, plan, hooks, history):

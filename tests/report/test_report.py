@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lm_jax.report.console import HEADER, TrainingConsole, clock, closing_table, indent, next_command, short
 from lm_jax.report.figures import draw_loss_curve
+from lm_jax.report.telemetry_figure import draw_telemetry
 
 
 RECORDS = [
@@ -215,3 +216,28 @@ def test_short(number, text):
 
 def test_indent():
     assert indent("a\n\nb") == "  | a\n  | \n  | b"
+
+
+TELEMETRY = {"max_lag": 63, "log_median": {"1": -0.5}, "horizon_10": 7, "horizon_1": None, "lyapunov": [-0.0504, None]}
+
+
+def test_telemetry_is_one_line(console):
+    console.telemetry({"step": 1200, "telemetry": TELEMETRY})
+    assert lines(console)[-1] == (
+        "  gradient after step 1,200: falls below 10 % at lag 7, 1 % at >63 (characters); "
+        "Lyapunov exponents -0.050 - nats per step"
+    )
+    console.telemetry({"step": 1200, "telemetry": {**TELEMETRY, "log_median": {}, "lyapunov": []}})
+    assert lines(console)[-1] == "  gradient after step 1,200: is no number; Lyapunov exponents - nats per step"
+
+
+def test_telemetry_is_a_picture_and_nothing_is_none(tmp_path):
+    draw_telemetry(RECORDS, tmp_path / "none.png", "char")
+    broken = {"step": 4, "telemetry": {**TELEMETRY, "log_median": {}, "horizon_10": None}}
+    draw_telemetry([*RECORDS, broken], tmp_path / "none.png", "char")
+    assert not (tmp_path / "none.png").exists()
+    reached = {"step": 8, "telemetry": {**TELEMETRY, "horizon_1": 30}}
+    for name, records in (("some", [reached]), ("more", [reached, {"step": 9, "telemetry": TELEMETRY}, broken])):
+        draw_telemetry(records, tmp_path / f"{name}.png", "char")
+    some, more = ((tmp_path / f"{name}.png").read_bytes() for name in ("some", "more"))
+    assert some.startswith(b"\x89PNG") and some != more

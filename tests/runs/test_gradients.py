@@ -83,18 +83,24 @@ CUTS = {  # tokens, texts and length asked for: texts, length, tokens read befor
 
 @pytest.mark.parametrize(("asked", "got"), CUTS.items(), ids=str)
 def test_a_short_text_gives_fewer_and_then_shorter_ones(asked, got):
-    tokens, warm_up = module._cut(np.arange(1, asked[0] + 1), 0, "stream", *asked[1:])
+    tokens, warm_up = module.cut_texts(np.arange(1, asked[0] + 1), 0, "stream", *asked[1:])
     assert (tokens.shape[1], len(tokens) - 1 - warm_up, warm_up) == got
     assert np.all(tokens[0] == 0) and tokens[1, 0] == 1 and np.all(np.diff(tokens[1:], axis=0) == 1)
 
 
 def test_sentence_mode_measures_the_longest_lines():
     """Each after an end of line, with nothing before it; a blank line is never among them."""
-    lines = ["ab", "abcd", "", "abcdef"]
     vocabulary = Vocabulary("char", ("\n", *"abcdef"))
-    tokens, warm_up = module._cut(vocabulary.encode("\n".join(lines)), 0, "sentence", 2, 100)
-    assert warm_up == 0
-    np.testing.assert_array_equal(tokens.T, [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 0]])
+    text = vocabulary.encode("ab\nabcd\n\nabcdef\n")
+    for texts, length, expected in (
+        (2, 100, [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 0]]),
+        (9, 100, [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 0]]),  # "ab" is less than half as long
+        (9, 4, [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 0]]),
+        (1, 4, [[0, 1, 2, 3, 4]]),
+    ):
+        tokens, warm_up = module.cut_texts(text, 0, "sentence", texts, length)
+        assert warm_up == 0
+        np.testing.assert_array_equal(tokens.T, expected)
 
 
 def test_the_map_of_a_text_is_the_derivative(run):

@@ -37,6 +37,7 @@ class Recorder:
     def __init__(self, valid_losses=(), stop_at=math.inf):
         self.valid_losses, self.stop_at = iter(valid_losses), stop_at
         self.saved, self.reports, self.validations, self.dispatches = {}, [], [], []
+        self.telemetry = []
 
     def hooks(self):
         return Hooks(
@@ -45,6 +46,7 @@ class Recorder:
             on_report=lambda record, times: self.reports.append((record, times)),
             on_validation=lambda record, state: self.validations.append(record),
             on_dispatch=self.dispatches.append,
+            on_telemetry=lambda record, params: self.telemetry.append((record, params)),
             should_stop=lambda: bool(self.dispatches) and self.dispatches[-1] >= self.stop_at,
         )
 
@@ -106,6 +108,25 @@ def test_reports_are_means_over_their_steps():
         assert record == {**expected, "learning_rate": 99.0 + step}  # of the step that was just made
         assert times["step"] == step
         json.dumps([record, times], allow_nan=False)
+
+
+def test_telemetry_is_asked_for_at_its_steps_with_the_mean_norm_since_the_last_report():
+    """The norm of step k is k here; step 4 comes in the middle between reports, step 20 together with one."""
+
+    def train_steps(state, streams, count, length=None):
+        norms = sum(int(state.step) + 1 + k for k in range(count))
+        new = advance(state, streams, count, length)
+        return new.replace(totals=new.totals._replace(grad_norm=state.totals.grad_norm + norms))
+
+    recorder = Recorder([3.0, 2.0, 2.5])
+    state, _ = run(plan(telemetry_every=4), recorder, train_steps=train_steps)
+    means = {4: 2.5, 8: 7.0, 12: 11.5, 16: 16.0, 20: 18.0}
+    assert [record for record, _ in recorder.telemetry] == [{"step": s, "grad_norm": n} for s, n in means.items()]
+    assert [record["grad_norm"] for record, _ in recorder.reports] == [3.0, 8.0, 13.0, 18.0]
+    assert recorder.telemetry[-1][1] is state.params
+    silent = Recorder([3.0, 2.0, 2.5])
+    run(plan(), silent)
+    assert silent.telemetry == []
 
 
 def test_the_plateau_lowers_the_rate_at_every_miss():

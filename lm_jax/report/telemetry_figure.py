@@ -1,0 +1,42 @@
+"""The picture of a run's telemetry: how far back the gradient reaches, against the training step."""
+
+from pathlib import Path
+from typing import Any
+
+from lm_jax.report.figures import UNITS
+from lm_jax.report.style import SERIES, clean, label_ends
+
+
+HORIZONS = {"horizon_10": "10 %", "horizon_1": "1 %"}
+
+
+def draw_telemetry(records: list[dict[str, Any]], path: Path, level: str) -> None:
+    """The first lags where less than 10 % and 1 % of a gradient is left, of the telemetry in metrics.jsonl, as a PNG.
+
+    A horizon beyond the largest lag that is measured is drawn there, as an open triangle. No picture without telemetry.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    found = [(r["step"], r["telemetry"]) for r in records if r.get("telemetry", {}).get("log_median")]
+    if not found:
+        return
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_yscale("log")
+    steps, ends = [step for step, _ in found], []
+    for (name, label), colour in zip(HORIZONS.items(), SERIES, strict=False):
+        lags = [one["max_lag"] if one[name] is None else one[name] for _, one in found]
+        axes.plot(steps, lags, ".-", color=colour)
+        beyond = [(step, one["max_lag"]) for step, one in found if one[name] is None]
+        axes.plot(*zip(*beyond, strict=True) if beyond else ([], []), "^", color=colour, markerfacecolor="white")
+        ends.append((steps[-1], lags[-1], label, colour))
+    axes.set_ylim(0.9, 1.15 * max(one["max_lag"] for _, one in found))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("training step")
+    axes.set_ylabel(f"lag from which less than 10 %, 1 %\nof a gradient is left ({UNITS[level]}s)")
+    clean(axes)
+    figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
+    label_ends(axes, ends)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,80 @@
+"""What is measured while a run trains: how far back the gradient of its model reaches, and whether states diverge."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from lm_jax.analysis import gradient_flow, lag_profile, lyapunov_exponents
+from lm_jax.config import TrainConfig
+from lm_jax.data.corpora import Corpus
+from lm_jax.errors import UserError
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.runs.gradients import cut_texts
+from lm_jax.types import Params
+
+
+TEXTS, LENGTH = 2, 64  # a few hundredths of the time of some hundred steps
+LAGS = (1, 2, 5, 10, 20, 40)
+EXPONENTS = 3
+HORIZONS = {0.1: "horizon_10", 0.01: "horizon_1"}
+
+
+def build_telemetry(
+    config: TrainConfig, corpus: Corpus, model: LanguageModel
+) -> Callable[[Params, float], dict[str, Any]]:
+    """(params, grad_norm) -> measurements on two texts of 64 predictions, at the beginning of the validation text.
+
+    They are plain numbers, of the leaf h of the top layer: max_lag, the largest lag; log_median, by lag, the natural
+    log of the median share of the gradient; horizon_10 and horizon_1, the first lag where it is below 10 % and 1 %;
+    lyapunov, the largest exponents in nats per step, means over the texts; and grad_norm. None where a horizon is
+    beyond max_lag, or where something is no finite number: a run that diverges is not stopped here.
+    Raises UserError for a validation text of fewer than two tokens.
+    """
+    eol_id, tokens = corpus.vocabulary.eol_id, corpus.valid
+    if config.mode == "stream":
+        tokens = tokens[: 2 * TEXTS * LENGTH]  # each text, and as much before it
+    texts, warm_up = cut_texts(tokens, eol_id, config.mode, TEXTS, LENGTH)
+    before, measured = texts[:warm_up], texts[warm_up:]
+    if len(measured) < 3:
+        raise UserError(f"telemetry needs a validation text of at least two tokens, got {len(tokens)}")
+
+    @jax.jit
+    def carry_of(params):
+        carry = model.initial_carry(params, measured.shape[1:])
+        return model.unroll(params, carry, before)[0] if warm_up else carry
+
+    def measure(params, grad_norm):
+        carry = carry_of(params)
+        return {
+            "max_lag": len(measured) - 2,
+            **_profile(model, params, measured, carry),
+            "lyapunov": _exponents(model, params, measured[:-1], carry),
+            "grad_norm": _finite(grad_norm),
+        }
+
+    return measure
+
+
+def _profile(model, params, tokens, carry):
+    try:
+        profile = lag_profile(gradient_flow(model, params, tokens, carry=carry), resamples=0)
+    except UserError:  # gradients that are no numbers
+        return {"log_median": {}, **dict.fromkeys(HORIZONS.values())}
+    medians = {str(lag): _finite(profile.log_median[lag - 1]) for lag in LAGS if lag <= len(profile.lags)}
+    return {"log_median": medians, **{name: profile.horizons[share] for share, name in HORIZONS.items()}}
+
+
+def _exponents(model, params, tokens, carry):
+    size = sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(carry))
+    try:
+        exponents = lyapunov_exponents(model, params, tokens, count=min(EXPONENTS, size), carry=carry)
+    except UserError:  # states that are no numbers
+        return []
+    return [_finite(exponent) for exponent in np.mean(exponents, axis=0)]
+
+
+def _finite(number):
+    return float(number) if math.isfinite(number) else None
