@@ -113,15 +113,22 @@ def settings(name, data, seed, smoke):
 
 def make(name, data, folder, seed, smoke):
     """A model of the corpus, trained unless it was before."""
-    if not (folder / "results.json").exists():
+    if not finished(folder):
         print(f"{name}, seed {seed}", flush=True)
         if name == "5-gram":
             lm_jax.train_ngram(NGramConfig(DataConfig(str(data), "word"), order=5), folder)
-        elif (folder / "config.json").exists():
-            lm_jax.resume(folder)
         else:
-            lm_jax.train(settings(name, data, seed, smoke), folder)
+            new = not (folder / "config.json").exists()
+            run = lm_jax.train(settings(name, data, seed, smoke), folder) if new else lm_jax.resume(folder)
+            if run.results["stopped"]:
+                raise SystemExit("stopped; the same command goes on from here")
     return lm_jax.load(folder)
+
+
+def finished(folder):
+    """Whether a run was trained to its end."""
+    results = folder / "results.json"
+    return results.exists() and not json.loads(results.read_text()).get("stopped")
 
 
 def errors(loaded, asked):
