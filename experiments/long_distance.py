@@ -8,7 +8,7 @@ with 3 to 29 words between the mentions. They are asked for the last word at oth
 words, and of two kinds of nouns: known from such stories, and new to them, though known from other sentences and
 repeated there after three words. Right is the most probable of the nouns. Beside it the gradient horizon of each
 network (lm_jax/analysis/lag_profile.py): the smallest lag at which the median gradient is below 10 % and 1 % of that at
-lag 0, over all predictions of long stories, and for the last word alone.
+lag 0 by h, at lag 1 by the whole carry, over all words of long stories and for the last word alone.
 
 The same cells on three problems without words, trained anew for each delay: adding (Hochreiter & Schmidhuber 1997;
 share of variance explained), copy (five symbols after a delay) and delayed echo (each symbol, a delay later).
@@ -21,6 +21,7 @@ A run that was interrupted goes on where it was: finished parts are kept in --ru
 
 import argparse
 import functools
+import json
 import random
 from pathlib import Path
 
@@ -47,6 +48,8 @@ CLOSING = 3  # words of "then printed her"
 TRAINED = (3, *(n for n in range(6, 30) if n % 5))
 ASKED = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 FAR = tuple(n for n in ASKED if n > max(TRAINED))
+SHOWN = ("h of all words", "carry of all words", "carry of the last word")
+LEAVES = ("h", "carry")  # gradients by h against lag 0, by the whole carry against lag 1
 CHANCE = 1 / len(KNOWN + NEW)
 DELAYS = (4, 12, 36)
 SYMBOLS, COPIED = 8, 5
@@ -122,13 +125,19 @@ def settings(name, data, seed, smoke):
 
 def make(name, data, folder, seed, smoke):
     """A network of the corpus, trained unless it was before."""
-    if not (folder / "results.json").exists():
+    if not finished(folder):
         print(f"{name}, seed {seed}", flush=True)
-        if (folder / "config.json").exists():
-            lm_jax.resume(folder)
-        else:
-            lm_jax.train(settings(name, data, seed, smoke), folder)
+        new = not (folder / "config.json").exists()
+        run = lm_jax.train(settings(name, data, seed, smoke), folder) if new else lm_jax.resume(folder)
+        if run.results["stopped"]:
+            raise SystemExit("stopped; the same command goes on from here")
     return lm_jax.load(folder)
+
+
+def finished(folder):
+    """Whether a run was trained to its end."""
+    results = folder / "results.json"
+    return results.exists() and not json.loads(results.read_text())["stopped"]
 
 
 def ids_of(stories, vocabulary):
@@ -160,7 +169,11 @@ def judge(loaded, each, texts):
         shares.update({f"{among}, {kind}": hits[k] for k, kind in enumerate(("known", "new"))})
     far = ids_of([story(rng.choice(KNOWN), ASKED[-1], rng) for _ in range(texts)], vocabulary)
     flow = gradient_flow(model, params, far)
-    profiles = {"all": lag_profile(flow, first=20), "last word": lag_profile(flow, first=len(far) - 2)}
+    profiles = {
+        f"{leaf} of {what}": lag_profile(flow, leaf="h" if leaf == "h" else "all", first=first, resamples=0)
+        for leaf in LEAVES
+        for what, first in (("all words", 20), ("the last word", len(far) - 2))
+    }
     horizons = {name: {str(share): p.horizons[share] for share in (0.1, 0.01)} for name, p in profiles.items()}
     curves = {name: p.log_median for name, p in profiles.items()}
     return {"right": shares, "horizons": horizons, "log_median": curves, "lags": int(flow.max_lag)}
@@ -280,23 +293,24 @@ def draw_stories(results):
 
 def draw_horizons(results):
     """Accuracy beyond the distances trained on against the gradient horizon, a point a network."""
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    for axes, (over, share) in zip(
-        figure.subplots(1, 2, sharey=True), (("all", "0.01"), ("last word", "0.01")), strict=True
-    ):
-        for name, own in results.items():
-            for k, result in enumerate(own):
-                found = result["horizons"][over][share]
-                at = result["lags"] if found is None else found
-                axes.plot(at, beyond(result), "o" if found else ">", color=COLOURS[name], label=name if not k else None)
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    for axes, over in zip(figure.subplots(1, 3, sharey=True), SHOWN, strict=True):
         axes.set_xscale("log")
+        axes.set_xlim(1, 1.3 * ASKED[-1])
+        axes.set_xticks((1, 2, 5, 10, 20, 50, 100), (1, 2, 5, 10, 20, 50, 100))
+        axes.minorticks_off()
         axes.set_ylim(0, 1.03)
         clean(axes)
         chance_line(axes, CHANCE)
-        what = "all predictions" if over == "all" else "the last word"
-        axes.set_xlabel(f"gradient horizon, 1 %, of {what} (words back)")
+        for name, own in results.items():
+            found = [r["horizons"][over]["0.01"] for r in own]
+            for k, (at, result) in enumerate(zip(found, own, strict=True)):
+                label = name if k == 0 else None
+                marker = "o" if at else ">"
+                axes.plot(at or result["lags"], beyond(result), marker, color=COLOURS[name], label=label, clip_on=False)
+        axes.set_xlabel(f"gradient horizon, 1 %, by {over} (words)", fontsize=9)
     figure.axes[0].set_ylabel(f"right at {FAR[0]} to {FAR[-1]} words, known nouns")
-    figure.axes[1].legend(frameon=False, fontsize=8)
+    figure.axes[0].legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -327,7 +341,7 @@ def reach(own):
     return max([n for n in ASKED if not low or n < low[0]], default=0)
 
 
-def horizon_text(own, over="all", share="0.01"):
+def horizon_text(own, over="carry of the last word", share="0.01"):
     """The median over seeds, in words."""
     found = [r["lags"] + 1 if r["horizons"][over][share] is None else r["horizons"][over][share] for r in own]
     median = int(np.median(found))
@@ -343,7 +357,7 @@ def answer(results):
         parts.append(
             f"{name}: {within:.0%} right up to {max(n for n in ASKED if n not in FAR)} words, "
             f"{np.mean([beyond(r) for r in own]):.0%} at {FAR[0]} to {FAR[-1]}, reach {reach(own)} words, "
-            f"gradient horizon (1 %) {horizon_text(own)}, nouns new to stories {new:.0%}"
+            f"gradient horizon of that word (1 %, whole carry) {horizon_text(own)}, nouns new to stories {new:.0%}"
         )
     return f"Among {len(KNOWN + NEW)} nouns, chance {CHANCE:.0%}: " + "; ".join(parts) + "."
 
@@ -355,7 +369,7 @@ def table(results, solved):
         for seed, result in enumerate(own):
             horizons = {
                 f"horizon {share}, {over}": result["horizons"][over][share]
-                for over in ("all", "last word")
+                for over in result["horizons"]
                 for share in ("0.1", "0.01")
             }
             for k, n in enumerate(ASKED):
