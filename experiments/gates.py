@@ -216,7 +216,7 @@ def draw_constants(results):
             axes.annotate(
                 stage, (middle[place], share[place]), (6, 2), textcoords="offset points", color=colour, fontsize=9
             )
-        axes.set(xscale="log", xlim=(0.3, 1000), ylim=(0, 1.02))
+        axes.set(xscale="log", xlim=(0.05, 1000), ylim=(0, 1.02))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_title(variant, loc="left")
         clean(axes)
