@@ -51,21 +51,16 @@ def label_ends(axes: Any, labels: Sequence[tuple[float, float, str, str]], fonts
 
 
 def _spread(heights, gap, top):
-    """Rising heights at least `gap` apart, each near its own, and the last not above `top` if there is room."""
+    """Rising heights at least `gap` apart, each near its own, between 0 and `top` as far as there is room."""
     groups = []  # [sum of wanted heights less offsets, members]: neighbours that touch are moved together
     for height in heights:
         groups.append([height, 1])
-        while len(groups) > 1 and _end(groups[-2], gap) + gap > _start(groups[-1], gap):
+        while len(groups) > 1 and _start(groups[-2], gap, top) + groups[-2][1] * gap > _start(groups[-1], gap, top):
             (total, count), last = groups.pop(), groups[-1]
             last[0], last[1] = last[0] + total - count * last[1] * gap, last[1] + count
-    spread = [_start(group, gap) + k * gap for group in groups for k in range(group[1])]
-    excess = max(0.0, spread[-1] - top) if spread else 0.0
-    return [height - excess for height in spread]
+    return [_start(group, gap, top) + k * gap for group in groups for k in range(group[1])]
 
 
-def _start(group, gap):
-    return group[0] / group[1]
-
-
-def _end(group, gap):
-    return _start(group, gap) + (group[1] - 1) * gap
+def _start(group, gap, top):
+    """The height of the lowest of a group: the mean of where its members want it, moved inside."""
+    return max(0.0, min(group[0] / group[1], top - (group[1] - 1) * gap))

@@ -68,7 +68,7 @@ def test_a_part_that_failed_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("values", [[1, 1, 1, 1], [1e-30, 1e-29, 5, 6, 7], [100, 100, 99], [3]])
+@pytest.mark.parametrize("values", [[1, 1, 1, 1], [1e-30, 1e-29, 1e-28, 5, 6, 7], [100, 100, 99], [3], [1e-9] * 3])
 def test_labels_do_not_cover_each_other_and_stay_inside(values):
     figure = Figure(figsize=(5, 4))
     FigureCanvasAgg(figure)
@@ -79,6 +79,6 @@ def test_labels_do_not_cover_each_other_and_stay_inside(values):
     boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
     assert len(boxes) == len(values)
     assert all(low.y1 <= high.y0 + 0.5 for low, high in itertools.pairwise(boxes))
-    assert boxes[-1].y1 < axes.bbox.y1 + 15
+    assert boxes[0].y0 > axes.bbox.y0 - 15 and boxes[-1].y1 < axes.bbox.y1 + 15
     order = [int(text.get_text()) for text in axes.texts]
     assert [values[k] for k in order] == sorted(values)
