@@ -1,0 +1,304 @@
+"""Does the gradient vanish in depth as it does in time, and do skip connections help there too?
+
+    python experiments/depth.py             about 10 minutes on 2 CPU cores
+    python experiments/depth.py --smoke     seconds; numbers mean nothing
+
+Networks of 2 to 64 layers predict the next character from the last 16: feed-forward (64 tanh units a layer over the
+concatenated embeddings) and convolutional (24 channels, causal, 3 wide; the last position predicts), with weights that
+start uniform on +-1/sqrt(inputs), a common default, or orthogonal. With u the input of a layer and f what it computes:
+
+    plain     u' = f(u)                  residual  u' = u + f(u)
+    dense     u' = [u, f(u)]             highway   u' = t f(u) + (1 - t) u,  t = sigmoid(u W_t - 1)
+
+Measured: the norm of the gradient of the loss by every layer's output at initialisation, and the loss on held-out text
+after training.
+
+Expected: plain networks lose a constant factor of the gradient per layer with the common default, so that the first of
+64 layers gets next to nothing and deep ones do not learn; orthogonal weights put that off; with residual, highway and
+dense connections the gradient is much the same at every layer and 64 layers learn as well as few. It is the problem
+of recurrence in depth: there the same matrix is used at every step, here each layer has its own.
+
+Writes a JSON, a CSV, pictures and report.html in --out (default: experiments/results/depth). Finished parts are kept in
+--runs and are not computed again.
+"""
+
+import argparse
+import functools
+import itertools
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+import lm_jax
+from lm_jax.cells import initializers
+from lm_jax.report.study import Picture, remember, write_study
+from lm_jax.report.style import SERIES, clean, label_ends
+
+
+KINDS = {"feed-forward": 64, "convolutional": 24}
+CONNECTIONS = dict(
+    zip(("plain", "residual", "highway", "dense"), (SERIES[4], SERIES[0], SERIES[2], SERIES[3]), strict=True)
+)
+INITS = ("uniform", "orthogonal")
+DEPTHS, SEEDS, STEPS, BATCH, RATE = (2, 4, 8, 16, 32, 64), 3, 400, 64, 1e-3
+WINDOW, EMBEDDING, GROWTH, WIDE = 16, 8, 12, 3
+
+
+class Network(NamedTuple):
+    """What is compiled: a kind, a connection, a number of layers and of characters."""
+
+    kind: str
+    connection: str
+    depth: int
+    types: int
+
+    @property
+    def width(self) -> int:
+        """Units of a layer; where connections are dense, of the input of the first."""
+        return KINDS[self.kind]
+
+    @property
+    def features(self) -> int:
+        """Units that the softmax reads: with dense connections, all of them."""
+        return self.width + (self.depth * GROWTH if self.connection == "dense" else 0)
+
+
+def draw(key, init: str, inputs: int, outputs: int):
+    """A weight matrix."""
+    if init == "orthogonal":
+        return initializers.orthogonal()(key, (inputs, outputs), jnp.float32)
+    return initializers.uniform(1 / math.sqrt(inputs))(key, (inputs, outputs), jnp.float32)
+
+
+def create(network: Network, init: str, key) -> dict[str, Any]:
+    """Parameters; those of the layers stacked, so that one program runs through any number of them."""
+    keys = iter(jax.random.split(key, 4 * network.depth + 4))
+    taps = WIDE if network.kind == "convolutional" else 1
+    outputs = GROWTH if network.connection == "dense" else network.width
+    layers = []
+    for depth in range(network.depth):
+        inputs = network.width + (depth * GROWTH if network.connection == "dense" else 0)
+        w = draw(next(keys), init, taps * inputs, outputs).reshape(taps, inputs, outputs)
+        layer = {"w": jnp.pad(w, ((0, 0), (0, network.features - inputs), (0, 0))), "b": jnp.zeros(outputs)}
+        if network.connection == "highway":
+            layer |= {"w_t": draw(next(keys), init, inputs, outputs), "b_t": jnp.full(outputs, -1.0)}
+        layers.append(layer)
+    first = EMBEDDING * (1 if network.kind == "convolutional" else WINDOW)
+    return {
+        "embedding": jax.random.normal(next(keys), (network.types, EMBEDDING)),
+        "first": draw(next(keys), init, first, network.width),
+        "layers": jax.tree.map(lambda *a: jnp.stack(a), *layers),
+        "out": draw(next(keys), init, network.features, network.types),
+    }
+
+
+def loss(network: Network, params, windows, targets, nudges=None):
+    """Mean cross-entropy in nats; nudges [L, B, ...] are added to what each layer hands on."""
+    u = params["embedding"][windows]
+    u = (u if network.kind == "convolutional" else u.reshape(len(u), -1)) @ params["first"]
+    u = jnp.pad(u, [(0, 0)] * (u.ndim - 1) + [(0, network.features - network.width)])
+
+    def layer(carry, slices):
+        u, place = carry
+        p, nudge = slices
+        f = jnp.tanh(convolve(u, p["w"]) + p["b"])
+        if network.connection == "residual":
+            new = u + f
+        elif network.connection == "highway":
+            t = jax.nn.sigmoid(u @ p["w_t"] + p["b_t"])
+            new = t * f + (1 - t) * u
+        elif network.connection == "dense":
+            new = jax.lax.dynamic_update_slice_in_dim(u, f, network.width + place * GROWTH, axis=-1)
+        else:
+            new = f
+        return (new if nudge is None else new + nudge, place + 1), None
+
+    (u, _), _ = jax.lax.scan(layer, (u, 0), (params["layers"], nudges))
+    logits = (u[:, -1] if network.kind == "convolutional" else u) @ params["out"]
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, targets))
+
+
+def convolve(u, w):
+    """Causal, over axis 1, for taps [K, inputs, outputs]; a product for one tap."""
+    if len(w) == 1:
+        return u @ w[0]
+    padded = jnp.pad(u, ((0, 0), (len(w) - 1, 0), (0, 0)))
+    return sum(padded[:, k : k + u.shape[1]] @ w[k] for k in range(len(w)))
+
+
+def layer_norms(network: Network, params, windows, targets):
+    """Of each layer the norm of the gradient by its output, over the batch."""
+    shape = (
+        (len(windows), WINDOW, network.features)
+        if network.kind == "convolutional"
+        else (len(windows), network.features)
+    )
+    gradients = jax.grad(lambda nudges: loss(network, params, windows, targets, nudges))(
+        jnp.zeros((network.depth, *shape))
+    )
+    return jnp.sqrt(jnp.sum(gradients**2, axis=tuple(range(1, gradients.ndim))))
+
+
+@functools.partial(jax.jit, static_argnames=("network", "steps"))
+@functools.partial(jax.vmap, in_axes=(None, None, None, None, 0, 0))
+def run(network: Network, steps: int, tokens, valid, params, key):
+    """Gradient norms by layer at initialisation, and the loss on the validation windows after Adam; of every seed."""
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(RATE))
+    norms = layer_norms(network, params, *windows_at(valid, jnp.arange(256) * ((len(valid) - WINDOW - 1) // 256)))
+
+    def step(state, k):
+        params, opt_state = state
+        starts = jax.random.randint(jax.random.fold_in(key, k), (BATCH,), 0, len(tokens) - WINDOW - 1)
+        gradient = jax.grad(functools.partial(loss, network))(params, *windows_at(tokens, starts))
+        updates, opt_state = optimizer.update(gradient, opt_state)
+        return (optax.apply_updates(params, updates), opt_state), None
+
+    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), jnp.arange(steps))
+    final = loss(network, params, *windows_at(valid, jnp.arange(2048) * ((len(valid) - WINDOW - 1) // 2048)))
+    return norms, final
+
+
+def windows_at(tokens, starts):
+    """Windows [B, WINDOW] and the characters after them [B]."""
+    return tokens[starts[:, None] + jnp.arange(WINDOW)], tokens[starts + WINDOW]
+
+
+def part(network: Network, init: str, seeds: int, steps: int, corpus) -> dict:
+    """All seeds at once."""
+    keys = jax.random.split(jax.random.key(0), seeds)
+    params = jax.tree.map(lambda *a: jnp.stack(a), *[create(network, init, key) for key in keys])
+    norms, final = run(network, steps, jnp.asarray(corpus.train), jnp.asarray(corpus.valid), params, keys)
+    return {"norms": np.asarray(norms, np.float64), "valid_loss": np.asarray(final, np.float64)}
+
+
+def draw_norms(found, depth: int):
+    """Panels of kinds and initialisations: the gradient by layer in the deepest networks."""
+    figure = Figure(figsize=(12.0, 7.0), layout="constrained")
+    grid = figure.subplots(len(INITS), len(KINDS), sharex=True, sharey=True)
+    for (row, init), (column, kind) in itertools.product(enumerate(INITS), enumerate(KINDS)):
+        axes, ends = grid[row][column], []
+        for connection, colour in CONNECTIONS.items():
+            norms = np.array(one(found, kind, connection, depth, init)["norms"], float)
+            norms = np.maximum(norms, 1e-38)  # what float32 cannot hold is drawn at the border
+            x, middle = np.arange(1, depth + 1), np.exp(np.log(norms).mean(0))
+            axes.plot(x, middle, color=colour, linewidth=1.8)
+            axes.fill_between(x, norms.min(0), norms.max(0), color=colour, alpha=0.2, linewidth=0)
+            ends.append((1, float(middle[0]), connection, colour))
+        axes.set_yscale("log")
+        axes.set_ylim(1e-20, 10)
+        axes.set_xlim(depth, 1)
+        axes.set_title(f"{kind}, {init} weights", loc="left")
+        clean(axes)
+        label_ends(axes, ends)
+        if row == len(INITS) - 1:
+            axes.set_xlabel("layer (from the last down to the first)")
+        if column == 0:
+            axes.set_ylabel("norm of the gradient\nby the layer's output")
+    return figure
+
+
+def draw_losses(found, depths, unigram: float):
+    """Panels of kinds and initialisations: the loss after training, by depth."""
+    figure = Figure(figsize=(12.0, 7.0), layout="constrained")
+    grid = figure.subplots(len(INITS), len(KINDS), sharex=True, sharey=True)
+    for (row, init), (column, kind) in itertools.product(enumerate(INITS), enumerate(KINDS)):
+        axes, ends = grid[row][column], []
+        for connection, colour in CONNECTIONS.items():
+            losses = np.array([one(found, kind, connection, depth, init)["valid_loss"] for depth in depths], float)
+            axes.plot(depths, losses.mean(1), "o-", color=colour, markersize=4)
+            axes.fill_between(depths, losses.min(1), losses.max(1), color=colour, alpha=0.2, linewidth=0)
+            ends.append((depths[-1], float(losses.mean(1)[-1]), connection, colour))
+        axes.axhline(unigram, color="0.4", linewidth=0.8, linestyle=":")
+        axes.annotate("unigrams", (depths[0], unigram), (0, 3), textcoords="offset points", fontsize=8, color="0.35")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(depths, [str(depth) for depth in depths])
+        axes.set_title(f"{kind}, {init} weights", loc="left")
+        clean(axes)
+        label_ends(axes, ends)
+        if row == len(INITS) - 1:
+            axes.set_xlabel("layers")
+        if column == 0:
+            axes.set_ylabel("validation loss after training\n(nats per character)")
+    return figure
+
+
+def one(found, kind, connection, depth, init) -> dict:
+    """The part of one network."""
+    wanted = {"kind": kind, "connection": connection, "depth": depth, "init": init}
+    return next(f for f in found if all(f[name] == value for name, value in wanted.items()))
+
+
+def answer(rows, depth: int, unigram: float) -> str:
+    """What was found, in one sentence made of the numbers."""
+
+    def said(connection, init):
+        own = [r for r in rows if r["connection"] == connection and r["init"] == init and r["depth"] == depth]
+        ratios, losses = [r["first_to_last"] for r in own], [r["valid_loss"] for r in own]
+        return f"{min(ratios):.1e} to {max(ratios):.1e} (losses {min(losses):.2f}-{max(losses):.2f})"
+
+    skips = "; ".join(f"{connection} {said(connection, 'uniform')}" for connection in list(CONNECTIONS)[1:])
+    return (
+        f"In networks of {depth} layers the gradient at the first layer, relative to the last, is "
+        f"{said('plain', 'uniform')} where they are plain, {said('plain', 'orthogonal')} with orthogonal weights; "
+        f"with connections past the layers: {skips}; unigrams have a loss of {unigram:.2f} nats."
+    )
+
+
+def main() -> None:
+    """Trains, draws, writes, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="seconds instead of minutes")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "depth")
+    parser.add_argument("--runs", type=Path, default=Path("checkpoints/depth"))
+    arguments = parser.parse_args()
+    folder = arguments.runs / ("smoke" if arguments.smoke else "full")
+    depths, seeds, steps = ((3,), 1, 2) if arguments.smoke else (DEPTHS, SEEDS, STEPS)
+    corpus = lm_jax.load_corpus()
+    found, rows = [], []
+    for kind, connection, depth, init in itertools.product(KINDS, CONNECTIONS, depths, INITS):
+        path = folder / f"{kind}-{connection}-{depth}-{init}.json"
+        network = Network(kind, connection, depth, len(corpus.vocabulary))
+        if not path.exists():
+            print(f"{kind}, {connection}, {depth} layers, {init}", flush=True)
+        made = remember(path, functools.partial(part, network, init, seeds, steps, corpus))
+        found.append({"kind": kind, "connection": connection, "depth": depth, "init": init, **made})
+        for seed, (norms, final) in enumerate(zip(made["norms"], made["valid_loss"], strict=True)):
+            facts = {"kind": kind, "connection": connection, "depth": depth, "init": init, "seed": seed}
+            rows.append({**facts, "first_to_last": norms[0] / norms[-1], "valid_loss": final})
+    shares = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1.0
+    unigram = float(-np.mean(np.log(shares / shares.sum())[corpus.valid]))
+    what = answer(rows, depths[-1], unigram)
+    write_study(
+        arguments.out,
+        "depth",
+        title="Does the gradient vanish in depth as it does in time?",
+        question=__doc__.splitlines()[0],
+        expected=__doc__.split("Expected: ")[1].split("\n\n")[0].replace("\n", " "),
+        answer=what,
+        command="python experiments/depth.py" + (" --smoke" if arguments.smoke else ""),
+        results={"networks": found, "unigram_loss": unigram},
+        rows=rows,
+        figures=[
+            Picture("gradients", draw_norms(found, depths[-1]), f"At initialisation; mean and range of {seeds} seeds."),
+            Picture(
+                "losses", draw_losses(found, depths, unigram), f"After {steps} steps; mean and range of {seeds} seeds."
+            ),
+        ],
+    )
+    print(what)
+    print(f"{'kind':<14} {'connection':<10} {'init':<10} {'layers':>6} {'seed':>4} {'first / last':>12} {'loss':>7}")
+    for r in rows:
+        print(
+            f"{r['kind']:<14} {r['connection']:<10} {r['init']:<10} {r['depth']:>6} {r['seed']:>4} "
+            f"{r['first_to_last']:>12.2e} {r['valid_loss']:>7.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
