@@ -63,11 +63,3 @@ def checked_lag(max_lag: int | None, steps: int) -> int:
     if largest >= steps:
         raise UserError(f"max_lag must be below the number of predictions, {steps}, got {largest}")
     return largest
-
-
-def real_leaves(carry: Carry, what: str) -> tuple[int, ...]:
-    """The places, in the flattened carry, of the leaves that have a derivative; UserError if none has."""
-    places = [p for p, leaf in enumerate(jax.tree.leaves(carry)) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
-    if not places:
-        raise UserError(f"{what} needs a carry of real numbers, got {jax.tree.structure(carry)}")
-    return tuple(places)

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets, real_leaves
+from lm_jax.analysis.carry_leaves import real_leaves
+from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
 from lm_jax.analysis.double import in_precision, precision
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.recurrent import RecurrentLM

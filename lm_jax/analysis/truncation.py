@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets, real_leaves
+from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel
@@ -79,7 +79,6 @@ def truncation_bias(
     steps, batch_size = inputs.shape
     lengths = np.asarray(_checked_lengths(lengths))
     carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
-    real_leaves(carry, WHAT)
     carries = _compiled_carries(model)(params, carry, inputs)
 
     def gradient(length):

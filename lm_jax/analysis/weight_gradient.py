@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis.adjoint_scan import add_scaled, log_norm
-from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets, real_leaves
+from lm_jax.analysis.carry_leaves import real_leaves
+from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel

@@ -111,6 +111,27 @@ def stateless():
     return gradient_flow(model, model.init(jax.random.key(0)), TOKENS)
 
 
+def stateless_layer():
+    """A stack whose upper layer only counts."""
+    cell = Cell(lambda key: {}, lambda p, b: jnp.zeros(b, jnp.int32), lambda p, c, x: (c + 1, x), None, 3, 3)
+    model = recurrent_lm(V, stacked([rnn(3, 3), cell]))
+    return gradient_flow(model, model.init(jax.random.key(0)), TOKENS)
+
+
+def complex_carry():
+    """A cell whose gradient goes through complex numbers too; to hold them would leave a part of it out."""
+
+    def initial_carry(params, batch_shape):
+        return {"h": jnp.zeros((*batch_shape, 3)), "z": jnp.zeros((*batch_shape, 3), jnp.complex64)}
+
+    def step(params, carry, x):
+        z = 1j * carry["z"] + carry["h"] + x
+        return {"h": z.real, "z": z}, z.real
+
+    model = recurrent_lm(V, Cell(lambda key: {}, initial_carry, step, scan_unroll(initial_carry, step), 3, 3))
+    return gradient_flow(model, model.init(jax.random.key(0)), TOKENS)
+
+
 def named_all():
     """A leaf that has the name of the whole carry."""
     cell = Cell(lambda key: {}, lambda p, b: {"all": jnp.zeros((*b, 3))}, lambda p, c, x: (c, x), None, 3, 3)
@@ -133,7 +154,9 @@ MISTAKES = {
     "negative_id": (lambda: flow_of("lstm", TOKENS - 1), "ids of a vocabulary of 5, got -1 to 3"),
     "no_ids": (lambda: flow_of("lstm", TOKENS / 2), "ids of a vocabulary of 5, got 0.0 to 2.0"),
     "carry": (lambda: flow_of("rnn", carry=jnp.zeros((1, 4))), r"the shapes \(3, 4\), got \(1, 4\)"),
-    "stateless": (stateless, "a carry of real numbers in every layer"),
+    "stateless": (stateless, "a carry of real numbers, got an empty one"),
+    "stateless_layer": (stateless_layer, "a carry of real numbers in every layer, got none in layer 1"),
+    "complex": (complex_carry, "a carry of real numbers, got float32, complex64"),
     "named_all": (named_all, "'all' is the name of the whole carry"),
 }
 
