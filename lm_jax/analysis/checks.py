@@ -32,8 +32,11 @@ def inputs_and_targets(
     A text [T+1] or [T] is a batch of one. Raises UserError for other shapes, fewer than two predictions, or ids that
     are not in the vocabulary.
     """
-    tokens = np.atleast_1d(tokens)
-    tokens, targets = (tokens[:-1], tokens[1:]) if targets is None else (tokens, np.atleast_1d(targets))
+    try:
+        tokens, targets = (None if ids is None else np.atleast_1d(ids) for ids in (tokens, targets))
+    except ValueError:
+        raise UserError("tokens must be [T, B], texts of one length, got texts of several") from None
+    tokens, targets = (tokens[:-1], tokens[1:]) if targets is None else (tokens, targets)
     tokens, targets = (ids[:, None] if ids.ndim == 1 else ids for ids in (tokens, targets))
     if tokens.ndim != 2 or tokens.shape != targets.shape or not tokens.shape[1]:
         raise UserError(f"tokens must be [T, B], and targets of the same shape, got {tokens.shape} and {targets.shape}")
@@ -47,13 +50,15 @@ def inputs_and_targets(
 
 
 def checked_carry(carry: Carry | None, initial: Carry) -> Carry:
-    """The carry if its shapes are those of the initial one, that one for None; UserError for other shapes."""
+    """The carry in the types of the initial one, that one for None; UserError for another tree or other shapes."""
     if carry is None:
         return initial
     given, expected = (jax.tree.map(jnp.shape, c) for c in (carry, initial))
-    if given != expected:
+    # the trees too: a named tuple equals a plain one
+    if given != expected or jax.tree.structure(carry) != jax.tree.structure(initial):
         raise UserError(f"the carry must have the shapes {expected}, got {given}")
-    return carry
+    types = jax.tree.map(jnp.result_type, initial)
+    return jax.tree.map(lambda a, t: a if jnp.result_type(a) == t else jnp.asarray(a, t), carry, types)
 
 
 def checked_lag(max_lag: int | None, steps: int) -> int:

@@ -16,6 +16,9 @@ V, T, B = catalogue.VOCAB_SIZE, 7, 3
 TOKENS = np.random.default_rng(0).integers(V, size=(T + 1, B))
 
 
+ZEROS = np.zeros((B, 4))
+
+
 class Counting(NamedTuple):
     """A carry with a whole number, which has no derivative, and states in a tuple."""
 
@@ -98,6 +101,11 @@ def test_a_text_goes_on_from_a_carry(lstms):
     assert not np.allclose(rest.output, gradient_flow(model, params, TOKENS[3:]).output)
 
 
+def test_a_carry_of_other_numbers_is_taken_in_the_types_of_the_cell():
+    given, expected = (flow_of("rnn", carry=np.ones((B, 4), dtype)) for dtype in (int, np.float32))
+    np.testing.assert_array_equal(given.carry[0]["h"], expected.carry[0]["h"])
+
+
 def flow_of(name, tokens=TOKENS, **options):
     """The flow of an entry of the catalogue."""
     entry = catalogue.MODELS[name]
@@ -154,6 +162,8 @@ MISTAKES = {
     "negative_id": (lambda: flow_of("lstm", TOKENS - 1), "ids of a vocabulary of 5, got -1 to 3"),
     "no_ids": (lambda: flow_of("lstm", TOKENS / 2), "ids of a vocabulary of 5, got 0.0 to 2.0"),
     "carry": (lambda: flow_of("rnn", carry=jnp.zeros((1, 4))), r"the shapes \(3, 4\), got \(1, 4\)"),
+    "tuple": (lambda: flow_of("lstm", carry=(ZEROS, ZEROS)), r"the shapes LSTMCarry\(.*, got \(\(3, 4\), \(3, 4\)\)"),
+    "several_lengths": (lambda: flow_of("lstm", [[1, 2], [3]]), "texts of one length, got texts of several"),
     "stateless": (stateless, "a carry of real numbers, got an empty one"),
     "stateless_layer": (stateless_layer, "a carry of real numbers in every layer, got none in layer 1"),
     "complex": (complex_carry, "a carry of real numbers, got float32, complex64"),
