@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.analysis.carry_leaves import real_leaves
 from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
+from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.double import in_precision, precision
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.recurrent import RecurrentLM
@@ -58,7 +59,7 @@ def lyapunov_spectrum(
             after = [new.astype(old.dtype) for new, old in zip(after, leaves, strict=True)]
             return _real_vector(after, places, dtype), after
 
-        _, push, after = jax.linearize(real_step, _real_vector(leaves, places, dtype), has_aux=True)
+        push, after = push_forward(real_step, _real_vector(leaves, places, dtype))
         directions, growth = jnp.linalg.qr(jax.vmap(push, 1, 1)(directions))
         return (after, directions), jnp.log(jnp.abs(jnp.diagonal(growth)))
 

@@ -20,6 +20,7 @@ from jaxtyping import Complex, Float, Int
 from lm_jax.analysis.adjoint_scan import NOTHING, expand, split_power
 from lm_jax.analysis.carry_leaves import ALL, leaf_places
 from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
+from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.double import in_precision, precision
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError, check_sizes, one_of
@@ -152,7 +153,7 @@ def _through(step, carry, xs, places, read):
             after = jax.tree.leaves(step(jax.tree.unflatten(tree, merged), x)[0])
             return [after[place] for place in places], after
 
-        _, push, after = jax.linearize(layer_step, [leaves[place] for place in places], has_aux=True)
+        push, after = push_forward(layer_step, [leaves[place] for place in places])
         return (after, *_rescaled(jax.vmap(push)(block), exponent)), None
 
     block = _basis([leaves[place] for place in places], [place in read for place in places], batch_size)

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from lm_jax.analysis.adjoint_scan import add_scaled, log_norm
 from lm_jax.analysis.carry_leaves import real_leaves
 from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets
+from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel
@@ -177,9 +178,10 @@ def _projections(opened, weights, directions, slices, rows):
         exponents = jnp.concatenate([g_exponent[None], exponents])
         parts = []
         for k, direction in enumerate(directions):
-            *moved, moved_y = _push(
-                lambda w, k=k: step([*weights[:k], w, *weights[k + 1 :]], values), weights[k], direction
+            push, _ = push_forward(
+                lambda w, k=k: (step([*weights[:k], w, *weights[k + 1 :]], values), None), weights[k]
             )
+            *moved, moved_y = push(direction)
             by_row = sum(jnp.sum(b * m, tuple(range(1, b.ndim))) for b, m in zip(block, moved, strict=True))
             parts.append(jnp.concatenate([jnp.sum(g * moved_y)[None], by_row]))
         parts = jnp.stack(parts, 1)
@@ -198,9 +200,3 @@ def _projections(opened, weights, directions, slices, rows):
     initial = (block, jnp.zeros(rows, jnp.int32), sums, jnp.zeros(sums.shape, jnp.int32))
     (_, _, sums, exponents), _ = jax.lax.scan(body, initial, slices, reverse=True)
     return sums, exponents
-
-
-def _push(function, at, direction):
-    """The derivative of a function in a direction, by reverse mode alone, as a step may be a `custom_vjp`."""
-    out, pull = jax.vjp(function, at)
-    return jax.linear_transpose(pull, out)((direction,))[0]
