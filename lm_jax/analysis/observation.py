@@ -34,14 +34,18 @@ def gate_values(
     """The gates of every step of a text, by their names, such as "gate.forget" or "1.gate.update"; none for an RNN.
 
     tokens: ids [T, B], or [T] of one text; all of them are read. carry: before the first; the initial one by default.
-    Raises UserError for a cell without `observe`, a model without a recurrence, and a text that does not fit.
+    Raises UserError for a cell without `observe`, a model without a recurrence, a text that does not fit, and states
+    that are no numbers.
     """
     return _along(model, params, tokens, carry, "gate", "gate_values")
 
 
 def saturation(model: RecurrentLM, params: Params, tokens: Tokens, *, carry: Carry | None = None) -> Saturation:
-    """How much of each layer is saturated along a text. Arguments and errors are those of `gate_values`."""
+    """How much of each layer is saturated along a text. Arguments are those of `gate_values`, and so are errors: also
+    UserError for an `observe` that does not give saturation."""
     shares = _along(model, params, tokens, carry, "saturation", "saturation")
+    if not shares:
+        raise UserError("saturation needs a cell whose `observe` gives saturation, got one that does not")
     by_step = np.stack([s.mean(axis=(1, 2), dtype=np.float64) for s in shares.values()], axis=1)
     return Saturation(by_step.mean(axis=0), by_step)
 
@@ -80,7 +84,9 @@ def _along(model, params, tokens, carry, kind, what):
     _observed_cell(model, what)
     inputs, _ = inputs_and_targets(tokens, tokens, model.vocab_size, what)
     carry = checked_carry(carry, model.initial_carry(params, (inputs.shape[1],)))
-    seen = _compiled(model, kind)(params, carry, inputs)
+    seen, finite = _compiled(model, kind)(params, carry, inputs)
+    if not finite:  # a gate that is no number is below every threshold
+        raise UserError(f"{what} needs states that are numbers, got NaN or infinite ones (has the model diverged?)")
     return {name: np.asarray(seen[name]) for name in _named(seen, kind)}
 
 
@@ -92,8 +98,10 @@ def _compiled(model: RecurrentLM, kind: str) -> Callable:
     def along(params, carry, inputs):
         def body(carry, x):
             seen = cell.observe(params.cell, carry, x)
-            return cell.step(params.cell, carry, x)[0], {name: seen[name] for name in _named(seen, kind)}
+            after, y = cell.step(params.cell, carry, x)
+            return after, ({name: seen[name] for name in _named(seen, kind)}, jnp.all(jnp.isfinite(y)))
 
-        return jax.lax.scan(body, carry, params.embedding[inputs])[1]
+        seen, finite = jax.lax.scan(body, carry, params.embedding[inputs])[1]
+        return seen, jnp.all(finite)
 
     return along

@@ -108,10 +108,17 @@ def call(name, tokens=TOKENS, **options):
     return gate_values(entry.subject, entry.make_params(jax.random.key(0)), tokens, **options)
 
 
-def diverged():
+def diverged(instrument, *tokens):
     """Parameters that are no numbers."""
     model, params, _ = opened("lstm")
-    return recurrent_radius(model, jax.tree.map(lambda a: a * jnp.nan, params))
+    return instrument(model, jax.tree.map(lambda a: a * jnp.nan, params), *tokens)
+
+
+def without_saturation():
+    """A cell that tells of its gates alone."""
+    cell = catalogue.CELLS["rnn_tanh"].subject._replace(observe=lambda p, c, x: {"gate.all": c})
+    model = recurrent_lm(V, cell)
+    return saturation(model, model.init(jax.random.key(0)), TOKENS)
 
 
 MISTAKES = SimpleNamespace(
@@ -119,7 +126,10 @@ MISTAKES = SimpleNamespace(
     one_token=(lambda: call("lstm", TOKENS[:1]), "at least two .* got 1"),
     carry=(lambda: call("rnn", carry=jnp.zeros((1, 4))), r"the shapes \(2, 4\), got \(1, 4\)"),
     ids=(lambda: call("lstm", TOKENS + 1), "ids of a vocabulary of 5, got 1 to 5"),
-    diverged=(diverged, "got NaN or infinity"),
+    diverged=(lambda: diverged(recurrent_radius), "got NaN or infinity"),
+    diverged_gates=(lambda: diverged(gate_values, TOKENS), "gate_values needs states that are numbers, got NaN"),
+    diverged_saturation=(lambda: diverged(saturation, TOKENS), "saturation needs states that are numbers, got NaN"),
+    no_saturation=(without_saturation, "saturation needs a cell whose `observe` gives saturation"),
 )
 
 
