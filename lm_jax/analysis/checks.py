@@ -3,6 +3,7 @@
 Each mistake is a `UserError` of one line. `what` names the instrument in it, such as "gradient flow".
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -68,3 +69,9 @@ def checked_lag(max_lag: int | None, steps: int) -> int:
     if largest >= steps:
         raise UserError(f"max_lag must be below the number of predictions, {steps}, got {largest}")
     return largest
+
+
+def check_finite(gradients: Sequence[np.ndarray], what: str) -> None:
+    """Raises UserError unless all of these arrays are numbers."""
+    if not all(np.all(np.isfinite(np.asarray(a, np.float64))) for a in gradients):
+        raise UserError(f"{what} needs gradients that are numbers, got NaN or infinite ones (has the model diverged?)")

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
+from lm_jax.analysis.checks import check_finite, checked_carry, checked_model, inputs_and_targets
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel
@@ -72,7 +72,7 @@ def truncation_bias(
         truncated. carry: before the first step, held; the initial one by default.
     All chunks of one length go through the network at once, so that a length k takes about k steps back in time.
     Raises UserError for a model without a recurrence (an n-gram, a window), lengths that do not rise, fewer than two
-    predictions, shapes that do not fit, or ids that are not in the vocabulary.
+    predictions, shapes that do not fit, ids that are not in the vocabulary, or gradients that are no numbers.
     """
     model = checked_model(model, WHAT)
     inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, WHAT)
@@ -83,6 +83,7 @@ def truncation_bias(
 
     def gradient(length):
         result = jax.device_get(_compiled(model, length)(params, carries, inputs, targets))
+        check_finite(jax.tree.leaves(result), WHAT)
         return {"all": jax.tree.leaves(result), "cell": jax.tree.leaves(result.cell)}
 
     whole = gradient(steps)

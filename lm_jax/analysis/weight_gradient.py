@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from lm_jax.analysis.adjoint_scan import add_scaled, log_norm
 from lm_jax.analysis.carry_leaves import real_leaves
-from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets
+from lm_jax.analysis.checks import check_finite, checked_carry, checked_lag, checked_model, inputs_and_targets
 from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError
@@ -83,7 +83,8 @@ def weight_gradient_by_step(
     Time is about that of T backward steps of a batch of B * max_lag rows, memory O(B * T * H) and a few times that of
     the cell's parameters.
     Raises UserError for a model without a recurrence (an n-gram, a window), a cell without parameters, fewer than two
-    predictions, a max_lag that no prediction has, shapes that do not fit, or ids that are not in the vocabulary.
+    predictions, a max_lag that no prediction has, shapes that do not fit, ids that are not in the vocabulary, or
+    gradients that are no numbers.
     """
     model = checked_model(model, WHAT)
     inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, WHAT)
@@ -96,6 +97,7 @@ def weight_gradient_by_step(
     names = [jax.tree_util.keystr(path, simple=True, separator=".") or "params" for path, _ in paths]
     compiled = _compiled(model, real_leaves(carry, WHAT), rows)
     sums, exponents, log_norms, (shares, share_exponents) = jax.device_get(compiled(params, carry, inputs, targets))
+    check_finite(sums, WHAT)
     gradient = [np.ldexp(np.asarray(leaf, np.float64), e) for leaf, e in zip(sums, exponents, strict=True)]
     with np.errstate(invalid="ignore"):
         sizes = np.array([np.linalg.norm(np.asarray(leaf, np.float64)) for leaf in sums])

@@ -144,12 +144,20 @@ def of(name, tokens=TOKENS[:8], **options):
     return truncation_bias(entry.subject, entry.make_params(jax.random.key(0)), tokens, **options)
 
 
+def diverged():
+    """Of parameters that are no numbers."""
+    entry = catalogue.MODELS["rnn"]
+    params = jax.tree.map(lambda a: a * jnp.nan, entry.make_params(jax.random.key(0)))
+    return truncation_bias(entry.subject, params, TOKENS[:8], lengths=(1, 2))
+
+
 MISTAKES = {
     "window": (lambda: of("window"), "truncation bias needs .* a recurrent network, .* got a LanguageModel"),
     "one_token": (lambda: of("lstm", TOKENS[:1]), "truncation bias needs at least two predictions, .* got 0"),
     "no_length": (lambda: of("lstm", lengths=()), r"chunk lengths that rise, got \[\]"),
     "zero": (lambda: of("lstm", lengths=(0, 1)), "lengths must be .* at least 1, got 0"),
     "falling": (lambda: of("lstm", lengths=(2, 1)), r"chunk lengths that rise, got \[2, 1\]"),
+    "diverged": (diverged, "truncation bias needs gradients that are numbers, got NaN"),
     "carry": (lambda: of("rnn", carry=jnp.zeros((2, 4))), r"the shapes \(1, 4\), got \(2, 4\)"),
 }
 

@@ -248,11 +248,19 @@ def without(params, carry):
     return weight_gradient_by_step(model, model.init(jax.random.key(0)), TOKENS[:8])
 
 
+def diverged():
+    """Of parameters that are no numbers."""
+    entry = catalogue.MODELS["rnn"]
+    params = jax.tree.map(lambda a: a * jnp.nan, entry.make_params(jax.random.key(0)))
+    return weight_gradient_by_step(entry.subject, params, TOKENS[:8])
+
+
 MISTAKES = {
     "n-gram": (lambda: of("bigram_katz"), "weight gradient by step needs .* a recurrent network, .* a LanguageModel"),
     "one_token": (lambda: of("lstm", TOKENS[:1]), "weight gradient by step needs at least two predictions, .* got 0"),
     "long_lag": (lambda: of("lstm", max_lag=7), "max_lag must be below the number of predictions, 7, got 7"),
     "unknown_id": (lambda: of("lstm", TOKENS + 1), "ids of a vocabulary of 5, got 1 to 5"),
+    "diverged": (diverged, "weight gradient by step needs gradients that are numbers, got NaN"),
     "carry": (lambda: of("rnn", carry=jnp.zeros((2, 4))), r"the shapes \(1, 4\), got \(2, 4\)"),
     "no_parameters": (lambda: without({}, jnp.zeros((1, 3))), "needs a cell with parameters, got one without"),
     "no_carry": (lambda: without(jnp.ones(3), ()), "needs a carry of real numbers, got"),
