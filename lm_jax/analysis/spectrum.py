@@ -37,7 +37,7 @@ class StepJacobians(NamedTuple):
 
     positions: the steps t, counted from 0. lag: l.
     log_singular_values: falling; -inf for 0. The first is the spectral norm's.
-    eigenvalues: by falling size. One below 1e-308 is 0: the logarithm of the largest is apart.
+    eigenvalues: by falling size. One below 1e-308 is 0, above 1e308 infinite: the logarithm of the largest is apart.
     log_spectral_radius: log of the largest |eigenvalue|.
     log_spectral_norm: log of the largest singular value.
     """
@@ -68,7 +68,7 @@ def step_jacobians(
     leaf: "h", "c" of an LSTM, another leaf by its path, or "all" of the layer's carry as one vector.
     positions: the steps t, from lag to T-1; by default at most 32, spread evenly.
     double: compute in float64. The Jacobian of many steps in float32 has singular values below 1e-7 of the largest
-        that are rounding; spectra are taken in float64 in any case.
+        that are rounding, and in float64 below 1e-15; spectra are taken in float64 in any case.
     Time is mostly that of the spectra, N * B matrices of [n, n] on the host: for large n ask for few positions.
     Raises UserError for a model without a recurrence, a lag longer than the text, and what does not exist or fit.
     """
@@ -85,8 +85,8 @@ def step_jacobians(
         places = tuple(place for _, place in layers[layer])
         read = one_of("leaf", leaf, {**{name: (place,) for name, place in layers[layer]}, ALL: places})
         result = _compiled(model, places, read, lag)(params, carry, inputs, positions)
-        matrices, exponents = (np.asarray(array, np.float64) for array in result)
-    return _spectra(positions, lag, matrices, exponents * np.log(2))
+        matrices, exponents = np.asarray(result[0], np.float64), np.asarray(result[1])
+    return _spectra(positions, lag, matrices, exponents)
 
 
 def _checked_positions(positions, lag, steps):
@@ -103,18 +103,20 @@ def _checked_positions(positions, lag, steps):
     return chosen.astype(np.int32)
 
 
-def _spectra(positions, lag, matrices, log_scale):
-    """Of matrices [N, B, n, n], to be multiplied by exp(log_scale) [N, B]."""
+def _spectra(positions, lag, matrices, exponents):
+    """Of matrices [N, B, n, n], to be multiplied by 2^exponent [N, B]."""
     if not np.all(np.isfinite(matrices)):
         raise UserError(f"{WHAT} needs derivatives that are numbers, got NaN or infinity (has the model diverged?)")
     eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
     order = np.argsort(-np.abs(eigenvalues), axis=-1, kind="stable")
     eigenvalues = np.take_along_axis(eigenvalues, order, axis=-1)
+    log_scale = exponents * np.log(2)
     with np.errstate(divide="ignore"):
         log_singular_values = np.log(np.linalg.svd(matrices, compute_uv=False)) + log_scale[..., None]
         log_radius = np.log(np.abs(eigenvalues[..., 0])) + log_scale
     with np.errstate(under="ignore", over="ignore"):
-        eigenvalues = eigenvalues * np.exp(log_scale)[..., None]
+        for part in (eigenvalues.real, eigenvalues.imag):  # apart: infinity times 0j is NaN
+            part[...] = np.ldexp(part, exponents[..., None])
     return StepJacobians(positions, lag, log_singular_values, eigenvalues, log_radius, log_singular_values[..., 0])
 
 

@@ -123,6 +123,17 @@ def test_a_long_lag_neither_underflows_nor_overflows_in_float32(rho):
         np.testing.assert_allclose(logs, 400 * np.log(rho), rtol=1e-5)
 
 
+def test_eigenvalues_out_of_range_are_infinite_or_zero_and_not_nan():
+    """4^1100 and 4^-1100 with eigenvectors along the axes; their logarithms are what they are."""
+    for rho, expected in ((4.0, np.inf), (0.25, 0.0)):
+        model, params = linear(1.0)
+        params = params.replace(cell=params.cell.replace(w_h=rho * jnp.eye(4)))
+        measured = step_jacobians(model, params, np.zeros(1110, int), lag=1100, positions=[1105])
+        np.testing.assert_array_equal(measured.eigenvalues, np.full((1, 1, 4), expected))
+        np.testing.assert_allclose(measured.log_spectral_radius, [[1100 * np.log(rho)]])
+        np.testing.assert_allclose(measured.log_singular_values, np.full((1, 1, 4), 1100 * np.log(rho)))
+
+
 def test_default_positions_are_spread_over_the_text():
     model, params, _ = opened("rnn_tanh")
     few = step_jacobians(model, params, TOKENS, lag=2)
