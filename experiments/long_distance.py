@@ -241,7 +241,8 @@ def solve(problem, cell_name, delay, seeds, smoke):
         state, _ = jax.lax.scan(update, (params, optimizer.init(params)), jax.random.split(keys[2], steps))
         return score(state[0], keys[3])
 
-    return {"score": [float(s) for s in jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), seeds))]}
+    run = jax.jit(run)
+    return {"score": [float(run(key)) for key in jax.random.split(jax.random.key(0), seeds)]}
 
 
 def mean_and_range(values):
@@ -334,32 +335,29 @@ def beyond(result):
     return float(np.mean([a for n, a in zip(ASKED, result["right"]["nouns, known"], strict=True) if n in FAR]))
 
 
-def reach(own):
-    """The largest distance up to which the mean over seeds is at least half way from chance to one; 0 for none."""
-    mean = mean_and_range([r["right"]["nouns, known"] for r in own])[0]
-    low = [n for n, a in zip(ASKED, mean, strict=True) if a < (1 + CHANCE) / 2]
-    return max([n for n in ASKED if not low or n < low[0]], default=0)
-
-
-def horizon_text(own, over="carry of the last word", share="0.01"):
-    """The median over seeds, in words."""
-    found = [r["lags"] + 1 if r["horizons"][over][share] is None else r["horizons"][over][share] for r in own]
-    median = int(np.median(found))
-    return f"above {own[0]['lags']}" if median > own[0]["lags"] else str(median)
+def horizon_text(own):
+    """Smallest and largest over seeds, in words."""
+    found = [result["horizons"]["carry of the last word"]["0.01"] or np.inf for result in own]
+    ends = [f"{at:.0f}" if np.isfinite(at) else f"over {own[0]['lags']}" for at in (min(found), max(found))]
+    return " to ".join(dict.fromkeys(ends))
 
 
 def answer(results):
     """The finding in one sentence, from the numbers."""
-    parts = []
+    near = [n for n in ASKED if n not in FAR]
+    parts, new = [], []
     for name, own in results.items():
-        within = np.mean([r["right"]["nouns, known"][: len(ASKED) - len(FAR)] for r in own])
-        new = np.mean([r["right"]["nouns, new"] for r in own])
+        within = np.mean([r["right"]["nouns, known"][: len(near)] for r in own])
+        new.append(np.mean([r["right"]["nouns, new"] for r in own]))
+        far = np.mean([beyond(r) for r in own])
         parts.append(
-            f"{name}: {within:.0%} right up to {max(n for n in ASKED if n not in FAR)} words, "
-            f"{np.mean([beyond(r) for r in own]):.0%} at {FAR[0]} to {FAR[-1]}, reach {reach(own)} words, "
-            f"gradient horizon of that word (1 %, whole carry) {horizon_text(own)}, nouns new to stories {new:.0%}"
+            f"{name} {within:.0%} right at {near[0]} to {near[-1]} words and "
+            f"{far:.0%} at {FAR[0]} to {FAR[-1]} (gradient horizon {horizon_text(own)} words)"
         )
-    return f"Among {len(KNOWN + NEW)} nouns, chance {CHANCE:.0%}: " + "; ".join(parts) + "."
+    return (
+        f"The noun of {len(KNOWN + NEW)} (chance {CHANCE:.0%}), at distances never trained on: {'; '.join(parts)}; "
+        f"of nouns never seen in a story, at most {max(new):.0%} by any cell."
+    )
 
 
 def table(results, solved):
@@ -421,7 +419,8 @@ def main() -> None:
     captions = {
         "accuracy": "Share of last words right against distance: mean and range over seeds. None of the distances "
         "asked for was trained on; those trained on are grey.",
-        "horizon": "A point a network; triangles: the horizon is beyond the lags measured.",
+        "horizon": f"A point a network; a triangle: beyond the lags measured. {ASKED[-1]} words are between the "
+        "mentions here: a horizon there means that the gradient reaches the first mention and nothing before it.",
         "problems": "Adding, copy and echo: networks trained anew for each delay, mean and range over seeds.",
     }
     drawn = {
