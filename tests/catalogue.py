@@ -74,6 +74,7 @@ def running_mean(input_size: int, hidden_size: int) -> Cell:
 
 _dropout = {"dropout_rate": 0.5}
 _locked = {"dropout_rate": 0.5, "dropout_kind": "locked"}
+_fused = {"recurrence": "fused"}
 
 CELLS: dict[str, Entry] = {
     "rnn_tanh": entry(rnn(3, 4)),
@@ -92,6 +93,16 @@ CELLS: dict[str, Entry] = {
     "stack_dropout": entry(stacked([rnn(3, 4), lstm(4, 4)], **_dropout), drops=True),
     "stack_locked": entry(stacked([rnn(3, 4), gru(4, 4)], "highway", **_locked), drops=True),
     "drop_connect": entry(stacked([drop_connect(gru(3, 4), 0.5), drop_connect(lstm(4, 4), 0.5)]), drops=True),
+    "rnn_tanh_fused": entry(rnn(3, 4, **_fused)),
+    "rnn_relu_fused": entry(rnn(3, 4, nonlinearity="relu", **_fused)),
+    "gru_after_fused": entry(gru(3, 4, **_fused)),
+    "gru_before_fused": entry(gru(3, 4, reset="before", **_fused)),
+    "gru_fused_bfloat16": entry(gru(3, 4, compute_dtype="bfloat16", **_fused), **BFLOAT16),
+    "lstm_fused": entry(lstm(3, 4, **_fused)),
+    "lstm_fused_bfloat16": entry(lstm(3, 4, compute_dtype="bfloat16", **_fused), **BFLOAT16),
+    "stack_fused": entry(
+        stacked([drop_connect(lstm(3, 4, **_fused), 0.5), gru(4, 4, **_fused)], "highway", **_dropout), drops=True
+    ),
     "running_mean": entry(running_mean(3, 4)),
     "stack_of_user_cells": entry(stacked([running_mean(3, 4), lstm(4, 4)], "residual")),
 }
@@ -137,6 +148,7 @@ MODELS: dict[str, Entry] = {
     "config_rnn": _configured(
         cell="rnn", nonlinearity="relu", layers=3, connection="dense", dropout=0.5, dropout_kind="locked"
     ),
+    "config_fused": _configured(layers=2, weight_drop=0.5, recurrence="fused", dropout=0.5),
     "config_lstm": _configured(layers=2, connection="highway", compute_dtype="bfloat16"),
     "window": _window(3),
     "window_of_one": _window(1, direct=True, tied=True, hidden_size=3),

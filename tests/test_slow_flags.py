@@ -19,15 +19,16 @@ from tests.runs.toy import write_corpus
 
 SMALL = "--data text --steps 4 --batch-size 4 --bptt 8 --hidden-size 8 --embedding-size 8 --log-every 2 --eval-every 3"
 RUNS = {
-    "waiting": "--patience 1 --checkpoint-every 1 --warmup-steps 2 --eval-streams 3 --seed 1 --lr 0.01",
+    "waiting": "--patience 1 --checkpoint-every 1 --warmup-steps 2 --eval-streams 3 --seed 1 --lr 0.01 "
+    "--recurrence scan",
     "plateau": "--cell rnn --nonlinearity relu --layers 2 --connection residual --optimizer sgd --schedule plateau "
     "--decay-factor 0.5 --clip None --mode sentence",
     "highway": "--cell rnn --nonlinearity sigmoid --layers 2 --connection highway --dropout 0.2 --dropout-kind locked "
     "--optimizer adamw --weight-decay 0.1 --schedule constant",
     "dense": "--cell rnn --nonlinearity identity --init identity --init-scale 0.9 --layers 3 --connection dense",
-    "half": "--cell rnn --nonlinearity tanh --compute-dtype bfloat16 --dropout 0.2 --layers 2",
+    "half": "--cell rnn --nonlinearity tanh --recurrence auto --compute-dtype bfloat16 --dropout 0.2 --layers 2",
     "bytes": "--cell gru --gru-reset after --init uniform --level byte --decay-steps 3 --clip 0.1",
-    "words": "--cell gru --gru-reset before --tied --level word --batch-size 2 --min-count 2",
+    "words": "--cell gru --gru-reset before --tied --level word --batch-size 2 --min-count 2 --recurrence fused",
     "epochs": "--forget-bias 2 --init uniform --init-scale 0.05 --steps None --epochs 1 --batch-size 16",
     "pairs": "--level bpe --max-vocab 300 --batch-size 2",
     "dropouts": "--dropout-input 0.1 --dropout-layer 0.2 --dropout-output 0.3 --dropout-embedding 0.1 --layers 2 "

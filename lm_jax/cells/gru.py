@@ -23,7 +23,9 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.fused_gru import gru_after_parts, gru_before_parts
 from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
+from lm_jax.cells.recurrence import with_recurrence
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.layers import product
@@ -58,6 +60,7 @@ def _gates_before(weights, h, projected):
 
 
 GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
+FUSED_PARTS = {"after": gru_after_parts, "before": gru_before_parts}
 
 
 @functools.cache
@@ -70,12 +73,14 @@ def gru(
     w_h_init: Initializer = orthogonal(),
     b_init: Initializer = zeros,
     compute_dtype: str | None = None,
+    recurrence: str = "scan",
 ) -> Cell:
     """A gated recurrent unit; the carry is h [*B, H].
 
     reset: "after" (cuDNN form, default) or "before" (textbook form) the recurrent product; see the module.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    Raises UserError for a size below 1 or an unknown form.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py.
+    Raises UserError for a size below 1, an unknown form or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
     gates = one_of("reset", reset, GATES)
@@ -112,4 +117,8 @@ def gru(
         matrices = {"matrix.reset": w_r, "matrix.update": w_z, "matrix.candidate": w_n}
         return {"gate.reset": r, "gate.update": z, **matrices, "saturation": saturated_share((r, z), (n,))}
 
-    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
+    def loop_weights(params):
+        return (params.w_h, params.b_hn) if reset == "after" else (params.w_h,)
+
+    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
+    return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype))

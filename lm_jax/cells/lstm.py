@@ -20,7 +20,9 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.fused_lstm import lstm_parts
 from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
+from lm_jax.cells.recurrence import with_recurrence
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes
 from lm_jax.layers import product
@@ -77,12 +79,14 @@ def lstm(
     w_h_init: Initializer = orthogonal(),
     b_init: Initializer = zeros,
     compute_dtype: str | None = None,
+    recurrence: str = "scan",
 ) -> Cell:
     """A long short-term memory; the carry is LSTMCarry(h, c).
 
     forget_bias: added to the forget gate's block of the initial bias.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    Raises UserError for a size below 1.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py.
+    Raises UserError for a size below 1 or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
 
@@ -106,4 +110,5 @@ def lstm(
     def recurrent_weights(params):
         return params.w_h.astype(compute_dtype or params.w_h.dtype)
 
-    return hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size, _watch)
+    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size, _watch)
+    return with_recurrence(recurrence, cell, project, lambda params: (params.w_h,), lstm_parts(compute_dtype))

@@ -13,7 +13,9 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.fused_rnn import rnn_parts
 from lm_jax.cells.initializers import Initializer, lecun_normal, orthogonal, zeros
+from lm_jax.cells.recurrence import with_recurrence
 from lm_jax.cells.saturation import SATURATED
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.layers import product
@@ -41,12 +43,14 @@ def rnn(
     w_h_init: Initializer = orthogonal(),
     b_init: Initializer = zeros,
     compute_dtype: str | None = None,
+    recurrence: str = "scan",
 ) -> Cell:
     """A simple recurrent cell; the carry is h [*B, H].
 
     nonlinearity: one of tanh, relu, sigmoid, identity (a linear network: the closed-form case of gradient analysis).
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    Raises UserError for a size below 1 or an unknown nonlinearity.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py.
+    Raises UserError for a size below 1, an unknown nonlinearity or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
     f = one_of("nonlinearity", nonlinearity, NONLINEARITIES)
@@ -76,4 +80,6 @@ def rnn(
         y, _ = recur(w_h, h, z)
         return {"matrix.h": params.w_h, "saturation": SATURATED[nonlinearity](y).astype(y.dtype)}
 
-    return hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
+    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
+    parts = rnn_parts(f, nonlinearity, compute_dtype)
+    return with_recurrence(recurrence, cell, project, lambda params: (params.w_h,), parts)

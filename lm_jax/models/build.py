@@ -27,13 +27,13 @@ def build_cell(config: ModelConfig) -> Cell:
 
 
 def _cell_options(config, hidden_size):
-    options = {"compute_dtype": _compute_dtype(config), **_initial_weights(config, hidden_size)}
+    options = {"compute_dtype": _compute_dtype(config), "recurrence": config.recurrence}
     own = {
         "rnn": {"nonlinearity": config.nonlinearity},
         "gru": {"reset": config.gru_reset},
         "lstm": {"forget_bias": config.forget_bias},
     }
-    return options | own[config.cell]
+    return options | _initial_weights(config, hidden_size) | own[config.cell]
 
 
 def _initial_weights(config, hidden_size):

@@ -26,6 +26,7 @@ STACKS = {
     "stack_dropout": ("rnn", "lstm"),
     "stack_locked": ("rnn", "gru"),
     "drop_connect": ("gru", "lstm"),
+    "stack_fused": ("lstm", "gru"),
 }
 
 

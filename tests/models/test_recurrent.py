@@ -7,6 +7,7 @@ import pytest
 
 from lm_jax import ModelConfig, UserError, from_config, gru, lstm, recurrent_lm, rnn, stacked
 from lm_jax.cells import RNNParams, drop_connect, initializers
+from lm_jax.config import TrainConfig, from_dict, to_dict
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests.cases import assert_close, assert_identical, draw_like
 
@@ -101,6 +102,7 @@ CONFIGURED = {
     "top_size": ({"layers": 2, "top_size": 3}, lambda: stacked([lstm(3, 4), lstm(4, 3)])),
     "weight_drop": ({"weight_drop": 0.5}, lambda: drop_connect(lstm(3, 4), 0.5)),
     "bfloat16": ({"compute_dtype": "bfloat16"}, lambda: lstm(3, 4, compute_dtype="bfloat16")),
+    "recurrence": ({"recurrence": "fused"}, lambda: lstm(3, 4, recurrence="fused")),
     "layer_dropout": (
         {"layers": 2, "dropout_layer": 0.5, "dropout_kind": "locked"},
         lambda: stacked([lstm(3, 4), lstm(4, 4)], dropout_rate=0.5, dropout_kind="locked"),
@@ -137,6 +139,12 @@ def test_a_configuration_builds_the_model_it_describes(settings):
     carry, key = by_hand.initial_carry(params, (B,)), jax.random.key(1)
     results = (m.unroll(params, carry, TOKENS, key=key) for m in (from_config(config, V), by_hand))
     assert_identical(*results)
+
+
+def test_settings_from_before_there_were_engines_are_those_of_scan():
+    saved = to_dict(TrainConfig(model=ModelConfig(cell="gru")))
+    del saved["model"]["recurrence"]
+    assert from_dict(TrainConfig, saved).model.recurrence == "scan"
 
 
 def test_equal_settings_make_the_same_model():

@@ -297,6 +297,7 @@ MISTAKES = {
     ),
     "cell": (lambda: windowed(cell="gru"), "cell must be left out with the window model, got 'gru'"),
     "weight_drop": (lambda: windowed(weight_drop=0.5), "weight_drop must be left out with the window model, got 0.5"),
+    "recurrence": (lambda: windowed(recurrence="fused"), "recurrence must be left out .* got 'fused'"),
     "gru_reset": (lambda: windowed(gru_reset="before"), "gru_reset must be left out .* got 'before'"),
     "forget_bias": (lambda: windowed(forget_bias=0.0), "forget_bias must be left out .* got 0.0"),
     "recurrent": (

@@ -1,0 +1,50 @@
+"""The parts of the fused simple recurrent network, h_t = f(a_t), a_t = z_t + s_t W_h.
+
+    d a_t = (d y_t + d new_t) f'(a_t)        d s_t = d a_t W_h^T        d W_h = sum_t s_t^T d a_t        d z_t = d a_t
+
+f' is computed from the value f(a), which each of these functions allows.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lm_jax.cells.recurrence import FusedParts, over_rows
+from lm_jax.layers import product
+
+
+DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
+    "tanh": lambda y: 1 - y * y,
+    "relu": lambda y: (y > 0).astype(y.dtype),
+    "sigmoid": lambda y: y * (1 - y),
+    "identity": jnp.ones_like,
+}
+
+
+@functools.cache
+def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str | None) -> FusedParts:
+    """The parts for f, one of `DERIVATIVES` by its name; weights are (w_h,)."""
+
+    def arrange(weights):
+        (w_h,) = weights
+        return w_h.astype(compute_dtype or w_h.dtype)
+
+    def step(w_h, start, z):
+        h = f(z + product(start, w_h))
+        return h, h, None
+
+    def factors(starts, ys, kept):
+        del starts, kept
+        return DERIVATIVES[nonlinearity](ys)
+
+    def step_back(w_back, d_h, d_y, slope):
+        d_a = (d_h + d_y) * slope
+        return product(d_a, w_back), d_a
+
+    def collect(starts, ys, kept, slopes, d_a):
+        del ys, kept, slopes
+        return (over_rows(starts, d_a, compute_dtype),), d_a
+
+    return FusedParts(lambda z: z, arrange, step, lambda weights: arrange(weights).T, factors, step_back, collect)

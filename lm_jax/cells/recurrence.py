@@ -1,0 +1,137 @@
+"""The `fused` engine: a whole sequence with a derivative written by hand, faster than that of `lax.scan`.
+
+Autodiff of a scan does in every backward step what could be done once: the derivatives of the nonlinearities, and the
+sum of the weights' gradient, which its loop carries along. Here the forward loop keeps what the derivative needs;
+every factor of the backward step that does not depend on the carried adjoints is computed for all steps at once; the
+backward loop carries the adjoints of the carry alone and gives those of the pre-activations; and the gradient of
+the recurrent weights is one product over all T * B rows after the loop (Appleyard et al. 2016, arXiv:1604.01946).
+
+With s_t the carry that step t begins from, m_t the mask (1 without one) and q_t the reset (0 without one):
+
+    s_t = (1 - q_t) carry_{t-1}                                   q_t: the initial carry is zeros
+    new_t, y_t = F(s_t, z_t)                                      z_t: the input's share of the pre-activations
+    carry_t = m_t new_t + (1 - m_t) carry_{t-1}
+
+    d new_t = m_t d carry_t                                       and what comes from y_t
+    d carry_{t-1} = (1 - m_t) d carry_t + (1 - q_t) d s_t
+
+Only reverse mode, and only once: `jax.jvp`, `jax.jacfwd` and a gradient of a gradient need recurrence="scan".
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lm_jax.cells.base import Cell, masked_scan, select
+from lm_jax.errors import one_of
+from lm_jax.layers import product
+from lm_jax.types import Carry, Params
+
+
+class FusedParts(NamedTuple):
+    """One recurrence F, forward and backward. `weights` are those of the loop as the parameters have them, a tuple.
+
+    inputs:        z [T, *B, kH] -> what the loop reads, time first
+    arrange:       weights -> what the forward loop multiplies by, cast and arranged once
+    step:          (arranged, s, input) -> (new, y, kept)
+    arrange_back:  weights -> what the backward loop multiplies by
+    factors:       (s of all steps, ys, kept of all steps) -> what the backward loop reads, time first
+    step_back:     (arranged_back, d new, d y, factors of a step) -> (d s, signal)
+    collect:       (s of all steps, ys, kept, factors, signals) -> (d weights, d z)
+    """
+
+    inputs: Callable[[Array], Any]
+    arrange: Callable[[tuple], Any]
+    step: Callable[[Any, Carry, Any], tuple[Carry, Array, Any]]
+    arrange_back: Callable[[tuple], Any]
+    factors: Callable[[Carry, Array, Any], Any]
+    step_back: Callable[[Any, Carry, Array, Any], tuple[Carry, Any]]
+    collect: Callable[[Carry, Array, Any, Any, Any], tuple[tuple, Array]]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def fused_scan(parts: FusedParts, weights, carry, z, mask, reset) -> tuple[Carry, Float[Array, "T *B H"]]:
+    """All steps of a recurrence whose initial carry is zeros: (last carry, ys). One derivative, in reverse mode."""
+
+    def recur(start, x):
+        new, y, _ = parts.step(arranged, start, x)
+        return new, y
+
+    arranged = parts.arrange(weights)
+    return masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset)
+
+
+def _forward(parts, weights, carry, z, mask, reset):
+    def recur(start, x):
+        new, y, kept = parts.step(arranged, start, x)
+        return new, (y, start, kept)
+
+    arranged = parts.arrange(weights)
+    carry, (ys, starts, kept) = masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset)
+    return (carry, ys), (weights, starts, ys, kept, mask, reset)
+
+
+def _backward(parts, residuals, cotangents):
+    weights, starts, ys, kept, mask, reset = residuals
+    d_carry, d_ys = cotangents
+    arranged, factors = parts.arrange_back(weights), parts.factors(starts, ys, kept)
+    nothing = _zeros(d_carry)
+
+    def body(d_carry, slices):
+        d_y, factor, keep, restart = slices
+        d_new = d_carry if keep is None else select(keep, d_carry, nothing)
+        d_start, signal = parts.step_back(arranged, d_new, d_y, factor)
+        if restart is not None:
+            d_start = select(restart, nothing, d_start)
+        if keep is not None:
+            d_start = jax.tree.map(jnp.add, d_start, select(keep, nothing, d_carry))
+        return d_start, signal
+
+    d_carry, signals = jax.lax.scan(body, d_carry, (d_ys, factors, mask, reset), reverse=True)
+    d_weights, d_z = parts.collect(starts, ys, kept, factors, signals)
+    return d_weights, d_carry, d_z, None, None
+
+
+fused_scan.defvjp(_forward, _backward)
+
+
+def _zeros(carry):
+    return jax.tree.map(jnp.zeros_like, carry)
+
+
+def over_rows(
+    left: Float[Array, "T *B H"], right: Float[Array, "T *B N"], compute_dtype: str | None
+) -> Float[Array, "H N"]:
+    """left^T right as one product over all T * B rows, with operands in the type of the other products."""
+    left, right = (a.reshape(-1, a.shape[-1]) for a in (left, right))
+    return product(left.T, right.astype(compute_dtype or right.dtype))
+
+
+def with_recurrence(
+    recurrence: str,
+    cell: Cell,
+    project: Callable[[Params, Array], Array],
+    weights: Callable[[Params], tuple],
+    parts: FusedParts,
+) -> Cell:
+    """The cell, a plain one, with its unroll on the engine that is asked for; `step` and `observe` stay as they are.
+
+    recurrence:  "scan", the unroll that the cell has; "fused"; or "auto": `fused` on the CPU, where it was measured
+                 to be faster for every cell, and `scan` elsewhere
+    project:     (params, xs [T, *B, E]) -> z [T, *B, kH], as the plain cell does it
+    weights:     params -> the weights of the loop, a tuple, uncast
+    Raises UserError for another recurrence.
+    """
+
+    def fused(params, carry, xs, *, mask=None, reset=None, key=None):
+        del key
+        return fused_scan(parts, weights(params), carry, project(params, xs), mask, reset)
+
+    def auto(*args, **switches):
+        return (fused if jax.default_backend() == "cpu" else cell.unroll)(*args, **switches)
+
+    return cell._replace(unroll=one_of("recurrence", recurrence, {"auto": auto, "scan": cell.unroll, "fused": fused}))
