@@ -3,6 +3,7 @@
 Each mistake is a `UserError` of one line. `what` names the instrument in it, such as "gradient flow".
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,16 @@ def checked_lag(max_lag: int | None, steps: int) -> int:
     if largest >= steps:
         raise UserError(f"max_lag must be below the number of predictions, {steps}, got {largest}")
     return largest
+
+
+def checked_rising(name: str, numbers: Sequence[int]) -> tuple[int, ...]:
+    """The numbers as a tuple; UserError unless they are whole, at least 1 and rise. None at all rise too."""
+    numbers = tuple(int(n) if isinstance(n, np.integer) else n for n in numbers)
+    for number in numbers:
+        check_sizes(**{name: number})
+    if any(a >= b for a, b in itertools.pairwise(numbers)):
+        raise UserError(f"{name} must be numbers that rise, got {numbers}")
+    return numbers
 
 
 def check_finite(gradients: Sequence[np.ndarray], what: str) -> None:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
+from lm_jax.analysis.checks import checked_carry, checked_model, checked_rising, inputs_and_targets
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.recurrent import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
@@ -95,20 +95,14 @@ def context_use(
     not rise, a k that is not below the longest, ids not in the vocabulary, or losses that are no numbers.
     """
     model = checked_model(model, "context use")
-    contexts = _checked_lengths("contexts", contexts)
+    contexts, ks = _checked_lengths(contexts, shuffle_beyond)
     longest = contexts[-1]
-    ks = contexts[:-1] if shuffle_beyond is None else _checked_lengths("shuffle_beyond", shuffle_beyond, longest)
     check_sizes(positions=positions, streams=streams)
     inputs, targets = inputs_and_targets(_cut(tokens, streams), None, model.vocab_size, "context use")
     chosen = _choose(inputs.shape, longest, positions, np.random.default_rng((seed, 0)))
     carry = checked_carry(carry, model.initial_carry(params, inputs.shape[1:]))
 
-    slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is kept
-    slots[tuple(chosen.T)] = np.arange(len(chosen))
-    carries, ys = _compiled_pass(model, len(chosen))(params, carry, inputs, slots)
-    elsewhere = jax.tree.map(lambda a: jnp.roll(a, len(chosen) // 2, axis=0), carries)
-    starts = jax.tree.map(lambda *a: jnp.stack(a), elsewhere, model.initial_carry(params, (len(chosen),)))
-
+    starts, ys = _starts_and_outputs(model, params, carry, inputs, chosen)
     i, b = chosen.T
     windows = inputs[i + np.arange(1 - longest, 1)[:, None], b]
     read = functools.partial(_compiled_reading(model), params, starts, ys, targets[i, b])
@@ -120,6 +114,15 @@ def context_use(
     if not all(np.isfinite(losses).all() for losses in (result.full, result.cut, result.ordered)):
         raise UserError("context use needs losses that are numbers, got NaN or infinite ones (has the model diverged?)")
     return result
+
+
+def _starts_and_outputs(model, params, carry, inputs, chosen):
+    """(the carries that contexts are read from [S, P, ...], the output of the whole past at each prediction [P, H])."""
+    slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is kept
+    slots[tuple(chosen.T)] = np.arange(len(chosen))
+    carries, ys = _compiled_pass(model, len(chosen))(params, carry, inputs, slots)
+    elsewhere = jax.tree.map(lambda a: jnp.roll(a, len(chosen) // 2, axis=0), carries)
+    return jax.tree.map(lambda *a: jnp.stack(a), elsewhere, model.initial_carry(params, (len(chosen),))), ys
 
 
 @functools.cache
@@ -178,16 +181,15 @@ def _paired(losses: Float[np.ndarray, "C P"], base: Float[np.ndarray, "P"]):
     return differences.mean(-1), differences.std(-1, ddof=1) / np.sqrt(differences.shape[-1])
 
 
-def _checked_lengths(name, lengths, below=None) -> tuple[int, ...]:
-    """The lengths as a tuple of whole numbers that rise."""
-    lengths = tuple(int(n) if isinstance(n, np.integer) else n for n in lengths)
-    for n in lengths:
-        check_sizes(**{name: n})
-    if list(lengths) != sorted(set(lengths)) or (not lengths and below is None):
-        raise UserError(f"{name} must be rising numbers of tokens, got {lengths}")
-    if below is not None and lengths and lengths[-1] >= below:
-        raise UserError(f"{name} must be below the longest context, {below}, got {lengths[-1]}")
-    return lengths
+def _checked_lengths(contexts, shuffle_beyond) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Each n and each k; all n but the last for k that are not given."""
+    contexts = checked_rising("contexts", contexts)
+    if not contexts:
+        raise UserError("contexts must be numbers of tokens, at least one, got none")
+    ks = contexts[:-1] if shuffle_beyond is None else checked_rising("shuffle_beyond", shuffle_beyond)
+    if ks and ks[-1] >= contexts[-1]:
+        raise UserError(f"shuffle_beyond must be below the longest context, {contexts[-1]}, got {ks[-1]}")
+    return contexts, ks
 
 
 def _cut(tokens: Tokens, streams: int) -> np.ndarray:

@@ -10,7 +10,6 @@ A gradient that points elsewhere cannot be mended by a learning rate: the cosine
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -19,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from lm_jax.analysis.checks import check_finite, checked_carry, checked_model, inputs_and_targets
+from lm_jax.analysis.checks import check_finite, checked_carry, checked_model, checked_rising, inputs_and_targets
 from lm_jax.analysis.forward import forward_pass
-from lm_jax.errors import UserError, check_sizes, one_of
+from lm_jax.errors import UserError, one_of
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
@@ -77,7 +76,9 @@ def truncation_bias(
     model = checked_model(model, WHAT)
     inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, WHAT)
     steps, batch_size = inputs.shape
-    lengths = np.asarray(_checked_lengths(lengths))
+    lengths = np.asarray(checked_rising("lengths", lengths))
+    if not len(lengths):
+        raise UserError("lengths must be chunk lengths, at least one, got none")
     carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
     carries = _compiled_carries(model)(params, carry, inputs)
 
@@ -94,16 +95,6 @@ def truncation_bias(
             pairs.append(_compare(truncated[group], whole[group]))
     cosine, ratio = ({group: np.array(pairs)[:, k] for group, pairs in compared.items()} for k in (0, 1))
     return TruncationBias(lengths, cosine, ratio)
-
-
-def _checked_lengths(lengths):
-    """Whole numbers of at least 1 that rise."""
-    numbers = [int(k) if isinstance(k, np.integer) else k for k in lengths]
-    for length in numbers:
-        check_sizes(lengths=length)
-    if not numbers or any(a >= b for a, b in itertools.pairwise(numbers)):
-        raise UserError(f"lengths must be chunk lengths that rise, got {numbers}")
-    return numbers
 
 
 @functools.cache
