@@ -23,6 +23,7 @@ V, T, B = catalogue.VOCAB_SIZE, 6, 2
 LEAVES = {
     "rnn_tanh": [["h"]],
     "rnn_relu": [["h"]],
+    "rnn_sigmoid": [["h"]],
     "gru_after": [["h"]],
     "gru_before": [["h"]],
     "lstm": [["h", "c"]],
@@ -31,6 +32,7 @@ LEAVES = {
     "stack_residual": [["h", "c"], ["h"], ["h"]],
     "stack_highway": [["h"], ["h", "c"]],
     "stack_dense": [["h", "c"], ["h"], ["h"]],
+    "drop_connect": [["h"], ["h", "c"]],
     "stack_of_user_cells": [["count", "sum"], ["h", "c"]],
 }
 
@@ -90,10 +92,15 @@ class Opened:
                 np.testing.assert_allclose(np.exp(layer[leaf]), expected, rtol=rtol, err_msg=leaf)
 
 
-SLOW = ("stack_plain", "stack_highway", "stack_dense")
+FAST = ("rnn_tanh", "gru_before", "lstm", "stack_residual")  # all kinds of cells, connections and leaves
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LEAVES])
+def slow_but(fast, values):
+    """Cases of a test, all marked as slow but these."""
+    return [pytest.param(value, marks=[] if value in fast else pytest.mark.slow) for value in values]
+
+
+@pytest.mark.parametrize("name", slow_but(FAST, LEAVES))
 def test_flow_equals_products_of_full_jacobians(name, x64):
     opened = Opened(name)
 
@@ -120,7 +127,9 @@ def test_flow_equals_products_of_full_jacobians(name, x64):
     opened.check(vectors, np.linalg.norm(g, axis=-1).T, 1e-8)
 
 
-@pytest.mark.parametrize("name", ["gru_before", "lstm", "stack_dense", "stack_of_user_cells"])
+@pytest.mark.parametrize(
+    "name", slow_but(["stack_of_user_cells"], ["gru_before", "lstm", "stack_dense", "stack_of_user_cells"])
+)
 def test_flow_equals_finite_differences(name, x64):
     opened = Opened(name)
 
@@ -155,7 +164,7 @@ def linear_model(seed=0, batch_size=2, steps=20, size=4):
 
 
 # 140 steps of one text are rows of three chunks; with two texts a chunk is 32 rows
-@pytest.mark.parametrize(("batch_size", "steps"), [(2, 20), (1, 140), (2, 40)])
+@pytest.mark.parametrize(("batch_size", "steps"), [pytest.param(2, 20, marks=pytest.mark.slow), (1, 140), (2, 40)])
 def test_flow_of_a_linear_network_is_its_closed_form(batch_size, steps, x64):
     arguments, targets, (output, norms) = linear_model(batch_size=batch_size, steps=steps)
     flow = gradient_flow(*arguments, targets=targets)
@@ -165,7 +174,7 @@ def test_flow_of_a_linear_network_is_its_closed_form(batch_size, steps, x64):
     assert flow.max_lag == steps - 1
 
 
-@pytest.mark.parametrize("max_lag", [1, 2, 63, 64, 65])
+@pytest.mark.parametrize("max_lag", slow_but([1, 64, 65], [1, 2, 63, 64, 65]))
 def test_max_lag_leaves_out_the_longer_ones_only(max_lag, x64):
     arguments, targets, (_, norms) = linear_model(batch_size=1, steps=100)
     flow = gradient_flow(*arguments, targets=targets, max_lag=max_lag)
@@ -187,7 +196,14 @@ def golden():
 
 
 # in float32 up to 1e-5 of the largest norm, as 1 - tanh^2 has lost that much where a unit is saturated
-@pytest.mark.parametrize(("layers", "dtype", "rtol"), [(1, "float64", 1e-10), (2, "float64", 1e-10), (2, "float32", 0)])
+@pytest.mark.parametrize(
+    ("layers", "dtype", "rtol"),
+    [
+        (2, "float64", 1e-10),
+        pytest.param(1, "float64", 1e-10, marks=pytest.mark.slow),
+        pytest.param(2, "float32", 0, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(("kind", "factory"), [("rnn", rnn), ("gru", gru), ("lstm", lstm)])
 def test_flow_equals_that_of_torch(golden, kind, factory, layers, dtype, rtol, x64):
     torch = {n: jnp.asarray(a, dtype if a.dtype == float else None) for n, a in golden[f"{kind}_{layers}"].items()}

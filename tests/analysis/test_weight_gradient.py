@@ -55,8 +55,8 @@ def by_name(tree):
     return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
 
 
-SLOW = ("rnn_tanh", "lstm", "running_mean", "stack_highway")
-CELLS = ["gru_before", "stack_of_user_cells", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+SLOW = ("rnn_tanh", "lstm", "running_mean", "stack_highway", "stack_of_user_cells")
+CELLS = ["gru_before", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -81,7 +81,7 @@ def test_parts_are_those_of_weights_that_are_not_shared(name, x64):
             assert np.all(np.isneginf(found.log_norms[leaf]))
 
 
-@pytest.mark.parametrize("name", ["lstm", "running_mean"])
+@pytest.mark.parametrize("name", ["running_mean", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_shares_are_finite_differences(name, x64):
     """Of the losses, the weight of one step moved along the gradient."""
     untied = Untied(name)
