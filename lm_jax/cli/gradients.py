@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ class GradientsArguments:
 def main(argv: list[str]) -> None:
     """Parses, measures, writes, prints."""
     arguments = parse(GradientsArguments, "gradients", argv)
+    _check_one_kind(arguments)
     command = shlex.join(["lm-jax", "gradients", *argv])
 
     from lm_jax.cli.compilation import keep_compiled
@@ -49,6 +51,16 @@ def main(argv: list[str]) -> None:
     out = check_folder(arguments.out or Path(arguments.run) / ("gradients" if arguments.text is None else "heat_map"))
     keep_compiled()
     (_profile if arguments.text is None else _map)(arguments, out, command)
+
+
+def _check_one_kind(arguments):
+    """The map is of the text alone: what says which texts of a corpus to measure would be without effect."""
+    default = GradientsArguments(run=arguments.run)
+    names = ("data", "split", "texts", "length", "max_lag")
+    changed = [name for name in names if getattr(arguments, name) != getattr(default, name)]
+    if arguments.text is not None and changed:
+        flags = ", ".join("--" + name.replace("_", "-") for name in changed)
+        raise UserError(f"--text measures one text, and nothing else says which; got {flags} too")
 
 
 def _profile(arguments, out, command):

@@ -94,6 +94,7 @@ def test_a_terminal_shows_the_map_itself(command, finished, tmp_path, monkeypatc
 BAD = {
     "--text a": ["a text of 2 to 400 tokens, got 1"],
     "--text zebra": ["every character must be in the vocabulary, got 'z' in line 1"],
+    "--text cab --max-lag 3 --data x": ["--text measures one text", "got --data, --max-lag too"],
     "--length 20 --max-lag 20": ["max_lag must be below the number of predictions of a text, 20, got 20"],
     "--layer 1": ["layer must be from 0 to 0, or -1 for the top, got 1"],
     "--texts 0": ["texts must be a whole number of at least 1, got 0"],
