@@ -6,8 +6,9 @@
 
 The perturbation is on the recurrent edge: in a stack it does not take the path from layer to layer at step j (a node
 with `retain_grad` on h_j would). G is given for each layer and each leaf of its carry with the others held, and for
-the whole carry of the layer; the carry after step i does not act on J_i, so that lag 0 is that of the output. How all
-of it is computed in one scan: lm_jax/analysis/adjoint_scan.py.
+the whole carry of the layer; the carry after step i does not act on J_i, so that lag 0 is that of the output. That
+G vanishes or explodes with i - j: Hochreiter 1991; Bengio et al. 1994; Pascanu et al. 2013. How all of it is computed
+in one scan: lm_jax/analysis/adjoint_scan.py.
 """
 
 import functools
@@ -59,7 +60,7 @@ def gradient_flow(
     carry: before the first step; the initial one by default.
     max_lag: measure lags up to this only, in a time proportional to it. By default all, T - 1.
     Time is about that of T backward steps of a batch of B * max_lag rows (half of it for all lags), memory
-    O(B * T * H) and that of the result.
+    O(B * T * H), that of the result, and that of the logits of the text, up to the model's `logits_limit`.
     Raises UserError for a model without a recurrence (an n-gram, a window), fewer than two predictions, a max_lag
     that no prediction has, shapes that do not fit, or ids that are not in the vocabulary.
     """
