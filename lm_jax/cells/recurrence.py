@@ -28,7 +28,6 @@ from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, masked_scan, select
 from lm_jax.errors import one_of
-from lm_jax.layers import product
 from lm_jax.types import Carry, Params
 
 
@@ -107,8 +106,9 @@ def over_rows(
     left: Float[Array, "T *B H"], right: Float[Array, "T *B N"], compute_dtype: str | None
 ) -> Float[Array, "H N"]:
     """left^T right as one product over all T * B rows, with operands in the type of the other products."""
-    left, right = (a.reshape(-1, a.shape[-1]) for a in (left, right))
-    return product(left.T, right.astype(compute_dtype or right.dtype))
+    accumulate = left.dtype
+    left, right = (a.reshape(-1, a.shape[-1]).astype(compute_dtype or a.dtype) for a in (left, right))
+    return jnp.einsum("rh,rn->hn", left, right, preferred_element_type=accumulate)
 
 
 def with_recurrence(
