@@ -10,6 +10,8 @@
 3. A relu RNN, trained at learning rate 5 with clipping, that diverges to infinity or NaN at 20 without it, and goes on
    from the checkpoint before as it was trained first.
 
+Three seeds of every network; all losses are of the training batches, in nats per character.
+
 Expected: at learning rate 20 the loss leaves that of the uniform model behind, upwards, without clipping, and falls
 with it; at the smaller rate and orthogonal weights clipping hardly matters; both ways of clipping help, the norm's
 keeps the direction. A step from the cliff lands far away, a clipped one stays. (Pascanu et al. 2013.)
@@ -30,6 +32,7 @@ import numpy as np
 import optax
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
 import lm_jax
 from lm_jax.data.batching import Batches, Streams
@@ -92,7 +95,10 @@ def grid(model, batches, streams, folder: Path, seeds: int, steps: int) -> list[
 
 
 def summarise(one: dict, uniform: float) -> dict:
-    """A row: how the run ended, the largest gradient, and how often a norm was above the threshold."""
+    """A row: how the run ended, the largest gradient, and how often its norm was above what the norm is clipped at.
+
+    step_of_divergence: the first at which the loss is above 1.5 times that of the uniform model.
+    """
     losses, norms = (np.array([np.inf if x is None else x for x in one[name]]) for name in ("losses", "norms"))
     above = np.flatnonzero(~(losses[1:] < 1.5 * uniform))
     return {
@@ -101,8 +107,8 @@ def summarise(one: dict, uniform: float) -> dict:
         "largest_loss": float(losses.max()),
         "largest_gradient_norm": float(norms.max()),
         "median_gradient_norm": float(np.median(norms)),
-        "share_of_steps_above_the_threshold": float(np.mean(norms > NORM)),
-        "step_of_divergence": int(above[0]) + 2 if len(above) else None,  # loss 1.5 times that of the uniform model
+        f"share_of_norms_above_{NORM}": float(np.mean(norms > NORM)),
+        "step_of_divergence": int(above[0]) + 2 if len(above) else None,
     }
 
 
@@ -128,20 +134,22 @@ def descend(start, rate: float, clip: float | None, steps: int):
     return np.concatenate([[start], np.asarray(path)]), np.asarray(norms)
 
 
-def cliff(points: int) -> dict:
-    """The surface, its gradient norms, and two descents from the same point."""
-    w, b = np.linspace(3.5, 5.5, points), np.linspace(-3.0, -1.5, points)
+def surface(points: int, w, b) -> dict:
+    """The loss and the norm of its gradient over a rectangle of parameters."""
+    w, b = np.linspace(*w, points), np.linspace(*b, points)
     both = jnp.stack(jnp.meshgrid(jnp.asarray(w), jnp.asarray(b)), axis=-1).reshape(-1, 2)
     loss = np.asarray(jax.vmap(unit_loss)(both)).reshape(points, points)
-    norm = np.linalg.norm(np.asarray(jax.vmap(jax.jacfwd(unit_loss))(both)), axis=-1).reshape(points, points)
+    norm = np.linalg.norm(np.asarray(jax.vmap(jax.jacfwd(unit_loss))(both)), axis=-1)
+    return {"w": w, "b": b, "loss": loss, "largest_norm": norm.max(), "median_norm": np.median(norm)}
+
+
+def cliff(points: int) -> dict:
+    """The surface, from afar and near the start, and two descents from the same point."""
     start, rate, clip = (4.3, -2.0), 0.2, 0.2
     (free, free_norms), (clipped, _) = (descend(start, rate, c, 80) for c in (None, clip))
     return {
-        "w": w,
-        "b": b,
-        "loss": loss,
-        "largest_norm": norm.max(),
-        "median_norm": np.median(norm),
+        "far": surface(points, (3.0, 7.0), (-4.0, 3.0)),
+        "near": surface(points, (4.0, 4.5), (-2.25, -1.85)),
         "learning_rate": rate,
         "clip": clip,
         "free": free,
@@ -151,7 +159,7 @@ def cliff(points: int) -> dict:
     }
 
 
-def recovery(corpus, folder: Path, steps: int) -> dict:
+def recovery(corpus, folder: Path, steps: int, seed: int) -> dict:
     """A relu RNN trained with care; then without, until it diverges; and with it again, from the checkpoint before."""
     config = lm_jax.ModelConfig(cell="rnn", nonlinearity="relu", hidden_size=64, embedding_size=32)
     model, batches, streams = prepare(config, corpus)
@@ -159,12 +167,12 @@ def recovery(corpus, folder: Path, steps: int) -> dict:
         trainer(model, batches, rate, clip)
         for rate, clip in ((5.0, optax.clip_by_global_norm(NORM)), (20.0, optax.identity()))
     )
-    state, before = follow(safe, start(0, 1.0), streams, steps)
-    with Checkpoints(folder / f"relu-{steps}") as saved:
+    state, before = follow(safe, start(seed, 1.0), streams, steps)
+    with Checkpoints(folder / f"relu-{steps}-{seed}") as saved:
         saved.save(state, {}, before["losses"][-1])
         kept = {name: getattr(state, name) for name in ("params", "carry", "step", "position")}
-        without = follow(unsafe, restart(0, 1.0).replace(**kept), streams, steps)[1]
-        state, _ = saved.restore_newest(start(0, 1.0))
+        without = follow(unsafe, restart(seed, 1.0).replace(**kept), streams, steps)[1]
+        state, _ = saved.restore_newest(start(seed, 1.0))
     return {"before": before, "without": without, "recovered": follow(safe, state, streams, steps)[1]}
 
 
@@ -176,7 +184,10 @@ def prepare(config, corpus):
 
 
 def draw_losses(found, uniform: float):
-    """A panel a learning rate: the loss by step, a colour a way of clipping, dashed for larger recurrent weights."""
+    """A panel a learning rate: the loss by step, a colour a way of clipping, dashed for larger recurrent weights.
+
+    Lines are medians over seeds, bands their range.
+    """
     figure = Figure(figsize=(12.0, 4.4), layout="constrained")
     for axes, rate in zip(figure.subplots(1, len(RATES), sharey=True), RATES, strict=True):
         for (clipping, (_, colour)), scale in itertools.product(CLIPPING.items(), SCALES):
@@ -184,7 +195,9 @@ def draw_losses(found, uniform: float):
             length = min(len(f["losses"]) for f in own)
             losses = np.array([[np.inf if x is None else x for x in f["losses"][:length]] for f in own])
             style = "-" if scale == 1 else "--"
-            axes.plot(np.arange(1, length + 1), np.median(losses, axis=0), style, color=colour, linewidth=1.3)
+            steps = np.arange(1, length + 1)
+            axes.plot(steps, np.median(losses, axis=0), style, color=colour, linewidth=1.3)
+            axes.fill_between(steps, losses.min(0), losses.max(0), color=colour, alpha=0.12, linewidth=0)
         axes.axhline(uniform, color="0.4", linewidth=0.8, linestyle=":")
         axes.set_yscale("log")
         axes.set_title(f"learning rate {rate:g}", loc="left")
@@ -199,82 +212,127 @@ def draw_losses(found, uniform: float):
 
 
 def draw_cliff(found):
-    """The loss over the two parameters, and the two descents."""
-    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.pcolormesh(
-        found["w"], found["b"], found["loss"], cmap="cividis", norm=LogNorm(1e-4, 0.5), rasterized=True
-    )
-    figure.colorbar(image, ax=axes, label="loss after 50 steps (squared error)")
-    for name, label, colour, marker in (
-        ("free", "no clipping", SERIES[4], "o"),
-        ("clipped", "norm clipped", "white", "."),
-    ):
-        path = np.array(found[name])
-        axes.plot(path[:, 0], path[:, 1], marker + "-", color=colour, markersize=3, linewidth=0.9, label=label)
-    axes.plot(*found["free"][0], "*", color="white", markeredgecolor="black", markersize=14)
-    axes.set_xlim(found["w"][0], found["w"][-1])
-    axes.set_ylim(found["b"][0], found["b"][-1])
-    axes.set_xlabel("recurrent weight w")
-    axes.set_ylabel("bias b")
-    axes.legend(loc="upper right", facecolor="0.3", labelcolor="white", framealpha=0.9)
+    """The loss over the two parameters, from afar and near the start, and the two descents."""
+    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
+    outline = [Stroke(linewidth=3.5, foreground="white"), Normal()]
+    for axes, place in zip(figure.subplots(1, 2), ("far", "near"), strict=True):
+        area = found[place]
+        image = axes.pcolormesh(
+            area["w"], area["b"], area["loss"], cmap="gray", norm=LogNorm(1e-6, 0.5), rasterized=True
+        )
+        for name, label, colour in (("free", "no clipping", SERIES[4]), ("clipped", "norm clipped", SERIES[0])):
+            path = np.array(found[name])
+            axes.plot(
+                path[:, 0],
+                path[:, 1],
+                "o-",
+                color=colour,
+                markersize=4,
+                label=label,
+                linewidth=1.5,
+                path_effects=outline,
+            )
+        axes.plot(*found["free"][0], "*", color="white", markeredgecolor="black", markersize=14)
+        axes.set_xlim(area["w"][0], area["w"][-1])
+        axes.set_ylim(area["b"][0], area["b"][-1])
+        axes.set_xlabel("recurrent weight w")
+    figure.axes[0].set_ylabel("bias b")
+    figure.axes[0].set_title("from afar", loc="left")
+    figure.axes[1].set_title("near the start", loc="left")
+    figure.colorbar(image, ax=figure.axes, label="loss after 50 steps (squared error)")
+    figure.axes[0].legend(loc="upper left")
     return figure
 
 
 def draw_recovery(found):
-    """Loss by step: before the checkpoint, after it without clipping, and after it with."""
-    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+    """Loss by step, a line a seed: before the checkpoint, after it without clipping, and after it with."""
+    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    at = len(found["before"]["losses"])
-    for name, label, colour in (
-        ("before", "learning rate 5, norm clipped", SERIES[0]),
-        ("without", "20, no clipping, from the checkpoint on", SERIES[4]),
-        ("recovered", "from the checkpoint as before", SERIES[2]),
-    ):
-        losses = np.array([np.nan if x is None else x for x in found[name]["losses"]])
+    at, colours = len(found[0]["before"]["losses"]), (SERIES[0], SERIES[4], SERIES[2])
+    for one, (name, colour) in itertools.product(found, zip(("before", "without", "recovered"), colours, strict=True)):
+        losses = np.array([np.nan if x is None else x for x in one[name]["losses"]])
         steps = np.arange(1, len(losses) + 1) + (0 if name == "before" else at)
-        axes.plot(steps, losses, color=colour, linewidth=1.4, label=label)
-        if len(losses) < at:
-            seen = np.flatnonzero(np.isfinite(losses))[-1]
-            axes.plot(steps[seen], losses[seen], "x", color=colour, markersize=10)
-            axes.annotate(
-                "not a number", (steps[seen], losses[seen]), (8, -3), textcoords="offset points", color=colour
-            )
+        axes.plot(steps, losses, color=colour, linewidth=1.2)
+        if np.isnan(losses[-1]):
+            axes.plot(steps[-2], losses[-2], "x", color=colour, markersize=8)
     axes.axvline(at + 0.5, color="0.4", linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("training loss (nats per character)")
-    axes.legend(frameon=False)
+    for (x, y, text, side), colour in zip(
+        (
+            (0.09, 0.14, "learning rate 5, norm clipped", "left"),
+            (0.47, 0.6, "learning rate 20, no clipping\n(cross: then not a number)", "right"),
+            (0.52, 0.14, "from the checkpoint on, as before it", "left"),
+        ),
+        colours,
+        strict=True,
+    ):
+        axes.text(x, y, text, color=colour, ha=side, fontsize=9, transform=axes.transAxes)
     clean(axes)
     return figure
 
 
-def answer(rows, found, surface, uniform: float) -> str:
+def ends(rows, clipping: str, scale: float) -> dict[float, float]:
+    """The median of the final losses over seeds, by learning rate."""
+    own = [row for row in rows if (row["clipping"], row["scale"]) == (clipping, scale)]
+    return {rate: float(np.median([r["final_loss"] for r in own if r["learning_rate"] == rate])) for rate in RATES}
+
+
+def better(rows, clipping: str, scale: float, uniform: float) -> str:
+    """The learning rates at which the median final loss is below that of the uniform model."""
+    rates = [f"{rate:g}" for rate, loss in ends(rows, clipping, scale).items() if loss < uniform]
+    return " and ".join(rates) or "no rate"
+
+
+def answer(rows, found, descents, uniform: float) -> str:
     """What was found, in one sentence made of the numbers."""
-
-    def span(rate, clipping, field):
-        values = [
-            r[field] for r in rows if r["learning_rate"] == rate and r["clipping"] == clipping and r["scale"] == 1
-        ]
-        return f"{min(values):.3g}-{max(values):.3g}"
-
-    none, norm = list(CLIPPING)[:2]
-    losses = ", ".join(
-        f"{span(rate, none, 'final_loss')} without clipping and {span(rate, norm, 'final_loss')} with, "
-        f"at learning rate {rate:g}"
-        for rate in RATES
+    losses = "; ".join(
+        f"{', '.join(f'{loss:.3g}' for loss in ends(rows, clipping, 1.0).values())} with {clipping} (below the uniform "
+        f"model's {uniform:.2f} at {better(rows, clipping, 1.0, uniform)}; of recurrent weights twice as large at "
+        f"{better(rows, clipping, 2.0, uniform)})"
+        for clipping in CLIPPING
     )
-    cliff_ = surface["end_losses"]
-    steps, end = len(found["without"]["losses"]), found["without"]["losses"][-1]
-    diverged = end is None or found["without"]["norms"][-1] is None
-    fate = f"is not a number {steps} steps after" if diverged else f"has a loss of {end:.3g} {steps} steps after"
-    fate += " the learning rate was set to 20 without clipping"
+    acts = [r[f"share_of_norms_above_{NORM}"] for r in rows if r["clipping"] == list(CLIPPING)[1]]
+    cliff_ends = descents["end_losses"]
+    fates = [one["without"]["losses"][-1] is None or one["without"]["norms"][-1] is None for one in found]
+    after = [len(one["without"]["losses"]) for one in found]
+    last = [one["recovered"]["losses"][-1] for one in found]
     return (
-        f"A tanh RNN ends with a training loss of {losses} (uniform model: {uniform:.2f} nats), norms of the gradient "
-        f"reach {max(r['largest_gradient_norm'] for r in rows):.1e}; beside the cliff descent ends at a loss of "
-        f"{cliff_[0]:.2g} without clipping and {cliff_[1]:.2g} with; and a relu RNN {fate}, and is at "
-        f"{found['recovered']['losses'][-1]:.2f} nats when it goes on from the checkpoint before."
+        f"At learning rates {', '.join(f'{rate:g}' for rate in RATES)} a tanh RNN ends with a training loss of "
+        f"{losses}; clipping by norm acts in {min(acts):.1%} to {max(acts):.0%} of the steps of a run, and norms of "
+        f"the gradient reach {max(r['largest_gradient_norm'] for r in rows):.1e}; beside the cliff descent ends at a loss "
+        f"of {cliff_ends[0]:.2g} without clipping and {cliff_ends[1]:.2g} with; and {sum(fates)} of {len(fates)} relu "
+        f"RNNs are not a number within {max(after)} steps after the learning rate was set to 20 without clipping, and "
+        f"are at {min(last):.2f} to {max(last):.2f} nats when they go on from the checkpoint before."
     )
+
+
+def pictures(found, descents, recovered, uniform: float) -> list[Picture]:
+    """All figures."""
+    seeds = f"Median of {len(recovered)} seed(s), bands: their range"
+    return [
+        Picture("losses", draw_losses(found, uniform), f"{seeds}; a line ends where the loss is no number."),
+        Picture(
+            "cliff",
+            draw_cliff(descents),
+            "One recurrent unit, 50 steps: two descents from the star, 80 steps each; the one without clipping leaves "
+            "the right picture, and stays where it lands.",
+        ),
+        Picture(
+            "recovery",
+            draw_recovery(recovered),
+            "relu RNNs, a line a seed, that lose their training to large steps, and get it back from a checkpoint.",
+        ),
+    ]
+
+
+def without_surfaces(descents: dict) -> dict:
+    """What of the cliff is written: all but the values that the picture is coloured by."""
+    return {
+        name: {n: v for n, v in value.items() if n != "loss"} if isinstance(value, dict) else value
+        for name, value in descents.items()
+    }
 
 
 def main() -> None:
@@ -287,39 +345,29 @@ def main() -> None:
     folder = arguments.runs / ("smoke" if arguments.smoke else "full")
     corpus = lm_jax.load_corpus()
     uniform = math.log(len(corpus.vocabulary))
-    size = 8 if arguments.smoke else 100
+    size, steps, seeds, points = (8, 4, 1, 30) if arguments.smoke else (100, 300, SEEDS, 200)
     config = lm_jax.ModelConfig(cell="rnn", hidden_size=size, embedding_size=size // 2)
-    steps = 4 if arguments.smoke else 300
-    found = grid(*prepare(config, corpus), folder, 1 if arguments.smoke else SEEDS, steps)
-    surface = remember(folder / "cliff.json", functools.partial(cliff, 30 if arguments.smoke else 300))
-    recovered = remember(folder / "recovery.json", functools.partial(recovery, corpus, folder, steps))
+    found = grid(*prepare(config, corpus), folder, seeds, steps)
+    descents = remember(folder / "cliffs.json", functools.partial(cliff, points))
+    recovered = [
+        remember(folder / f"recovery-{seed}.json", functools.partial(recovery, corpus, folder, steps, seed))
+        for seed in range(seeds)
+    ]
     rows = [summarise(one, uniform) for one in found]
-    seeds = f"Median of {1 if arguments.smoke else SEEDS} seeds"
+    said = answer(rows, recovered, descents, uniform)
     write_study(
         arguments.out,
         "exploding_gradients",
         title="What do exploding gradients do to training?",
         question=__doc__.splitlines()[0],
         expected=__doc__.split("Expected: ")[1].split("\n\n")[0].replace("\n", " "),
-        answer=answer(rows, recovered, surface, uniform),
+        answer=said,
         command="python experiments/exploding_gradients.py" + (" --smoke" if arguments.smoke else ""),
-        results={
-            "uniform_loss": uniform,
-            "recovery": recovered,
-            "cliff": {k: v for k, v in surface.items() if k != "loss"},
-        },
+        results={"uniform_loss": uniform, "runs": found, "recovery": recovered, "cliff": without_surfaces(descents)},
         rows=rows,
-        figures=[
-            Picture("losses", draw_losses(found, uniform), f"{seeds}; a line ends where the loss is no number."),
-            Picture("cliff", draw_cliff(surface), "One recurrent unit, 50 steps: two descents from the star."),
-            Picture(
-                "recovery",
-                draw_recovery(recovered),
-                "A relu RNN that loses its training to large steps, and gets it back from a checkpoint.",
-            ),
-        ],
+        figures=pictures(found, descents, recovered, uniform),
     )
-    print(answer(rows, recovered, surface, uniform))
+    print(said)
     print(
         f"{'rate':>5} {'clipping':<16} {'scale':>5} {'seed':>4} {'end':>8} {'largest norm':>12} "
         f"{'norm > ' + str(NORM):>11}"
@@ -328,7 +376,7 @@ def main() -> None:
         print(
             f"{row['learning_rate']:>5g} {row['clipping']:<16} {row['scale']:>5g} {row['seed']:>4} "
             f"{row['final_loss']:>8.3f} {row['largest_gradient_norm']:>12.3g} "
-            f"{row['share_of_steps_above_the_threshold']:>11.0%}"
+            f"{row[f'share_of_norms_above_{NORM}']:>11.0%}"
         )
 
 
