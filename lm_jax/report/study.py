@@ -66,7 +66,8 @@ def write_study(
     folder.mkdir(parents=True, exist_ok=True)
     words = {"title": title, "question": question, "expected": expected, "answer": answer, "command": command}
     record = {**words, "versions": versions(), "results": results, "rows": rows}
-    (folder / f"{name}.json").write_text(to_json(record, indent=1) + "\n")
+    lines = ",\n".join(f'"{key}": {to_json(value)}' for key, value in record.items())  # one a key: small and comparable
+    (folder / f"{name}.json").write_text(f"{{\n{lines}\n}}\n")
     (folder / f"{name}.csv").write_text(to_csv(rows))
     images = {picture.name: _png(picture.figure) for picture in figures}
     for file, image in images.items():
