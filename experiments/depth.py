@@ -41,13 +41,16 @@ from lm_jax.report.study import Picture, remember, write_study
 from lm_jax.report.style import SERIES, clean, label_ends
 
 
-KINDS = {"feed-forward": 64, "convolutional": 24}
+KINDS = {
+    "feed-forward": (64, 12),
+    "convolutional": (24, 4),
+}  # units of a layer; what a layer adds where connections are dense
 CONNECTIONS = dict(
     zip(("plain", "residual", "highway", "dense"), (SERIES[4], SERIES[0], SERIES[2], SERIES[3]), strict=True)
 )
 INITS = ("uniform", "orthogonal")
 DEPTHS, SEEDS, STEPS, BATCH, RATE = (2, 4, 8, 16, 32, 64), 3, 400, 64, 1e-3
-WINDOW, EMBEDDING, GROWTH, WIDE = 16, 8, 12, 3
+WINDOW, EMBEDDING, WIDE = 16, 8, 3
 
 
 class Network(NamedTuple):
@@ -61,12 +64,17 @@ class Network(NamedTuple):
     @property
     def width(self) -> int:
         """Units of a layer; where connections are dense, of the input of the first."""
-        return KINDS[self.kind]
+        return KINDS[self.kind][0]
+
+    @property
+    def growth(self) -> int:
+        """Units that a layer adds where connections are dense."""
+        return KINDS[self.kind][1]
 
     @property
     def features(self) -> int:
         """Units that the softmax reads: with dense connections, all of them."""
-        return self.width + (self.depth * GROWTH if self.connection == "dense" else 0)
+        return self.width + (self.depth * self.growth if self.connection == "dense" else 0)
 
 
 def draw(key, init: str, inputs: int, outputs: int):
@@ -80,10 +88,10 @@ def create(network: Network, init: str, key) -> dict[str, Any]:
     """Parameters; those of the layers stacked, so that one program runs through any number of them."""
     keys = iter(jax.random.split(key, 4 * network.depth + 4))
     taps = WIDE if network.kind == "convolutional" else 1
-    outputs = GROWTH if network.connection == "dense" else network.width
+    outputs = network.growth if network.connection == "dense" else network.width
     layers = []
     for depth in range(network.depth):
-        inputs = network.width + (depth * GROWTH if network.connection == "dense" else 0)
+        inputs = network.width + (depth * network.growth if network.connection == "dense" else 0)
         w = draw(next(keys), init, taps * inputs, outputs).reshape(taps, inputs, outputs)
         layer = {"w": jnp.pad(w, ((0, 0), (0, network.features - inputs), (0, 0))), "b": jnp.zeros(outputs)}
         if network.connection == "highway":
@@ -114,7 +122,7 @@ def loss(network: Network, params, windows, targets, nudges=None):
             t = jax.nn.sigmoid(u @ p["w_t"] + p["b_t"])
             new = t * f + (1 - t) * u
         elif network.connection == "dense":
-            new = jax.lax.dynamic_update_slice_in_dim(u, f, network.width + place * GROWTH, axis=-1)
+            new = jax.lax.dynamic_update_slice_in_dim(u, f, network.width + place * network.growth, axis=-1)
         else:
             new = f
         return (new if nudge is None else new + nudge, place + 1), None
