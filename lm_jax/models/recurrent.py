@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.cells import Cell, initializers
 from lm_jax.cells.base import InitFn, InitialCarryFn
+from lm_jax.encoders import Encoder
 from lm_jax.errors import UserError, check_rate, check_sizes
 from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, target_log_probs
 from lm_jax.models.language_model import LMStepFn, LMUnrollFn, ScoreFn
@@ -79,7 +80,7 @@ def recurrent_lm(
     init_bound: embedding and softmax weights start uniform on (-init_bound, init_bound).
     compute_dtype: the type of the operands of the softmax product; None keeps the parameters' own.
     logits_limit: bytes of logits above which `score` works in pieces and holds no [T, B, V] array.
-    Raises UserError for a vocabulary below 2, a rate outside [0, 1), or sizes that cannot be tied.
+    Raises UserError for a vocabulary below 2, a rate outside [0, 1), sizes that cannot be tied, or an encoder.
     """
     input_rate = dropout_rate if input_dropout is None else input_dropout
     output_rate = dropout_rate if output_dropout is None else output_dropout
@@ -132,6 +133,11 @@ def recurrent_lm(
 
 
 def _check(vocab_size, cell, tied, rates, dropout_kind):
+    if isinstance(cell, Encoder):
+        raise UserError(
+            "a language model needs a Cell, which reads from left to right: an encoder may look right, where it sees "
+            "the token that it has to predict, got an Encoder"
+        )
     check_sizes(vocab_size=vocab_size)
     for name, rate in rates.items():
         check_rate(name, rate)
