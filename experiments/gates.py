@@ -259,14 +259,16 @@ def answer(forced, results) -> str:
     largest = max(f["largest_change"] for f in forced.values())
     first = (
         f"An LSTM with forget gate 1 and input gate 0 and a GRU with z = 1 are {'' if exact else 'not '}unchanged to "
-        f"the last bit after {FORCED_STEPS:,} steps" + ("" if exact else f" (they change by {largest:.1g})")
+        f"the last bit after {FORCED_STEPS:,} steps"
+        + (", and the derivative by the state is one in every direction" if exact else f" (changes: {largest:.1g})")
     )
     parts = []
     for variant in VARIANTS:
         before, after = (constants(results, variant, stage) for stage in STAGES)
         parts.append(
             f"{variant}: {np.median(before):.1f} to {np.median(after):.1f} steps, "
-            f"90 % quantile {np.quantile(after, 0.9):.0f}, {np.mean(after > LONG):.1%} of units above {LONG}"
+            f"90 % quantile {np.quantile(after, 0.9):.2g}, longest {after.max():.2g}, {np.mean(after > LONG):.1%} of "
+            f"units above {LONG}"
         )
     return f"{first}; training moves the median unit's time constant, in the {'; in the '.join(parts)}."
 
@@ -296,8 +298,7 @@ def main() -> None:
         "gates",
         title="What gates keep, and for how long",
         question="Can a gated cell keep its state for ever, and how long do those of a trained language model keep it?",
-        expected="Forced gates keep it exactly; learned time constants spread from the one that the bias gives to many "
-        "times it, most short and a few long.",
+        expected=" ".join(__doc__.partition("Expected: ")[2].partition("\n\n")[0].split()),
         answer=found,
         command="python experiments/gates.py" + (" --smoke" if arguments.smoke else ""),
         results={"forced": forced, "size": size, "networks": results, "share_left_by_forget_bias": kept},
