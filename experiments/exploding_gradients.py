@@ -303,8 +303,8 @@ def answer(rows, found, descents, uniform: float) -> str:
         f"{losses}; clipping by norm acts in {min(acts):.1%} to {max(acts):.0%} of the steps of a run, and norms of "
         f"the gradient reach {max(r['largest_gradient_norm'] for r in rows):.1e}; beside the cliff descent ends at a "
         f"loss of {cliff_ends[0]:.2g} without clipping and {cliff_ends[1]:.2g} with; and {sum(fates)} of {len(fates)} "
-        f"relu RNNs are not a number within {max(after)} steps after the learning rate was set to 20 without clipping, and "
-        f"are at {min(last):.2f} to {max(last):.2f} nats when they go on from the checkpoint before."
+        f"relu RNNs are not a number within {max(after)} steps after the learning rate was set to 20 without clipping, "
+        f"and are at {min(last):.2f} to {max(last):.2f} nats when they go on from the checkpoint before."
     )
 
 
