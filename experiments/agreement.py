@@ -8,21 +8,20 @@ verb after phrases whose nouns have the subject's number or the other one (attra
 twice as many as any sentence they were trained on. An error is a verb of the wrong number being the more probable.
 
 Beside it the gradient horizons of each recurrent network on the longest of these sentences, with their verb: the
-smallest number of words back at which the median gradient of the loss is below 10 % and 1 % of that at the output
-(lm_jax/analysis/lag_profile.py).
+smallest number of words back at which the median gradient of the loss by h is below 10 % and 1 % of that at the output,
+and by the whole carry of that one word back (lm_jax/analysis/lag_profile.py).
 
 Expected: models of the last four words fail as soon as the subject is farther back, and go by the last noun
 (sequential recency); recurrent networks mostly go by the subject (syntactic recency), worse with more attractors and
 beyond the lengths they know, gated ones less so than the simple RNN.
 
-Writes agreement.json and agreement.png in --out (default: experiments/results). A run that was interrupted goes on
-where it was when the command is given again.
+Writes agreement.json, agreement.csv, agreement.png and report.html in --out (default: experiments/results/agreement). A
+run that was interrupted goes on where it was when the command is given again.
 """
 
 import argparse
 import itertools
 import json
-import platform
 import random
 from pathlib import Path
 
@@ -34,6 +33,7 @@ import lm_jax
 from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
 from lm_jax.analysis import gradient_flow, lag_profile
 from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.report.study import Picture, write_study
 
 
 NOUNS = ("writer", "author", "farmer", "king", "pilot", "student", "teacher", "book", "house", "garden", "river", "dog")
@@ -43,7 +43,9 @@ ADJECTIVES = ("old", "new", "small", "red", "quiet", "famous")
 ENDINGS = ("here", "there", "today", "again", "alone")
 KNOWN_PHRASES, MOST_PHRASES = 2, 4
 HORIZONS = (0.1, 0.01)
+LEAVES = {"h": "h", "carry": "all"}
 LONG = 17  # words of the sentences that gradients are measured on
+SMOKE = ("5-gram", "lstm")
 COLOURS = {"5-gram": "#000000", "window 4": "#E69F00", "rnn": "#0072B2", "gru": "#009E73", "lstm": "#D55E00"}
 
 
@@ -150,15 +152,16 @@ def horizons(loaded, asked):
     vocabulary = loaded.vocabulary
     tokens = [[vocabulary.eol_id, *(vocabulary.ids[word] for word in words)] for words in sentences]
     flow = gradient_flow(loaded.model, loaded.params, np.array(tokens).T)
-    found = lag_profile(flow, horizons=HORIZONS, resamples=0).horizons
-    return {**{str(share): found[share] for share in HORIZONS}, "largest_lag": flow.max_lag}
+    found = {name: lag_profile(flow, leaf=leaf, horizons=HORIZONS, resamples=0) for name, leaf in LEAVES.items()}
+    lags = {name: {str(share): profile.horizons[share] for share in HORIZONS} for name, profile in found.items()}
+    return {**lags, "largest_lag": flow.max_lag}
 
 
-def horizon_text(found, share):
+def horizon_text(found, leaf, share):
     """A horizon as the table has it."""
     if found is None:
         return "-"
-    return f"> {found['largest_lag']}" if found[str(share)] is None else str(found[str(share)])
+    return f"> {found['largest_lag']}" if found[leaf][str(share)] is None else str(found[leaf][str(share)])
 
 
 def summary(wrong, asked):
@@ -187,12 +190,12 @@ PANELS = {
 }
 
 
-def draw(results, path):
+def draw(results):
     """A panel a question, a line a model: the mean over seeds, with their range."""
     figure = Figure(figsize=(11.0, 3.8), layout="constrained")
     for axes, (table, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
-        for name, colour in COLOURS.items():
-            own = [r["summary"][table] for r in results if r["model"] == name]
+        for name in dict.fromkeys(r["model"] for r in results):
+            own, colour = [r["summary"][table] for r in results if r["model"] == name], COLOURS[name]
             x = [key for key in own[0] if all(key in one for one in own)]
             values = np.array([[one[key][0] for key in x] for one in own])
             at = [int(key) for key in x]
@@ -206,45 +209,99 @@ def draw(results, path):
         axes.set_ylim(-0.02, 1.02)
     figure.axes[0].set_ylabel("share of verbs of the wrong number")
     figure.axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=120)
+    return figure
+
+
+def to_rows(results):
+    """A line a model and seed: errors by attractors, and horizons; empty where there is none within the sentences."""
+    rows = []
+    for result in results:
+        rates, found = result["summary"]["by_attractors"], result["gradient_horizons"]
+        row = {"model": result["model"], "seed": result["seed"]}
+        row |= {f"errors, {count} attractors": rate for count, (rate, _) in rates.items()}
+        row["last noun followed"] = result["summary"]["last_noun_followed"]
+        row |= {f"horizon {s}, {leaf}": found and found[leaf][str(s)] for leaf in LEAVES for s in HORIZONS}
+        rows.append({**row, "largest lag": found and found["largest_lag"]})
+    return rows
+
+
+def span(values, form):
+    """Of several seeds, the smallest and the largest."""
+    return " to ".join(dict.fromkeys(format(value, form) for value in (min(values), max(values))))
+
+
+def answer(results):
+    """What was found, in one sentence made of the numbers."""
+    parts = []
+    for name in dict.fromkeys(result["model"] for result in results):
+        own = [result for result in results if result["model"] == name]
+        errors_of = {a: [r["summary"]["by_attractors"][str(a)][0] for r in own] for a in (1, MOST_PHRASES)}
+        text = f"{name} {', '.join(span(values, '.0%') for values in errors_of.values())}"
+        found = [r["gradient_horizons"] for r in own]
+        if found[0]:
+            reach = [", ".join(horizon_text(f, leaf, HORIZONS[0]) for f in found) for leaf in LEAVES]
+            text += f" (10 % of the gradient reaches {reach[0]} words by h, {reach[1]} by the whole carry)"
+        parts.append(text)
+    return (
+        f"With 1 and with {MOST_PHRASES} nouns of the other number between subject and verb the verb is wrong in: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def print_table(results):
+    """Errors by attractors in between, where the last noun is one, and horizons by h and by the carry."""
+    print("errors by attractors in between; last noun: where it is one, goes by it, not by the subject;")
+    print("words back to which 10 % and 1 % of the gradient reach, by h and by the whole carry")
+    head = "".join(f" {a:>6}" for a in range(MOST_PHRASES + 1))
+    columns = list(itertools.product(LEAVES, HORIZONS))
+    print(f"{'model':<10} {'seed':>4}{head}  last noun" + "".join(f" {leaf:>5} {s:.0%}" for leaf, s in columns))
+    for result in results:
+        rates, last_noun = result["summary"]["by_attractors"], result["summary"]["last_noun_followed"]
+        cells = "".join(f" {rates[str(a)][0]:>6.1%}" for a in range(MOST_PHRASES + 1) if str(a) in rates)
+        reach = "".join(f" {horizon_text(result['gradient_horizons'], *column):>8}" for column in columns)
+        print(f"{result['model']:<10} {result['seed']:>4}{cells} {last_noun:>10.1%}{reach}")
 
 
 def main() -> None:
-    """Trains, asks, writes the JSON and the figure, prints the table."""
+    """Trains, asks, writes the study, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="networks of each kind")
-    parser.add_argument("--smoke", action="store_true", help="seconds instead of minutes")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--smoke", action="store_true", help="seconds instead of minutes, of two models")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "agreement")
     parser.add_argument("--runs", type=Path, default=Path("checkpoints/agreement"))
     arguments = parser.parse_args()
     runs = arguments.runs / ("smoke" if arguments.smoke else "full")
     write_corpus(runs / "text", 1000 if arguments.smoke else 30_000, seed=0)
     asked = list(questions(30 if arguments.smoke else 100, seed=1))
     results = []
-    for name in COLOURS:
+    for name in SMOKE if arguments.smoke else COLOURS:
         for seed in range(1 if arguments.smoke or name == "5-gram" else arguments.seeds):
             folder = runs / f"{name.replace(' ', '-')}-{seed}"
             loaded = make(name, runs / "text", folder, seed, arguments.smoke)
             facts = {"summary": summary(errors(loaded, asked), asked), "gradient_horizons": horizons(loaded, asked)}
             results.append({"model": name, "seed": seed, **facts})
-    print("errors by attractors in between; last noun: where it is one, goes by it, not by the subject;")
-    print("words back to which 10 % and 1 % of the gradient reach")
-    head = "".join(f" {a:>6}" for a in range(MOST_PHRASES + 1))
-    print(f"{'model':<10} {'seed':>4}{head}  last noun {'10 %':>5} {'1 %':>5}")
-    for result in results:
-        rates, last_noun = result["summary"]["by_attractors"], result["summary"]["last_noun_followed"]
-        cells = "".join(f" {rates[str(a)][0]:>6.1%}" for a in range(MOST_PHRASES + 1) if str(a) in rates)
-        reach = "".join(f" {horizon_text(result['gradient_horizons'], share):>5}" for share in HORIZONS)
-        print(f"{result['model']:<10} {result['seed']:>4}{cells} {last_noun:>10.1%}{reach}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    record = {
-        "command": "python experiments/agreement.py" + (" --smoke" if arguments.smoke else ""),
-        "python": platform.python_version(),
-        "questions": len(asked),
-        "results": results,
-    }
-    (arguments.out / "agreement.json").write_text(json.dumps(record, indent=1) + "\n")
-    draw(results, arguments.out / "agreement.png")
+    print_table(results)
+    title, *paragraphs = __doc__.split("\n\n")
+    expected = next(" ".join(p.split()) for p in paragraphs if p.startswith("Expected: "))
+    write_study(
+        arguments.out,
+        "agreement",
+        title="Agreement of subject and verb",
+        question=title,
+        expected=expected.removeprefix("Expected: "),
+        answer=answer(results),
+        command="python experiments/agreement.py" + (" --smoke" if arguments.smoke else ""),
+        results={"questions": len(asked), "models": results},
+        rows=to_rows(results),
+        figures=[
+            Picture(
+                "agreement",
+                draw(results),
+                f"Verbs of the wrong number among {len(asked):,} questions: mean and range over seeds; dotted: chance.",
+            )
+        ],
+    )
+    print(answer(results))
 
 
 if __name__ == "__main__":
