@@ -35,6 +35,8 @@ def train(cell: str, folder: Path, smoke: bool) -> dict:
     print(f"{cell}: {folder}", flush=True)
     started = (folder / "config.json").exists()
     run = lm_jax.resume(folder) if started else lm_jax.train(config(cell, smoke), folder)
+    if run.results["stopped"]:
+        raise SystemExit("stopped; the same command goes on")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {
         "cell": cell,

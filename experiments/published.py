@@ -111,6 +111,8 @@ def run_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         run = lm_jax.resume(folder, dataclasses.replace(saved, epochs=config.epochs, steps=config.steps), listener)
     else:
         run = lm_jax.train(config, folder, listener)
+    if run.results["stopped"]:
+        raise SystemExit("stopped; the same command goes on")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     recipe = RECIPES[name]
     length = f"--epochs {config.epochs}" if config.steps is None else f"--steps {config.steps}"
