@@ -258,8 +258,8 @@ def answer(found):
         f"{max(curve['deviation'] for curve in linear):.0e}: λ^l where W is a scaled rotation, a factor within "
         f"{100 * off:.1f} % of λ a step, in the end, for other matrices, but with all |λ| = "
         f"{grown['spectral_radius']:.1f} a non-normal W makes them grow {grown['peak']:.0f}-fold first, until lag "
-        f"{grown['peak_lag']}; the eigenvalues decide about the end, the largest singular value σ bounds the way there, "
-        f"and with it tanh and sigmoid: their largest gradient is {over:.5f} of the bound (γσ)^l, "
+        f"{grown['peak_lag']}; the eigenvalues decide about the end, the largest singular value σ bounds the way "
+        f"there, and with it tanh and sigmoid: their largest gradient is {over:.5f} of the bound (γσ)^l, "
         f"and {lost} of the {len(above)} with γσ = 1.1 and inputs of size 1 lose their gradients all the same."
     )
 
