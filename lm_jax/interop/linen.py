@@ -92,7 +92,7 @@ def params_from_linen(cell: Cell, linen_params: Mapping[str, Any]) -> Params:
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, or of another shape.
     """
     ours = jax.eval_shape(cell.init, jax.random.key(0))
-    found = _checked(jax.eval_shape(params_to_linen, ours), linen_params)
+    found = checked_tensors(jax.eval_shape(params_to_linen, ours), linen_params)
 
     def blocks(gates, leaf):
         return jnp.concatenate([found[gate, leaf] for gate in gates], axis=-1)
@@ -108,21 +108,24 @@ def params_from_linen(cell: Cell, linen_params: Mapping[str, Any]) -> Params:
             return LSTMParams(blocks(i, "kernel"), blocks(h, "kernel"), blocks(h, "bias"))
 
 
-def _gates(names, params):
-    """(name, w_x, w_h, b) of every gate."""
-    blocks = (jnp.split(a, len(names), axis=-1) for a in (params.w_x, params.w_h, params.b))
-    return zip(names, *blocks, strict=True)
+def checked_tensors(expected: Mapping[str, Any], given: Mapping[str, Any]) -> dict[tuple[str, ...], jax.Array]:
+    """The given tensors by their paths, if they are the expected ones, in shape too.
 
-
-def _checked(expected, given) -> dict[tuple[str, ...], jax.Array]:
-    """The given tensors by their paths, which are those that are expected, in shape too."""
+    Raises UserError, by name, for a tensor that is missing, not expected, or of another shape.
+    """
     wanted, found = flatten_dict(expected), flatten_dict(given)
     for path, tensor in wanted.items():
         if path not in found:
-            raise UserError(f"these linen parameters lack {'/'.join(path)}, of shape {tensor.shape}")
+            raise UserError(f"the given parameters lack {'/'.join(path)}, of shape {tensor.shape}")
         if jnp.shape(found[path]) != tensor.shape:
             raise UserError(f"{'/'.join(path)} must have the shape {tensor.shape}, got {jnp.shape(found[path])}")
     extra = sorted("/".join(path) for path in found.keys() - wanted.keys())
     if extra:
-        raise UserError(f"these linen parameters have {', '.join(extra)}, for which this cell has no place")
+        raise UserError(f"the given parameters have {', '.join(extra)}, for which this cell has no place")
     return {path: jnp.asarray(tensor) for path, tensor in found.items()}
+
+
+def _gates(names, params):
+    """(name, w_x, w_h, b) of every gate."""
+    blocks = (jnp.split(a, len(names), axis=-1) for a in (params.w_x, params.w_h, params.b))
+    return zip(names, *blocks, strict=True)
