@@ -21,8 +21,11 @@ parts and states are kept in --runs; an interrupted study goes on where it was w
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
+import itertools
+import json
 from pathlib import Path
 
 import jax
@@ -106,7 +109,7 @@ def scale(arguments) -> Scale:
 def states(setup, stages, folder: Path, save_every: int | None):
     """Yields (stage, parameters) as training comes to each; goes on from the newest state that was saved."""
     state, epoch = setup.create(), None
-    with Checkpoints(folder) as saved:
+    with Checkpoints(folder) if save_every else contextlib.nullcontext() as saved:
         if save_every and saved.steps:
             state, _ = saved.restore_newest(state)
         step, per_epoch = int(state.step), setup.batches.steps_per_epoch
@@ -183,7 +186,7 @@ def run(name: str, seed: int, corpus, size: Scale, folder: Path) -> list[dict]:
         # a model in mid-training is measured before it trains on, since a step takes the state over
         for step, params in states(setup, size.steps, paths[0].with_suffix(".states"), size.save_every):
             remember(paths[size.steps.index(step)], functools.partial(measure, setup.model, params, corpus, size))
-    own = [remember(path, dict) for path in paths]
+    own = [json.loads(path.read_text()) for path in paths]
     names = zip(STAGES, size.steps, own, strict=True)
     return [{"variant": name, "seed": seed, "stage": stage, "step": step, **found} for stage, step, found in names]
 
@@ -193,15 +196,14 @@ def embedding_scales(corpus, size: Scale, folder: Path) -> list[dict]:
 
     def compute():
         found = []
-        for name in CLAIM:
-            for bound in (0.1, 1.0, 3.0):
-                config = dataclasses.replace(size.config, model=dataclasses.replace(size.config.model, **SINGLE[name]))
-                setup = set_up(config, corpus, 1)
-                params = setup.create().params
-                params = params.replace(embedding=params.embedding * (bound / 0.1))
-                texts = cut(corpus.valid, size.texts[0], size.predictions[0])
-                flow = analysis.gradient_flow(setup.model, params, texts, max_lag=size.max_lag[0])
-                found.append({"variant": name, "embedding_bound": bound, **profile(flow, -1, "h")})
+        for name, bound, seed in itertools.product(CLAIM, (0.1, 1.0, 3.0), range(size.seeds)):
+            model = dataclasses.replace(size.config.model, **SINGLE[name])
+            setup = set_up(dataclasses.replace(size.config, model=model, seed=seed), corpus, 1)
+            params = setup.create().params
+            params = params.replace(embedding=params.embedding * (bound / 0.1))
+            texts = cut(corpus.valid, size.texts[0], size.predictions[0])
+            flow = analysis.gradient_flow(setup.model, params, texts, max_lag=size.max_lag[0])
+            found.append({"variant": name, "seed": seed, "embedding_bound": bound, **profile(flow, -1, "h")})
         return {"found": found}
 
     return remember(folder / "embedding_scales.json", compute)["found"]
@@ -268,34 +270,38 @@ def draw_curves(results, variants: dict[str, str], size: Scale, leaf: str = "h")
         clean(axes)
         label_ends(axes, ends)
     base = "that by the output" if leaf == "h" else "that one step back"
-    figure.axes[0].set_ylabel(f"gradient by {leaf}, relative to\n{base} (median)")
+    what = "the whole state" if leaf == "all" else leaf
+    figure.axes[0].set_ylabel(f"gradient by {what}, relative to\n{base} (median)")
     return figure
 
 
-DEFINITIONS = {
-    "horizon_10": "gradient below 10 %",
-    "horizon_1": "gradient below 1 %",
-    "mass_lag": "95 % of the gradient norm",
-    "functional_horizon": "functional: 1 % of cross-entropy",
+DEFINITIONS = {  # (leaf of the top layer's carry, field), or a field of the network
+    ("h", "horizon_10"): "gradient by h below 10 %",
+    ("h", "horizon_1"): "by h below 1 %",
+    ("h", "mass_lag"): "by h, 95 % of its norm",
+    ("all", "horizon_10"): "by the whole carry below 10 %",
+    ("all", "horizon_1"): "by the whole carry below 1 %",
+    ("all", "mass_lag"): "by the whole carry, 95 % of its norm",
+    ("", "functional_horizon"): "functional: 1 % of cross-entropy",
 }
 
 
-def horizons(results, variant: str, stage: str, definition: str) -> list[int | None]:
-    """The horizon of every seed; None where it lies beyond what was measured."""
-    if definition in DEFINITIONS and definition != "functional_horizon":
-        return [found[definition] for found in top(results, variant, stage)]
-    return [r["functional_horizon"] for r in results if r["variant"] == variant and r["stage"] == stage]
+def measured(results, variant: str, stage: str, leaf: str, field: str) -> list:
+    """A number of every seed; None for a horizon beyond what was measured."""
+    if leaf:
+        return [found[field] for found in top(results, variant, stage, leaf)]
+    return [r[field] for r in results if r["variant"] == variant and r["stage"] == stage]
 
 
 def draw_horizons(results, size: Scale):
     """Every definition of horizon for RNN, GRU and LSTM before, early in and after training, beside the claim."""
-    figure = Figure(figsize=(12.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(12.0, 4.8), layout="constrained")
     largest = max(size.max_lag[0], size.contexts[-1])
     for axes, (variant, claim) in zip(figure.subplots(1, len(CLAIM), sharey=True), CLAIM.items(), strict=True):
         for place, definition in enumerate(DEFINITIONS):
             for offset, stage, fill in zip((-0.2, 0.0, 0.2), STAGES, ("none", "0.75", None), strict=True):
                 colour = COLOURS[variant.lower()]
-                for value in horizons(results, variant, stage, definition):
+                for value in measured(results, variant, stage, *definition):
                     axes.plot(
                         [value or largest * 1.25],
                         [place + offset],
@@ -328,29 +334,46 @@ def said(values) -> str:
 
 def answer(results, size: Scale) -> str:
     """What was found, in one sentence made of the numbers."""
-    parts = []
-    for variant in CLAIM:
-        before = said(horizons(results, variant, STAGES[0], "horizon_10"))
-        ten, one, use = (
-            said(horizons(results, variant, STAGES[2], name))
-            for name in ("horizon_10", "horizon_1", "functional_horizon")
+    parts, verdicts = [], []
+    for variant, claim in CLAIM.items():
+        carry, before, by_h, mass, use = (
+            said(measured(results, variant, stage, *definition))
+            for stage, definition in (
+                (STAGES[2], ("all", "horizon_10")),
+                (STAGES[0], ("all", "horizon_10")),
+                (STAGES[2], ("h", "horizon_10")),
+                (STAGES[2], ("all", "mass_lag")),
+                (STAGES[2], ("", "functional_horizon")),
+            )
         )
-        parts.append(f"{variant} {ten} (10 %; {before} before training), {one} (1 %), {use} (functional)")
-    agreeing = {
-        variant: [
-            words
-            for definition, words in DEFINITIONS.items()
-            if all(v and claim / 2 <= v <= claim * 2 for v in horizons(results, variant, STAGES[2], definition))
-        ]
-        for variant, claim in CLAIM.items()
-        if claim
-    }
-    verdicts = [
-        f"the lecture's {CLAIM[variant]} for the {variant} is right within a factor of two by "
-        + (f"{len(found)} of {len(DEFINITIONS)} definitions ({'; '.join(found)})" if found else "no definition")
-        for variant, found in agreeing.items()
-    ]
-    return f"Horizons after training, in {size.unit}s: {'; '.join(parts)}; {', '.join(verdicts)}."
+        near, far = (measured(results, variant, STAGES[2], "all", f) for f in ("factor_1_20", "factor_20_60"))
+        factors = "-".join(f"{np.median([f for f in own if f is not None] or [np.nan]):.2f}" for own in (near, far))
+        parts.append(
+            f"{variant} {carry} (10 % by the carry; {before} before training; by h {by_h}), {mass} (95 % of the norm), "
+            f"{use} (functional), factors of a step {factors}"
+        )
+        right = [words for definition, words in DEFINITIONS.items() if agrees(results, variant, claim, definition)]
+        if claim:
+            by = f"{len(right)} of {len(DEFINITIONS)} definitions ({'; '.join(right)})" if right else "no definition"
+            verdicts.append(f"the {claim} of the {variant} is right within a factor of two by {by}")
+    ordered = [words for definition, words in DEFINITIONS.items() if rises(results, definition)]
+    order = f"the expected order, RNN below GRU and LSTM, holds for all seeds by: {'; '.join(ordered) or 'none'}"
+    claims = f"of the lecture's claim, {', '.join(verdicts)}"
+    return f"Horizons after training, in {size.unit}s: {'; '.join(parts)}; {claims}; {order}."
+
+
+def agrees(results, variant, claim, definition) -> bool:
+    """Whether all seeds are within a factor of two of the claim, after training."""
+    values = measured(results, variant, STAGES[2], *definition)
+    return claim is not None and all(v is not None and claim / 2 <= v <= claim * 2 for v in values)
+
+
+def rises(results, definition) -> bool:
+    """Whether the RNN's horizon is the shortest, whatever the seeds."""
+    rnn, *gated = (
+        [np.inf if v is None else v for v in measured(results, variant, STAGES[2], *definition)] for variant in CLAIM
+    )
+    return all(max(rnn) < min(values) for values in gated)
 
 
 INITIALISATIONS = {
@@ -370,7 +393,8 @@ def pictures(results, size: Scale) -> list[Picture]:
     marks = "Hollow: at initialisation, grey: early, filled: after training; a mark a seed, > beyond what was measured."
     three = {variant: COLOURS[variant.lower()] for variant in CLAIM}
     found = [
-        Picture("vanishing_gradients", draw_curves(results, three, size), f"What is left of the gradient. {seeds}"),
+        Picture("vanishing_gradients", draw_curves(results, three, size, "all"), f"By the whole carry. {seeds}"),
+        Picture("by_h", draw_curves(results, three, size), f"By h alone: of the LSTM with c held. {seeds}"),
         Picture("horizons", draw_horizons(results, size), marks),
     ]
     if not SINGLE.keys() | STACKS.keys() <= size.variants.keys():
@@ -424,7 +448,12 @@ def main() -> None:
         for seed in range(size.seeds)
         for found in run(variant, seed, corpus, size, folder)
     ]
-    rows = to_rows(results)
+    scales = embedding_scales(corpus, size, folder)
+    rows = to_rows(results) + [
+        {"variant": f"{found['variant']}, embedding +-{found['embedding_bound']:g}", "stage": STAGES[0], "step": 0}
+        | {name: found[name] for name in ("seed", "layer", "leaf", "horizon_10", "horizon_1", "factor_1_20")}
+        for found in scales
+    ]
     write_study(
         arguments.out or Path(__file__).parent / "results" / name,
         name,
@@ -435,7 +464,7 @@ def main() -> None:
         command="python experiments/vanishing_gradients.py" + {"smoke": " --smoke", "words": " --full"}.get(kind, ""),
         results={
             "networks": [compact(result) for result in results],
-            "embedding_scales": [compact(found) for found in embedding_scales(corpus, size, folder)],
+            "embedding_scales": [compact(found) for found in scales],
         },
         rows=rows,
         figures=pictures(results, size),
