@@ -1,6 +1,6 @@
 """Does the gradient vanish in depth as it does in time, and do skip connections help there too?
 
-    python experiments/depth.py             about 10 minutes on 2 CPU cores
+    python experiments/depth.py             about 25 minutes on 2 CPU cores
     python experiments/depth.py --smoke     seconds; numbers mean nothing
 
 Networks of 2 to 64 layers predict the next character from the last 16: feed-forward (64 tanh units a layer over the
@@ -36,6 +36,7 @@ import optax
 from matplotlib.figure import Figure
 
 import lm_jax
+from lm_jax.analysis.adjoint_scan import log_norm
 from lm_jax.cells import initializers
 from lm_jax.report.study import Picture, remember, write_study
 from lm_jax.report.style import SERIES, clean, label_ends
@@ -140,25 +141,21 @@ def convolve(u, w):
     return sum(padded[:, k : k + u.shape[1]] @ w[k] for k in range(len(w)))
 
 
-def layer_norms(network: Network, params, windows, targets):
-    """Of each layer the norm of the gradient by its output, over the batch."""
-    shape = (
-        (len(windows), WINDOW, network.features)
-        if network.kind == "convolutional"
-        else (len(windows), network.features)
-    )
-    gradients = jax.grad(lambda nudges: loss(network, params, windows, targets, nudges))(
-        jnp.zeros((network.depth, *shape))
-    )
-    return jnp.sqrt(jnp.sum(gradients**2, axis=tuple(range(1, gradients.ndim))))
+@functools.partial(jax.jit, static_argnames="network")
+@functools.partial(jax.vmap, in_axes=(None, None, 0))
+def log_norms(network: Network, tokens, params):
+    """Of every seed and layer the log norm of the gradient by its output, over a batch."""
+    windows, targets = windows_at(tokens, jnp.arange(256) * ((len(tokens) - WINDOW - 1) // 256))
+    positions = (WINDOW,) if network.kind == "convolutional" else ()
+    nudges = jnp.zeros((network.depth, len(windows), *positions, network.features))
+    return log_norm(jax.grad(lambda nudges: loss(network, params, windows, targets, nudges))(nudges), 1)
 
 
 @functools.partial(jax.jit, static_argnames=("network", "steps"))
 @functools.partial(jax.vmap, in_axes=(None, None, None, None, 0, 0))
-def run(network: Network, steps: int, tokens, valid, params, key):
-    """Gradient norms by layer at initialisation, and the loss on the validation windows after Adam; of every seed."""
+def train(network: Network, steps: int, tokens, valid, params, key):
+    """The loss on validation windows after Adam, of every seed."""
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(RATE))
-    norms = layer_norms(network, params, *windows_at(valid, jnp.arange(256) * ((len(valid) - WINDOW - 1) // 256)))
 
     def step(state, k):
         params, opt_state = state
@@ -168,8 +165,7 @@ def run(network: Network, steps: int, tokens, valid, params, key):
         return (optax.apply_updates(params, updates), opt_state), None
 
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), jnp.arange(steps))
-    final = loss(network, params, *windows_at(valid, jnp.arange(2048) * ((len(valid) - WINDOW - 1) // 2048)))
-    return norms, final
+    return loss(network, params, *windows_at(valid, jnp.arange(2048) * ((len(valid) - WINDOW - 1) // 2048)))
 
 
 def windows_at(tokens, starts):
@@ -177,12 +173,22 @@ def windows_at(tokens, starts):
     return tokens[starts[:, None] + jnp.arange(WINDOW)], tokens[starts + WINDOW]
 
 
-def part(network: Network, init: str, seeds: int, steps: int, corpus) -> dict:
-    """All seeds at once."""
-    keys = jax.random.split(jax.random.key(0), seeds)
-    params = jax.tree.map(lambda *a: jnp.stack(a), *[create(network, init, key) for key in keys])
-    norms, final = run(network, steps, jnp.asarray(corpus.train), jnp.asarray(corpus.valid), params, keys)
-    return {"norms": np.asarray(norms, np.float64), "valid_loss": np.asarray(final, np.float64)}
+def measure(network: Network, init: str, seeds: int, steps: int, corpus, path: Path) -> dict:
+    """Both measurements of all seeds at once; each is kept in a file of its own."""
+
+    def start():
+        keys = jax.random.split(jax.random.key(0), seeds)
+        return keys, jax.tree.map(lambda *a: jnp.stack(a), *[create(network, init, key) for key in keys])
+
+    def trained():
+        keys, params = start()
+        return {"valid_loss": train(network, steps, jnp.asarray(corpus.train), jnp.asarray(corpus.valid), params, keys)}
+
+    def initial():
+        return {"log_norms": log_norms(network, jnp.asarray(corpus.valid), start()[1])}
+
+    norms = remember(path.with_suffix(".norms.json"), initial)
+    return {**norms, "valid_loss": remember(path, trained)["valid_loss"]}
 
 
 def draw_norms(found, depth: int):
@@ -192,14 +198,13 @@ def draw_norms(found, depth: int):
     for (row, init), (column, kind) in itertools.product(enumerate(INITS), enumerate(KINDS)):
         axes, ends = grid[row][column], []
         for connection, colour in CONNECTIONS.items():
-            norms = np.array(one(found, kind, connection, depth, init)["norms"], float)
-            norms = np.maximum(norms, 1e-38)  # what float32 cannot hold is drawn at the border
-            x, middle = np.arange(1, depth + 1), np.exp(np.log(norms).mean(0))
+            logs = np.array(one(found, kind, connection, depth, init)["log_norms"], float)
+            x, norms, middle = np.arange(1, depth + 1), np.exp(logs), np.exp(logs.mean(0))
             axes.plot(x, middle, color=colour, linewidth=1.8)
             axes.fill_between(x, norms.min(0), norms.max(0), color=colour, alpha=0.2, linewidth=0)
             ends.append((1, float(middle[0]), connection, colour))
         axes.set_yscale("log")
-        axes.set_ylim(1e-20, 10)
+        axes.set_ylim(1e-26, 10)
         axes.set_xlim(depth, 1)
         axes.set_title(f"{kind}, {init} weights", loc="left")
         clean(axes)
@@ -274,11 +279,11 @@ def main() -> None:
         network = Network(kind, connection, depth, len(corpus.vocabulary))
         if not path.exists():
             print(f"{kind}, {connection}, {depth} layers, {init}", flush=True)
-        made = remember(path, functools.partial(part, network, init, seeds, steps, corpus))
+        made = measure(network, init, seeds, steps, corpus, path)
         found.append({"kind": kind, "connection": connection, "depth": depth, "init": init, **made})
-        for seed, (norms, final) in enumerate(zip(made["norms"], made["valid_loss"], strict=True)):
+        for seed, (logs, final) in enumerate(zip(made["log_norms"], made["valid_loss"], strict=True)):
             facts = {"kind": kind, "connection": connection, "depth": depth, "init": init, "seed": seed}
-            rows.append({**facts, "first_to_last": norms[0] / norms[-1], "valid_loss": final})
+            rows.append({**facts, "first_to_last": math.exp(logs[0] - logs[-1]), "valid_loss": final})
     shares = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1.0
     unigram = float(-np.mean(np.log(shares / shares.sum())[corpus.valid]))
     what = answer(rows, depths[-1], unigram)
