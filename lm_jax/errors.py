@@ -1,5 +1,6 @@
 """The one exception for mistakes a user can make, and the checks of static arguments that raise it."""
 
+import numbers
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ class UserError(ValueError):
 def check_sizes(**sizes: int) -> None:
     """Raises UserError unless every size is a whole number of at least 1."""
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
             raise UserError(f"{name} must be a whole number of at least 1, got {size!r}")
 
 

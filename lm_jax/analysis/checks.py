@@ -4,6 +4,7 @@ Each mistake is a `UserError` of one line. `what` names the instrument in it, su
 """
 
 import itertools
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,6 +71,13 @@ def checked_lag(max_lag: int | None, steps: int) -> int:
     if largest >= steps:
         raise UserError(f"max_lag must be below the number of predictions, {steps}, got {largest}")
     return largest
+
+
+def checked_layer(layer: int, layers: int) -> int:
+    """The layer, counted from 0 at the input; UserError for one that is not there. -1 is the top."""
+    if not isinstance(layer, numbers.Integral) or not -layers <= layer < layers:
+        raise UserError(f"layer must be from 0 to {layers - 1}, or -1 for the top, got {layer!r}")
+    return int(layer) % layers
 
 
 def checked_rising(name: str, numbers: Sequence[int]) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from lm_jax.analysis.checks import checked_layer
 from lm_jax.analysis.gradient_flow import GradientFlow
 from lm_jax.errors import UserError, check_sizes, one_of
 
@@ -180,9 +181,7 @@ def _bootstrap(ratios, resamples, seed):
 
 def _check(flow, layer, leaf, shares):
     """Raises UserError for what a flow does not have."""
-    if not -len(flow.carry) <= layer < len(flow.carry):
-        raise UserError(f"layer must be below the number of layers, {len(flow.carry)}, got {layer}")
-    norms = one_of("leaf", leaf, flow.carry[layer])
+    norms = one_of("leaf", leaf, flow.carry[checked_layer(layer, len(flow.carry))])
     if any(not 0 < share < 1 for share in shares):
         raise UserError(f"quantiles and horizons must be shares between 0 and 1, got {', '.join(map(str, shares))}")
     lag = np.arange(norms.shape[1])[:, None] - np.arange(norms.shape[2])[None, :]

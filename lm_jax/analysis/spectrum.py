@@ -19,7 +19,7 @@ from jaxtyping import Complex, Float, Int
 
 from lm_jax.analysis.adjoint_scan import NOTHING, expand, split_power
 from lm_jax.analysis.carry_leaves import ALL, leaf_places
-from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
+from lm_jax.analysis.checks import checked_carry, checked_layer, checked_model, inputs_and_targets
 from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.double import in_precision, precision
 from lm_jax.analysis.forward import forward_pass
@@ -80,10 +80,9 @@ def step_jacobians(
         initial = in_precision(model.initial_carry(params, (inputs.shape[1],)), double)
         carry = checked_carry(carry, initial)
         layers = leaf_places(carry, params.cell, WHAT)
-        if not -len(layers) <= layer < len(layers):
-            raise UserError(f"layer must be below the number of layers, {len(layers)}, got {layer}")
-        places = tuple(place for _, place in layers[layer])
-        read = one_of("leaf", leaf, {**{name: (place,) for name, place in layers[layer]}, ALL: places})
+        chosen = layers[checked_layer(layer, len(layers))]
+        places = tuple(place for _, place in chosen)
+        read = one_of("leaf", leaf, {**{name: (place,) for name, place in chosen}, ALL: places})
         result = _compiled(model, places, read, lag)(params, carry, inputs, positions)
         matrices, exponents = np.asarray(result[0], np.float64), np.asarray(result[1])
     return _spectra(positions, lag, matrices, exponents)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis import LagProfile, gradient_flow, lag_profile
+from lm_jax.analysis.checks import checked_layer
 from lm_jax.data.batching import cut_streams
 from lm_jax.data.corpora import SPLITS, load_texts, load_whole_text
 from lm_jax.data.vocabulary import Vocabulary
@@ -116,10 +117,7 @@ def _open(run, layer) -> tuple[Any, Loaded, int]:
     kind = "an n-gram model" if config.family == "ngram" else "a window" if config.model.model == "window" else None
     if kind is not None:
         raise UserError(f"gradients through time need a recurrent network, got {kind} ({run})")
-    layers = config.model.layers
-    if not isinstance(layer, int) or not -layers <= layer < layers:
-        raise UserError(f"layer must be from 0 to {layers - 1}, or -1 for the top, got {layer!r}")
-    return config, load(run), layer % layers
+    return config, load(run), checked_layer(layer, config.model.layers)
 
 
 def cut_texts(tokens: np.ndarray, eol_id: int, mode: str, texts: int, length: int) -> tuple[np.ndarray, int]:

@@ -179,7 +179,8 @@ def test_ratios_keep_texts_and_predictions():
 FLOW = geometric([0.8, 0.9])
 BROKEN = FLOW._replace(carry=({"h": np.full((2, T, T), np.nan)},))
 MISTAKES = {
-    "layer": (lambda: lag_profile(FLOW, layer=1), "layer must be below the number of layers, 1, got 1"),
+    "layer": (lambda: lag_profile(FLOW, layer=1), "layer must be from 0 to 0, or -1 for the top, got 1"),
+    "layer by name": (lambda: lag_profile(FLOW, layer="0"), "layer must be from 0 to 0, or -1 for the top, got '0'"),
     "leaf": (lambda: lag_profile(FLOW, leaf="s"), "leaf must be one of h, c, all, got 's'"),
     "lag": (lambda: lag_profile(FLOW, max_lag=T), "among the lags measured, up to 29, got 30"),
     "no_lag": (lambda: lag_profile(FLOW, max_lag=0), "max_lag must be .* at least 1, got 0"),
@@ -190,6 +191,10 @@ MISTAKES = {
     "falling": (lambda: lag_profile(FLOW, factor_lags=[(5, 5)]), r"rising lags .* got \[\(5, 5\)\]"),
     "nan": (lambda: lag_profile(BROKEN), "gradients that are numbers"),
 }
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    assert lag_profile(FLOW, max_lag=np.int64(2), layer=np.int64(0)).lags.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES.values(), ids=MISTAKES)

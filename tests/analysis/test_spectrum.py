@@ -196,7 +196,7 @@ MISTAKES = SimpleNamespace(
     early=(lambda: call(lag=3, positions=[2]), r"steps from 3, the lag, to 7, got \[2\]"),
     late=(lambda: call(positions=[8]), r"steps from 1, the lag, to 7, got \[8\]"),
     no_positions=(lambda: call(positions=[]), r"a list of steps, got \[\]"),
-    layer=(lambda: call(layer=1), "below the number of layers, 1, got 1"),
+    layer=(lambda: call(layer=1), "layer must be from 0 to 0, or -1 for the top, got 1"),
     leaf=(lambda: call(leaf="g"), "leaf must be one of h, c, all, got 'g'"),
     carry=(lambda: call("rnn", carry=jnp.zeros((1, 4))), r"the shapes \(2, 4\), got \(1, 4\)"),
     ids=(lambda: call(tokens=TOKENS + 1), "ids of a vocabulary of 5, got 1 to 5"),
