@@ -1,0 +1,51 @@
+"""Tensors by name in safetensors files, by which weights go to other programs without code in them (extra `torch`)."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from lm_jax.errors import UserError
+
+
+def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
+    """Every tensor of a file, by name.
+
+    Of tensors that share their memory torch's `save_model` keeps one, and says in the file which other names it has:
+    they are there as well.
+    Raises UserError for a file that is not there or no safetensors file, and where the extra `torch` is missing.
+    """
+    library = _library()
+    try:
+        with library.safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            shared = file.metadata() or {}
+    except (OSError, library.SafetensorError) as error:
+        raise UserError(f"a file of weights must be a safetensors file, got {path}: {error}") from error
+    return tensors | {name: tensors[kept] for name, kept in shared.items() if kept in tensors and name not in tensors}
+
+
+def save_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Writes the tensors under their names; the file takes its name when it is whole.
+
+    Raises UserError for a path that cannot be written, and where the extra `torch` is missing.
+    """
+    library = _library()
+    part = Path(f"{path}.part")
+    try:
+        library.numpy.save_file({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, part)
+        os.replace(part, path)
+    except (OSError, library.SafetensorError) as error:
+        raise UserError(f"a file of weights must be writable, got {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _library():
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as error:
+        raise UserError('safetensors files need the extra "torch": pip install "lm-jax[torch]"') from error
+    return safetensors
