@@ -33,6 +33,19 @@ def run(request):
         yield jax.jit
 
 
+# What takes longest operation by operation; compiled, the same law runs with the fast tests.
+SLOW_EAGER = ("continuous_cache", "mixture", "unigram_cache", "bigram_katz", "window_dropout", "window_longer_than_the_text")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks the laws that are slow for a model evaluated operation by operation."""
+    for item in items:
+        name = item.callspec.id if hasattr(item, "callspec") else ""
+        if name.startswith(tuple(f"{model}-eager" for model in SLOW_EAGER)):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def x64():
     """float64 for the length of one test."""

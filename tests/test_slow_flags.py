@@ -24,6 +24,7 @@ RUNS = {
     "plateau": "--cell rnn --nonlinearity relu --layers 2 --connection residual --optimizer sgd --schedule plateau "
     "--decay-factor 0.5 --clip None --mode sentence",
     "highway": "--cell rnn --nonlinearity sigmoid --layers 2 --connection highway --dropout 0.2 --dropout-kind locked "
+    "--telemetry-every 2 "
     "--optimizer adamw --weight-decay 0.1 --schedule constant",
     "dense": "--cell rnn --nonlinearity identity --init identity --init-scale 0.9 --layers 3 --connection dense",
     "half": "--cell rnn --nonlinearity tanh --recurrence auto --compute-dtype bfloat16 --dropout 0.2 --layers 2",

@@ -87,6 +87,7 @@ def test_fused_equals_scan(kind, switches, x64):
     assert_equal_engines(kind, 7, switches, 1e-10, np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CELLS)
 def test_bfloat16_operands(kind):
     assert_equal_engines(kind, 7, "both", 2e-2, np.float32, "bfloat16")

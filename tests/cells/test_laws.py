@@ -7,7 +7,14 @@ from tests.catalogue import CELLS
 from tests.laws import Laws
 
 
-@pytest.fixture(scope="module", params=CELLS)
+# Close relatives of others that run with the fast ones.
+SLOW = ("rnn_relu_fused", "gru_before_fused", "gru_fused_bfloat16", "lstm_fused_bfloat16", "rnn_tanh_fused")
+SLOW += ("rnn_sigmoid", "rnn_identity", "gru_before_bfloat16")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CELLS]
+)
 def case(request):
     """One cell of the catalogue."""
     return make_case(CELLS[request.param])

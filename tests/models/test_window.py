@@ -335,7 +335,8 @@ def test_a_mistake_is_named_with_the_rule_and_the_value(mistake, message):
         mistake()
 
 
-@pytest.mark.parametrize("window", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [1, 3])
 def test_a_run_is_named_tells_the_norms_and_resumes_bit_for_bit(window, tmp_path):
     """A window of 1 has no carry: checkpoints hold no arrays of size zero."""
     settings = {"model": "window", "window": window, "dropout": 0.1, "schedule": "constant", "steps": 6}

@@ -36,7 +36,13 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(scope="module", params=CONFIGS.values(), ids=CONFIGS)
+SLOW = "sgd, plateau, sentences, locked dropout"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(c, marks=[pytest.mark.slow] * (name == SLOW), id=name) for name, c in CONFIGS.items()],
+)
 def straight(request, tmp_path_factory):
     """A run of 20 steps without a stop."""
     folder = tmp_path_factory.mktemp("straight")

@@ -65,6 +65,7 @@ def test_a_listener_is_told_what_is_logged(measured):
         json.dumps(record, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_has_the_same_records(measured, tmp_path):
     """Also where the stop comes between two measurements."""
     config, run, _ = measured
@@ -76,6 +77,7 @@ def test_a_stopped_run_has_the_same_records(measured, tmp_path):
     assert_equal_runs(resumed.folder, run.folder, step=10)
 
 
+@pytest.mark.slow
 def test_its_interval_may_change_when_a_run_goes_on(measured, tmp_path):
     config, run, _ = measured
     shutil.copytree(run.folder, tmp_path / "run")
