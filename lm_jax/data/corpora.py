@@ -117,6 +117,19 @@ def load_whole_text(data: str | None, level: str, text_column: str = "text") -> 
     return texts["train"] + texts["valid"] + texts["test"]
 
 
+def check_split(split: str) -> None:
+    """Raises UserError unless it is one of the three, or "all"."""
+    if split not in (*SPLITS, "all"):
+        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
+
+
+def load_split(data: str | None, level: str, text_column: str, split: str) -> str | bytes:
+    """One split of a source, or all of it."""
+    if split == "all":
+        return load_whole_text(data, level, text_column)
+    return getattr(load_texts(data, level, text_column), split)
+
+
 def default_text() -> str:
     """The help topics of the running Python: about 465,000 characters of English with some code."""
     from pydoc_data.topics import topics

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lm_jax.data.corpora import SPLITS, as_bytes
+from lm_jax.data.corpora import as_bytes, check_split
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.comparison import bootstrap_ratio, paired_test
 from lm_jax.inference.likelihood import perplexity
@@ -95,8 +95,7 @@ def compare(
 def _check_request(runs, split, eval_streams, samples, seed):
     if isinstance(runs, str | Path) or not runs:
         raise UserError(f"a comparison needs a list of at least one run folder, got {runs!r}")
-    if split not in (*SPLITS, "all"):
-        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
+    check_split(split)
     if eval_streams is not None:
         check_sizes(eval_streams=eval_streams)
     check_sizes(samples=samples)

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lm_jax.data.corpora import SPLITS, load_texts, load_whole_text
-from lm_jax.errors import UserError
+from lm_jax.data.corpora import check_split, load_split
 from lm_jax.runs.facts import refuse_unscorable
 from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.load import load
@@ -20,12 +19,11 @@ def evaluate(
     eval_streams and seconds.
     Raises UserError for an unknown split or a text with tokens that the vocabulary lacks.
     """
-    if split not in (*SPLITS, "all"):
-        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
+    check_split(split)
     config, record, vocabulary = RunFolder(Path(run)).read()
     refuse_unscorable(run, config, record, data)
     source = (config.data.data if data is None else data, vocabulary.level, config.data.text_column)
-    text = load_whole_text(*source) if split == "all" else getattr(load_texts(*source), split)
+    text = load_split(*source, split)
     model, params, _ = load(run)
     return evaluate_tokens(
         model,

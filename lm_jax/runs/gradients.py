@@ -9,7 +9,7 @@ from jaxtyping import Float
 from lm_jax.analysis import LagProfile, gradient_flow, lag_profile
 from lm_jax.analysis.checks import checked_layer
 from lm_jax.data.batching import cut_streams
-from lm_jax.data.corpora import SPLITS, load_texts, load_whole_text
+from lm_jax.data.corpora import check_split, load_split
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.runs.folder import read_run
@@ -86,12 +86,11 @@ def gradients(
     cannot encode, a max_lag that no prediction has, and gradients that are no numbers.
     """
     check_sizes(texts=texts, length=length)
-    if split not in (*SPLITS, "all"):
-        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
+    check_split(split)
     config, loaded, layer = _open(run, layer)
     model, params, vocabulary = loaded
     source = (config.data.data if data is None else data, vocabulary.level, config.data.text_column)
-    text = load_whole_text(*source) if split == "all" else getattr(load_texts(*source), split)
+    text = load_split(*source, split)
     tokens, warm_up = cut_texts(vocabulary.encode(text), vocabulary.eol_id, config.mode, texts, length)
     length = len(tokens) - 1 - warm_up
     if length < 2:
