@@ -99,8 +99,12 @@ def masked_scan(
     inputs: Any,
     mask: Mask | None,
     reset: Mask | None,
+    scan: Callable[..., tuple[Carry, Array]] = jax.lax.scan,
 ) -> tuple[Carry, Array]:
-    """`lax.scan` of `recur` over axis 0 of `inputs` under law 4; `initial` is what a reset goes back to."""
+    """`lax.scan` of `recur` over axis 0 of `inputs` under law 4; `initial` is what a reset goes back to.
+
+    scan: another loop with the arguments of `lax.scan`.
+    """
 
     def body(carry, slices):
         x, keep, restart = slices
@@ -108,7 +112,7 @@ def masked_scan(
         new, y = recur(start, x)
         return (new if keep is None else select(keep, new, carry)), y
 
-    return jax.lax.scan(body, carry, (inputs, mask, reset))
+    return scan(body, carry, (inputs, mask, reset))
 
 
 def scan_unroll(initial_carry: InitialCarryFn, step: StepFn) -> UnrollFn:

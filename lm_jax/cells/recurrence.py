@@ -15,6 +15,8 @@ With s_t the carry that step t begins from, m_t the mask (1 without one) and q_t
     d new_t = m_t d carry_t                                       and what comes from y_t
     d carry_{t-1} = (1 - m_t) d carry_t + (1 - q_t) d s_t
 
+With a mask both loops end, on the CPU, at the last real step of the whole batch; outputs after it are zeros, and pass
+on no gradient.
 Only reverse mode, and only once: `jax.jvp`, `jax.jacfwd` and a gradient of a gradient need recurrence="scan".
 """
 
@@ -27,6 +29,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, masked_scan, select
+from lm_jax.cells.early_end import real_steps, scan_first
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
 
@@ -61,7 +64,7 @@ def fused_scan(parts: FusedParts, weights, carry, z, mask, reset) -> tuple[Carry
         return new, y
 
     arranged = parts.arrange(weights)
-    return masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset)
+    return masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset, _loop(mask))
 
 
 def _forward(parts, weights, carry, z, mask, reset):
@@ -70,7 +73,7 @@ def _forward(parts, weights, carry, z, mask, reset):
         return new, (y, start, kept)
 
     arranged = parts.arrange(weights)
-    carry, (ys, starts, kept) = masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset)
+    carry, (ys, starts, kept) = masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset, _loop(mask))
     return (carry, ys), (weights, starts, ys, kept, mask, reset)
 
 
@@ -90,12 +93,22 @@ def _backward(parts, residuals, cotangents):
             d_start = jax.tree.map(jnp.add, d_start, select(keep, nothing, d_carry))
         return d_start, signal
 
-    d_carry, signals = jax.lax.scan(body, d_carry, (d_ys, factors, mask, reset), reverse=True)
+    d_carry, signals = _loop(mask)(body, d_carry, (d_ys, factors, mask, reset), reverse=True)
     d_weights, d_z = parts.collect(starts, ys, kept, factors, signals)
     return d_weights, d_carry, d_z, None, None
 
 
 fused_scan.defvjp(_forward, _backward)
+
+
+def _loop(mask):
+    """Over all steps, or with a mask up to the last real step of the batch.
+
+    The latter on the CPU only, where it was measured: a GPU asks the host at every step of a loop of unknown length.
+    """
+    if mask is None or jax.default_backend() != "cpu":
+        return jax.lax.scan
+    return functools.partial(scan_first, real_steps(mask))
 
 
 def _zeros(carry):

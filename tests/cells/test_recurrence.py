@@ -52,14 +52,21 @@ def switches_of(name, steps):
     return {switch: flags for switch, flags in both.items() if name in (switch, "both")}
 
 
+def last_step(mask):
+    """The number of steps up to the last that is real in any row."""
+    return int(np.max(np.nonzero(mask)[0], initial=-1)) + 1
+
+
 def results(cell, switches):
     """A compiled function of (params, carry, xs): last carry, outputs, and all gradients of a sum that weights them."""
 
     @jax.jit
     def run(params, carry, xs):
         def loss(params, carry, xs):
-            returned = cell.unroll(params, carry, xs, **switches)
-            return weighted_sum(returned), returned
+            carry, ys = cell.unroll(params, carry, xs, **switches)
+            if "mask" in switches:  # where the fused loop ends
+                ys = jnp.where(np.arange(len(xs))[:, None, None] < last_step(switches["mask"]), ys, 0)
+            return weighted_sum((carry, ys)), (carry, ys)
 
         (_, returned), gradients = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(params, carry, xs)
         return returned, gradients
@@ -133,8 +140,8 @@ H, T = 32, 4
 
 
 def training_program(cell):
-    """The equations of the gradient of an unroll with masks and resets, and whether they are inside a loop."""
-    given, switches = arguments(cell, T), switches_of("both", T)
+    """The equations of the gradient of an unroll with resets, and whether they are inside a loop."""
+    given, switches = arguments(cell, T), switches_of("reset", T)
 
     def loss(*given):
         return weighted_sum(cell.unroll(*given, **switches))
