@@ -41,7 +41,7 @@ RUNS = {
     "--dropout 0.1 --tied",
     "table": "--data table --text-column line",
     "file": "--config-file settings.json",
-    "goes on": "--resume begun --steps 6",
+    "goes on": "--resume begun --steps 6 --mirror mirror",
 }
 # Where a setting means something only beside another one, a run that lacks the other does not use it.
 MEANS_SOMETHING = {

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,6 +111,24 @@ def test_a_killed_run_goes_on(straight):
     out = killed.communicate()[0]
     assert killed.returncode == 0 and "resumed after step" in out, out
     assert_equal_runs("killed", straight, step=300)
+
+
+def test_a_killed_run_goes_on_from_its_mirror(straight):
+    """Killed at once after a checkpoint, while it is copied; then the machine is gone."""
+    os.mkdir("drive")
+    killed = start(*LONG, "--run", "checkpoints/killed", "--mirror", "drive")
+    for step in (20, 60, 100, 140):
+        wait_for_step("drive/killed", step)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        assert step <= newest("drive/killed") < 300
+        shutil.rmtree("checkpoints")
+        killed = start("train", "--resume", "drive/killed", "--mirror", "drive")
+    out = killed.communicate()[0]
+    assert killed.returncode == 0 and "resumed after step" in out, out
+    for folder in ("checkpoints/killed", "drive/killed"):
+        assert_equal_runs(folder, straight, step=300)
+        assert sorted(os.listdir(f"{folder}/states")) == sorted(os.listdir(straight / "states"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])

@@ -17,7 +17,10 @@ class TrainArguments:
     run: str | None = None
     """Folder of the run. Default: the next free one below checkpoints/."""
     resume: str | None = None
-    """Go on with the run in this folder; only epochs, steps and how often it reports, measures and saves may change."""
+    """Go on with the run in this folder; only epochs, steps and how often it reports, measures and saves may change.
+    With --run the run is copied to that new folder first; one that lies in the mirror is copied to checkpoints/."""
+    mirror: str | None = None
+    """Folder, such as one on a mounted drive, where a copy of the run folder is kept up to date while it trains."""
     config_file: str | None = None
     """JSON with settings, such as a run's config.json; flags override it."""
 
@@ -39,8 +42,6 @@ def main(argv: list[str]) -> None:
     if "--epochs" in given:  # also where a file or the resumed run has steps
         config = dataclasses.replace(arguments.config, steps=None)
         arguments = dataclasses.replace(arguments, config=config)
-    if arguments.resume and arguments.run:
-        raise UserError(f"--resume goes on in its own folder, got --run {arguments.run} too")
     if arguments.resume and arguments.config_file:
         raise UserError(f"--resume goes on with its own settings, got --config-file {arguments.config_file} too")
 
@@ -61,9 +62,9 @@ def main(argv: list[str]) -> None:
     )
     try:
         if arguments.resume:
-            resume(arguments.resume, arguments.config, listener)
+            resume(arguments.resume, arguments.config, listener, arguments.mirror, arguments.run)
         else:
-            train(arguments.config, arguments.run, listener)
+            train(arguments.config, arguments.run, listener, arguments.mirror)
     finally:
         console.close()
 

@@ -65,6 +65,8 @@ class TrainingConsole:
             markup=False,
         )
         print_(f"text: {facts['corpus']} | {facts['steps']:,} steps = {epochs:.3g} epochs", markup=False)
+        if "mirror" in facts:
+            print_(f"mirrored to a folder of that name in {facts['mirror']}", markup=False)
         if facts["first_step"]:
             print_(f"resumed after step {facts['first_step']:,}")
         print_("compiling ...")
@@ -144,7 +146,8 @@ class TrainingConsole:
         run = results["run"]
         if results["stopped"]:
             self.console.print(f"stopped and saved after step {results['step']:,}; to go on:", markup=False)
-            self.console.print(f"  lm-jax train --resume {run}", markup=False)
+            mirror = f" --mirror {results['mirror']}" if "mirror" in results else ""
+            self.console.print(f"  lm-jax train --resume {run}{mirror}", markup=False)
             return
         if results["finished_early"]:
             self.console.print(f"stopped early after step {results['step']:,}: no improvement on the validation text")

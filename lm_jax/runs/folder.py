@@ -122,8 +122,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def new_folder(run: str | Path | None, name: str) -> RunFolder:
-    """Makes the folder of a new run: the given one, or checkpoints/NAME-1, -2, ..., the first that is not there.
+def new_folder(run: str | Path | None, name: str, mirror: str | Path | None = None) -> RunFolder:
+    """Makes the folder of a new run: the given one, or checkpoints/NAME-1, -2, ..., the first that is not there, nor
+    in the mirror.
 
     Two runs that start at once get two folders. Raises UserError if the given folder has something in it or cannot be
     made.
@@ -138,6 +139,8 @@ def new_folder(run: str | Path | None, name: str) -> RunFolder:
     DEFAULT_PARENT.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         path = DEFAULT_PARENT / f"{name}-{number}"
+        if mirror is not None and (Path(mirror).expanduser() / path.name).exists():
+            continue
         try:
             path.mkdir()
             return RunFolder(path)

@@ -23,6 +23,7 @@ from lm_jax.models.window import position_norms
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.report.telemetry_figure import draw_telemetry
 from lm_jax.runs.folder import RunFolder, check_new, corpus_facts, new_folder, read_lines
+from lm_jax.runs.mirror import check_free, home_of, mirrored, move_home
 from lm_jax.runs.results import (
     baselines,
     bits_per,
@@ -66,32 +67,49 @@ class Run(NamedTuple):
     results: dict[str, Any]
 
 
-def train(config: TrainConfig = TrainConfig(), run: str | Path | None = None, listener: Listener = Listener()) -> Run:
+def train(
+    config: TrainConfig = TrainConfig(),
+    run: str | Path | None = None,
+    listener: Listener = Listener(),
+    mirror: str | Path | None = None,
+) -> Run:
     """Trains a language model in a new run folder (default: the next free one below checkpoints/).
 
+    mirror: a folder, such as one on a mounted Drive, where a copy of the run folder is kept up to date.
     Raises UserError, before anything is written, for a request that cannot be carried out.
     """
     config.check()
     if run is not None:
         check_new(run)  # a folder in use is refused before the corpus is read
+    if mirror is not None:
+        check_free(run, mirror)
     corpus = load_corpus(**dataclasses.asdict(config.data))
     config = with_absolute_path(config)
     horizon = total_steps(config, build_batches(config, corpus))
     setup = set_up(config, corpus, horizon)
     state = setup.create()
     kind = config.model.cell if config.model.model == "recurrent" else config.model.model
-    folder = new_folder(run, f"{kind}-{config.data.level}")
+    folder = new_folder(run, f"{kind}-{config.data.level}", mirror)
     folder.create(config, corpus.vocabulary, {"decay_horizon": horizon, "corpus": corpus_facts(corpus)})
-    return _go(setup, folder, state, loop.History(), listener)
+    return _go(setup, folder, state, loop.History(), listener, mirror)
 
 
-def resume(run: str | Path, config: TrainConfig | None = None, listener: Listener = Listener()) -> Run:
+def resume(
+    run: str | Path,
+    config: TrainConfig | None = None,
+    listener: Listener = Listener(),
+    mirror: str | Path | None = None,
+    into: str | Path | None = None,
+) -> Run:
     """Goes on with a run from its newest checkpoint, bit for bit as if it had never been stopped.
 
-    config: the run's own with other epochs, steps, log_every, telemetry_every or checkpoint_every. Raises UserError
-    for any other change, for a folder that is no run, and for a corpus that is not the one the run began with.
+    config: the run's own with other epochs, steps, log_every, telemetry_every or checkpoint_every.
+    mirror: as in `train`. into: a new folder that the run is copied to and goes on in; a run that lies in the mirror
+    goes on in checkpoints/NAME, any other in its own folder. Raises UserError for any other change, for a folder that
+    is no run, and for a corpus that is not the one the run began with.
     """
-    folder = RunFolder(Path(run))
+    folder = RunFolder(Path(run).expanduser())
+    home = home_of(folder.path, into, mirror)
     saved, record, vocabulary = folder.read_resumable()
     config = saved if config is None else _merge(saved, config)
     config.check()
@@ -104,6 +122,7 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
     corpus = load_corpus(**dataclasses.asdict(config.data), vocabulary=vocabulary)
     setup = set_up(config, corpus, record["decay_horizon"])
     state, history = setup.create(), loop.History()
+    folder = move_home(folder, home, mirror, CHANGEABLE)
     with Checkpoints(folder.states) as states:
         restored = states.restore_newest(state)
     if restored is not None:
@@ -114,7 +133,7 @@ def resume(run: str | Path, config: TrainConfig | None = None, listener: Listene
         raise UserError(f"a resumed run ends after the step it is at, {int(state.step)}, got {setup.plan.steps} steps")
     folder.cut_back(int(state.step))
     folder.update_config(config)
-    return _go(setup, folder, state, history, listener)
+    return _go(setup, folder, state, history, listener, mirror)
 
 
 def with_absolute_path(config: TrainConfig | NGramConfig) -> TrainConfig | NGramConfig:
@@ -145,42 +164,50 @@ def _refuse_changes(saved, wanted):
             )
 
 
-def _go(setup: Setup, folder: RunFolder, state: TrainState, history: loop.History, listener: Listener) -> Run:
+def _go(
+    setup: Setup, folder: RunFolder, state: TrainState, history: loop.History, listener: Listener, mirror=None
+) -> Run:
     """Trains from `state` to the end of the plan, or to a signal, and closes the run."""
-    config, corpus, model = setup.config, setup.corpus, setup.model
     started, first_step = time.perf_counter(), int(state.step)
-    listener.on_start(_facts(setup, folder, state))
-    with Checkpoints(folder.states) as states, stop_on_signal() as stopped:
-        hooks = _hooks(setup, folder, listener, states, stopped)
-        state, history = loop.fit(
-            state, setup.train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
-        )
-        best_step = states.best_step
-        params = states.load_params(state.evaluation_params)
+    copies = {} if mirror is None else {"mirror": str(mirror)}
+    listener.on_start(_facts(setup, folder, state) | copies)
+    with mirrored(folder.path, mirror) as on_checkpoint:
+        with Checkpoints(folder.states) as states, stop_on_signal() as stopped:
+            hooks = _hooks(setup, folder, listener, states, stopped, on_checkpoint)
+            state, history = loop.fit(
+                state, setup.train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
+            )
+            best_step = states.best_step
+            params = states.load_params(state.evaluation_params)
+        results = _results(setup, folder, state, history, params, listener) | {"best_step": best_step} | copies
+        seconds = time.perf_counter() - started
+        folder.append(folder.times, {"step": results["step"], "session_seconds": seconds, "from": first_step})
+        results["seconds"] = sum(r.get("session_seconds", 0.0) for r in read_lines(folder.times))
+        (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    listener.on_end(results)
+    return Run(folder.path, setup.model, params, setup.corpus.vocabulary, results)
+
+
+def _results(setup, folder, state, history, params, listener):
+    """The closing pictures, the table and a sample; of a stopped run no table."""
+    config, corpus, step = setup.config, setup.corpus, int(state.step)
     records = read_lines(folder.metrics)
     draw_loss_curve(records, folder.figure, config.data.level)
     draw_telemetry(records, folder.telemetry, config.data.level)
-    step = int(state.step)
     results = {
         "run": str(folder.path),
         "step": step,
         "stopped": step < setup.plan.steps and not history.finished,
         "finished_early": history.finished,
-        "best_step": best_step,
         "parameters": count_parameters(params),
         "rows": [],
     }
     if config.model.model == "window":
         results["position_norms"] = position_norms(params).tolist()
     if not results["stopped"]:
-        models = _scorers(setup, params, listener)
-        results["rows"] = closing_table(corpus, models)
+        results["rows"] = closing_table(corpus, _scorers(setup, params, listener))
         results["sample"] = _sample(setup, params, step)
-    folder.append(folder.times, {"step": step, "session_seconds": time.perf_counter() - started, "from": first_step})
-    results["seconds"] = sum(r.get("session_seconds", 0.0) for r in read_lines(folder.times))
-    (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    listener.on_end(results)
-    return Run(folder.path, model, params, corpus.vocabulary, results)
+    return results
 
 
 def _scorers(setup, params, listener):
@@ -210,7 +237,7 @@ def _facts(setup, folder, state):
     }
 
 
-def _hooks(setup, folder, listener, states, stopped):
+def _hooks(setup, folder, listener, states, stopped, on_checkpoint):
     config, corpus = setup.config, setup.corpus
 
     def validate(params):
@@ -229,6 +256,7 @@ def _hooks(setup, folder, listener, states, stopped):
     def save(state, history, valid_loss):
         facts = {"history": history, "config": dataclasses.asdict(config), "vocabulary": corpus.vocabulary.sha256}
         states.save(state, facts, valid_loss)
+        on_checkpoint()
 
     def on_report(record, times):
         folder.append(folder.metrics, record)

@@ -140,7 +140,8 @@ def test_a_run_of_another_text(command, desk, finished):
     assert_refused(command("generate", "run"), "once it has a checkpoint")
     assert_refused(command("train", "--resume", "run", "--data", "half"), "half")
     assert_refused(command("train", "--resume", "run", "--lr", "0.5"), "got learning_rate = 0.5 (the run has 0.01)")
-    assert_refused(command("train", "--resume", "run", "--run", "other"), "--resume goes on in its own folder")
+    assert_refused(command("train", "--resume", "run", "--run", "text"), "--run must be a new or an empty folder")
+    assert_refused(command("train", "--resume", "run", "--mirror", "no/where"), "is the drive mounted?", "got no/where")
     (desk / "text" / "train.txt").write_text("a bad cab\n" * 60)
     assert_refused(command("train", "--resume", "run", "--data", "text"), "the text it began with")
 

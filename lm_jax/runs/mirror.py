@@ -1,0 +1,265 @@
+"""A copy of a run on another file system, such as a mounted Drive, made in the background while the run goes on.
+
+The run itself stays on the local disk. After every checkpoint a thread copies what is new to FOLDER/NAME: files and
+steps under a temporary name, then renamed; steps that the run no longer keeps go last. So the copy is at every moment
+a run folder that can be resumed: it has the logs of all its steps, and each of its steps is whole.
+"""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lm_jax.config import to_dict
+from lm_jax.errors import UserError
+from lm_jax.runs.folder import DEFAULT_PARENT, RunFolder, check_new
+
+
+COPYING, REMOVING = ".copying", ".removing"
+WAITING = ".mirroring"  # in the run folder: steps to be copied, which the run may delete meanwhile
+
+
+def check_mirror(mirror: str | Path) -> Path:
+    """The path of a folder of mirrors; made if only its last part is missing.
+
+    Raises UserError if nothing can be written there. A missing parent is refused too: it is what a Drive looks like
+    that is not mounted, and a folder made in its place would be lost with the machine.
+    """
+    path = Path(mirror).expanduser().resolve()
+    if not path.parent.is_dir():
+        raise UserError(f"--mirror must be a folder in one that exists (is the drive mounted?), got {mirror}")
+    try:
+        path.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"a mirror")
+    except OSError as error:
+        raise UserError(f"--mirror must be a folder that can be written to, got {mirror}: {error.strerror}") from error
+    return path
+
+
+def check_place(run: str | Path, mirror: str | Path) -> Path:
+    """The folder that a run is mirrored to; raises UserError if that is the run folder itself or within it."""
+    run, place = Path(run).expanduser().resolve(), Path(mirror).expanduser().resolve()
+    if place == run.parent or run in (place, *place.parents):
+        raise UserError(f"--mirror must be another folder than the one that the run lies in, got {mirror} for {run}")
+    return check_mirror(mirror) / run.name
+
+
+def check_free(run: str | Path | None, mirror: str | Path) -> None:
+    """Raises UserError if a new run cannot be mirrored, because there is a mirror of its name (None: not named yet)."""
+    target = check_place(DEFAULT_PARENT / "new" if run is None else run, mirror)
+    if run is not None and target.exists() and not _is_empty(target):
+        raise UserError(
+            f"a new run has a name that its mirror does not have yet, got {target}; "
+            f"to go on with that run: --resume {target} --mirror {mirror}"
+        )
+
+
+def check_same_run(folder: RunFolder, target: Path, changeable: tuple[str, ...]) -> None:
+    """Raises UserError if a folder to be mirrored to is another run, or has gone on further than this one.
+
+    changeable: settings that may differ.
+    """
+    other = RunFolder(target)
+    if not target.exists() or _is_empty(target):
+        return
+    if _identity(other, changeable) != _identity(folder, changeable):
+        raise UserError(f"a run is mirrored to a copy of itself, got another run in {target}")
+    ahead = max(_steps(other.states), default=0)
+    if ahead > max(_steps(folder.states), default=0):
+        raise UserError(f"a mirror must not be ahead of its run, got step {ahead} in {target}; resume that")
+
+
+def _identity(folder, changeable):
+    config, record, vocabulary = folder.read_resumable()
+    settings = {name: value for name, value in to_dict(config).items() if name not in (*changeable, "data")}
+    return settings, record["corpus"].get("sha256"), record.get("decay_horizon"), vocabulary.sha256
+
+
+def home_of(run: Path, into: str | Path | None, mirror: str | Path | None) -> Path:
+    """Where a resumed run goes on: in the new folder `into`; a run that lies in the mirror in checkpoints/NAME; any
+    other where it is. Raises UserError for a folder in use and for a mirror that cannot be written to."""
+    path = run.resolve()
+    if mirror is not None and check_mirror(mirror) == path.parent and into is None:
+        into = DEFAULT_PARENT / path.name
+    return run if into is None else check_new(into)
+
+
+def move_home(folder: RunFolder, home: Path, mirror: str | Path | None, changeable: tuple[str, ...]) -> RunFolder:
+    """The folder that a resumed run goes on in, with all that the run has so far."""
+    if mirror is not None:
+        check_same_run(folder, check_place(home, mirror), changeable)
+    if home == folder.path:
+        drop_leftovers(home)
+    else:
+        copy_back(folder.path, home)
+    return RunFolder(home)
+
+
+def copy_back(run: Path, home: Path) -> None:
+    """Copies a run folder to a new one: its files, and the steps that are whole."""
+    part = home.with_name(home.name + COPYING)
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        (part / "states").mkdir(parents=True)
+        _copy_files(run, part, {})
+        for step in _steps(run / "states"):
+            _copy_step(run / "states" / str(step), part / "states" / str(step))
+        part.rename(home)
+    except OSError as error:
+        raise UserError(f"a run is copied to a folder that can be written to, got {home}: {error}") from error
+
+
+@contextlib.contextmanager
+def mirrored(run: Path, mirror: str | Path | None) -> Iterator[Callable[[], None]]:
+    """Mirrors a run while the block runs; yields what to call after every checkpoint, which only takes note.
+
+    At the end, after errors too, waits for a last copy. A copy that fails is a warning and tried again next time.
+    """
+    if mirror is None:
+        yield lambda: None
+        return
+    copier = Mirror(Path(run).resolve(), check_place(run, mirror))
+    try:
+        yield copier.note
+    except Exception:
+        copier.close()
+        raise
+    copier.close()  # not after a second Ctrl-C, which waits for nothing
+
+
+@dataclasses.dataclass
+class Mirror:
+    """The thread that copies, and what waits to be copied."""
+
+    source: Path
+    target: Path
+
+    def __post_init__(self):
+        self._waiting = self.source / WAITING
+        shutil.rmtree(self._waiting, ignore_errors=True)
+        self._noted = set(_steps(self.source / "states")) & set(_steps(self.target / "states"))
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._failure: OSError | None = None
+        self._wake, self._closing = threading.Event(), False
+        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+        self.note()
+        self._thread.start()
+
+    def note(self) -> None:
+        """Takes note of the run's new steps, by hard links, and wakes the thread."""
+        try:
+            for step in sorted(set(_steps(self.source / "states")) - self._noted):
+                linked = self._waiting / f"{step}{COPYING}"
+                shutil.rmtree(linked, ignore_errors=True)
+                shutil.copytree(self.source / "states" / str(step), linked, copy_function=_link)
+                linked.rename(self._waiting / str(step))
+                self._noted.add(step)
+        except OSError as error:
+            self._failure = error
+        self._warn()
+        self._wake.set()
+
+    def close(self) -> None:
+        """Waits for a last copy of everything."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+        self._warn()
+        shutil.rmtree(self._waiting, ignore_errors=True)
+
+    def _work(self):
+        closing = False
+        while not closing:
+            self._wake.wait()
+            self._wake.clear()
+            closing = self._closing
+            try:
+                copy_changes(self.source, self._waiting, self.target, self._seen)
+            except OSError as error:
+                self._failure = error
+
+    def _warn(self):
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            warnings.warn(f"the mirror {self.target} could not be brought up to date: {failure}", stacklevel=3)
+
+
+def copy_changes(source: Path, waiting: Path, target: Path, seen: dict[str, tuple[int, int]]) -> None:
+    """One round: brings the mirror of a run up to date, so that it can be resumed after every single operation.
+
+    The logs are read after the steps were listed, so they reach at least as far as these. Steps are copied oldest
+    first: the best one is there before the newer ones that remember it. seen: the files as last copied.
+    """
+    ready, kept = _steps(waiting), _steps(source / "states")
+    (target / "states").mkdir(parents=True, exist_ok=True)
+    drop_leftovers(target)
+    _copy_files(source, target, seen)
+    for step in ready:
+        if step in kept and not (target / "states" / str(step)).exists():
+            _copy_step(waiting / str(step), target / "states" / str(step))
+        shutil.rmtree(waiting / str(step))
+    present = _steps(target / "states")
+    newest = max(set(present) & set(kept), default=0)
+    for step in present:
+        # a step newer than all copied ones stays until there is a newer copy, unless the run has gone back behind it
+        if newest and step not in kept and not newest < step <= max(kept):
+            _remove_step(target / "states" / str(step))
+
+
+def drop_leftovers(run: Path) -> None:
+    """Removes what copying or removing left behind when it was killed."""
+    for folder in (run, run / "states"):
+        for path in folder.iterdir() if folder.is_dir() else []:
+            if path.name.endswith((COPYING, REMOVING)) or path.name == WAITING:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_empty(path):
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _steps(states):
+    """The steps that there are whole checkpoints of, oldest first."""
+    return sorted(int(path.name) for path in states.iterdir() if path.name.isdigit()) if states.is_dir() else []
+
+
+def _copy_files(source, target, seen):
+    """The files at the top of a run folder that have changed."""
+    for path in sorted(source.iterdir()):
+        if not path.is_file() or path.name.endswith(COPYING):
+            continue
+        stat = path.stat()
+        if seen.get(path.name) == (stat.st_mtime_ns, stat.st_size):
+            continue
+        part = target / f"{path.name}{COPYING}"
+        shutil.copyfile(path, part)
+        os.replace(part, target / path.name)
+        seen[path.name] = (stat.st_mtime_ns, stat.st_size)
+
+
+def _copy_step(source, target):
+    part = target.with_name(target.name + COPYING)
+    shutil.copytree(source, part, copy_function=shutil.copyfile)
+    part.rename(target)
+
+
+def _remove_step(path):
+    """In one operation a checkpoint no more; half of one would pass for a checkpoint."""
+    part = path.with_name(path.name + REMOVING)
+    path.rename(part)
+    shutil.rmtree(part)
+
+
+def _link(source, target):
+    """A second name for a file, which outlives the first; a copy where the file system knows no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
