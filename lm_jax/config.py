@@ -81,7 +81,7 @@ class ModelConfig:
     """Scale of the orthogonal or identity matrix (default 1); bound of the uniform (default 1/sqrt(hidden_size))."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the operands of matrix products; carries and sums stay float32."""
-    recurrence: Literal["auto", "scan", "fused"] = "scan"
+    recurrence: Literal["auto", "scan", "fused"] = "auto"
     """How the recurrent cell runs over time: scan, the plain loop; fused, faster by a derivative written by hand, which
     cannot be differentiated again or in forward mode; auto, fused where it was measured to be faster, else scan."""
 

@@ -15,9 +15,13 @@ DROPOUT_KINDS = ("elementwise", "locked")
 
 
 def product(x: Array, w: Array) -> Array:
-    """x @ w with operands in the type of `w` (bfloat16, if `w` was cast), summed and returned in at least float32."""
+    """x [..., E] @ w [E, H], operands in the type of `w` (bfloat16, if `w` was cast), summed in at least float32.
+
+    As one product of all rows: of a product with more axes XLA computes the gradient by w from a transposed copy.
+    """
     accumulate = jnp.promote_types(w.dtype, jnp.float32)
-    return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=accumulate)
+    rows = x.astype(w.dtype).reshape(-1, x.shape[-1])
+    return jnp.matmul(rows, w, preferred_element_type=accumulate).reshape(*x.shape[:-1], w.shape[-1])
 
 
 def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -> Array:
@@ -53,7 +57,14 @@ def layer_norm(x: Float[Array, "*N H"], scale: Float[Array, "H"], offset: Float[
     return scale * deviation * jax.lax.rsqrt(variance + 1e-5) + offset
 
 
-def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:
-    """log softmax(logits)[target]: the target's logit less the logsumexp, never the log-softmax of everything."""
-    target_logits = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    return target_logits - jax.nn.logsumexp(logits, axis=-1)
+def target_log_probs(
+    scores: Float[Array, "*N V"], targets: Int[Array, "*N"], b: Float[Array, "V"] | None = None
+) -> Float[Array, "*N"]:
+    """log softmax(scores + b)[target]: the target's logit less the logsumexp, never the log-softmax of everything.
+
+    A bias is better given here than added before: scores with a bias would be another array of their size.
+    """
+    target_logits = jnp.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
+    if b is None:
+        return target_logits - jax.nn.logsumexp(scores, axis=-1)
+    return target_logits + b[targets] - jax.nn.logsumexp(scores + b, axis=-1)

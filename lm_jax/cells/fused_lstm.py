@@ -1,37 +1,47 @@
 """The parts of the fused long short-term memory.
 
-All gates are one tanh over the contiguous [*B, 4H] block, sigmoid(a) = (tanh(a / 2) + 1) / 2, the halves folded into
-the weights and z outside the loop: XLA vectorises that, and not nonlinearities of slices. It rounds like the sigmoid
-absolutely (1e-7), not relatively where the sigmoid is near 0.
+All gates are one tanh over the contiguous [*B, 4H] block, sigmoid(a) = (tanh(a / 2) + 1) / 2: XLA vectorises that, and
+not nonlinearities of slices. It rounds like the sigmoid absolutely (1e-7), not relatively where the sigmoid is near 0.
+So the loop works on pre-activations a' whose sigmoid blocks are half of a: their weights are halved outside (`halved`),
+and the bias is added inside, where it costs nothing: no array of all steps is made for either.
 
-With (i, f, g, o) the gates of a, u = tanh(c), e_h = d y + d h and e_c = d c + e_h o (1 - u^2):
+With t = tanh(a'), t = (t_i, t_f, g, t_o), i = (t_i + 1) / 2 and so f and o, u = tanh(c), e_h = d y + d h and
+e_c = d c + e_h o (1 - u^2):
 
-    d a_i = e_c g i (1 - i)      d a_f = e_c s_c f (1 - f)      d a_g = e_c i (1 - g^2)      d a_o = e_h u o (1 - o)
-    d s_h = d a W_h^T            d s_c = e_c f                  d W_h = sum_t s_h^T d a      d z = d a
+    d a'_i = e_c g (1 - t_i^2) / 2    d a'_f = e_c s_c (1 - t_f^2) / 2    d a'_g = e_c i (1 - g^2)
+    d a'_o = e_h u (1 - t_o^2) / 2    d s_h = d a' W_h'^T                 d s_c = e_c f
+    d W_h' = sum_t s_h^T d a'         d b' = sum_t d a'                   d z' = d a'
 """
 
 import functools
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from lm_jax.cells.recurrence import FusedParts, over_rows
 from lm_jax.layers import product
 
 
+def halved(a: Float[Array, "*N 4H"]) -> Float[Array, "*N 4H"]:
+    """Weights or a bias with the blocks of the sigmoid gates divided by 2, which no type rounds."""
+    scale = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], a.dtype), a.shape[-1] // 4)
+    return a * scale
+
+
 @functools.cache
 def lstm_parts(compute_dtype: str | None) -> FusedParts:
-    """The parts; weights are (w_h,), the carry is (h, c)."""
+    """The parts; weights are (w_h, b), both halved, z comes from halved weights without a bias; the carry is (h, c)."""
 
     def cast(w_h):
         return w_h.astype(compute_dtype or w_h.dtype)
 
     def collect(starts, ys, kept, factors, d_a):
         del ys, kept, factors
-        return (over_rows(starts.h, d_a, compute_dtype),), d_a
+        return (over_rows(starts.h, d_a, compute_dtype), jnp.sum(d_a, axis=tuple(range(d_a.ndim - 1)))), d_a
 
     return FusedParts(
-        inputs=_halved,
-        arrange=lambda weights: cast(_halved(weights[0])),
+        inputs=lambda z: z,
+        arrange=lambda weights: (cast(weights[0]), weights[1]),
         step=_step,
         arrange_back=lambda weights: cast(weights[0]).T,
         factors=_factors,
@@ -40,14 +50,9 @@ def lstm_parts(compute_dtype: str | None) -> FusedParts:
     )
 
 
-def _halved(a):
-    """a [..., 4H] with the blocks of the sigmoid gates divided by 2, which no type rounds."""
-    scale = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], a.dtype), a.shape[-1] // 4)
-    return a * scale
-
-
-def _step(w_h, start, z):
-    t = jnp.tanh(z + product(start.h, w_h))
+def _step(weights, start, z):
+    w_h, b = weights
+    t = jnp.tanh(z + b + product(start.h, w_h))
     t_i, t_f, g, t_o = jnp.split(t, 4, axis=-1)
     c = (0.5 * t_f + 0.5) * start.c + (0.5 * t_i + 0.5) * g
     shown = jnp.tanh(c)
@@ -60,10 +65,10 @@ def _factors(starts, ys, kept):
     t, shown = kept
     t_i, t_f, g, t_o = jnp.split(t, 4, axis=-1)
     slopes = [
-        0.25 * g * (1 - t_i * t_i),
-        0.25 * starts.c * (1 - t_f * t_f),
+        0.5 * g * (1 - t_i * t_i),
+        0.5 * starts.c * (1 - t_f * t_f),
         (0.5 * t_i + 0.5) * (1 - g * g),
-        0.25 * shown * (1 - t_o * t_o),
+        0.5 * shown * (1 - t_o * t_o),
     ]
     return jnp.concatenate(slopes, axis=-1), (0.5 * t_o + 0.5) * (1 - shown * shown), 0.5 * t_f + 0.5
 

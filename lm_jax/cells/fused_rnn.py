@@ -1,8 +1,9 @@
-"""The parts of the fused simple recurrent network, h_t = f(a_t), a_t = z_t + s_t W_h.
+"""The parts of the fused simple recurrent network, h_t = f(a_t), a_t = z_t + b + s_t W_h.
 
-    d a_t = (d y_t + d new_t) f'(a_t)        d s_t = d a_t W_h^T        d W_h = sum_t s_t^T d a_t        d z_t = d a_t
+    d a_t = (d y_t + d new_t) f'(a_t)        d s_t = d a_t W_h^T        d z_t = d a_t
+    d W_h = sum_t s_t^T d a_t                d b = sum_t d a_t
 
-f' is computed from the value f(a), which each of these functions allows.
+The bias is added in the loop, where it costs nothing: added to z it would be a pass over all steps. f' is computed from the value f(a), which each of these functions allows.
 """
 
 import functools
@@ -25,14 +26,14 @@ DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
 
 @functools.cache
 def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str | None) -> FusedParts:
-    """The parts for f, one of `DERIVATIVES` by its name; weights are (w_h,)."""
+    """The parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
 
-    def arrange(weights):
-        (w_h,) = weights
+    def cast(w_h):
         return w_h.astype(compute_dtype or w_h.dtype)
 
-    def step(w_h, start, z):
-        h = f(z + product(start, w_h))
+    def step(weights, start, z):
+        w_h, b = weights
+        h = f(z + b + product(start, w_h))
         return h, h, None
 
     def factors(starts, ys, kept):
@@ -45,6 +46,14 @@ def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str
 
     def collect(starts, ys, kept, slopes, d_a):
         del ys, kept, slopes
-        return (over_rows(starts, d_a, compute_dtype),), d_a
+        return (over_rows(starts, d_a, compute_dtype), jnp.sum(d_a, axis=tuple(range(d_a.ndim - 1)))), d_a
 
-    return FusedParts(lambda z: z, arrange, step, lambda weights: arrange(weights).T, factors, step_back, collect)
+    return FusedParts(
+        inputs=lambda z: z,
+        arrange=lambda weights: (cast(weights[0]), weights[1]),
+        step=step,
+        arrange_back=lambda weights: cast(weights[0]).T,
+        factors=factors,
+        step_back=step_back,
+        collect=collect,
+    )

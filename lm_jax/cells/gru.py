@@ -73,7 +73,7 @@ def gru(
     w_h_init: Initializer = orthogonal(),
     b_init: Initializer = zeros,
     compute_dtype: str | None = None,
-    recurrence: str = "scan",
+    recurrence: str = "auto",
 ) -> Cell:
     """A gated recurrent unit; the carry is h [*B, H].
 

@@ -20,7 +20,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
-from lm_jax.cells.fused_lstm import lstm_parts
+from lm_jax.cells.fused_lstm import halved, lstm_parts
 from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.cells.recurrence import with_recurrence
 from lm_jax.cells.saturation import saturated_share
@@ -79,7 +79,7 @@ def lstm(
     w_h_init: Initializer = orthogonal(),
     b_init: Initializer = zeros,
     compute_dtype: str | None = None,
-    recurrence: str = "scan",
+    recurrence: str = "auto",
 ) -> Cell:
     """A long short-term memory; the carry is LSTMCarry(h, c).
 
@@ -111,4 +111,12 @@ def lstm(
         return params.w_h.astype(compute_dtype or params.w_h.dtype)
 
     cell = hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size, _watch)
-    return with_recurrence(recurrence, cell, project, lambda params: (params.w_h,), lstm_parts(compute_dtype))
+
+    def project_halved(params, xs):
+        w_x = halved(params.w_x)
+        return product(xs, w_x.astype(compute_dtype or w_x.dtype))
+
+    def loop_weights(params):
+        return halved(params.w_h), halved(params.b)
+
+    return with_recurrence(recurrence, cell, project_halved, loop_weights, lstm_parts(compute_dtype))

@@ -35,7 +35,7 @@ from lm_jax.types import Carry, Params
 
 
 class FusedParts(NamedTuple):
-    """One recurrence F, forward and backward. `weights` are those of the loop as the parameters have them, a tuple.
+    """One recurrence F, forward and backward. `weights` are those of the loop, a tuple of arrays.
 
     inputs:        z [T, *B, kH] -> what the loop reads, time first
     arrange:       weights -> what the forward loop multiplies by, cast and arranged once
@@ -135,8 +135,8 @@ def with_recurrence(
 
     recurrence:  "scan", the unroll that the cell has; "fused"; or "auto": `fused` on the CPU, where it was measured
                  to be faster for every cell, and `scan` elsewhere
-    project:     (params, xs [T, *B, E]) -> z [T, *B, kH], as the plain cell does it
-    weights:     params -> the weights of the loop, a tuple, uncast
+    project:     (params, xs [T, *B, E]) -> z [T, *B, kH], the inputs' share of the pre-activations that the parts read
+    weights:     params -> what the parts call weights, a tuple, uncast
     Raises UserError for another recurrence.
     """
 

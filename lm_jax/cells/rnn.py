@@ -43,7 +43,7 @@ def rnn(
     w_h_init: Initializer = orthogonal(),
     b_init: Initializer = zeros,
     compute_dtype: str | None = None,
-    recurrence: str = "scan",
+    recurrence: str = "auto",
 ) -> Cell:
     """A simple recurrent cell; the carry is h [*B, H].
 
@@ -66,8 +66,11 @@ def rnn(
     def initial_carry(params, batch_shape):
         return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
 
+    def project_unbiased(params, xs):
+        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype))
+
     def project(params, xs):
-        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+        return project_unbiased(params, xs) + params.b
 
     def recurrent_weights(params):
         return params.w_h.astype(compute_dtype or params.w_h.dtype)
@@ -82,4 +85,4 @@ def rnn(
 
     cell = hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
     parts = rnn_parts(f, nonlinearity, compute_dtype)
-    return with_recurrence(recurrence, cell, project, lambda params: (params.w_h,), parts)
+    return with_recurrence(recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts)

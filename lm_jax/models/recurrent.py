@@ -157,10 +157,10 @@ def softmax_log_probs(ys, w, b, targets, logits_limit):
     rows = targets.size
     pieces = min(rows, math.ceil(rows * w.shape[1] * itemsize / logits_limit))
     if pieces <= 1:
-        return target_log_probs(product(ys, w) + b, targets)
+        return target_log_probs(product(ys, w), targets, b)
     per_piece = math.ceil(rows / pieces)
     padding = pieces * per_piece - rows
     flat_ys = jnp.pad(ys.reshape(rows, -1), ((0, padding), (0, 0))).reshape(pieces, per_piece, -1)
     flat_targets = jnp.pad(targets.reshape(-1), (0, padding)).reshape(pieces, per_piece)
-    piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w) + b, operands[1]))
+    piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w), operands[1], b))
     return jax.lax.map(piece, (flat_ys, flat_targets)).reshape(-1)[:rows].reshape(targets.shape)
