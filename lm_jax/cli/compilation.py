@@ -4,11 +4,15 @@ import os
 from pathlib import Path
 
 
+def compiled_folder() -> Path:
+    """Where compiled programs are kept: where the environment says, or below the user's cache folder."""
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or home / "lm_jax" / "compiled")
+
+
 def keep_compiled() -> None:
     """Switches JAX's persistent compilation cache on, unless the environment already says where it is."""
     import jax
 
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    jax.config.update("jax_compilation_cache_dir", str(home / "lm_jax" / "compiled"))
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(compiled_folder()))

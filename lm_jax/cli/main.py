@@ -20,6 +20,7 @@ VERBS = {
     "minimal-pairs": "how often the good sentence of a pair is more probable than the bad one",
     "gradients": "how far back the gradient reaches; with --text, which past tokens the loss on each token reaches",
     "compare": "perplexities of several runs on the same text, with intervals and paired tests",
+    "doctor": "versions, devices, memory, speed, and what to do where a GPU or TPU is not seen",
 }
 
 

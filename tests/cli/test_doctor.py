@@ -1,0 +1,28 @@
+"""`lm-jax doctor` in its two forms, and where JAX is missing."""
+
+import json
+import subprocess
+import sys
+
+import lm_jax
+
+
+def test_doctor_in_words(command):
+    code, out, err = command("doctor", "--no-speed")
+    assert (code, err) == (0, "starting JAX ...\n")
+    assert "devices: cpu x 1 (cpu)" in out and "compiled programs: " in out and "jaxlib" in out
+    assert out.splitlines()[-1].startswith("to do: ")
+
+
+def test_doctor_as_json(command):
+    code, out, err = command("doctor", "--no-speed", "--json")
+    facts = json.loads(out)
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert facts.keys() == lm_jax.doctor(speed=False).keys() and facts["devices"]["count"] == 1
+
+
+def test_doctor_without_jax():
+    """Whose absence is among the things it is asked about."""
+    code = "import sys; sys.modules['jax'] = None\nfrom lm_jax.cli.main import main; main(['doctor'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "devices: none: " in done.stdout and "Traceback" not in done.stderr

@@ -1,0 +1,148 @@
+"""The advice for every kind of machine, from its signs; the facts of this one."""
+
+import itertools
+import sys
+
+import pytest
+
+import lm_jax
+from lm_jax.cli.doctor import page
+from lm_jax.report import doctor as module
+from lm_jax.report import speed
+from lm_jax.report.advice import PACKAGES, Signs, advise, read_signs
+
+
+PLAIN = dict.fromkeys(PACKAGES, "1.0") | {"jax": "0.10.2", "jaxlib": "0.10.2"}
+CUDA = {**PLAIN, "jax-cuda12-plugin": "0.10.2"}
+TPU = {**PLAIN, "libtpu": "0.0.21"}
+FAILED = "RuntimeError: Unable to initialize backend"
+HEALTHY = {
+    "a laptop": Signs({}, None, None, PLAIN, "cpu"),
+    "a laptop that says so": Signs({"JAX_PLATFORMS": "cpu"}, None, None, PLAIN, "cpu"),
+    "a GPU": Signs({}, "/dev/nvidia0", None, CUDA, "gpu"),
+    "a GPU, asked for": Signs({"JAX_PLATFORMS": "cuda,cpu"}, "/dev/nvidia0", None, CUDA, "gpu"),
+    "a TPU": Signs({"TPU_NAME": "local"}, None, "/dev/vfio/0", TPU, "tpu"),
+    "a CPU, asked for, with libtpu": Signs({"JAX_PLATFORMS": "cpu"}, None, None, TPU, "cpu"),
+}
+# what is wrong: (signs, what the one line must say)
+ILL = {
+    "a GPU, jaxlib for CPUs": (
+        Signs({}, "/dev/nvidia0", None, PLAIN, "cpu"),
+        ["/dev/nvidia0", '`pip install "jax[cuda12]==0.10.2"`', "restart the runtime"],
+    ),
+    "a GPU, hidden": (
+        Signs({"JAX_PLATFORMS": "cpu"}, "nvidia-smi", None, CUDA, "cpu"),
+        ["GPU", "JAX_PLATFORMS=cpu hides it", "`unset JAX_PLATFORMS`"],
+    ),
+    "a GPU, hidden from CUDA": (
+        Signs({"CUDA_VISIBLE_DEVICES": ""}, "/dev/nvidia0", None, CUDA, "cpu"),
+        ["`unset CUDA_VISIBLE_DEVICES`"],
+    ),
+    "a GPU, another jaxlib": (
+        Signs({}, "/dev/nvidia0", None, {**PLAIN, "jax-cuda13-plugin": "0.9.0"}, "cpu"),
+        ["jax-cuda13-plugin 0.9.0 does not fit jaxlib 0.10.2", '`pip install "jax[cuda13]==0.10.2"`'],
+    ),
+    "a GPU without its driver": (Signs({}, "/dev/nvidia0", None, CUDA, "cpu"), ["`nvidia-smi`", "the driver"]),
+    "a TPU without libtpu": (
+        Signs({}, None, "/dev/accel0", PLAIN, "cpu"),
+        ["/dev/accel0", '`pip install "jax[tpu]==0.10.2"`', "restart the runtime"],
+    ),
+    "a TPU, hidden": (
+        Signs({"JAX_PLATFORMS": "cpu"}, None, "/dev/vfio/0", TPU, "cpu"),
+        ["TPU", "JAX_PLATFORMS=cpu hides it", "`unset JAX_PLATFORMS`"],
+    ),
+    "a TPU that is held": (
+        Signs({}, None, "/dev/vfio/0", TPU, "cpu"),
+        ["another process may hold it", "restart the runtime"],
+    ),
+    "an old TPU runtime": (
+        Signs({"COLAB_TPU_ADDR": "10.0.0.2:8470"}, None, None, TPU, "cpu"),
+        ["COLAB_TPU_ADDR", "Change runtime type"],
+    ),
+    "libtpu alone": (Signs({}, None, None, TPU, "cpu"), ["this machine has no TPU", "Change runtime type"]),
+    "a platform that is not there": (
+        Signs({"JAX_PLATFORMS": "cuda"}, None, None, PLAIN, None, FAILED),
+        ["JAX_PLATFORMS=cuda asks for what does not start", "`unset JAX_PLATFORMS`"],
+    ),
+    "nothing starts": (Signs({}, None, None, PLAIN, None, FAILED), ["did not start", "restart the runtime"]),
+    "no JAX": (
+        Signs({}, "/dev/nvidia0", None, {**PLAIN, "jax": None, "jaxlib": None}, None, "ModuleNotFoundError: jax"),
+        ["not installed: jax, jaxlib", "`pip install jax jaxlib`"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_the_healthy_get_no_advice(name):
+    assert advise(HEALTHY[name]) == []
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_each_ill_gets_one_line_with_the_command_that_mends_it(name):
+    signs, parts = ILL[name]
+    (line,) = advise(signs)
+    assert "\n" not in line and all(part in line for part in parts), line
+
+
+def test_any_signs_get_lines():
+    environments = ({}, {"JAX_PLATFORMS": "cpu"}, {"JAX_PLATFORMS": "tpu"}, {"TPU_NAME": "x"})
+    found = ((None, None), ("/dev/nvidia0", None), (None, "/dev/accel0"), ("/dev/nvidia0", "/dev/vfio/0"))
+    states = (("cpu", None), ("gpu", None), ("tpu", None), (None, FAILED))
+    for environment, (nvidia, tpu), versions, state in itertools.product(environments, found, (PLAIN, TPU), states):
+        lines = advise(Signs(environment, nvidia, tpu, versions, *state))
+        assert len(lines) == len(set(lines)) <= 3 and all(lines)
+        assert bool(lines) or state[0] in ("gpu", "tpu") or not (nvidia or tpu)
+        assert not (lines and state[0] in ("gpu", "tpu"))
+
+
+def test_signs_are_read_from_devices_and_packages(monkeypatch):
+    paths = {"/dev/nvidia[0-9]*": ["/dev/nvidia1", "/dev/nvidia0"], "/dev/vfio/[0-9]*": ["/dev/vfio/0"]}
+    monkeypatch.setattr("glob.glob", lambda pattern: paths.get(pattern, []))
+    signs = read_signs("cpu", None)
+    assert (signs.nvidia, signs.tpu, signs.platform) == ("/dev/nvidia0", "/dev/vfio/0", "cpu")
+    assert set(PACKAGES) <= set(signs.versions) and signs.versions["numpy"]
+
+
+def test_the_facts_of_this_machine(monkeypatch):
+    monkeypatch.setattr(speed, "rate", lambda function, state, seconds: 10.0)
+    stages = []
+    facts = lm_jax.doctor(on_stage=stages.append)
+    assert facts["devices"] == {"platform": "cpu", "kind": "cpu", "count": 1}
+    assert facts["versions"]["jax"] and facts["versions"]["python"].startswith("3.")
+    assert facts["speed"]["float32_gflops"] == pytest.approx(10 * 8 * 2 * 1024**3 / 1e9)
+    assert facts["speed"]["lstm_tokens_per_second"] == 10 * 32 * 64 and len(facts["speed"]) == 2
+    assert stages == ["starting JAX", "measuring float32_gflops", "measuring lstm_tokens_per_second"]
+    if sys.platform == "linux":
+        assert 2**27 < facts["memory"]["host_available"] <= facts["memory"]["host_total"]
+    assert lm_jax.doctor(speed=False)["speed"] == {}
+
+
+def test_an_accelerator_is_measured_in_both_types():
+    assert [name for name, _ in speed.speeds(True)] == ["float32_gflops", "bfloat16_gflops", "lstm_tokens_per_second"]
+
+
+def test_what_would_begin_too_late_is_not_measured(monkeypatch):
+    monkeypatch.setattr(module, "LATEST_START", -1.0)
+    facts = lm_jax.doctor()
+    assert set(facts["speed"].values()) == {None}
+    assert sum("out of time" in line for line in page(facts)) == 2
+
+
+def test_rates_are_of_calls_in_any_time():
+    """Rounds of 1, 2, 4, ... calls, each told apart by what it is given."""
+    calls = []
+    found = speed.rate(lambda x: calls.append(x) or x + 1, 0, 0.0)
+    assert calls == [0, 1] and found > 0  # one to compile, one timed
+
+
+def test_a_jax_that_does_not_start_is_a_line(monkeypatch):
+    def fail():
+        raise RuntimeError("Unable to initialize backend 'tpu': UNAVAILABLE\nand much more")
+
+    monkeypatch.setattr("jax.devices", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "tpu")
+    facts = lm_jax.doctor()
+    assert facts["devices"] == {"error": "RuntimeError: Unable to initialize backend 'tpu': UNAVAILABLE"}
+    assert facts["speed"] == {} and len(facts["advice"]) == 1
+    lines = page(facts)
+    assert "devices: none: RuntimeError" in "\n".join(lines) and lines[-1].startswith("to do: JAX_PLATFORMS=tpu asks")
