@@ -81,9 +81,10 @@ class ModelConfig:
     """Scale of the orthogonal or identity matrix (default 1); bound of the uniform (default 1/sqrt(hidden_size))."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the operands of matrix products; carries and sums stay float32."""
-    recurrence: Literal["auto", "scan", "fused"] = "auto"
+    recurrence: Literal["auto", "scan", "fused", "cudnn"] = "auto"
     """How the recurrent cell runs over time: scan, the plain loop; fused, faster by a derivative written by hand, which
-    cannot be differentiated again or in forward mode; auto, fused where it was measured to be faster, else scan."""
+    cannot be differentiated again or in forward mode; auto, fused where it was measured to be faster, else scan;
+    cudnn, NVIDIA's LSTM, untested."""
 
     def check(self) -> None:
         """Raises UserError for a setting that the chosen model does not have, unless it is at its default."""

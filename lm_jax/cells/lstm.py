@@ -20,6 +20,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.cudnn_lstm import cudnn_unroll
 from lm_jax.cells.fused_lstm import halved, lstm_parts
 from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.cells.recurrence import with_recurrence
@@ -85,8 +86,9 @@ def lstm(
 
     forget_bias: added to the forget gate's block of the initial bias.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py.
-    Raises UserError for a size below 1 or an unknown recurrence.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py. Or "cudnn",
+    untested; see lm_jax/cells/cudnn_lstm.py.
+    Raises UserError for a size below 1 or an unknown recurrence, and for "cudnn" without an NVIDIA GPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
 
@@ -119,4 +121,6 @@ def lstm(
     def loop_weights(params):
         return halved(params.w_h), halved(params.b)
 
-    return with_recurrence(recurrence, cell, project_halved, loop_weights, lstm_parts(compute_dtype))
+    cudnn = functools.partial(cudnn_unroll, input_size, hidden_size, compute_dtype, cell.unroll)
+    parts = lstm_parts(compute_dtype)
+    return with_recurrence(recurrence, cell, project_halved, loop_weights, parts, {"cudnn": cudnn})

@@ -21,14 +21,15 @@ Only reverse mode, and only once: `jax.jvp`, `jax.jacfwd` and a gradient of a gr
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lm_jax.cells.base import Cell, masked_scan, select
+from lm_jax.cells.base import Cell, UnrollFn, masked_scan, select
 from lm_jax.cells.early_end import real_steps, scan_first
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
@@ -130,6 +131,7 @@ def with_recurrence(
     project: Callable[[Params, Array], Array],
     weights: Callable[[Params], tuple],
     parts: FusedParts,
+    others: Mapping[str, Callable[[], UnrollFn]] = MappingProxyType({}),
 ) -> Cell:
     """The cell, a plain one, with its unroll on the engine that is asked for; `step` and `observe` stay as they are.
 
@@ -137,7 +139,8 @@ def with_recurrence(
                  to be faster for every cell, and `scan` elsewhere
     project:     (params, xs [T, *B, E]) -> z [T, *B, kH], the inputs' share of the pre-activations that the parts read
     weights:     params -> what the parts call weights, a tuple, uncast
-    Raises UserError for another recurrence.
+    others:      what makes the unroll of an engine that only this cell has, by name
+    Raises UserError for another recurrence, and what makes an engine may raise its own.
     """
 
     def fused(params, carry, xs, *, mask=None, reset=None, key=None):
@@ -147,4 +150,5 @@ def with_recurrence(
     def auto(*args, **switches):
         return (fused if jax.default_backend() == "cpu" else cell.unroll)(*args, **switches)
 
-    return cell._replace(unroll=one_of("recurrence", recurrence, {"auto": auto, "scan": cell.unroll, "fused": fused}))
+    engines = {"auto": lambda: auto, "scan": lambda: cell.unroll, "fused": lambda: fused, **others}
+    return cell._replace(unroll=one_of("recurrence", recurrence, engines)())

@@ -1,5 +1,6 @@
 """Opening a finished or stopped run."""
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,10 @@ def load(run: str | Path) -> Loaded:
         return Loaded(ngram_lm(tables.order, len(vocabulary), vocabulary.eol_id), tables, vocabulary)
     if not folder.states.is_dir() or not any(child.name.isdigit() for child in folder.states.iterdir()):
         raise UserError(f"a run can be loaded once it has a checkpoint, got {run} without one")
-    model = from_config(config.model, len(vocabulary))
+    settings = config.model
+    if settings.recurrence == "cudnn":  # a way to train on one kind of machine; every engine reads its parameters
+        settings = dataclasses.replace(settings, recurrence="auto")
+    model = from_config(settings, len(vocabulary))
     template = jax.eval_shape(model.init, jax.random.key(0))
     with Checkpoints(folder.states) as states:
         return Loaded(model, states.load_params(template), vocabulary)

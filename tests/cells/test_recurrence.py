@@ -267,7 +267,10 @@ def test_forward_mode_needs_the_scan():
         jax.jvp(fused.unroll, given, given)
 
 
-@pytest.mark.parametrize("factory", [rnn, gru, lstm])
-def test_an_unknown_recurrence_is_named(factory):
-    with pytest.raises(UserError, match="recurrence must be one of auto, scan, fused, got 'fast'"):
-        factory(3, 4, recurrence="fast")
+@pytest.mark.parametrize(
+    ("factory", "recurrence", "engines"),
+    [(rnn, "fast", ""), (rnn, "cudnn", ""), (gru, "cudnn", ""), (lstm, "fast", ", cudnn")],
+)
+def test_an_unknown_recurrence_is_named(factory, recurrence, engines):
+    with pytest.raises(UserError, match=f"recurrence must be one of auto, scan, fused{engines}, got '{recurrence}'"):
+        factory(3, 4, recurrence=recurrence)

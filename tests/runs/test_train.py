@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import shutil
 
 import jax
 import numpy as np
@@ -80,6 +81,17 @@ def test_the_best_step_is_what_is_loaded(finished):
     np.testing.assert_array_equal(params.embedding, saved_arrays(run.folder, best)["['params']['embedding']"])
     # and it is the one that was measured
     assert evaluate(run.folder, split="valid")["cross_entropy"] == losses[best]
+
+
+def test_a_run_of_the_cudnn_engine_is_loaded_on_any_machine(finished, tmp_path):
+    folder = shutil.copytree(finished[0].folder, tmp_path / "run")
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"recurrence": "scan"', '"recurrence": "cudnn"'))
+    model, params, _ = lm_jax.load(folder)
+    carry = model.initial_carry(params, (2,))
+    tokens = np.ones((3, 2), np.int32)
+    for a, b in zip(*(m.unroll(params, carry, tokens)[1] for m in (model, finished[0].model)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_the_closing_table(finished):

@@ -1,0 +1,64 @@
+"""The `cudnn` engine of the LSTM: NVIDIA's kernels by `jax.experimental.rnn`, in float32. UNTESTED on a GPU.
+
+What is tested is all around the kernel: the layout of the weights and the order of axes, against the reference that
+JAX keeps beside it. `auto` never chooses this engine. cuDNN has two biases, of which the second is 0 here, weights
+[4H, E] and [4H, H] with our order of gates (i, f, g, o), everything in one flat array, and batch before time. It knows
+no reset and no mask but a length: a call with either runs on the plain scan. There is no forward mode, no second
+derivative and no `vmap`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lm_jax.cells.base import UnrollFn
+from lm_jax.errors import UserError
+from lm_jax.types import Params
+
+
+def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, plain: UnrollFn) -> UnrollFn:
+    """The unroll of an LSTM on cuDNN. plain: that of the same cell, for calls with a mask or resets.
+
+    Raises UserError without an NVIDIA GPU, and for a compute_dtype other than float32.
+    """
+    check_device()
+    if compute_dtype not in (None, "float32"):
+        raise UserError(f'recurrence "cudnn" computes in float32, got compute_dtype {compute_dtype}')
+
+    def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
+        if mask is not None or reset is not None:
+            return plain(params, carry, xs, mask=mask, reset=reset, key=key)
+        from jax.experimental import rnn
+
+        batch_shape = xs.shape[1:-1]
+        h, c = (leaf.reshape(1, -1, hidden_size) for leaf in carry)
+        rows = jnp.swapaxes(xs.reshape(len(xs), -1, input_size), 0, 1)
+        ys, h, c = rnn.lstm(
+            rows,
+            h,
+            c,
+            flat_weights(params),
+            jnp.full((len(rows),), len(xs), jnp.int32),
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=1,
+            dropout=0.0,
+            bidirectional=False,
+        )
+        h, c = (leaf.reshape(*batch_shape, hidden_size) for leaf in (h, c))
+        return carry._replace(h=h, c=c), jnp.swapaxes(ys, 0, 1).reshape(*xs.shape[:-1], hidden_size)
+
+    return unroll
+
+
+def flat_weights(params: Params) -> Float[Array, "N"]:
+    """LSTMParams as cuDNN reads them: W_ih [4H, E], W_hh [4H, H], b_ih [4H], b_hh [4H] (zeros), one after the other."""
+    parts = (params.w_x.T, params.w_h.T, params.b, jnp.zeros_like(params.b))
+    return jnp.concatenate([part.reshape(-1) for part in parts])
+
+
+def check_device() -> None:
+    """Raises UserError unless JAX runs on an NVIDIA GPU."""
+    device = jax.devices()[0]
+    if device.platform != "gpu" or "rocm" in device.client.platform_version.lower():
+        raise UserError(f'recurrence "cudnn" needs an NVIDIA GPU, got {device.device_kind}')
