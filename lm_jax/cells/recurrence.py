@@ -125,6 +125,13 @@ def over_rows(
     return jnp.einsum("rh,rn->hn", left, right, preferred_element_type=accumulate)
 
 
+def engine(recurrence: str) -> str:
+    """The engine that a recurrence means on this machine: for "auto" the one that was measured to be faster here."""
+    if recurrence != "auto":
+        return recurrence
+    return "fused" if jax.default_backend() == "cpu" else "scan"
+
+
 def with_recurrence(
     recurrence: str,
     cell: Cell,
@@ -148,7 +155,7 @@ def with_recurrence(
         return fused_scan(parts, weights(params), carry, project(params, xs), mask, reset)
 
     def auto(*args, **switches):
-        return (fused if jax.default_backend() == "cpu" else cell.unroll)(*args, **switches)
+        return {"fused": fused, "scan": cell.unroll}[engine("auto")](*args, **switches)
 
     engines = {"auto": lambda: auto, "scan": lambda: cell.unroll, "fused": lambda: fused, **others}
     return cell._replace(unroll=one_of("recurrence", recurrence, engines)())

@@ -59,6 +59,7 @@ def main(argv: list[str]) -> None:
         console.scoring,
         console.end,
         console.telemetry,
+        console.compilation,
     )
     try:
         if arguments.resume:

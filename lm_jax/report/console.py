@@ -58,8 +58,9 @@ class TrainingConsole:
         epochs = facts["steps"] / facts["steps_per_epoch"]
         unknown = f", {facts['unk_rate']:.2%} unknown" if facts["unk_rate"] else ""
         print_ = self.console.print
+        engine = f"engine {facts['engine']} | " if facts["engine"] else ""
         print_(
-            f"{facts['device']} | {facts['model']} | {facts['parameters']:,} parameters | "
+            f"{facts['device']} | {facts['model']} | {engine}{facts['parameters']:,} parameters | "
             f"vocabulary {facts['vocabulary']:,} ({facts['level']}) | {facts['tokens_per_epoch']:,} tokens per epoch"
             f"{unknown} | run {facts['run']}",
             markup=False,
@@ -80,6 +81,11 @@ class TrainingConsole:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         return Progress(*columns, console=self.console, transient=True)
+
+    def compilation(self, facts: dict[str, Any]) -> None:
+        """How long the first step was waited for."""
+        how = "compiled program read from the cache in" if facts["from_cache"] else "compiled in"
+        self.console.print(f"{how} {facts['seconds']:.1f} s")
 
     def dispatch(self, step: int) -> None:
         """Moves the bar."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from lm_jax.cells.recurrence import engine
 from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus
@@ -105,6 +106,14 @@ def _loss(config, model):
     if config.scheduled_sampling:
         loss = scheduled_sampling(loss, model, config.scheduled_sampling)
     return loss
+
+
+def engine_name(config: TrainConfig) -> str | None:
+    """Such as "fused (auto)": what the recurrence is computed by; None for a model without one."""
+    if config.model.model == "window":
+        return None
+    recurrence = config.model.recurrence
+    return f"{engine(recurrence)} (auto)" if recurrence == "auto" else recurrence
 
 
 def model_name(config: TrainConfig) -> str:

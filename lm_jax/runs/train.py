@@ -34,10 +34,11 @@ from lm_jax.runs.results import (
     unknown_rate,
 )
 from lm_jax.runs.sample import sample_text
-from lm_jax.runs.setup import Setup, build_batches, model_name, set_up, total_steps
+from lm_jax.runs.setup import Setup, build_batches, engine_name, model_name, set_up, total_steps
 from lm_jax.runs.signals import stop_on_signal
 from lm_jax.training import loop
 from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.training.compile_time import telling_compilation
 from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
@@ -55,6 +56,7 @@ class Listener(NamedTuple):
     on_scoring: Callable[[str, int, int], None] = lambda what, done, total: None
     on_end: Callable[[dict[str, Any]], None] = lambda results: None
     on_telemetry: Callable[[dict[str, Any]], None] = lambda record: None
+    on_compilation: Callable[[dict[str, Any]], None] = lambda compilation: None
 
 
 class Run(NamedTuple):
@@ -174,8 +176,9 @@ def _go(
     with mirrored(folder.path, mirror) as on_checkpoint:
         with Checkpoints(folder.states) as states, stop_on_signal() as stopped:
             hooks = _hooks(setup, folder, listener, states, stopped, on_checkpoint)
+            train_steps = telling_compilation(setup.train_steps, _on_compilation(folder, listener, first_step))
             state, history = loop.fit(
-                state, setup.train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
+                state, train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
             )
             best_step = states.best_step
             params = states.load_params(state.evaluation_params)
@@ -186,6 +189,14 @@ def _go(
         (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     listener.on_end(results)
     return Run(folder.path, setup.model, params, setup.corpus.vocabulary, results)
+
+
+def _on_compilation(folder, listener, step):
+    def tell(compilation):
+        folder.append(folder.times, {"step": step, "compilation": compilation._asdict()})
+        listener.on_compilation(compilation._asdict())
+
+    return tell
 
 
 def _results(setup, folder, state, history, params, listener):
@@ -223,6 +234,7 @@ def _facts(setup, folder, state):
     return {
         "device": f"{device.device_kind} x {jax.device_count()}",
         "model": model_name(setup.config),
+        "engine": engine_name(setup.config),
         "parameters": count_parameters(state.params),
         "vocabulary": len(setup.corpus.vocabulary),
         "level": setup.config.data.level,

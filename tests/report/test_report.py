@@ -20,6 +20,7 @@ RECORDS = [
 FACTS = {
     "device": "cpu x 1",
     "model": "LSTM 1x8",
+    "engine": "fused (auto)",
     "parameters": 12_345,
     "vocabulary": 97,
     "level": "char",
@@ -76,12 +77,19 @@ def test_the_curves_are_in_the_picture(tmp_path):
 def test_the_first_line_has_the_facts(console):
     first = lines(console)[0]
     assert first == (
-        "cpu x 1 | LSTM 1x8 | 12,345 parameters | vocabulary 97 (char) | 1,000,000 tokens per epoch | "
-        "run checkpoints/[1]"
+        "cpu x 1 | LSTM 1x8 | engine fused (auto) | 12,345 parameters | vocabulary 97 (char) | "
+        "1,000,000 tokens per epoch | run checkpoints/[1]"
     )
     assert "a [bold]text[/bold] | 2,000 steps = 4 epochs" in lines(console)[1]
-    console.start(FACTS | {"unk_rate": 0.0123})
+    console.start(FACTS | {"unk_rate": 0.0123, "engine": None})
     assert "1,000,000 tokens per epoch, 1.23% unknown | run" in console.console.file.getvalue()
+    assert "cpu x 1 | LSTM 1x8 | 12,345 parameters" in console.console.file.getvalue()
+
+
+def test_the_time_to_compile(console):
+    console.compilation({"seconds": 2.34, "from_cache": False})
+    console.compilation({"seconds": 0.36, "from_cache": True})
+    assert lines(console)[-2:] == ["compiled in 2.3 s", "compiled program read from the cache in 0.4 s"]
 
 
 def test_bits_are_per_byte_of_the_text(console):

@@ -65,9 +65,16 @@ def test_metrics_have_no_clock_in_them(finished):
 
 def test_times_are_told_for_the_same_steps(finished):
     records = read_lines(finished[0].folder / "times.jsonl")
-    assert [r["step"] for r in records] == [5, 10, 15, 20, 20]
-    assert all({"seconds", "tokens_per_second"} < set(r) for r in records[:-1])
+    assert [r["step"] for r in records] == [0, 5, 10, 15, 20, 20]
+    assert all({"seconds", "tokens_per_second"} < set(r) for r in records[1:-1])
     assert records[-1]["from"] == 0 and records[-1]["session_seconds"] > 0
+
+
+def test_the_time_to_compile_is_told_once(finished):
+    run, events, _ = finished
+    (told,) = events.of("on_compilation")
+    assert read_lines(run.folder / "times.jsonl")[0] == {"step": 0, "compilation": told[0]}
+    assert told[0]["seconds"] > 0 and told[0]["from_cache"] is False
 
 
 def test_the_best_step_is_what_is_loaded(finished):
@@ -86,7 +93,7 @@ def test_the_best_step_is_what_is_loaded(finished):
 def test_a_run_of_the_cudnn_engine_is_loaded_on_any_machine(finished, tmp_path):
     folder = shutil.copytree(finished[0].folder, tmp_path / "run")
     config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(config.replace('"recurrence": "scan"', '"recurrence": "cudnn"'))
+    (folder / "config.json").write_text(config.replace('"recurrence": "auto"', '"recurrence": "cudnn"'))
     model, params, _ = lm_jax.load(folder)
     carry = model.initial_carry(params, (2,))
     tokens = np.ones((3, 2), np.int32)
