@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.inference.generation import read_prompt
+from lm_jax.inference.generation import bucket_of, read_prompt
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Carry, Params
 
@@ -58,21 +58,21 @@ def beam_search(
     if not 0 <= length_penalty < float("inf"):
         raise UserError(f"length_penalty must be at least 0, got {length_penalty!r}")
     carry, token = read_prompt(model, params, prompt, eol_id, beam_size)
-    search = _jitted_search(model, max_tokens, eol_id, beam_size, length_penalty)
-    beams = search(params, carry, token)
-    return jax.tree.map(np.asarray, beams)
+    search = _jitted_search(model, bucket_of(max_tokens), eol_id, beam_size, length_penalty)
+    beams = jax.tree.map(np.asarray, search(params, carry, token, max_tokens))
+    return beams._replace(tokens=beams.tokens[:, :max_tokens])
 
 
 @functools.cache
-def _jitted_search(model, max_tokens, eol_id, beam_size, length_penalty):
-    def search(params, carry, token):
-        def body(state, position):
+def _jitted_search(model, most_tokens, eol_id, beam_size, length_penalty):
+    def search(params, carry, token, max_tokens):
+        def body(position, state):
             carry, token, beams = state
             carry, logits = model.step(params, carry, token)
-            return _select(carry, beams, jax.nn.log_softmax(logits), position, eol_id, length_penalty), None
+            return _select(carry, beams, jax.nn.log_softmax(logits), position, eol_id, length_penalty)
 
-        start = (carry, token, _init_beams(beam_size, max_tokens, eol_id))
-        (_, _, beams), _ = jax.lax.scan(body, start, jnp.arange(max_tokens))
+        start = (carry, token, _init_beams(beam_size, most_tokens, eol_id))
+        _, _, beams = jax.lax.fori_loop(0, max_tokens, body, start)
         return jax.tree.map(lambda leaf: leaf[jnp.argsort(-beams.scores(length_penalty), stable=True)], beams)
 
     return jax.jit(search)

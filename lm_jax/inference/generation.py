@@ -63,11 +63,15 @@ def read_prompt(
     """
     inputs = np.concatenate([[eol_id], prompt]).astype(np.int32)
     before, token = inputs[:-1], np.full((rows,), inputs[-1], np.int32)
-    bucket = 1 << max(0, len(before) - 1).bit_length()
-    padded = np.full((bucket, rows), eol_id, np.int32)
+    padded = np.full((bucket_of(len(before)), rows), eol_id, np.int32)
     padded[: len(before)] = before[:, None]
-    mask = np.broadcast_to(np.arange(bucket)[:, None] < len(before), padded.shape)
+    mask = np.broadcast_to(np.arange(len(padded))[:, None] < len(before), padded.shape)
     return _jitted_read(model)(params, padded, mask), token
+
+
+def bucket_of(length: int) -> int:
+    """The smallest power of two that is no less: what differs in length up to it shares one compiled program."""
+    return 1 << max(0, length - 1).bit_length()
 
 
 @functools.cache

@@ -215,3 +215,20 @@ def test_settings_out_of_range_are_refused(change, message):
     settings = {"max_tokens": 3, "eol_id": EOL} | change
     with pytest.raises(UserError, match=message):
         beam_search(model, params, np.array([1]), **settings)
+
+
+def test_lengths_of_one_bucket_trace_once():
+    traces = []
+    logits = np.random.default_rng(0).normal(size=(5, 5))
+    model, params = table_model(logits)
+
+    def step(*arguments):
+        traces.append(1)
+        return model.step(*arguments)
+
+    counted = model._replace(step=step)
+    for steps in (5, 8, 7):
+        beams = beam_search(counted, params, [1], steps, eol_id=0, beam_size=3)
+        assert beams.tokens.shape == (3, steps) and beams.lengths.max() <= steps
+        once = len(traces) if steps == 5 else once
+        assert len(traces) == once

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError, build_vocabulary, generate
+from lm_jax import Sampler, UserError, build_vocabulary, generate, lstm, recurrent_lm
 from lm_jax.inference import generation, stream
 from tests.inference.toys import from_step, small_rnn, spelling_model, table_model
 
@@ -55,6 +55,26 @@ def test_a_prompt_is_consumed_as_by_hand(model_and_params, length):
         expected.append(token)
         carry, logits = step(params, carry, token)
     assert generate(model, params, prompt, 40, KEY, eol_id=EOL, sampler=GREEDY)[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 5])
+@pytest.mark.parametrize("recurrence", ["scan", "fused"])
+def test_a_padded_prompt_leaves_the_carry_of_the_prompt(length, recurrence):
+    """Bit for bit on the scan, whose steps are compiled alike for any number of them."""
+    model = recurrent_lm(7, lstm(3, 5, recurrence=recurrence))
+    params = model.init(jax.random.key(0))
+    prompt = np.random.default_rng(length).integers(0, 7, length)
+    carry, token = generation.read_prompt(model, params, prompt, EOL, 2)
+    read = np.tile(np.append(EOL, prompt)[:, None], 2).astype(np.int32)
+    np.testing.assert_array_equal(token, read[-1])
+    expected, _ = jax.jit(model.unroll)(params, model.initial_carry(params, (2,)), read[:-1])
+    for a, b in zip(carry, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=0 if recurrence == "scan" else 1e-6)
+
+
+@pytest.mark.parametrize(("length", "bucket"), [(0, 1), (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (1025, 2048)])
+def test_buckets_are_powers_of_two(length, bucket):
+    assert generation.bucket_of(length) == bucket
 
 
 def test_every_sample_starts_from_the_same_prompt():
