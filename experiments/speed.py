@@ -8,9 +8,10 @@
 
 The same work by every contender in one process, by turns: a round is the median of as many repetitions as take half a
 second, or of one; then minima and medians over the rounds. Compilation is apart. On a machine that does other work as
-well, the minima count. Both sides use all cores and default settings; lm_jax's training steps come in dispatches of
-about a second, as its loop makes them. "products" is the time of the matrix products alone. Without torch its columns
-stay empty. Memory is the peak of a process of its own that does three training steps, less what it held before them.
+well, the minima count. All use all cores, default settings, and memory that is kept in large pages, as `lm-jax train`
+has it (`lm_jax.reuse_memory`, which serves torch as well). lm_jax's training steps come in dispatches of about a
+second, as its loop makes them. "ceiling" is the time of the matrix products alone, as a share of lm_jax's. Without
+torch its columns are left out. Memory is what three training steps add to the peak of a process of their own.
 
 Writes speed.json into --out (default experiments/results).
 """
@@ -30,6 +31,8 @@ from pathlib import Path
 import jax
 from peers import ours, products
 from peers.work import Generation, Layers, Step
+
+from lm_jax import reuse_memory
 
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -176,6 +179,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, one round")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
+    reuse_memory()
     if arguments.peak:
         print_peak(arguments.only, arguments.peak)
         return

@@ -8,6 +8,7 @@ import importlib
 
 _HOMES = {
     "lm_jax.errors": ["UserError"],
+    "lm_jax.allocation": ["reuse_memory"],
     "lm_jax.config": ["DataConfig", "ModelConfig", "NGramConfig", "OptimizerConfig", "TrainConfig"],
     "lm_jax.data": ["Batches", "Corpus", "Vocabulary", "build_vocabulary", "load_corpus"],
     "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],

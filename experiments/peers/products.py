@@ -1,8 +1,8 @@
 """The ceiling of `speed.py`: the matrix products of a piece of work and nothing else.
 
-Of a recurrent layer with k gates: z = x W_x and its two derivatives over all T * B rows, W_h's derivative over all rows,
-and T times each of h W_h and d_a W_h^T over B rows; of a softmax: the logits and their two derivatives. Products over
-all rows are timed one by one, those of a step as loops of T.
+Of a recurrent layer with k gates: z = x W_x and its two derivatives over all T * B rows, the derivative by W_h over all
+rows, and T times each of h W_h and d_a W_h^T over B rows; of a softmax: the logits and their two derivatives. Products
+over all rows are timed one by one, those of a step as loops of T.
 """
 
 import time

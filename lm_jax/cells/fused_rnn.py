@@ -3,7 +3,8 @@
     d a_t = (d y_t + d new_t) f'(a_t)        d s_t = d a_t W_h^T        d z_t = d a_t
     d W_h = sum_t s_t^T d a_t                d b = sum_t d a_t
 
-The bias is added in the loop, where it costs nothing: added to z it would be a pass over all steps. f' is computed from the value f(a), which each of these functions allows.
+The bias is added in the loop, where it costs nothing: added to z it would be a pass over all steps. f' is computed
+from the value f(a), which each of these functions allows.
 """
 
 import functools

@@ -4,6 +4,7 @@ import difflib
 import importlib
 import sys
 
+from lm_jax.allocation import reuse_memory
 from lm_jax.errors import UserError
 
 
@@ -26,7 +27,9 @@ VERBS = {
 
 def main(argv: list[str] | None = None) -> None:
     """The entry point of the command `lm-jax`."""
-    argv = sys.argv[1:] if argv is None else argv
+    if argv is None:
+        argv = sys.argv[1:]
+        reuse_memory()  # of a process that is ours; not of one that calls this function
     if not argv or argv == ["ngram"] or argv[argv[0] == "ngram"] in ("-h", "--help"):
         print(_help())
         return
