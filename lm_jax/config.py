@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import ClassVar, Literal, get_args, get_origin
 
-from lm_jax.errors import UserError, check_rate, check_sizes, one_of
+from lm_jax.errors import UserError, check_rate, check_rising, check_sizes, one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,11 @@ class ModelConfig:
     """How the layers are connected; the window model's plain or residual."""
     tied: bool = False
     """Use the embedding as the softmax weights (needs embedding_size = hidden_size)."""
+    cutoffs: tuple[int, ...] = ()
+    """Rising ids, such as 2000 10000, that cut a large vocabulary into the clusters of an adaptive softmax: faster, as
+    exact; with `tied` the embedding is cut too. Default: one softmax over all types."""
+    cutoff_factor: int = 4
+    """By which words of each further cluster have fewer numbers."""
     dropout: float = 0.0
     """Share dropped of embedded inputs, between layers and of outputs."""
     dropout_input: float | None = None
@@ -96,7 +101,7 @@ class ModelConfig:
 
 
 SETTINGS_OF = {
-    "recurrent": ("cell", "weight_drop", "gru_reset", "forget_bias", "recurrence"),
+    "recurrent": ("cell", "weight_drop", "gru_reset", "forget_bias", "recurrence", "cutoffs", "cutoff_factor"),
     "window": ("window", "direct", "layer_norm"),
 }
 
@@ -274,6 +279,8 @@ RULES = {
     **dict.fromkeys(("scheduled_sampling", "ema_decay"), _SHARE),
     **dict.fromkeys(("dropout", "dropout_input", "dropout_layer", "dropout_output"), check_rate),
     **dict.fromkeys(("dropout_embedding", "weight_drop"), check_rate),
+    "cutoffs": check_rising,
+    "cutoff_factor": _count,
     "decay_factor": _number("between 0 and 1, both excluded", lambda x: 0 < x < 1),
     "decay_steps": _count,
     "forget_bias": _number("finite", math.isfinite),

@@ -1,7 +1,8 @@
 """The one exception for mistakes a user can make, and the checks of static arguments that raise it."""
 
+import itertools
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 
@@ -20,6 +21,14 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
             raise UserError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def check_rising(name: str, numbers: Sequence[int]) -> None:
+    """Raises UserError unless the numbers are whole, at least 1, and rise. None at all rise too."""
+    for number in numbers:
+        check_sizes(**{name: number})
+    if any(a >= b for a, b in itertools.pairwise(numbers)):
+        raise UserError(f"{name} must be numbers that rise, got {tuple(numbers)}")
 
 
 def check_rate(name: str, rate: float) -> None:

@@ -3,6 +3,8 @@
 Shapes: x [..., E], w [E, H], b [H]; logits [..., V].
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -68,3 +70,20 @@ def target_log_probs(
     if b is None:
         return target_logits - jax.nn.logsumexp(scores, axis=-1)
     return target_logits + b[targets] - jax.nn.logsumexp(scores + b, axis=-1)
+
+
+def softmax_log_probs(
+    ys: Float[Array, "*N H"], w: Float[Array, "H V"], b: Float[Array, "V"], targets: Int[Array, "*N"], logits_limit: int
+) -> Float[Array, "*N"]:
+    """log softmax(ys w + b)[targets]; in pieces, recomputed for the gradient, if the logits pass the limit in bytes."""
+    itemsize = jnp.promote_types(w.dtype, jnp.float32).itemsize
+    rows = targets.size
+    pieces = min(rows, math.ceil(rows * w.shape[1] * itemsize / logits_limit))
+    if pieces <= 1:
+        return target_log_probs(product(ys, w), targets, b)
+    per_piece = math.ceil(rows / pieces)
+    padding = pieces * per_piece - rows
+    flat_ys = jnp.pad(ys.reshape(rows, -1), ((0, padding), (0, 0))).reshape(pieces, per_piece, -1)
+    flat_targets = jnp.pad(targets.reshape(-1), (0, padding)).reshape(pieces, per_piece)
+    piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w), operands[1], b))
+    return jax.lax.map(piece, (flat_ys, flat_targets)).reshape(-1)[:rows].reshape(targets.shape)

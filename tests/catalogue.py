@@ -111,7 +111,8 @@ CELLS: dict[str, Entry] = {
 def _around(name: str, **options) -> Entry:
     cell = CELLS[name]
     drops = cell.drops or bool({"dropout_rate", "embedding_dropout"} & set(options))
-    return entry(recurrent_lm(VOCAB_SIZE, cell.subject, **options), cell.tolerance, drops, cell.smooth)
+    model, uniform = recurrent_lm(VOCAB_SIZE, cell.subject, **options), "cutoffs" not in options
+    return entry(model, cell.tolerance, drops, cell.smooth, uniform)
 
 
 def _window(window: int, **options) -> Entry:
@@ -124,7 +125,7 @@ def _window(window: int, **options) -> Entry:
 def _configured(**settings) -> Entry:
     config = ModelConfig(**{"hidden_size": 4, "embedding_size": 3, **settings})
     facts = BFLOAT16 if config.compute_dtype == "bfloat16" else {}
-    return entry(from_config(config, VOCAB_SIZE), drops=config.dropout > 0, **facts)
+    return entry(from_config(config, VOCAB_SIZE), drops=config.dropout > 0, uniform=not config.cutoffs, **facts)
 
 
 # 64 bytes hold three rows of logits, so that `score` works in pieces, the last of them a padded one.
@@ -149,6 +150,13 @@ MODELS: dict[str, Entry] = {
         cell="rnn", nonlinearity="relu", layers=3, connection="dense", dropout=0.5, dropout_kind="locked"
     ),
     "config_fused": _configured(layers=2, weight_drop=0.5, recurrence="fused", dropout=0.5),
+    "adaptive": _around("lstm", cutoffs=(2, 3), cutoff_factor=2),
+    "adaptive_chunked": _around("gru_after", cutoffs=(3,), **_chunked),
+    "adaptive_tied_dropout": _around("stack_highway", tied=True, cutoffs=(1, 3), **_dropout),
+    "adaptive_bfloat16": _around("lstm_bfloat16", cutoffs=(2,), compute_dtype="bfloat16"),
+    "config_adaptive": _configured(
+        cell="gru", tied=True, embedding_size=4, cutoffs=(1, 2), cutoff_factor=3, dropout=0.5, dropout_kind="locked"
+    ),
     "config_lstm": _configured(layers=2, connection="highway", compute_dtype="bfloat16"),
     "window": _window(3),
     "window_of_one": _window(1, direct=True, tied=True, hidden_size=3),

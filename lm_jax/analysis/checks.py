@@ -3,7 +3,6 @@
 Each mistake is a `UserError` of one line. `what` names the instrument in it, such as "gradient flow".
 """
 
-import itertools
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from lm_jax.errors import UserError, check_sizes
+from lm_jax.errors import UserError, check_rising, check_sizes
 from lm_jax.models.recurrent import RecurrentLM
 from lm_jax.types import Carry, Tokens
 
@@ -83,10 +82,7 @@ def checked_layer(layer: int, layers: int) -> int:
 def checked_rising(name: str, numbers: Sequence[int]) -> tuple[int, ...]:
     """The numbers as a tuple; UserError unless they are whole, at least 1 and rise. None at all rise too."""
     numbers = tuple(int(n) if isinstance(n, np.integer) else n for n in numbers)
-    for number in numbers:
-        check_sizes(**{name: number})
-    if any(a >= b for a, b in itertools.pairwise(numbers)):
-        raise UserError(f"{name} must be numbers that rise, got {numbers}")
+    check_rising(name, numbers)
     return numbers
 
 

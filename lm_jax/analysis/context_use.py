@@ -131,7 +131,7 @@ def _compiled_pass(model: RecurrentLM, count: int) -> Callable:
 
     def whole_text(params, carry, inputs, slots):
         def step(carry, token):
-            return model.cell.step(params.cell, carry, params.embedding[token])
+            return model.cell.step(params.cell, carry, model.embed(params, token))
 
         def body(state, slices):
             carry, kept = state
@@ -157,7 +157,7 @@ def _compiled_reading(model: RecurrentLM) -> Callable:
         longest = len(windows)
 
         def body(s, state):
-            xs = jnp.broadcast_to(params.embedding[windows[s]], (len(STARTS), *ys.shape[:1], model.cell.input_size))
+            xs = jnp.broadcast_to(model.embed(params, windows[s]), (len(STARTS), *ys.shape[:1], model.cell.input_size))
             return model.cell.step(params.cell, state[0], xs)
 
         outputs = jnp.zeros((len(STARTS), *ys.shape), ys.dtype)

@@ -11,7 +11,7 @@ def forward_pass(
     model: RecurrentLM, params: Params, carry: Carry, inputs: Tokens
 ) -> tuple[Float[Array, "T B E"], Carry, Float[Array, "T B H"]]:
     """(xs, carries, ys): the embedded inputs, the carry before each step (leaves [T, B, ...]), and the top outputs."""
-    xs = params.embedding[inputs]
+    xs = model.embed(params, inputs)
 
     def forward(carry, x):
         after, y = model.cell.step(params.cell, carry, x)

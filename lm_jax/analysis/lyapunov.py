@@ -113,7 +113,7 @@ def _compiled(model: RecurrentLM, count: int, discard: int) -> Callable:
 
             return lyapunov_spectrum(step, carry, xs, count=count, discard=discard)
 
-        return jax.vmap(of_one_text, in_axes=(0, 1))(carry, params.embedding[inputs])
+        return jax.vmap(of_one_text, in_axes=(0, 1))(carry, model.embed(params, inputs))
 
     return exponents
 

@@ -101,7 +101,7 @@ def _compiled(model: RecurrentLM, kind: str) -> Callable:
             after, y = cell.step(params.cell, carry, x)
             return after, ({name: seen[name] for name in _named(seen, kind)}, jnp.all(jnp.isfinite(y)))
 
-        seen, finite = jax.lax.scan(body, carry, params.embedding[inputs])[1]
+        seen, finite = jax.lax.scan(body, carry, model.embed(params, inputs))[1]
         return seen, jnp.all(finite)
 
     return along

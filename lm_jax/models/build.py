@@ -59,7 +59,14 @@ def from_config(config: ModelConfig, vocab_size: int) -> RecurrentLM | LanguageM
 
 
 def _recurrent_lm(config, vocab_size):
-    return recurrent_lm(vocab_size, build_cell(config), tied=config.tied, **_common_options(config))
+    return recurrent_lm(
+        vocab_size,
+        build_cell(config),
+        tied=config.tied,
+        cutoffs=config.cutoffs,
+        cutoff_factor=config.cutoff_factor,
+        **_common_options(config),
+    )
 
 
 def _window_lm(config, vocab_size):

@@ -84,11 +84,7 @@ def continuous_cache(model: RecurrentLM, size: int = 2000) -> LanguageModel:
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
         carry, ys, attention, following = attend(params, carry, tokens, mask, reset, key)
 
-        # one word at a time for all positions; the logits are the same for all words, so that vmap makes them once
-        def of_word(word):
-            return model.log_probs(params.model, ys, jnp.full(tokens.shape, word))
-
-        log_probs = jax.vmap(of_word, out_axes=-1)(jnp.arange(model.vocab_size, dtype=jnp.int32))
+        log_probs = jax.nn.log_softmax(model.logits(params.model, ys))
         cached = sum_by_word(attention, following, model.vocab_size)
         return carry, interpolate(params.logit_weight, log_probs, cached, attention.any(-1)[..., None])
 

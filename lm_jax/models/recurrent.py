@@ -4,12 +4,12 @@
     carry_t, y_t = cell(carry_{t-1}, e_t)       [H]     dropout
     logits_t = y_t W_out + b_out                [V]     W_out = embedding^T where tied (Press & Wolf 2017)
 
+For a large vocabulary the last line may be an adaptive softmax instead (lm_jax/models/adaptive_softmax.py).
 Dropout acts only when a key is given: on whole types of the embedding (Gal & Ghahramani 2016), on embedded inputs,
 between layers (lm_jax/cells/compose.py) and on outputs.
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,8 +22,10 @@ from lm_jax.cells import Cell, initializers
 from lm_jax.cells.base import InitFn, InitialCarryFn
 from lm_jax.encoders import Encoder
 from lm_jax.errors import UserError, check_rate, check_sizes
-from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, target_log_probs
+from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
+from lm_jax.models.adaptive_softmax import adaptive_readout
 from lm_jax.models.language_model import LMStepFn, LMUnrollFn, ScoreFn
+from lm_jax.models.readout import Readout
 from lm_jax.types import Params
 
 
@@ -43,7 +45,9 @@ class RecurrentLM(NamedTuple):
     hidden: (params, carry, tokens, mask, reset, key) -> (carry, ys, dropped): the top layer's outputs [T, *B, H]
         before and after dropout.
     log_probs: (params, dropped, targets) -> log P(target) [T, *B] in nats.
-    cell: what is between embedding and softmax, with the parameters `params.cell` and the inputs `params.embedding`.
+    cell: what is between embedding and softmax, with the parameters `params.cell`.
+    embed: (params, tokens [*N]) -> the cell's inputs [*N, E], without dropout.
+    logits: (params, dropped [*N, H]) -> logits [*N, V].
     """
 
     init: InitFn
@@ -55,6 +59,8 @@ class RecurrentLM(NamedTuple):
     hidden: Callable
     log_probs: Callable
     cell: Cell
+    embed: Callable
+    logits: Callable
 
 
 @functools.cache
@@ -63,6 +69,8 @@ def recurrent_lm(
     cell: Cell,
     *,
     tied: bool = False,
+    cutoffs: tuple[int, ...] = (),
+    cutoff_factor: int = 4,
     dropout_rate: float = 0.0,
     dropout_kind: str = "elementwise",
     input_dropout: float | None = None,
@@ -77,59 +85,88 @@ def recurrent_lm(
     dropout_rate: share dropped of embedded inputs and of outputs, unless input_dropout or output_dropout say another.
     dropout_kind: "elementwise" or "locked" in time. embedding_dropout: share of the types that are absent from a call.
     tied: the softmax uses the embedding, which needs cell.output_size == cell.input_size.
+    cutoffs: rising ids, such as (2000, 10000), that cut the vocabulary into the head and the tail clusters of an
+        adaptive softmax (tied: of an adaptive embedding too); none for the full softmax.
+    cutoff_factor: by which words of each further cluster have fewer numbers.
     init_bound: embedding and softmax weights start uniform on (-init_bound, init_bound).
     compute_dtype: the type of the operands of the softmax product; None keeps the parameters' own.
     logits_limit: bytes of logits above which `score` works in pieces and holds no [T, B, V] array.
-    Raises UserError for a vocabulary below 2, a rate outside [0, 1), sizes that cannot be tied, or an encoder.
+    Raises UserError for a vocabulary below 2, a rate outside [0, 1), sizes that cannot be tied, cutoffs that do not
+    rise inside the vocabulary, or an encoder.
     """
     input_rate = dropout_rate if input_dropout is None else input_dropout
     output_rate = dropout_rate if output_dropout is None else output_dropout
     rates = {"dropout_rate": dropout_rate, "input_dropout": input_rate, "output_dropout": output_rate}
     _check(vocab_size, cell, tied, {**rates, "embedding_dropout": embedding_dropout}, dropout_kind)
 
+    if cutoffs:
+        readout = adaptive_readout(
+            vocab_size, cell, cutoffs, cutoff_factor, tied, init_bound, compute_dtype, logits_limit
+        )
+    else:
+        readout = _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limit)
+
     def init(key):
         key_e, key_c, key_o = jax.random.split(key, 3)
-        draw = initializers.uniform(init_bound)
-        return RecurrentLMParams(
-            embedding=draw(key_e, (vocab_size, cell.input_size), jnp.float32),
-            cell=cell.init(key_c),
-            w_out=None if tied else draw(key_o, (cell.output_size, vocab_size), jnp.float32),
-            b_out=jnp.zeros((vocab_size,)),
-        )
+        return readout.init(key_e, key_o, cell.init(key_c))
 
     def initial_carry(params, batch_shape):
         return cell.initial_carry(params.cell, batch_shape)
 
-    def readout(params):
-        w = params.embedding.T if tied else params.w_out
-        return w.astype(compute_dtype or w.dtype), params.b_out
-
     def step(params, carry, token):
-        carry, y = cell.step(params.cell, carry, params.embedding[token])
-        w, b = readout(params)
-        return carry, product(y, w) + b
+        carry, y = cell.step(params.cell, carry, readout.embed(params, token))
+        return carry, readout.logits(params, y)
 
     def hidden(params, carry, tokens, mask, reset, key):
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
-        embedding = row_dropout(keys[0], embedding_dropout, params.embedding)
-        xs = dropout(keys[1], input_rate, embedding[tokens], dropout_kind)
+        xs = readout.embed(params, tokens)
+        if key is not None and embedding_dropout > 0:
+            types = row_dropout(keys[0], embedding_dropout, jnp.ones((vocab_size, 1), xs.dtype))
+            xs = xs * types[tokens]
+        xs = dropout(keys[1], input_rate, xs, dropout_kind)
         carry, ys = cell.unroll(params.cell, carry, xs, mask=mask, reset=reset, key=keys[2])
         return carry, ys, dropout(keys[3], output_rate, ys, dropout_kind)
 
-    def log_probs(params, ys, targets):
-        return softmax_log_probs(ys, *readout(params), targets, logits_limit)
-
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
         carry, _, ys = hidden(params, carry, tokens, mask, reset, key)
-        w, b = readout(params)
-        return carry, product(ys, w) + b
+        return carry, readout.logits(params, ys)
 
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         carry, _, ys = hidden(params, carry, inputs, mask, reset, key)
-        result = log_probs(params, ys, targets)
+        result = readout.log_probs(params, ys, targets)
         return carry, result if mask is None else jnp.where(mask, result, 0.0)
 
-    return RecurrentLM(init, initial_carry, step, unroll, score, vocab_size, hidden, log_probs, cell)
+    opened = hidden, readout.log_probs, cell, readout.embed, readout.logits
+    return RecurrentLM(init, initial_carry, step, unroll, score, vocab_size, *opened)
+
+
+def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limit):
+    """One embedding matrix and one softmax over the vocabulary."""
+
+    def init(key_e, key_o, cell_params):
+        draw = initializers.uniform(init_bound)
+        return RecurrentLMParams(
+            embedding=draw(key_e, (vocab_size, cell.input_size), jnp.float32),
+            cell=cell_params,
+            w_out=None if tied else draw(key_o, (cell.output_size, vocab_size), jnp.float32),
+            b_out=jnp.zeros((vocab_size,)),
+        )
+
+    def weights(params):
+        w = params.embedding.T if tied else params.w_out
+        return w.astype(compute_dtype or w.dtype), params.b_out
+
+    def embed(params, tokens):
+        return params.embedding[tokens]
+
+    def logits(params, ys):
+        w, b = weights(params)
+        return product(ys, w) + b
+
+    def log_probs(params, ys, targets):
+        return softmax_log_probs(ys, *weights(params), targets, logits_limit)
+
+    return Readout(init, embed, logits, log_probs)
 
 
 def _check(vocab_size, cell, tied, rates, dropout_kind):
@@ -149,18 +186,3 @@ def _check(vocab_size, cell, tied, rates, dropout_kind):
         raise UserError(
             f"a tied softmax needs embedding_size equal to hidden_size, got {cell.input_size} and {cell.output_size}"
         )
-
-
-def softmax_log_probs(ys, w, b, targets, logits_limit):
-    """log softmax(ys w + b)[targets] [T, *B]; in pieces recomputed for the gradient if the logits pass the limit."""
-    itemsize = jnp.promote_types(w.dtype, jnp.float32).itemsize
-    rows = targets.size
-    pieces = min(rows, math.ceil(rows * w.shape[1] * itemsize / logits_limit))
-    if pieces <= 1:
-        return target_log_probs(product(ys, w), targets, b)
-    per_piece = math.ceil(rows / pieces)
-    padding = pieces * per_piece - rows
-    flat_ys = jnp.pad(ys.reshape(rows, -1), ((0, padding), (0, 0))).reshape(pieces, per_piece, -1)
-    flat_targets = jnp.pad(targets.reshape(-1), (0, padding)).reshape(pieces, per_piece)
-    piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w), operands[1], b))
-    return jax.lax.map(piece, (flat_ys, flat_targets)).reshape(-1)[:rows].reshape(targets.shape)

@@ -30,10 +30,9 @@ from lm_jax.cells.base import masked_scan
 from lm_jax.cells.initializers import Initializer, lecun_normal, orthogonal, zeros
 from lm_jax.cells.rnn import NONLINEARITIES
 from lm_jax.errors import UserError, check_rate, check_sizes, one_of
-from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout
+from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
 from lm_jax.layers import layer_norm as normalise
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import softmax_log_probs
 from lm_jax.types import Carry, Mask, Tokens
 
 

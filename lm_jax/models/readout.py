@@ -1,0 +1,23 @@
+"""What a recurrent model has on both sides of its cell: from tokens to inputs, from outputs to probabilities of tokens.
+
+A Readout owns the parameters that depend on the vocabulary; lm_jax/models/recurrent.py has the one with a full softmax,
+lm_jax/models/adaptive_softmax.py the one for large vocabularies.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Readout(NamedTuple):
+    """Pure functions over the parameters of a whole model, those of its cell at `params.cell`.
+
+    init: (key_embedding, key_softmax, cell_params) -> params.
+    embed: (params, tokens [*N]) -> inputs of the cell [*N, E], without dropout.
+    logits: (params, ys [*N, H]) -> logits [*N, V].
+    log_probs: (params, ys [*N, H], targets [*N]) -> log P(target) [*N] in nats, without the logits of everything.
+    """
+
+    init: Callable
+    embed: Callable
+    logits: Callable
+    log_probs: Callable
