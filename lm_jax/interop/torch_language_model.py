@@ -65,7 +65,9 @@ def language_model_to_torch(model: RecurrentLM, params: RecurrentLMParams) -> di
     """
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     if not isinstance(shapes, RecurrentLMParams):
-        raise UserError(f"a word_language_model is a recurrent one, got parameters {type(shapes).__name__}")
+        raise UserError(
+            f"a word_language_model is a recurrent one with one full softmax, got parameters {type(shapes).__name__}"
+        )
     if jax.tree.map(jnp.shape, params) != jax.tree.map(lambda s: s.shape, shapes):
         raise UserError("the parameters must be those of the model, got others in structure or shape")
     encoder = np.array(params.embedding)

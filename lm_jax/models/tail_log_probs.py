@@ -74,4 +74,4 @@ def _gathered(members):
 def _piece(k, order, *arrays):
     """The places of piece k, and what the arrays have there: 0 where there is no member."""
     rows = order[k]
-    return rows, *(a.at[rows].get(mode="fill", fill_value=0) for a in arrays)
+    return rows, *(jnp.asarray(a).at[rows].get(mode="fill", fill_value=0) for a in arrays)

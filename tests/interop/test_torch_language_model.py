@@ -108,7 +108,7 @@ def test_another_kind_of_cell_is_refused_by_the_first_tensor():
 
 def test_models_that_torchs_example_has_not_are_refused():
     window = window_lm(7, window=2, embedding_size=3, hidden_size=4)
-    with pytest.raises(UserError, match="is a recurrent one, got parameters WindowLMParams"):
+    with pytest.raises(UserError, match="is a recurrent one with one full softmax, got parameters WindowLMParams"):
         language_model_to_torch(window, entry(window).make_params(jax.random.key(0)))
     models = recurrent_lm(7, gru(3, 4)), recurrent_lm(7, gru(3, 4, reset="before"))
     first, before = (entry(model).make_params(jax.random.key(0)) for model in models)
