@@ -54,7 +54,9 @@ OURS = TrainConfig(
 )
 PEER = dataclasses.replace(  # the recipe of the peer, by us
     OURS,
-    model=ModelConfig(hidden_size=200, embedding_size=200, dropout=0.2, init="uniform", forget_bias=0.0),
+    model=ModelConfig(
+        hidden_size=200, embedding_size=200, dropout=0.2, init="uniform", forget_bias=0.0, recurrence="scan"
+    ),
     optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau"),
 )
 
