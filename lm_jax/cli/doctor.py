@@ -55,5 +55,5 @@ def page(facts: dict) -> list[str]:
     lines.append(f"compiled programs: {facts['compile_cache']}")
     for name, value in facts["speed"].items():
         what, unit = SPEEDS[name]
-        lines.append(f"{what}: {'not measured, out of time' if value is None else f'{value:,.0f} {unit}'}")
+        lines.append(f"{what}: {'not measured' if value is None else f'{value:,.0f} {unit}'}")
     return [*lines, *(f"to do: {line}" for line in facts["advice"] or ["nothing, all is well"])]

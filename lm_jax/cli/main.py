@@ -63,3 +63,7 @@ def _help():
         f"{verbs}\n\n"
         "`lm-jax VERB --help` lists the settings of a verb. To start: lm-jax train"
     )
+
+
+if __name__ == "__main__":  # python -m lm_jax.cli.main, where the command is not on the path
+    main()

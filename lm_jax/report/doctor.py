@@ -24,7 +24,7 @@ def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: N
     on_stage("starting JAX")
     devices = _devices()
     signs = read_signs(devices.get("platform"), devices.get("error"))
-    speeds = _speeds(devices, on_stage) if speed and "error" not in devices else {}
+    speeds, failures = _speeds(devices, on_stage) if speed and "error" not in devices else ({}, [])
     return {
         "versions": {"python": platform.python_version(), "lm_jax": version_of("lm-jax")}
         | {name: signs.versions[name] for name in PACKAGES},
@@ -32,7 +32,7 @@ def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: N
         "memory": _host_memory() | _device_memory(devices),
         "compile_cache": _compile_cache(devices),
         "speed": speeds,
-        "advice": advise(signs),
+        "advice": [*advise(signs), *failures],
     }
 
 
@@ -44,8 +44,12 @@ def _devices():
         first = jax.devices()[0]
         return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        return {"error": f"{type(error).__name__}: {lines[0][:200]}"}
+        return {"error": _in_one_line(error)}
+
+
+def _in_one_line(error):
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 def _host_memory():
@@ -80,9 +84,13 @@ def _compile_cache(devices):
 def _speeds(devices, on_stage):
     from lm_jax.report.speed import speeds
 
-    start, found = time.perf_counter(), {}
+    start, found, failures = time.perf_counter(), {}, []
     for name, measure in speeds(accelerator=devices["platform"] != "cpu"):
         late = time.perf_counter() - start > LATEST_START
         on_stage(f"measuring {name}" if not late else f"out of time for {name}")
-        found[name] = None if late else measure()
-    return found
+        try:
+            found[name] = None if late else measure()
+        except Exception as error:  # a device may start and then not compute, for as many reasons
+            found[name] = None
+            failures.append(f"{name} could not be measured ({_in_one_line(error)}); restart the runtime")
+    return found, failures

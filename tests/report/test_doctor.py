@@ -125,7 +125,19 @@ def test_what_would_begin_too_late_is_not_measured(monkeypatch):
     monkeypatch.setattr(module, "LATEST_START", -1.0)
     facts = lm_jax.doctor()
     assert set(facts["speed"].values()) == {None}
-    assert sum("out of time" in line for line in page(facts)) == 2
+    assert sum("not measured" in line for line in page(facts)) == 2
+
+
+def test_a_device_that_does_not_compute_is_a_line(monkeypatch):
+    def fail(function, state, seconds):
+        raise RuntimeError("INTERNAL: no kernel image\nand much more")
+
+    monkeypatch.setattr(speed, "rate", fail)
+    facts = lm_jax.doctor()
+    assert set(facts["speed"].values()) == {None} and len(facts["advice"]) == 2
+    assert facts["advice"][0].startswith(
+        "float32_gflops could not be measured (RuntimeError: INTERNAL: no kernel image)"
+    )
 
 
 def test_rates_are_of_calls_in_any_time():

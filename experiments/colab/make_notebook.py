@@ -1,0 +1,60 @@
+"""Makes quickstart.ipynb from quickstart.py beside it: cells in percent format in, a notebook without outputs out.
+
+    python experiments/colab/make_notebook.py
+
+A line `# %%` begins a cell of code, `# %% [markdown]` one of text, whose lines are comments.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+
+HERE = Path(__file__).parent
+
+
+class Cell(NamedTuple):
+    """A cell of a notebook: "code" or "markdown", and its text."""
+
+    kind: str
+    text: str
+
+
+def cells(script: str) -> list[Cell]:
+    """The cells of a script in percent format."""
+    parts = re.split(r"^# %%(.*)\n", script, flags=re.MULTILINE)
+    if parts[0].strip():
+        raise ValueError(f"a script in percent format begins with # %%, got {parts[0].strip()[:40]!r}")
+    found = []
+    for mark, text in zip(parts[1::2], parts[2::2], strict=True):
+        if "[markdown]" in mark:
+            found.append(Cell("markdown", re.sub(r"^# ?", "", text.strip(), flags=re.MULTILINE)))
+        else:
+            found.append(Cell("code", text.strip()))
+    return found
+
+
+def notebook(script: str) -> str:
+    """The text of a notebook (nbformat 4.5): no outputs, and the same ids for the same script."""
+    record = {
+        "cells": [_record(number, cell) for number, cell in enumerate(cells(script))],
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+
+
+def _record(number, cell):
+    record = {"cell_type": cell.kind, "id": f"cell-{number:02}", "metadata": {}}
+    if cell.kind == "code":
+        record |= {"execution_count": None, "outputs": []}
+    return record | {"source": cell.text.splitlines(keepends=True)}
+
+
+if __name__ == "__main__":
+    (HERE / "quickstart.ipynb").write_text(notebook((HERE / "quickstart.py").read_text()))

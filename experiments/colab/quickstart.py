@@ -1,0 +1,146 @@
+# %% [markdown]
+# # lm_jax: train, lose the machine, go on, look inside
+#
+# Runs unchanged on a CPU, a GPU and a one-chip TPU; on two CPU cores in about two minutes. On Colab choose
+# *Runtime > Change runtime type* first. Made from `quickstart.py` by `make_notebook.py`; edit that file.
+
+# %%
+REPOSITORY = ""  # where lm_jax is: the address of a git repository, or a folder; may stay empty where it is installed
+STEPS = 300  # of training; 1640 are the eight epochs that `lm-jax train` has by default
+
+# %% [markdown]
+# Installing. lm_jax's lower bounds are the versions of Colab's image, so its JAX stays; the version that is there is
+# asked for all the same, so that pip would rather fail than replace it. Nothing happens where lm_jax is installed.
+
+# %%
+import importlib.metadata
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+
+if importlib.util.find_spec("lm_jax") is None:
+    if not REPOSITORY:
+        raise RuntimeError("lm_jax is not installed: set REPOSITORY in the first cell to where it is")
+    source = REPOSITORY if pathlib.Path(REPOSITORY).exists() else f"git+{REPOSITORY}"
+    kept = [f"jax=={importlib.metadata.version('jax')}"] if importlib.util.find_spec("jax") else []
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source, *kept], check=True)
+    importlib.invalidate_caches()
+
+
+# %% [markdown]
+# `lm-jax doctor`: versions, devices, memory, speed, and what to do where a GPU or TPU is not seen. Every command runs
+# in a process of its own, for a TPU serves one process at a time; this one begins to use it when they are done.
+
+# %%
+LM_JAX = [sys.executable, "-m", "lm_jax.cli.main"]
+
+
+def lm_jax_command(*words):
+    """`lm-jax WORDS`, its output as it comes."""
+    command = [*LM_JAX, *map(str, words)]
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        for line in process.stdout:
+            print(line, end="")
+    if process.returncode:
+        raise RuntimeError(f"lm-jax {words[0]} ended with code {process.returncode}")
+
+
+lm_jax_command("doctor")
+
+# %% [markdown]
+# A folder that outlives the machine: your Drive on Colab, a temporary folder elsewhere.
+
+# %%
+import tempfile
+
+
+try:
+    from google.colab import drive
+except ImportError:
+    MIRROR = pathlib.Path(tempfile.mkdtemp()) / "lm_jax"
+else:
+    drive.mount("/content/drive")
+    MIRROR = pathlib.Path("/content/drive/MyDrive/lm_jax")
+RUN = pathlib.Path("checkpoints/quickstart")
+COPY = MIRROR / RUN.name
+
+# %% [markdown]
+# Training on the default text, the documentation that every Python carries, with a copy of the run kept in the mirror -
+# and killed, as machines are, once a checkpoint has arrived there. (Where the mirror has the run already, from the last
+# time, there is nothing to begin.)
+
+# %%
+import time
+
+
+def mirrored_steps():
+    """The steps that the mirror has whole checkpoints of."""
+    return [int(path.name) for path in COPY.glob("states/*") if path.name.isdigit()]
+
+
+if not COPY.exists():
+    settings = ["--steps", str(STEPS), "--checkpoint-every", "50", "--log-every", "50"]
+    with open("quickstart.log", "w") as log:
+        command = [*LM_JAX, "train", *settings, "--run", str(RUN), "--mirror", str(MIRROR)]
+        training = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        while training.poll() is None and not mirrored_steps():
+            time.sleep(0.1)
+        training.kill()
+        training.wait()
+    print(pathlib.Path("quickstart.log").read_text())
+print("in the mirror: steps", *sorted(mirrored_steps()))
+
+# %% [markdown]
+# The machine is gone, with all that was on it. On the next one: `lm-jax train --resume COPY --mirror MIRROR` copies the
+# run back and goes on, bit for bit as if it had never been stopped (on a CPU).
+
+# %%
+import shutil
+
+
+shutil.rmtree(RUN, ignore_errors=True)
+lm_jax_command("train", "--resume", COPY, "--mirror", MIRROR)
+
+# %% [markdown]
+# The run from Python: its score on the test text.
+
+# %%
+import jax
+
+import lm_jax
+
+
+score = lm_jax.evaluate(RUN, split="test")
+print(
+    f"{score['tokens']:,} characters: {score['bits_per_character']:.3f} bits each, perplexity {score['perplexity']:.2f}"
+)
+
+# %% [markdown]
+# What it writes.
+
+# %%
+model, params, vocabulary = lm_jax.load(RUN)
+prompt = vocabulary.encode("The ")
+tokens = lm_jax.generate(
+    model, params, prompt, 300, jax.random.key(1), eol_id=vocabulary.eol_id, sampler=lm_jax.Sampler(temperature=0.6)
+)
+print("The " + vocabulary.decode(tokens[:, 0]))
+
+# %% [markdown]
+# And how much of the gradient of a prediction's loss is left at each distance back through time, measured exactly.
+
+# %%
+from lm_jax.report.lag_figure import lag_figure
+
+
+found = lm_jax.gradients(RUN, texts=8, length=100)
+lag_figure(found.profile, found.level).savefig("gradient.png", dpi=110)
+print("the gradient by h falls below 10 % after", found.profile["h"].horizons[0.1], "characters")
+try:
+    from IPython.display import Image, display
+except ImportError:
+    print("the picture: gradient.png")
+else:
+    display(Image("gradient.png"))

@@ -1,0 +1,72 @@
+"""The notebook is what its script makes, and every cell of it runs."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+
+COLAB = Path(__file__).parents[2] / "experiments" / "colab"
+SCRIPT = (COLAB / "quickstart.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def maker():
+    """The script that makes the notebook, as a module."""
+    spec = importlib.util.spec_from_file_location("make_notebook", COLAB / "make_notebook.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_cells_of_a_script(maker):
+    script = "# %% [markdown]\n# # Title\n#\n# Words.\n\n# %%\nx = 1\n\n# a comment\ny = 2\n\n\n# %%\nz = 3\n"
+    expected = [("markdown", "# Title\n\nWords."), ("code", "x = 1\n\n# a comment\ny = 2"), ("code", "z = 3")]
+    assert maker.cells(script) == expected
+    with pytest.raises(ValueError, match="got 'x = 1'"):
+        maker.cells("x = 1\n# %%\n")
+
+
+def test_a_notebook_has_sources_and_nothing_else(maker):
+    record = json.loads(maker.notebook("# %%\nx = 1\ny = 2\n# %% [markdown]\n# Words.\n"))
+    code, words = record["cells"]
+    assert code.pop("id") != words.pop("id") and (record["nbformat"], record["nbformat_minor"]) == (4, 5)
+    assert code == {
+        "cell_type": "code",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+        "source": ["x = 1\n", "y = 2"],
+    }
+    assert words == {"cell_type": "markdown", "metadata": {}, "source": ["Words."]}
+
+
+def test_the_notebook_is_up_to_date(maker):
+    assert (COLAB / "quickstart.ipynb").read_text() == maker.notebook(SCRIPT)
+
+
+def test_its_code_is_plain_python(maker):
+    """Without magics, which run in a notebook only."""
+    for kind, text in maker.cells(SCRIPT):
+        if kind == "code":
+            compile(text, "cell", "exec")
+
+
+@pytest.mark.slow
+def test_every_cell_runs(maker, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(COLAB.parents[1]), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("XLA_FLAGS", "")  # of the tests: to compile quickly, not to run quickly
+    names = {}
+    for number, (kind, text) in enumerate(maker.cells(SCRIPT)):
+        if kind == "code":
+            exec(compile(text, f"cell {number}", "exec"), names)
+    out = capsys.readouterr().out
+    for part in ("versions: python", "in the mirror: steps", "resumed after step", "bits each", "The ", "below 10 %"):
+        assert part in out
+    assert names["RUN"].is_dir() and max(names["mirrored_steps"]()) == names["STEPS"] and out.count("Traceback") == 0
+    assert names["score"]["bits_per_character"] < 4.0  # less than what a unigram model takes
+    assert (tmp_path / "gradient.png").stat().st_size > 5000
