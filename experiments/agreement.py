@@ -99,7 +99,7 @@ def questions(each, seed):
 def settings(name, data, seed, smoke):
     """The configuration of a network."""
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 32}
-    kind = {"model": "window", "window": 4} if name == "window 4" else {"cell": name}
+    kind = {"model": "window", "window": 4} if name == "window 4" else {"cell": name, "recurrence": "scan"}
     return TrainConfig(
         data=DataConfig(str(data), "word"),
         model=ModelConfig(**kind, **size),

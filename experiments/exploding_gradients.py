@@ -161,7 +161,7 @@ def cliff(points: int) -> dict:
 
 def recovery(corpus, folder: Path, steps: int, seed: int) -> dict:
     """A relu RNN trained with care; then without, until it diverges; and with it again, from the checkpoint before."""
-    config = lm_jax.ModelConfig(cell="rnn", nonlinearity="relu", hidden_size=64, embedding_size=32)
+    config = lm_jax.ModelConfig(cell="rnn", recurrence="scan", nonlinearity="relu", hidden_size=64, embedding_size=32)
     model, batches, streams = prepare(config, corpus)
     (start, safe), (restart, unsafe) = (
         trainer(model, batches, rate, clip)
@@ -346,7 +346,7 @@ def main() -> None:
     corpus = lm_jax.load_corpus()
     uniform = math.log(len(corpus.vocabulary))
     size, steps, seeds, points = (8, 4, 1, 30) if arguments.smoke else (100, 300, SEEDS, 200)
-    config = lm_jax.ModelConfig(cell="rnn", hidden_size=size, embedding_size=size // 2)
+    config = lm_jax.ModelConfig(cell="rnn", recurrence="scan", hidden_size=size, embedding_size=size // 2)
     found = grid(*prepare(config, corpus), folder, seeds, steps)
     descents = remember(folder / "cliffs.json", functools.partial(cliff, points))
     recovered = [

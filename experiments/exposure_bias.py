@@ -48,7 +48,7 @@ def train(kind: str, seed: int, runs: Path, smoke: bool) -> lm_jax.Run:
     folder = runs / f"{kind.replace(' ', '-')}-{seed}"
     print(f"{kind}, seed {seed}: {folder}", flush=True)
     config = lm_jax.TrainConfig(
-        model=lm_jax.ModelConfig(hidden_size=16 if smoke else 128, embedding_size=32),
+        model=lm_jax.ModelConfig(recurrence="scan", hidden_size=16 if smoke else 128, embedding_size=32),
         mode="sentence",
         scheduled_sampling=RATES[kind],
         steps=6 if smoke else None,

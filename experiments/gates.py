@@ -55,7 +55,9 @@ def forced_cells(corpus, size) -> dict:
     tokens = corpus.valid[: FORCED_STEPS + 1]
     found = {}
     for name, block, leaf in (("LSTM", {0: -FULLY, 1: FULLY}, "c"), ("GRU", {1: FULLY}, "h")):
-        model = lm_jax.from_config(ModelConfig(cell=name.lower(), hidden_size=size), len(corpus.vocabulary))
+        model = lm_jax.from_config(
+            ModelConfig(cell=name.lower(), recurrence="scan", hidden_size=size), len(corpus.vocabulary)
+        )
         params = model.init(jax.random.key(0))
         gates = params.cell.b.reshape(-1, size)
         for gate, bias in block.items():
@@ -133,7 +135,7 @@ def trained(setup, steps: int):
 def network(variant: str, seed: int, corpus, size) -> dict:
     """One network, measured before and after training."""
     print(f"{variant}, seed {seed}", flush=True)
-    model = ModelConfig(hidden_size=size["hidden"], **VARIANTS[variant])
+    model = ModelConfig(recurrence="scan", hidden_size=size["hidden"], **VARIANTS[variant])
     setup = set_up(TrainConfig(model=model, steps=size["steps"], seed=seed), corpus, size["steps"])
     starts = np.linspace(0, len(corpus.valid) - size["length"], size["texts"]).astype(int)
     texts = np.stack([corpus.valid[start : start + size["length"]] for start in starts], axis=1)

@@ -111,7 +111,7 @@ def settings(name, data, seed, smoke):
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 64}
     return TrainConfig(
         data=DataConfig(str(data), "word"),
-        model=ModelConfig(cell=name, **size),
+        model=ModelConfig(cell=name, recurrence="scan", **size),
         optimizer=OptimizerConfig(learning_rate=7e-3),
         mode="sentence",
         batch_size=64,
@@ -203,7 +203,7 @@ def solve(problem, cell_name, delay, seeds, smoke):
     """How well networks of this cell do after training on one delay: {"score": [seeds]}."""
     print(f"{problem}, delay {delay}, {cell_name}", flush=True)
     hidden, steps, batch_size = (8, 3, 4) if smoke else (64, 600, 32)
-    cell = CELLS[cell_name](2 if problem == "adding" else SYMBOLS + 2, hidden)
+    cell = CELLS[cell_name](2 if problem == "adding" else SYMBOLS + 2, hidden, recurrence="scan")
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(5e-3, steps, 0.1)))
 
     def outputs(params, xs):

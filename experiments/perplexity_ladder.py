@@ -50,9 +50,9 @@ NGRAMS = {
 }
 NETWORKS = {
     "window-4": {"model": "window", "window": 4},
-    "rnn": {"cell": "rnn"},
-    "gru": {"cell": "gru"},
-    "lstm": {"cell": "lstm"},
+    "rnn": {"cell": "rnn", "recurrence": "scan"},
+    "gru": {"cell": "gru", "recurrence": "scan"},
+    "lstm": {"cell": "lstm", "recurrence": "scan"},
 }
 # of 0.002 and 0.005 that with the lower validation loss on the default text
 LEARNING_RATES = {"window-4": 2e-3, "rnn": 2e-3, "gru": 5e-3, "lstm": 5e-3}

@@ -41,7 +41,15 @@ def wikitext2(cell: str) -> TrainConfig:
     """SGD from a rate of 20, a quarter of it whenever the validation loss does not improve, clipping at 0.25."""
     return TrainConfig(
         data=DataConfig(level="word"),
-        model=ModelConfig(cell=cell, hidden_size=200, embedding_size=200, dropout=0.2, init="uniform", forget_bias=0.0),
+        model=ModelConfig(
+            cell=cell,
+            recurrence="scan",
+            hidden_size=200,
+            embedding_size=200,
+            dropout=0.2,
+            init="uniform",
+            forget_bias=0.0,
+        ),
         optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau", decay_factor=0.25),
         batch_size=20,
         bptt=35,
@@ -51,7 +59,7 @@ def wikitext2(cell: str) -> TrainConfig:
 
 
 SHAKESPEARE = TrainConfig(  # char-rnn's defaults, but for Adam instead of RMSProp
-    model=ModelConfig(cell="lstm", layers=2, hidden_size=128, embedding_size=65),
+    model=ModelConfig(cell="lstm", recurrence="scan", layers=2, hidden_size=128, embedding_size=65),
     optimizer=OptimizerConfig("adam", learning_rate=2e-3, clip=5.0, schedule="constant"),
     batch_size=50,
     bptt=50,

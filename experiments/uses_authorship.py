@@ -160,7 +160,9 @@ def train(author: str, texts: Path, folder: Path, smoke: bool) -> lm_jax.Run:
     print(f"{author}: {folder}", flush=True)
     config = lm_jax.TrainConfig(
         data=lm_jax.DataConfig(data=str(texts), level="byte"),
-        model=lm_jax.ModelConfig(cell="gru", hidden_size=8 if smoke else 128, embedding_size=32, dropout=0.3),
+        model=lm_jax.ModelConfig(
+            cell="gru", recurrence="scan", hidden_size=8 if smoke else 128, embedding_size=32, dropout=0.3
+        ),
         batch_size=16,
         epochs=20,
         steps=3 if smoke else None,

@@ -182,7 +182,7 @@ def train(folder: Path, smoke: bool) -> lm_jax.Run:
     """The model over characters, every line alone; started, continued or loaded. exposure_bias.py takes the same."""
     print(f"language model: {folder}", flush=True)
     config = lm_jax.TrainConfig(
-        model=lm_jax.ModelConfig(hidden_size=16 if smoke else 128, embedding_size=32),
+        model=lm_jax.ModelConfig(recurrence="scan", hidden_size=16 if smoke else 128, embedding_size=32),
         mode="sentence",
         steps=6 if smoke else None,
         seed=SEED,

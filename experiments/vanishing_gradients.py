@@ -87,11 +87,13 @@ class Scale:
 def scale(arguments) -> Scale:
     """The study that was asked for."""
     adam = OptimizerConfig(learning_rate=2e-3, schedule="constant")
-    model = ModelConfig(hidden_size=100, embedding_size=100)
+    model = ModelConfig(recurrence="scan", hidden_size=100, embedding_size=100)
     config = TrainConfig(model=model, optimizer=adam, batch_size=16, bptt=100, steps=1)
     contexts = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 150, 200)
     if arguments.smoke:
-        tiny = dataclasses.replace(config, model=ModelConfig(hidden_size=8, embedding_size=8), bptt=8)
+        tiny = dataclasses.replace(
+            config, model=ModelConfig(recurrence="scan", hidden_size=8, embedding_size=8), bptt=8
+        )
         variants = {"RNN": SINGLE["RNN"], "GRU": SINGLE["GRU"], "LSTM": SINGLE["LSTM"]}
         variants |= {"RNN, 2 layers": STACKS["RNN, 2 layers"]}
         return Scale(variants, 1, (0, 2, 4), tiny, (2, 2), (90, 90), (70, 70), (1, 2, 5, 10), 16)
@@ -99,7 +101,7 @@ def scale(arguments) -> Scale:
         words = dataclasses.replace(
             config,
             data=DataConfig(arguments.data or "wikitext-2", "word"),
-            model=ModelConfig(hidden_size=200, embedding_size=200, dropout=0.2),
+            model=ModelConfig(recurrence="scan", hidden_size=200, embedding_size=200, dropout=0.2),
         )
         variants = {"RNN": SINGLE["RNN"], "GRU": SINGLE["GRU"], "LSTM": SINGLE["LSTM"]}
         return Scale(variants, 3, (0, 500, 6500), words, (8, 8), (300, 300), (200, 200), contexts, 1000, "word", 250)
