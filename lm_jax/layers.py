@@ -59,17 +59,10 @@ def layer_norm(x: Float[Array, "*N H"], scale: Float[Array, "H"], offset: Float[
     return scale * deviation * jax.lax.rsqrt(variance + 1e-5) + offset
 
 
-def target_log_probs(
-    scores: Float[Array, "*N V"], targets: Int[Array, "*N"], b: Float[Array, "V"] | None = None
-) -> Float[Array, "*N"]:
-    """log softmax(scores + b)[target]: the target's logit less the logsumexp, never the log-softmax of everything.
-
-    A bias is better given here than added before: scores with a bias would be another array of their size.
-    """
-    target_logits = jnp.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
-    if b is None:
-        return target_logits - jax.nn.logsumexp(scores, axis=-1)
-    return target_logits + b[targets] - jax.nn.logsumexp(scores + b, axis=-1)
+def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:
+    """log softmax(logits)[target]: the target's logit less the logsumexp, never the log-softmax of everything."""
+    target_logits = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return target_logits - jax.nn.logsumexp(logits, axis=-1)
 
 
 def softmax_log_probs(
@@ -80,10 +73,10 @@ def softmax_log_probs(
     rows = targets.size
     pieces = min(rows, math.ceil(rows * w.shape[1] * itemsize / logits_limit))
     if pieces <= 1:
-        return target_log_probs(product(ys, w), targets, b)
+        return target_log_probs(product(ys, w) + b, targets)
     per_piece = math.ceil(rows / pieces)
     padding = pieces * per_piece - rows
     flat_ys = jnp.pad(ys.reshape(rows, -1), ((0, padding), (0, 0))).reshape(pieces, per_piece, -1)
     flat_targets = jnp.pad(targets.reshape(-1), (0, padding)).reshape(pieces, per_piece)
-    piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w), operands[1], b))
+    piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w) + b, operands[1]))
     return jax.lax.map(piece, (flat_ys, flat_targets)).reshape(-1)[:rows].reshape(targets.shape)

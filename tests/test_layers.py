@@ -81,3 +81,17 @@ def test_product_rounds_operands_and_accumulates_in_float32(weights, result):
     assert actual.dtype == result
     rounded_x, rounded_w = (np.asarray(jnp.asarray(a, weights), np.float64) for a in (X, w))
     np.testing.assert_allclose(actual, rounded_x @ rounded_w, atol=2e-5)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_gradient_of_a_product_by_its_weights_copies_no_array_of_the_size_of_its_result(tied):
+    """XLA:CPU does so for a product with three axes: of the logits that is a copy of the largest array of a step."""
+
+    def loss(x, w):
+        return jnp.sum(jnp.sin(product(x, w.T if tied else w)))
+
+    shape = (1000, 24) if tied else (24, 1000)
+    gradient = jax.jit(jax.grad(loss, (0, 1)))
+    program = gradient.lower(jnp.ones((7, 5, 24)), jnp.ones(shape)).compile().as_text()
+    assert "f32[35,1000]" in program  # the result itself
+    assert "f32[1000,35]" not in program and "f32[1000,7,5]" not in program
