@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lm_jax.config import NGramConfig, TrainConfig
+from lm_jax.config import NGramConfig, TrainConfig, from_dict
 from lm_jax.data.corpora import load_corpus, load_texts
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
@@ -129,7 +129,7 @@ def resume(
         restored = states.restore_newest(state)
     if restored is not None:
         state, host = restored
-        _refuse_changes(host["config"], dataclasses.asdict(config))
+        _refuse_changes(dataclasses.asdict(from_dict(TrainConfig, host["config"])), dataclasses.asdict(config))
         history = loop.History(**host["history"])
     if setup.plan.steps < int(state.step):
         raise UserError(f"a resumed run ends after the step it is at, {int(state.step)}, got {setup.plan.steps} steps")
