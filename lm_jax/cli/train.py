@@ -21,6 +21,8 @@ class TrainArguments:
     With --run the run is copied to that new folder first; one that lies in the mirror is copied to checkpoints/."""
     mirror: str | None = None
     """Folder, such as one on a mounted drive, where a copy of the run folder is kept up to date while it trains."""
+    seeds: int | None = None
+    """Train so many seeds, --seed and those after it, in folders RUN/seed-N: means with standard errors at the end."""
     config_file: str | None = None
     """JSON with settings, such as a run's config.json; flags override it."""
 
@@ -42,15 +44,15 @@ def main(argv: list[str]) -> None:
     if "--epochs" in given:  # also where a file or the resumed run has steps
         config = dataclasses.replace(arguments.config, steps=None)
         arguments = dataclasses.replace(arguments, config=config)
-    if arguments.resume and arguments.config_file:
-        raise UserError(f"--resume goes on with its own settings, got --config-file {arguments.config_file} too")
+    _check_pairs(arguments)
 
     from lm_jax.cli.compilation import keep_compiled
     from lm_jax.report.console import TrainingConsole
-    from lm_jax.runs import Listener, resume, train
+    from lm_jax.report.seeds_console import SeedsConsole
+    from lm_jax.runs import Listener, resume, train, train_seeds
 
     keep_compiled()
-    console = TrainingConsole()
+    console = TrainingConsole() if arguments.seeds is None else SeedsConsole()
     listener = Listener(
         console.start,
         console.dispatch,
@@ -62,12 +64,24 @@ def main(argv: list[str]) -> None:
         console.compilation,
     )
     try:
-        if arguments.resume:
+        if arguments.seeds is not None:
+            train_seeds(arguments.config, arguments.seeds, arguments.run, listener)
+        elif arguments.resume:
             resume(arguments.resume, arguments.config, listener, arguments.mirror, arguments.run)
         else:
             train(arguments.config, arguments.run, listener, arguments.mirror)
     finally:
         console.close()
+
+
+def _check_pairs(arguments):
+    """Raises UserError for flags that exclude each other."""
+    if arguments.resume and arguments.config_file:
+        raise UserError(f"--resume goes on with its own settings, got --config-file {arguments.config_file} too")
+    if arguments.seeds is not None and arguments.resume:
+        raise UserError(f"--seeds begins new runs, each of which is resumed alone, got --resume {arguments.resume} too")
+    if arguments.seeds is not None and arguments.mirror:
+        raise UserError(f"--mirror copies one run, got --seeds {arguments.seeds} too")
 
 
 def _value_of(flag, argv):

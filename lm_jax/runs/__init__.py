@@ -4,7 +4,20 @@ from lm_jax.runs.evaluate import evaluate
 from lm_jax.runs.folder import read_run
 from lm_jax.runs.load import Loaded, load
 from lm_jax.runs.ngram import train_ngram
+from lm_jax.runs.seeds import SeedRuns, train_seeds
 from lm_jax.runs.train import Listener, Run, resume, train
 
 
-__all__ = ["Listener", "Loaded", "Run", "evaluate", "load", "read_run", "resume", "train", "train_ngram"]
+__all__ = [
+    "Listener",
+    "Loaded",
+    "Run",
+    "SeedRuns",
+    "evaluate",
+    "load",
+    "read_run",
+    "resume",
+    "train",
+    "train_ngram",
+    "train_seeds",
+]

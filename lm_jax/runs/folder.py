@@ -14,6 +14,7 @@ from lm_jax.errors import UserError
 
 
 DEFAULT_PARENT = Path("checkpoints")
+SEEDS = "seeds.json"  # in a folder that holds runs of several seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,8 @@ class RunFolder:
 
     def read(self) -> tuple[TrainConfig | NGramConfig, dict[str, Any], Vocabulary]:
         """The configuration, the facts recorded beside it, and the vocabulary; UserError if this is no run."""
+        if (self.path / SEEDS).is_file():
+            raise UserError(f"a run of several seeds has a folder for each, seed-N; choose one, got {self.path}")
         for name in ("config.json", "vocabulary.json"):
             if not (self.path / name).is_file():
                 raise UserError(f"a run folder holds config.json and vocabulary.json, got {self.path} without {name}")

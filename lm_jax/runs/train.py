@@ -3,9 +3,11 @@
 Everything that can go wrong with a request goes wrong before the run folder is made.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,19 +168,35 @@ def _refuse_changes(saved, wanted):
             )
 
 
-def _go(
-    setup: Setup, folder: RunFolder, state: TrainState, history: loop.History, listener: Listener, mirror=None
-) -> Run:
-    """Trains from `state` to the end of the plan, or to a signal, and closes the run."""
+def _go(setup, folder, state, history, listener, mirror) -> Run:
+    tell = _on_compilation(folder, listener, int(state.step))
+    return loop.drive(
+        telling_compilation(setup.train_steps, tell), course_of_run(setup, folder, state, history, listener, mirror)
+    )
+
+
+def course_of_run(
+    setup: Setup,
+    folder: RunFolder,
+    state: TrainState,
+    history: loop.History,
+    listener: Listener,
+    mirror: str | Path | None = None,
+    stopped: threading.Event | None = None,
+) -> loop.Course[Run]:
+    """Trains from `state` to the end of the plan, or to a signal, and closes the run; whoever drives it does the steps.
+
+    stopped: what the run looks at instead of signals.
+    """
     started, first_step = time.perf_counter(), int(state.step)
     copies = {} if mirror is None else {"mirror": str(mirror)}
     listener.on_start(_facts(setup, folder, state) | copies)
     with mirrored(folder.path, mirror) as on_checkpoint:
-        with Checkpoints(folder.states) as states, stop_on_signal() as stopped:
+        asked = stop_on_signal() if stopped is None else contextlib.nullcontext(stopped)
+        with Checkpoints(folder.states) as states, asked as stopped:
             hooks = _hooks(setup, folder, listener, states, stopped, on_checkpoint)
-            train_steps = telling_compilation(setup.train_steps, _on_compilation(folder, listener, first_step))
-            state, history = loop.fit(
-                state, train_steps, setup.batches, setup.plan, hooks, setup.learning_rate, history
+            state, history = yield from loop.course(
+                state, setup.batches, setup.plan, hooks, setup.learning_rate, history
             )
             best_step = states.best_step
             params = states.load_params(state.evaluation_params)

@@ -5,11 +5,12 @@ reports, checkpoints and stops happen at steps that depend on the configuration 
 resumed does the same things at the same steps as one that never was.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from lm_jax.training.state import TrainState, TrainStepsFn, zero_totals
 from lm_jax.types import Params
 
 
+Result = TypeVar("Result")
 SECONDS_PER_DISPATCH = 1.0
 ADVICE = "the run keeps its checkpoints from before; lower --learning-rate or --clip"
 
@@ -82,6 +84,41 @@ class Hooks(NamedTuple):
     should_stop: Callable[[], bool] = lambda: False
 
 
+class Dispatch(NamedTuple):
+    """Steps that a run asks for: as for `TrainStepsFn`. They may be fewer."""
+
+    state: TrainState
+    streams: Streams
+    count: int
+    length: int
+
+
+class Done(NamedTuple):
+    """What it gets: the state after `count` steps, and the seconds that they took."""
+
+    state: TrainState
+    count: int
+    seconds: float
+
+
+Course = Generator[Dispatch, Done, Result]
+
+
+def drive(train_steps: TrainStepsFn, course: Course[Result]) -> Result:
+    """Does what a course asks for, to its end; returns what it returns."""
+    done = None
+    with contextlib.closing(course):
+        while True:
+            try:
+                state, streams, count, length = course.send(done)
+            except StopIteration as end:
+                return end.value
+            started = time.perf_counter()
+            state = train_steps(state, streams, count, length=length)
+            jax.block_until_ready(state.step)
+            done = Done(state, count, time.perf_counter() - started)
+
+
 def fit(
     state: TrainState,
     train_steps: TrainStepsFn,
@@ -91,7 +128,21 @@ def fit(
     learning_rate: Callable[[int], float],
     history: History | None = None,
 ) -> tuple[TrainState, History]:
+    """Trains until the plan's last step: `course` with its steps done."""
+    return drive(train_steps, course(state, batches, plan, hooks, learning_rate, history))
+
+
+def course(
+    state: TrainState,
+    batches: Batches,
+    plan: Plan,
+    hooks: Hooks,
+    learning_rate: Callable[[int], float],
+    history: History | None = None,
+) -> Course[tuple[TrainState, History]]:
     """Trains until the plan's last step, until patience runs out, or until asked to stop; saves the last state.
+
+    Whoever drives it does the steps, so that several runs can be driven side by side.
 
     on_report gets step, loss, perplexity, grad_norm (mean, before clipping), clipped (share of steps) and
     learning_rate, and apart from them step, seconds and tokens_per_second (None before anything was timed).
@@ -110,10 +161,8 @@ def fit(
             lengths = batches.chunk_lengths(epoch)
         count = min(plan.next_stop(step, batches.steps_per_epoch) - step, meter.count)
         count, length = _equal_lengths(lengths[step % batches.steps_per_epoch :][:count])
-        started = time.perf_counter()
-        state = train_steps(state, streams, count, length=length)
-        jax.block_until_ready(state.step)
-        meter.note(count, length, time.perf_counter() - started)
+        state, count, seconds = yield Dispatch(state, streams, count, length)
+        meter.note(count, length, seconds)
         step += count
         hooks.on_dispatch(step)
         if plan.telemetry_every and step % plan.telemetry_every == 0:  # before a report begins new sums

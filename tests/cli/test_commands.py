@@ -41,6 +41,27 @@ def test_train_prints_its_progress_and_ends_with_a_table(command, corpus, finish
     assert_equal_runs(run, finished, step=20)
 
 
+def test_train_with_several_seeds(command, corpus, finished, here):
+    runs = here / "seeds"
+    code, out, err = command("train", "--data", corpus, "--run", runs, "--steps", "20", *TOY, "--seeds", "2")
+    assert (code, err) == (0, "")
+    assert "2 seeds: figures are means" in out and " ± " in out
+    assert out.splitlines()[-1] == f"next: lm-jax generate {runs}/seed-0"
+    assert_equal_runs(runs / "seed-0", finished, step=20)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--mirror", "there"], "--mirror copies one run, got --seeds 2 too"),
+        (["--random-bptt"], "random_bptt must be left out with several seeds"),
+    ],
+)
+def test_what_several_seeds_exclude(command, corpus, flags, message):
+    code, _, err = command("train", "--data", corpus, *TOY, "--seeds", "2", *flags)
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
 def test_train_goes_on_with_a_run(command, corpus, finished, here):
     run = here / "resumed"
     assert command("train", "--data", corpus, "--run", run, "--steps", "10", "--decay-steps", "20", *TOY)[0] == 0
