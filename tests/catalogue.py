@@ -74,25 +74,27 @@ def running_mean(input_size: int, hidden_size: int) -> Cell:
 
 _dropout = {"dropout_rate": 0.5}
 _locked = {"dropout_rate": 0.5, "dropout_kind": "locked"}
-_fused = {"recurrence": "fused"}
+_scan, _fused = {"recurrence": "scan"}, {"recurrence": "fused"}
 
 CELLS: dict[str, Entry] = {
-    "rnn_tanh": entry(rnn(3, 4)),
-    "rnn_relu": entry(rnn(3, 4, nonlinearity="relu")),
-    "rnn_sigmoid": entry(rnn(3, 4, nonlinearity="sigmoid")),
-    "rnn_identity": entry(rnn(3, 4, nonlinearity="identity")),
-    "gru_after": entry(gru(3, 4)),
-    "gru_before": entry(gru(3, 4, reset="before")),
-    "lstm": entry(lstm(3, 4)),
-    "lstm_bfloat16": entry(lstm(3, 4, compute_dtype="bfloat16"), **BFLOAT16),
-    "gru_before_bfloat16": entry(gru(3, 4, reset="before", compute_dtype="bfloat16"), **BFLOAT16),
-    "stack_plain": entry(stacked([lstm(3, 5), gru(5, 4)])),
-    "stack_residual": entry(stacked([lstm(3, 4), gru(4, 4), rnn(4, 4)], "residual")),
-    "stack_highway": entry(stacked([gru(4, 4), lstm(4, 4)], "highway")),
-    "stack_dense": entry(stacked([lstm(3, 4), gru(7, 4), rnn(11, 4)], "dense")),
-    "stack_dropout": entry(stacked([rnn(3, 4), lstm(4, 4)], **_dropout), drops=True),
-    "stack_locked": entry(stacked([rnn(3, 4), gru(4, 4)], "highway", **_locked), drops=True),
-    "drop_connect": entry(stacked([drop_connect(gru(3, 4), 0.5), drop_connect(lstm(4, 4), 0.5)]), drops=True),
+    "rnn_tanh": entry(rnn(3, 4, **_scan)),
+    "rnn_relu": entry(rnn(3, 4, nonlinearity="relu", **_scan)),
+    "rnn_sigmoid": entry(rnn(3, 4, nonlinearity="sigmoid", **_scan)),
+    "rnn_identity": entry(rnn(3, 4, nonlinearity="identity", **_scan)),
+    "gru_after": entry(gru(3, 4, **_scan)),
+    "gru_before": entry(gru(3, 4, reset="before", **_scan)),
+    "lstm": entry(lstm(3, 4, **_scan)),
+    "lstm_bfloat16": entry(lstm(3, 4, compute_dtype="bfloat16", **_scan), **BFLOAT16),
+    "gru_before_bfloat16": entry(gru(3, 4, reset="before", compute_dtype="bfloat16", **_scan), **BFLOAT16),
+    "stack_plain": entry(stacked([lstm(3, 5, **_scan), gru(5, 4, **_scan)])),
+    "stack_residual": entry(stacked([lstm(3, 4, **_scan), gru(4, 4, **_scan), rnn(4, 4, **_scan)], "residual")),
+    "stack_highway": entry(stacked([gru(4, 4, **_scan), lstm(4, 4, **_scan)], "highway")),
+    "stack_dense": entry(stacked([lstm(3, 4, **_scan), gru(7, 4, **_scan), rnn(11, 4, **_scan)], "dense")),
+    "stack_dropout": entry(stacked([rnn(3, 4, **_scan), lstm(4, 4, **_scan)], **_dropout), drops=True),
+    "stack_locked": entry(stacked([rnn(3, 4, **_scan), gru(4, 4, **_scan)], "highway", **_locked), drops=True),
+    "drop_connect": entry(
+        stacked([drop_connect(gru(3, 4, **_scan), 0.5), drop_connect(lstm(4, 4, **_scan), 0.5)]), drops=True
+    ),
     "rnn_tanh_fused": entry(rnn(3, 4, **_fused)),
     "rnn_relu_fused": entry(rnn(3, 4, nonlinearity="relu", **_fused)),
     "gru_after_fused": entry(gru(3, 4, **_fused)),

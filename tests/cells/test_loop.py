@@ -9,16 +9,19 @@ from lm_jax.cells import drop_connect, gru, lstm, rnn, stacked
 
 # Weights are [H, H] and larger, what a step works on is [B, 4H] at most, and smaller.
 E, H, T, B = 48, 32, 3, 2
+SCAN = {"recurrence": "scan"}  # of `fused`, see test_recurrence.py
 KINDS = {
     f"{name}{'_bfloat16' if dtype else ''}": make(dtype)
     for dtype in (None, "bfloat16")
     for name, make in {
-        "rnn": lambda dtype: rnn(E, H, compute_dtype=dtype),
-        "gru_after": lambda dtype: gru(E, H, compute_dtype=dtype),
-        "gru_before": lambda dtype: gru(E, H, reset="before", compute_dtype=dtype),
-        "lstm": lambda dtype: lstm(E, H, compute_dtype=dtype),
-        "drop_connect": lambda dtype: drop_connect(lstm(E, H, compute_dtype=dtype), 0.5),
-        "stack": lambda dtype: stacked([gru(H, H, compute_dtype=dtype), lstm(H, H, compute_dtype=dtype)], "highway"),
+        "rnn": lambda dtype: rnn(E, H, compute_dtype=dtype, **SCAN),
+        "gru_after": lambda dtype: gru(E, H, compute_dtype=dtype, **SCAN),
+        "gru_before": lambda dtype: gru(E, H, reset="before", compute_dtype=dtype, **SCAN),
+        "lstm": lambda dtype: lstm(E, H, compute_dtype=dtype, **SCAN),
+        "drop_connect": lambda dtype: drop_connect(lstm(E, H, compute_dtype=dtype, **SCAN), 0.5),
+        "stack": lambda dtype: stacked(
+            [gru(H, H, compute_dtype=dtype, **SCAN), lstm(H, H, compute_dtype=dtype, **SCAN)], "highway"
+        ),
     }.items()
 }
 

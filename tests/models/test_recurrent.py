@@ -7,7 +7,6 @@ import pytest
 
 from lm_jax import ModelConfig, UserError, from_config, gru, lstm, recurrent_lm, rnn, stacked
 from lm_jax.cells import RNNParams, drop_connect, initializers
-from lm_jax.config import TrainConfig, from_dict, to_dict
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests.cases import assert_close, assert_identical, draw_like
 
@@ -139,12 +138,6 @@ def test_a_configuration_builds_the_model_it_describes(settings):
     carry, key = by_hand.initial_carry(params, (B,)), jax.random.key(1)
     results = (m.unroll(params, carry, TOKENS, key=key) for m in (from_config(config, V), by_hand))
     assert_identical(*results)
-
-
-def test_settings_from_before_there_were_engines_are_those_of_scan():
-    saved = to_dict(TrainConfig(model=ModelConfig(cell="gru")))
-    del saved["model"]["recurrence"]
-    assert from_dict(TrainConfig, saved).model.recurrence == "scan"
 
 
 def test_equal_settings_make_the_same_model():

@@ -168,7 +168,7 @@ def test_the_products_are_over_all_steps_at_once(switches):
     assert len(loops) == (1 if switches else 0)
     assert not any(jnp.issubdtype(v.aval.dtype, jnp.floating) for loop in loops for v in loop.jaxpr.invars)
     products = [e.outvars[0].aval.shape for e in jaxpr.jaxpr.eqns if e.primitive.name == "dot_general"]
-    assert products == [(T, B, H), (T, B, H), (T, B, V)]
+    assert products == [(T * B, H), (T * B, H), (T * B, V)]
 
 
 def masks(rate_of, kind, layers=1):
