@@ -1,7 +1,7 @@
 """How fast is lm_jax beside torch, flax nnx and flax linen, and beside the matrix products alone?
 
     pip install torch==2.13.0                           in an environment of its own
-    python experiments/speed.py                         about 20 minutes on 2 CPU cores
+    python experiments/speed.py                         about 10 minutes on 2 CPU cores
     python experiments/speed.py --only "lstm" --rounds 4
     python experiments/speed.py --device gpu            adds long sequences, bfloat16, cuDNN through torch
     python experiments/speed.py --smoke                 seconds; numbers mean nothing
@@ -172,7 +172,7 @@ def print_row(name, row):
 def main() -> None:
     """Measures, prints, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="only work whose name holds this")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--peak", choices=("lm_jax", "torch"), help=argparse.SUPPRESS)
