@@ -32,6 +32,15 @@ def test_the_first_steps_are_those_of_lax_scan_and_the_others_zeros(count, rever
         assert not leaf[count:].any()
 
 
+def test_of_no_steps_at_all_none_is_done():
+    """The last carry and no outputs, though a loop over them is traced."""
+    carry, ys = jax.jit(lambda n: scan_first(n, body, jnp.float32(10), (jnp.zeros(0), jnp.zeros(0, bool))))(0)
+    assert carry == 10 and {name: (leaf.shape, leaf.dtype) for name, leaf in ys.items()} == {
+        "before": ((0,), jnp.float32),
+        "odd": ((0,), bool),
+    }
+
+
 @pytest.mark.parametrize(
     ("rows", "count"),
     [([[0, 0]] * 3, 0), ([[0, 1], [0, 0], [0, 0]], 1), ([[0, 0], [1, 0], [0, 0]], 2), ([[1, 1]] * 3, 3)],
