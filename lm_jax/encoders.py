@@ -52,7 +52,11 @@ class BidirectionalParams:
 
 @functools.cache
 def unidirectional(cell: Cell) -> Encoder:
-    """A cell from left to right, from its initial carry; the parameters are the cell's."""
+    """A cell from left to right, from its initial carry; the parameters are the cell's.
+
+    Raises UserError for what is no cell.
+    """
+    _check_kind(Cell, "a direction of an encoder is a Cell (encoders on top of each other: stacked_encoder)", cell)
 
     def encode(params, xs, *, mask=None, key=None):
         check_mask(mask, xs)
@@ -65,8 +69,10 @@ def unidirectional(cell: Cell) -> Encoder:
 def bidirectional(forward_cell: Cell, backward_cell: Cell) -> Encoder:
     """Two cells with weights of their own, one from each end; outputs are the forward's, then the backward's.
 
-    Raises UserError for cells whose inputs differ in size.
+    Raises UserError for cells whose inputs differ in size, and for what is no cell.
     """
+    for cell in (forward_cell, backward_cell):
+        _check_kind(Cell, "a direction of an encoder is a Cell (encoders on top of each other: stacked_encoder)", cell)
     if forward_cell.input_size != backward_cell.input_size:
         raise UserError(
             "the two cells of a bidirectional encoder read the same input and must have the same input_size, "
@@ -94,7 +100,7 @@ def bidirectional(forward_cell: Cell, backward_cell: Cell) -> Encoder:
 def stacked_encoder(encoders: Sequence[Encoder]) -> Encoder:
     """Encoders on top of each other, each reading the outputs of the one below; the parameters are a tuple of theirs.
 
-    Raises UserError for no encoder, and where the sizes of neighbours differ.
+    Raises UserError for no encoder, for what is none, and where the sizes of neighbours differ.
     """
     return _stacked_encoder(tuple(encoders))
 
@@ -103,6 +109,8 @@ def stacked_encoder(encoders: Sequence[Encoder]) -> Encoder:
 def _stacked_encoder(encoders: tuple[Encoder, ...]) -> Encoder:
     if not encoders:
         raise UserError("a stacked encoder needs at least one encoder, got none")
+    for encoder in encoders:
+        _check_kind(Encoder, "a stacked encoder is made of Encoders (of a cell: unidirectional)", encoder)
     for layer in range(1, len(encoders)):
         if encoders[layer].input_size != encoders[layer - 1].output_size:
             raise UserError(
@@ -155,6 +163,11 @@ def check_mask(mask: Mask | None, xs: Float[Array, "T *B E"]) -> None:
         raise UserError(
             f"a mask of inputs {xs.shape} must be bool {xs.shape[:-1]} (time, batch), got {mask.dtype} {mask.shape}"
         )
+
+
+def _check_kind(kind, rule, given):
+    if not isinstance(given, kind):
+        raise UserError(f"{rule}, got {type(given).__name__}")
 
 
 def _outputs(cell, params, xs, mask, key):

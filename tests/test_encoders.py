@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from lm_jax.cells import GRUParams, LSTMParams, RNNParams, drop_connect, gru, lstm, rnn
+from lm_jax.cells import GRUParams, LSTMParams, RNNParams, drop_connect, gru, lstm, rnn, stacked
 from lm_jax.encoders import POOLING, bidirectional, stacked_encoder, unidirectional
 from lm_jax.errors import UserError
 from lm_jax.models.recurrent import recurrent_lm
@@ -161,6 +161,17 @@ def test_the_gradient_is_that_of_the_rows_alone():
     assert_close(jax.jit(jax.grad(padded))(params), jax.jit(jax.grad(alone))(params), 1e-5)
 
 
+@pytest.mark.parametrize("shape", [(0, 2), (1, 0), (0, 0)], ids=str)
+def test_nothing_to_read(case, shape):
+    """No step, no row: outputs without entries, and gradients of zero."""
+    encoder, params = case
+    xs, mask = np.zeros((*shape, 3), np.float32), np.zeros(shape, bool)
+    for given in (None, mask):
+        gradient = jax.grad(lambda p, given=given: jnp.sum(encoder.encode(p, xs, mask=given)))
+        assert encoder.encode(params, xs, mask=given).shape == (*shape, encoder.output_size)
+        assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient(params)))
+
+
 def test_any_batch_axes(case):
     encoder, params = case
     ys = compiled(encoder)(params, XS, mask=MASK)
@@ -242,6 +253,8 @@ def test_a_language_model_refuses_an_encoder():
     for name in ("bidirectional", "unidirectional"):
         with pytest.raises(UserError, match="an encoder may look right, where it sees the token that it has to pred"):
             recurrent_lm(5, ENCODERS[name])
+        with pytest.raises(UserError, match=r"which read from left to right .*, got Encoder as layer 1"):
+            recurrent_lm(5, stacked([gru(3, 3), ENCODERS[name]]))
 
 
 def test_what_does_not_fit_is_refused():
@@ -251,6 +264,15 @@ def test_what_does_not_fit_is_refused():
         stacked_encoder([bidirectional(gru(3, 4), gru(3, 4)), unidirectional(gru(4, 4))])
     with pytest.raises(UserError, match="at least one encoder"):
         stacked_encoder([])
+    for make in (
+        unidirectional,
+        lambda given: bidirectional(given, gru(3, 4)),
+        lambda given: bidirectional(gru(3, 4), given),
+    ):
+        with pytest.raises(UserError, match=r"direction of an encoder is a Cell .*, got Encoder"):
+            make(ENCODERS["bidirectional"])
+    with pytest.raises(UserError, match=r"is made of Encoders .*, got Cell"):
+        stacked_encoder([gru(3, 4)])
     encoder = ENCODERS["unidirectional"]
     params = encoder.init(jax.random.key(0))
     for mask in (RAGGED.T, RAGGED.astype(np.float32)):

@@ -148,6 +148,12 @@ def _check(cells, connection, dropout_rate, dropout_kind):
         raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}")
     if not cells:
         raise UserError("a stack needs at least one cell, got none")
+    for layer, cell in enumerate(cells):
+        if not isinstance(cell, Cell):
+            raise UserError(
+                "a stack is made of cells, which read from left to right (encoders, which may look right: "
+                f"stacked_encoder), got {type(cell).__name__} as layer {layer}"
+            )
     check_rate("dropout_rate", dropout_rate)
     if dropout_kind not in DROPOUT_KINDS:
         raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {dropout_kind!r}")
