@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.core import FrozenDict
 from flax.traverse_util import flatten_dict
 
 from lm_jax.cells import Cell, GRUParams, LSTMParams, RNNParams
@@ -55,8 +56,17 @@ def as_linen(cell: Cell) -> LinenCell:
     """A flax.linen.RNNCellBase that drops any cell into `flax.linen.RNN`: same outputs as `cell.unroll` without a key.
 
     linen calls one `step` after another: the fused unroll and what only a key brings (dropout) are not there.
+    With `return_carry` and `seq_lengths` linen gives rows of length zero the carry after all of their padding.
+    Raises UserError for what is no cell.
     """
+    check_cell(cell)
     return LinenCell(cell)
+
+
+def check_cell(cell: Cell) -> None:
+    """Raises UserError for what is no cell: an encoder has no steps, and Flax makes its own of two layers."""
+    if not isinstance(cell, Cell):
+        raise UserError(f"a layer of Flax takes a Cell, which has steps, got {type(cell).__name__}")
 
 
 def params_to_linen(params: RNNParams | GRUParams | LSTMParams) -> dict[str, dict[str, jax.Array]]:
@@ -111,8 +121,10 @@ def params_from_linen(cell: Cell, linen_params: Mapping[str, Any]) -> Params:
 def checked_tensors(expected: Mapping[str, Any], given: Mapping[str, Any]) -> dict[tuple[str, ...], jax.Array]:
     """The given tensors by their paths, if they are the expected ones, in shape too.
 
-    Raises UserError, by name, for a tensor that is missing, not expected, or of another shape.
+    Raises UserError, by name, for a tensor that is missing, not expected, or of another shape; and for what is no dict.
     """
+    if not isinstance(given, (dict, FrozenDict)):
+        raise UserError(f"parameters must be a dict (of nnx: nnx.to_pure_dict), got {type(given).__name__}")
     wanted, found = flatten_dict(expected), flatten_dict(given)
     for path, tensor in wanted.items():
         if path not in found:

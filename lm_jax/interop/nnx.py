@@ -22,7 +22,7 @@ from flax import nnx
 
 from lm_jax.cells import Cell, GRUParams, LSTMParams, RNNParams
 from lm_jax.errors import UserError
-from lm_jax.interop.linen import checked_tensors, params_from_linen, params_to_linen
+from lm_jax.interop.linen import check_cell, checked_tensors, params_from_linen, params_to_linen
 from lm_jax.types import Params
 
 
@@ -67,7 +67,10 @@ def as_nnx(cell: Cell, params: Params) -> NNXCell:
     """A flax.nnx.RNNCellBase that drops any cell into `flax.nnx.RNN`: same outputs as `cell.unroll` without a key.
 
     nnx calls one `step` after another: the fused unroll and what only a key brings (dropout) are not there.
+    With `return_carry` and `seq_lengths` nnx gives rows of length zero the carry after all of their padding.
+    Raises UserError for what is no cell.
     """
+    check_cell(cell)
     return NNXCell(cell, params)
 
 
@@ -92,7 +95,7 @@ def params_from_nnx(cell: Cell, nnx_params: Mapping[str, Any]) -> Params:
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, or of another shape.
     """
     ours = jax.eval_shape(cell.init, jax.random.key(0))
-    split_gates = isinstance(ours, LSTMParams) and "dense_i" not in nnx_params
+    split_gates = isinstance(ours, LSTMParams) and isinstance(nnx_params, Mapping) and "dense_i" not in nnx_params
     expected = jax.eval_shape(lambda params: _arranged(params, split_gates), ours)
     found = checked_tensors(expected, nnx_params)
     if split_gates:

@@ -137,6 +137,13 @@ def test_what_is_missing_extra_or_misshapen_is_refused_by_name(pair):
         params_from_linen(ours, {**linen_params, "hx": {"bias": jnp.zeros(4)}})
 
 
+def test_what_is_no_cell_and_no_dict_is_refused():
+    with pytest.raises(UserError, match="takes a Cell, which has steps, got Encoder"):
+        as_linen(bidirectional(gru(3, 4), gru(3, 4)))
+    with pytest.raises(UserError, match=r"must be a dict .*, got NoneType"):
+        params_from_linen(gru(3, 4), None)
+
+
 def test_cells_that_linen_has_not_are_refused():
     before, stack = gru(3, 4, reset="before"), stacked([gru(3, 4), gru(4, 4)])
     with pytest.raises(UserError, match='got parameters of a GRU with reset="before"'):

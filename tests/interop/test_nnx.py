@@ -124,6 +124,16 @@ def test_what_is_missing_extra_or_misshapen_is_refused_by_name(pair):
         params_from_nnx(ours, {**drawn, "hx": {"bias": jnp.zeros(4)}})
 
 
+def test_what_is_no_cell_and_no_dict_is_refused(pair):
+    encoder = bidirectional(gru(3, 4), gru(3, 4))
+    with pytest.raises(UserError, match="takes a Cell, which has steps, got Encoder"):
+        as_nnx(encoder, encoder.init(jax.random.key(0)))
+    ours, theirs, _ = pair
+    for given, name in ((nnx.state(theirs, nnx.Param), "State"), (theirs, type(theirs).__name__)):
+        with pytest.raises(UserError, match=rf"must be a dict \(of nnx: nnx.to_pure_dict\), got {name}"):
+            params_from_nnx(ours, given)
+
+
 def test_cells_that_nnx_has_not_are_refused():
     cells = {
         'got parameters of a GRU with reset="before"': gru(3, 4, reset="before"),
