@@ -30,7 +30,7 @@ def check_mirror(mirror: str | Path) -> Path:
     Raises UserError if nothing can be written there. A missing parent is refused too: it is what a Drive looks like
     that is not mounted, and a folder made in its place would be lost with the machine.
     """
-    path = Path(mirror).expanduser().resolve()
+    path = _whole_path(mirror)
     if not path.parent.is_dir():
         raise UserError(f"--mirror must be a folder in one that exists (is the drive mounted?), got {mirror}")
     try:
@@ -42,9 +42,15 @@ def check_mirror(mirror: str | Path) -> Path:
     return path
 
 
+def _whole_path(mirror):
+    if not str(mirror):  # a variable that is not set: as a path it would be the current folder, gone with the machine
+        raise UserError("--mirror must be a folder, got ''")
+    return Path(mirror).expanduser().resolve()
+
+
 def check_place(run: str | Path, mirror: str | Path) -> Path:
     """The folder that a run is mirrored to; raises UserError if that is the run folder itself or within it."""
-    run, place = Path(run).expanduser().resolve(), Path(mirror).expanduser().resolve()
+    run, place = Path(run).expanduser().resolve(), _whole_path(mirror)
     if place == run.parent or run in (place, *place.parents):
         raise UserError(f"--mirror must be another folder than the one that the run lies in, got {mirror} for {run}")
     return check_mirror(mirror) / run.name

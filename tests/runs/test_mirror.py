@@ -242,6 +242,7 @@ def test_a_place_that_cannot_be_a_mirror_is_refused_before_the_run_begins(text, 
     (tmp_path / "drive" / "run").mkdir(parents=True)
     (tmp_path / "drive" / "run" / "config.json").write_text("{}")
     refused = {
+        "": "--mirror must be a folder, got ''",
         "nowhere/drive": "is the drive mounted",
         "file": "can be written to, got file: File exists",
         "file/drive": "is the drive mounted",
