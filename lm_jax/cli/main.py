@@ -25,6 +25,9 @@ VERBS = {
 }
 
 
+NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
+
+
 def main(argv: list[str] | None = None) -> None:
     """The entry point of the command `lm-jax`."""
     if argv is None:
@@ -39,6 +42,11 @@ def main(argv: list[str] | None = None) -> None:
         importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_').replace(' ', '_')}").main(argv[words:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        if not str(error).startswith(NOT_STARTED):
+            raise
+        print(f"error: JAX must start: {str(error).splitlines()[0]}; what to do: lm-jax doctor", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader of a pipe went away: nothing is wrong
         sys.stderr.close()

@@ -1,6 +1,7 @@
 """`lm-jax doctor` in its two forms, and where JAX is missing."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,17 @@ def test_doctor_as_json(command):
     facts = json.loads(out)
     assert (code, err, out.count("\n")) == (0, "", 1)
     assert facts.keys() == lm_jax.doctor(speed=False).keys() and facts["devices"]["count"] == 1
+
+
+def test_where_jax_does_not_start_a_verb_says_who_knows_what_to_do(tmp_path):
+    """JAX's own error, in a process of its own; the doctor's answer is in tests/report/test_doctor.py."""
+    environment = {**os.environ, "JAX_PLATFORMS": "nonsense"}
+    words = [sys.executable, "-m", "lm_jax.cli.main", "train", "--steps", "1", "--run", str(tmp_path / "run")]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 2 and not (tmp_path / "run").exists()
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: JAX must start: Unable to initialize backend 'nonsense'")
+    assert last.endswith("; what to do: lm-jax doctor") and "Traceback" not in done.stderr
 
 
 def test_doctor_without_jax():
