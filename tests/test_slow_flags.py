@@ -30,7 +30,7 @@ RUNS = {
     "half": "--cell rnn --nonlinearity tanh --recurrence auto --compute-dtype bfloat16 --dropout 0.2 --layers 2",
     "bytes": "--cell gru --gru-reset after --init uniform --level byte --decay-steps 3 --clip 0.1",
     "words": "--cell gru --gru-reset before --tied --level word --batch-size 2 --min-count 2 --recurrence fused "
-    "--cutoffs 5 20 --cutoff-factor 2",
+    "--cutoffs 2 4 --cutoff-factor 2",
     "epochs": "--forget-bias 2 --init uniform --init-scale 0.05 --steps None --epochs 1 --batch-size 16",
     "pairs": "--level bpe --max-vocab 300 --batch-size 2",
     "dropouts": "--dropout-input 0.1 --dropout-layer 0.2 --dropout-output 0.3 --dropout-embedding 0.1 --layers 2 "
