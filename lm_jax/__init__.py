@@ -44,6 +44,7 @@ _HOMES = {
         "likelihood",
         "token_log_probs",
     ],
+    "lm_jax.training.processes": ["connect"],
     "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train", "train_ngram", "train_seeds"],
     "lm_jax.report.doctor": ["doctor"],
     "lm_jax.runs.compare": ["compare"],

@@ -155,6 +155,11 @@ class TrainConfig:
     """Vary the length of chunks about bptt, the learning rate with it."""
     accumulate: int = 1
     """Parts that the streams of a batch are worked off in, for less memory; the gradient is that of all."""
+    devices: int = 1
+    """Devices that share the streams of a batch between them; the numbers are those of one device up to rounding."""
+    vocab_shards: int = 1
+    """Pieces that embedding and softmax are cut into along the vocabulary, one a device; they are taken out of
+    `devices`, of which devices / vocab_shards share the streams."""
     activation_reg: float = 0.0
     """Times the mean square of outputs, added to the loss (AR)."""
     temporal_reg: float = 0.0
@@ -189,6 +194,13 @@ class TrainConfig:
                 raise UserError(f"{name} must be left out with the window model, got {getattr(self, name)!r}")
         if self.batch_size % self.accumulate:
             raise UserError(f"accumulate must divide batch_size {self.batch_size}, got {self.accumulate}")
+        if self.devices % self.vocab_shards:
+            raise UserError(f"vocab_shards must divide devices {self.devices}, got {self.vocab_shards}")
+        rows = self.devices // self.vocab_shards
+        if self.batch_size // self.accumulate % rows:
+            parts = f" / accumulate {self.accumulate}" if self.accumulate > 1 else ""
+            shards = f" / vocab_shards {self.vocab_shards}" if self.vocab_shards > 1 else ""
+            raise UserError(f"devices{shards} must divide batch_size {self.batch_size}{parts}, got {rows}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,6 +283,7 @@ _SHARE = _number("between 0 and 1", lambda x: 0 <= x <= 1)
 
 RULES = {
     **dict.fromkeys(("batch_size", "bptt", "accumulate", "epochs", "steps", "eval_streams"), _count),
+    **dict.fromkeys(("devices", "vocab_shards"), _count),
     **dict.fromkeys(("log_every", "telemetry_every", "eval_every", "checkpoint_every", "patience", "nonmono"), _count),
     **dict.fromkeys(("hidden_size", "embedding_size", "top_size", "layers", "window"), _count),
     **dict.fromkeys(("min_count", "max_vocab", "order", "max_memory"), _count),

@@ -16,12 +16,24 @@ from lm_jax.types import Key
 DROPOUT_KINDS = ("elementwise", "locked")
 
 
+def on_a_mesh() -> bool:
+    """Whether what is traced here runs on several devices, which `jax.set_mesh` says.
+
+    Rows [T, B] of a batch that is cut along B are no rows [T * B] that are cut: to reshape them there would be to
+    gather the batch on every device.
+    """
+    return not jax.sharding.get_abstract_mesh().empty
+
+
 def product(x: Array, w: Array) -> Array:
     """x [..., E] @ w [E, H], operands in the type of `w` (bfloat16, if `w` was cast), summed in at least float32.
 
-    As one product of all rows: of a product with more axes XLA computes the gradient by w from a transposed copy.
+    As one product of all rows, on one device: of a product with more axes XLA computes the gradient by w from a
+    transposed copy.
     """
     accumulate = jnp.promote_types(w.dtype, jnp.float32)
+    if on_a_mesh():
+        return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=accumulate)
     rows = x.astype(w.dtype).reshape(-1, x.shape[-1])
     return jnp.matmul(rows, w, preferred_element_type=accumulate).reshape(*x.shape[:-1], w.shape[-1])
 
@@ -68,15 +80,24 @@ def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) ->
 def softmax_log_probs(
     ys: Float[Array, "*N H"], w: Float[Array, "H V"], b: Float[Array, "V"], targets: Int[Array, "*N"], logits_limit: int
 ) -> Float[Array, "*N"]:
-    """log softmax(ys w + b)[targets]; in pieces, recomputed for the gradient, if the logits pass the limit in bytes."""
-    itemsize = jnp.promote_types(w.dtype, jnp.float32).itemsize
-    rows = targets.size
-    pieces = min(rows, math.ceil(rows * w.shape[1] * itemsize / logits_limit))
+    """log softmax(ys w + b)[targets]; in pieces, recomputed for the gradient, if the logits pass the limit in bytes.
+
+    The limit is that of a device. On several the pieces are of time, axis 0, and not of rows.
+    """
+    itemsize, devices = jnp.promote_types(w.dtype, jnp.float32).itemsize, jax.sharding.get_abstract_mesh().size
+    rows = len(targets) if on_a_mesh() else targets.size
+    pieces = min(rows, math.ceil(targets.size * w.shape[1] * itemsize / (logits_limit * max(1, devices))))
     if pieces <= 1:
         return target_log_probs(product(ys, w) + b, targets)
+    shape = targets.shape
+    if not on_a_mesh():
+        ys, targets = ys.reshape(rows, -1), targets.reshape(-1)
     per_piece = math.ceil(rows / pieces)
-    padding = pieces * per_piece - rows
-    flat_ys = jnp.pad(ys.reshape(rows, -1), ((0, padding), (0, 0))).reshape(pieces, per_piece, -1)
-    flat_targets = jnp.pad(targets.reshape(-1), (0, padding)).reshape(pieces, per_piece)
+
+    def cut(array):
+        padding = [(0, pieces * per_piece - rows)] + [(0, 0)] * (array.ndim - 1)
+        return jnp.pad(array, padding).reshape(pieces, per_piece, *array.shape[1:])
+
     piece = jax.checkpoint(lambda operands: target_log_probs(product(operands[0], w) + b, operands[1]))
-    return jax.lax.map(piece, (flat_ys, flat_targets)).reshape(-1)[:rows].reshape(targets.shape)
+    result = jax.lax.map(piece, (cut(ys), cut(targets)))
+    return result.reshape(-1, *targets.shape[1:])[:rows].reshape(shape)

@@ -95,7 +95,11 @@ def used(name):
 SETTINGS = {name: (kind, default) for name, kind, default in fields(TrainArguments)}
 
 
-@pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"run", "seeds"}))
+# These begin processes of their own: tests/runs/test_devices.py and test_processes.py.
+MANY_DEVICES = {"devices", "vocab_shards", "coordinator", "processes", "process_id", "heartbeat_timeout"}
+
+
+@pytest.mark.parametrize("name", sorted(set(SETTINGS) - MANY_DEVICES - {"run", "seeds"}))
 def test_every_flag_and_every_choice_has_a_run(name):
     kind, default = SETTINGS[name]
     choices = {True, False} if kind is bool else set(typing.get_args(kind)) if _is_literal(kind) else set()

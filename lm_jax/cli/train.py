@@ -2,8 +2,12 @@
 
 import dataclasses
 import itertools
+import os
+import sys
+import time
 from pathlib import Path
 
+from lm_jax.cli.network import NetworkArguments
 from lm_jax.cli.parsing import parse
 from lm_jax.config import TrainConfig, read_settings
 from lm_jax.errors import UserError
@@ -14,10 +18,11 @@ class TrainArguments:
     """Train a language model on a text; without any setting, an LSTM on the Python documentation in three minutes."""
 
     config: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    network: NetworkArguments = dataclasses.field(default_factory=NetworkArguments)
     run: str | None = None
     """Folder of the run. Default: the next free one below checkpoints/."""
     resume: str | None = None
-    """Go on with the run in this folder; only epochs, steps and how often it reports, measures and saves may change.
+    """Go on with the run in this folder; only length, devices and how often it reports, measures, saves may change.
     With --run the run is copied to that new folder first; one that lies in the mirror is copied to checkpoints/."""
     mirror: str | None = None
     """Folder, such as one on a mounted drive, where a copy of the run folder is kept up to date while it trains."""
@@ -45,7 +50,34 @@ def main(argv: list[str]) -> None:
         config = dataclasses.replace(arguments.config, steps=None)
         arguments = dataclasses.replace(arguments, config=config)
     _check_pairs(arguments)
+    arguments.config.check()
+    arguments.network.check()
+    if arguments.network.coordinator is None:
+        _train(arguments)
+    else:
+        _train_with_others(arguments)
 
+
+def _train_with_others(arguments):
+    """As one process of several. It leaves without the usual farewell to the others when they may be gone."""
+    from lm_jax.cli.last_words import ANOTHER_DIED, report_deaths
+
+    report_deaths()
+    from lm_jax.training.processes import connect
+
+    try:
+        connect(**vars(arguments.network))
+        _train(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        time.sleep(1)  # the others refuse the same: without process 0 they would not get to say it
+        os._exit(2)
+    except RuntimeError as error:
+        print(f"error: {ANOTHER_DIED} ({str(error).splitlines()[0]})", file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+def _train(arguments):
     from lm_jax.cli.compilation import keep_compiled
     from lm_jax.report.console import TrainingConsole
     from lm_jax.report.seeds_console import SeedsConsole
@@ -82,6 +114,8 @@ def _check_pairs(arguments):
         raise UserError(f"--seeds begins new runs, each of which is resumed alone, got --resume {arguments.resume} too")
     if arguments.seeds is not None and arguments.mirror:
         raise UserError(f"--mirror copies one run, got --seeds {arguments.seeds} too")
+    if arguments.seeds is not None and arguments.network.coordinator:
+        raise UserError(f"several processes train one run, got --seeds {arguments.seeds} too")
 
 
 def _value_of(flag, argv):

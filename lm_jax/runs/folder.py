@@ -22,6 +22,8 @@ class RunFolder:
     """Paths of one run, and the few things that are read from and written to them."""
 
     path: Path
+    writes: bool = True
+    """Off in all processes of a run but one: then only checkpoints are written, which all take part in."""
 
     @property
     def states(self) -> Path:
@@ -62,6 +64,8 @@ class RunFolder:
 
     def update_config(self, config: TrainConfig) -> None:
         """Records the settings that a resume changed."""
+        if not self.writes:
+            return
         path = self.path / "config.json"
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "config": to_dict(config)}, indent=2) + "\n")
@@ -93,12 +97,13 @@ class RunFolder:
 
     def append(self, path: Path, record: dict[str, Any]) -> None:
         """Adds one line of JSON; it is on disk when this returns."""
-        with path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        if self.writes:
+            with path.open("a") as file:
+                file.write(json.dumps(record) + "\n")
 
     def cut_back(self, step: int) -> None:
         """Drops the log lines after a step, and those of a closing validation: a resumed run writes them anew."""
-        for path in (self.metrics, self.times):
+        for path in (self.metrics, self.times) if self.writes else ():
             kept = [r for r in read_lines(path) if r["step"] <= step and not r.get("closing")]
             path.write_text("".join(json.dumps(record) + "\n" for record in kept))
 

@@ -1,7 +1,10 @@
 """From a configuration and a corpus to everything that a training run needs."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import jax
 
 from lm_jax.cells.recurrence import engine
 from lm_jax.config import TrainConfig
@@ -9,9 +12,11 @@ from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus
 from lm_jax.models.build import from_config
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.runs.results import count_parameters, unknown_rate
 from lm_jax.runs.telemetry import build_telemetry
 from lm_jax.training import loop
 from lm_jax.training.averaging import ema, running_mean
+from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.losses import cross_entropy, regularised_cross_entropy, scheduled_sampling
 from lm_jax.training.optimizers import build_optimizer, build_schedule
 from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
@@ -28,6 +33,7 @@ class Setup(NamedTuple):
     corpus: Corpus
     model: LanguageModel
     batches: Batches
+    devices: Devices
     plan: loop.Plan
     learning_rate: Callable[[int], float]
     train_steps: TrainStepsFn
@@ -53,10 +59,11 @@ def total_steps(config: TrainConfig, batches: Batches) -> int:
     return config.steps or config.epochs * batches.steps_per_epoch
 
 
-def set_up(config: TrainConfig, corpus: Corpus, horizon: int) -> Setup:
+def set_up(config: TrainConfig, corpus: Corpus, horizon: int, devices: Devices = ONE_DEVICE) -> Setup:
     """Everything that a run needs but its numbers.
 
     horizon: the steps of the run as first started, over which a cosine falls however long it goes on.
+    devices: where it trains.
     """
     batches = build_batches(config, corpus)
     model = from_config(config.model, len(corpus.vocabulary))
@@ -85,16 +92,23 @@ def set_up(config: TrainConfig, corpus: Corpus, horizon: int) -> Setup:
         clip=config.optimizer.clip,
         accumulate=config.accumulate,
         update_average={"none": None, "ema": ema(config.optimizer.ema_decay), "ntasgd": running_mean()}[averaged],
+        hold=devices.hold,
+        hold_rows=devices.hold_rows,
     )
+
+    def create():
+        return devices.place(create_state(model, optimizer, config.batch_size, config.seed, averaged != "none"))
+
     return Setup(
         config=config,
         corpus=corpus,
         model=model,
         batches=batches,
+        devices=devices,
         plan=plan,
         learning_rate=schedule,
-        train_steps=train_steps,
-        create=lambda: create_state(model, optimizer, config.batch_size, config.seed, averaged != "none"),
+        train_steps=devices.over(train_steps),
+        create=create,
         measure=build_telemetry(config, corpus, model) if config.telemetry_every else None,
     )
 
@@ -121,3 +135,26 @@ def model_name(config: TrainConfig) -> str:
     model = config.model
     kind = f"window-{model.window}" if model.model == "window" else model.cell.upper()
     return f"{kind} {model.layers}x{model.hidden_size}"
+
+
+def start_facts(setup: Setup, run: Path, state: TrainState) -> dict[str, Any]:
+    """What is told of a run in the folder `run` before its next step, as plain values."""
+    devices = setup.devices
+    shards = f", {devices.vocab_shards} for the vocabulary" if devices.vocab_shards > 1 else ""
+    processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    return {
+        "device": f"{jax.devices()[0].device_kind} x {devices.count}{shards}{processes}",
+        "model": model_name(setup.config),
+        "engine": engine_name(setup.config),
+        "parameters": count_parameters(state.params),
+        "vocabulary": len(setup.corpus.vocabulary),
+        "level": setup.config.data.level,
+        "corpus": setup.corpus.source,
+        "tokens_per_epoch": len(setup.corpus.train),
+        "bytes_per_token": setup.corpus.bytes["train"] / len(setup.corpus.train),
+        "unk_rate": unknown_rate(setup.corpus.vocabulary, setup.corpus.train),
+        "steps": setup.plan.steps,
+        "steps_per_epoch": setup.batches.steps_per_epoch,
+        "first_step": int(state.step),
+        "run": str(run),
+    }

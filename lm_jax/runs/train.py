@@ -36,16 +36,18 @@ from lm_jax.runs.results import (
     unknown_rate,
 )
 from lm_jax.runs.sample import sample_text
-from lm_jax.runs.setup import Setup, build_batches, engine_name, model_name, set_up, total_steps
+from lm_jax.runs.setup import Setup, build_batches, model_name, set_up, start_facts, total_steps
 from lm_jax.runs.signals import stop_on_signal
 from lm_jax.training import loop
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.compile_time import telling_compilation
+from lm_jax.training.devices import find_devices
+from lm_jax.training.processes import is_first, on_first
 from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
 
-CHANGEABLE = ("epochs", "steps", "log_every", "telemetry_every", "checkpoint_every")
+CHANGEABLE = ("epochs", "steps", "log_every", "telemetry_every", "checkpoint_every", "devices", "vocab_shards")
 
 
 class Listener(NamedTuple):
@@ -83,18 +85,26 @@ def train(
     Raises UserError, before anything is written, for a request that cannot be carried out.
     """
     config.check()
+    devices = find_devices(config.devices, config.vocab_shards)
     if run is not None:
-        check_new(run)  # a folder in use is refused before the corpus is read
+        on_first(lambda: str(check_new(run)))  # a folder in use is refused before the corpus is read
     if mirror is not None:
-        check_free(run, mirror)
+        on_first(lambda: check_free(run, mirror))
     corpus = load_corpus(**dataclasses.asdict(config.data))
+    devices.check_vocabulary(len(corpus.vocabulary))
     config = with_absolute_path(config)
     horizon = total_steps(config, build_batches(config, corpus))
-    setup = set_up(config, corpus, horizon)
+    setup = set_up(config, corpus, horizon, devices)
     state = setup.create()
     kind = config.model.cell if config.model.model == "recurrent" else config.model.model
-    folder = new_folder(run, f"{kind}-{config.data.level}", mirror)
-    folder.create(config, corpus.vocabulary, {"decay_horizon": horizon, "corpus": corpus_facts(corpus)})
+    facts = {"decay_horizon": horizon, "corpus": corpus_facts(corpus)}
+
+    def make_folder():
+        folder = new_folder(run, f"{kind}-{config.data.level}", mirror)
+        folder.create(config, corpus.vocabulary, facts)
+        return str(folder.path)
+
+    folder = RunFolder(Path(on_first(make_folder)), writes=is_first())
     return _go(setup, folder, state, loop.History(), listener, mirror)
 
 
@@ -107,16 +117,18 @@ def resume(
 ) -> Run:
     """Goes on with a run from its newest checkpoint, bit for bit as if it had never been stopped.
 
-    config: the run's own with other epochs, steps, log_every, telemetry_every or checkpoint_every.
+    config: the run's own with other epochs, steps, log_every, telemetry_every, checkpoint_every, devices
+    or vocab_shards.
     mirror: as in `train`. into: a new folder that the run is copied to and goes on in; a run that lies in the mirror
     goes on in checkpoints/NAME, any other in its own folder. Raises UserError for any other change, for a folder that
     is no run, and for a corpus that is not the one the run began with.
     """
     folder = RunFolder(Path(run).expanduser())
-    home = home_of(folder.path, into, mirror)
+    home = Path(on_first(lambda: str(home_of(folder.path, into, mirror))))
     saved, record, vocabulary = folder.read_resumable()
     config = saved if config is None else _merge(saved, config)
     config.check()
+    devices = find_devices(config.devices, config.vocab_shards)
     texts = load_texts(config.data.data, config.data.level, config.data.text_column)
     if texts.sha256 != record["corpus"]["sha256"]:
         raise UserError(
@@ -124,9 +136,11 @@ def resume(
             f"got another text from {texts.source}"
         )
     corpus = load_corpus(**dataclasses.asdict(config.data), vocabulary=vocabulary)
-    setup = set_up(config, corpus, record["decay_horizon"])
+    devices.check_vocabulary(len(vocabulary))
+    setup = set_up(config, corpus, record["decay_horizon"], devices)
     state, history = setup.create(), loop.History()
-    folder = move_home(folder, home, mirror, CHANGEABLE)
+    moved = on_first(lambda: str(move_home(folder, home, mirror, CHANGEABLE).path))
+    folder = RunFolder(Path(moved), writes=is_first())
     with Checkpoints(folder.states) as states:
         restored = states.restore_newest(state)
     if restored is not None:
@@ -190,13 +204,14 @@ def course_of_run(
     """
     started, first_step = time.perf_counter(), int(state.step)
     copies = {} if mirror is None else {"mirror": str(mirror)}
-    listener.on_start(_facts(setup, folder, state) | copies)
-    with mirrored(folder.path, mirror) as on_checkpoint:
+    listener = listener if folder.writes else Listener()
+    listener.on_start(start_facts(setup, folder.path, state) | copies)
+    with mirrored(folder.path, mirror if folder.writes else None) as on_checkpoint:
         asked = stop_on_signal() if stopped is None else contextlib.nullcontext(stopped)
         with Checkpoints(folder.states) as states, asked as stopped:
             hooks = _hooks(setup, folder, listener, states, stopped, on_checkpoint)
             state, history = yield from loop.course(
-                state, setup.batches, setup.plan, hooks, setup.learning_rate, history
+                state, setup.batches, setup.plan, hooks, setup.learning_rate, history, setup.devices
             )
             best_step = states.best_step
             params = states.load_params(state.evaluation_params)
@@ -204,7 +219,8 @@ def course_of_run(
         seconds = time.perf_counter() - started
         folder.append(folder.times, {"step": results["step"], "session_seconds": seconds, "from": first_step})
         results["seconds"] = sum(r.get("session_seconds", 0.0) for r in read_lines(folder.times))
-        (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+        if folder.writes:
+            (folder.path / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     listener.on_end(results)
     return Run(folder.path, setup.model, params, setup.corpus.vocabulary, results)
 
@@ -220,9 +236,7 @@ def _on_compilation(folder, listener, step):
 def _results(setup, folder, state, history, params, listener):
     """The closing pictures, the table and a sample; of a stopped run no table."""
     config, corpus, step = setup.config, setup.corpus, int(state.step)
-    records = read_lines(folder.metrics)
-    draw_loss_curve(records, folder.figure, config.data.level)
-    draw_telemetry(records, folder.telemetry, config.data.level)
+    _draw(folder, config)
     results = {
         "run": str(folder.path),
         "step": step,
@@ -239,32 +253,19 @@ def _results(setup, folder, state, history, params, listener):
     return results
 
 
+def _draw(folder, config):
+    if folder.writes:
+        records = read_lines(folder.metrics)
+        draw_loss_curve(records, folder.figure, config.data.level)
+        draw_telemetry(records, folder.telemetry, config.data.level)
+
+
 def _scorers(setup, params, listener):
     """The n-gram models of the training text and the run's own model, for the closing table."""
     config, corpus = setup.config, setup.corpus
     how = (corpus.vocabulary.eol_id, config.eval_streams, config.mode)
     scorers = {name: table_scorer(tables, *how) for name, tables in baselines(corpus).items()}
     return scorers | {model_name(config): model_scorer(setup.model, params, *how, listener.on_scoring)}
-
-
-def _facts(setup, folder, state):
-    device = jax.devices()[0]
-    return {
-        "device": f"{device.device_kind} x {jax.device_count()}",
-        "model": model_name(setup.config),
-        "engine": engine_name(setup.config),
-        "parameters": count_parameters(state.params),
-        "vocabulary": len(setup.corpus.vocabulary),
-        "level": setup.config.data.level,
-        "corpus": setup.corpus.source,
-        "tokens_per_epoch": len(setup.corpus.train),
-        "bytes_per_token": setup.corpus.bytes["train"] / len(setup.corpus.train),
-        "unk_rate": unknown_rate(setup.corpus.vocabulary, setup.corpus.train),
-        "steps": setup.plan.steps,
-        "steps_per_epoch": setup.batches.steps_per_epoch,
-        "first_step": int(state.step),
-        "run": str(folder.path),
-    }
 
 
 def _hooks(setup, folder, listener, states, stopped, on_checkpoint):
@@ -274,7 +275,7 @@ def _hooks(setup, folder, listener, states, stopped, on_checkpoint):
         eol_id = corpus.vocabulary.eol_id
         scored = likelihood(
             setup.model,
-            params,
+            setup.devices.local(params),
             corpus.valid,
             eol_id,
             eval_streams=config.eval_streams,
@@ -294,15 +295,16 @@ def _hooks(setup, folder, listener, states, stopped, on_checkpoint):
         listener.on_report(record, times)
 
     def on_telemetry(record, params):
-        record = {"step": record["step"], "telemetry": setup.measure(params, record["grad_norm"])}
+        record = {"step": record["step"], "telemetry": setup.measure(setup.devices.local(params), record["grad_norm"])}
         folder.append(folder.metrics, record)
         listener.on_telemetry(record)
 
     def on_validation(record, params):
         record = {**record, **_beside_perplexity(corpus, "valid", record["valid_loss"])}
         folder.append(folder.metrics, record)
-        listener.on_validation(record, _sample(setup, params, record["step"]))
-        draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
+        listener.on_validation(record, _sample(setup, setup.devices.local(params), record["step"]))
+        if folder.writes:
+            draw_loss_curve(read_lines(folder.metrics), folder.figure, config.data.level)
 
     return loop.Hooks(
         validate=validate,

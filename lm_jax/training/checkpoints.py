@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from lm_jax.errors import UserError
+from lm_jax.training.processes import on_first
 from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
@@ -109,7 +110,7 @@ class Checkpoints:
         for checkpoint, reason in damaged:
             path = Path(checkpoint.path)
             aside = path.with_name(f"{path.name}.unreadable")
-            path.rename(aside)
+            on_first(lambda path=path, aside=aside: str(path.rename(aside)))
             warnings.warn(
                 f"checkpoint {checkpoint.step} is damaged ({reason}); set aside as {aside.name}", stacklevel=3
             )
@@ -122,7 +123,7 @@ class Checkpoints:
         if step is None:
             raise UserError("a run can be loaded once it has a checkpoint, got none")
         self._check_shapes(template, step)
-        one_device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=one_device), template)
         try:
             with _quiet():

@@ -1,6 +1,7 @@
 """The gradient of a chunk, of all its streams at once or of parts of them one after the other."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,15 @@ from lm_jax.types import Carry, Params
 GradientFn = Callable[..., tuple[Params, Carry, Tally]]
 
 
-def build_gradient(loss_fn: LossFn, parts: int = 1) -> GradientFn:
+def build_gradient(
+    loss_fn: LossFn, parts: int = 1, hold_rows: Callable[..., Any] = lambda tree, axis: tree
+) -> GradientFn:
     """(params, carry, chunk, key) -> (gradient, carry, tally).
 
     parts: the B streams are worked off in `parts` groups of B / parts, each with its own part of the carry, and the
     gradients are added up: the gradient of the whole in the memory of a part. With dropout each part draws masks of
     its own; without, the two are equal.
+    hold_rows: (tree, axis) -> tree, what spreads every part over the devices that work on it.
     """
     differentiate = jax.value_and_grad(loss_fn, has_aux=True)
 
@@ -34,7 +38,7 @@ def build_gradient(loss_fn: LossFn, parts: int = 1) -> GradientFn:
             return jax.tree.map(jnp.add, sums, (grads, tally)), carry
 
         zeros = jax.tree.map(jnp.zeros_like, params), Tally(jnp.zeros(()), jnp.zeros((), int))
-        carries, chunks = _split(carry, 0, parts), _split(chunk, 1, parts)
+        carries, chunks = hold_rows(_split(carry, 0, parts), 1), hold_rows(_split(chunk, 1, parts), 2)
         (grads, tally), carries = jax.lax.scan(add_part, zeros, (carries, chunks, jax.random.split(key, parts)))
         return grads, jax.tree.map(lambda c: c.reshape(-1, *c.shape[2:]), carries), tally
 

@@ -19,7 +19,9 @@ import numpy as np
 from lm_jax.data.batching import Batches, Streams
 from lm_jax.errors import UserError
 from lm_jax.training.averaging import has_stalled, trigger
-from lm_jax.training.state import TrainState, TrainStepsFn, zero_totals
+from lm_jax.training.devices import ONE_DEVICE, Devices
+from lm_jax.training.processes import on_first, smallest
+from lm_jax.training.state import TrainState, TrainStepsFn
 from lm_jax.types import Params
 
 
@@ -139,10 +141,11 @@ def course(
     hooks: Hooks,
     learning_rate: Callable[[int], float],
     history: History | None = None,
+    devices: Devices = ONE_DEVICE,
 ) -> Course[tuple[TrainState, History]]:
     """Trains until the plan's last step, until patience runs out, or until asked to stop; saves the last state.
 
-    Whoever drives it does the steps, so that several runs can be driven side by side.
+    Whoever drives it does the steps, so that several runs can be driven side by side. devices: where they are done.
 
     on_report gets step, loss, perplexity, grad_norm (mean, before clipping), clipped (share of steps) and
     learning_rate, and apart from them step, seconds and tokens_per_second (None before anything was timed).
@@ -154,12 +157,15 @@ def course(
     step = int(state.step)
     meter = Meter()
     streams, lengths, epoch = None, None, None
-    while step < plan.steps and not history.finished and not hooks.should_stop():
+    while step < plan.steps and not history.finished:
+        most = smallest(0 if hooks.should_stop() else meter.count)
+        if most == 0:
+            break
         if epoch != step // batches.steps_per_epoch:
             epoch = step // batches.steps_per_epoch
-            streams = jax.tree.map(jnp.asarray, Streams(*batches.epoch(epoch)))
+            streams = devices.place_streams(batches.epoch(epoch))
             lengths = batches.chunk_lengths(epoch)
-        count = min(plan.next_stop(step, batches.steps_per_epoch) - step, meter.count)
+        count = min(plan.next_stop(step, batches.steps_per_epoch) - step, most)
         count, length = _equal_lengths(lengths[step % batches.steps_per_epoch :][:count])
         state, count, seconds = yield Dispatch(state, streams, count, length)
         meter.note(count, length, seconds)
@@ -222,7 +228,7 @@ def _report(state, step, hooks, learning_rate, meter):
     seconds, steps_per_second = meter.read()
     speed = None if steps_per_second is None else steps_per_second * int(totals.tokens) / int(totals.steps)
     hooks.on_report(record, {"step": step, "seconds": seconds, "tokens_per_second": speed})
-    return state.replace(totals=zero_totals())
+    return state.replace(totals=jax.tree.map(jnp.zeros_like, state.totals))  # where they were
 
 
 def _mean_grad_norm(totals):
@@ -231,7 +237,7 @@ def _mean_grad_norm(totals):
 
 def _validate(state, step, plan, hooks, history):
     _check_state(state)
-    valid_loss = hooks.validate(state.evaluation_params)
+    valid_loss = _validation_loss(state, hooks)
     best = history.note(step, valid_loss)
     if plan.nonmono is not None and state.average.count == 0 and has_stalled(history.valid_losses, plan.nonmono):
         state = state.replace(average=trigger(state.average))
@@ -241,6 +247,12 @@ def _validate(state, step, plan, hooks, history):
     hooks.on_validation(_validation_record(step, valid_loss, best), state.evaluation_params)
     _save(state, history, hooks, valid_loss)
     return state
+
+
+def _validation_loss(state, hooks):
+    """Of process 0 for all: they decide by it what to do next."""
+    valid_loss = hooks.validate(state.evaluation_params)
+    return on_first(lambda: valid_loss)
 
 
 def _validation_record(step, valid_loss, best):
@@ -260,7 +272,7 @@ def _close(state, step, plan, hooks, history):
     _check_state(state)
     valid_loss = None
     if step >= plan.steps:
-        valid_loss = hooks.validate(state.evaluation_params)
+        valid_loss = _validation_loss(state, hooks)
         best = history.best_valid_loss is not None and valid_loss < history.best_valid_loss
         hooks.on_validation({**_validation_record(step, valid_loss, best), "closing": True}, state.evaluation_params)
     _save(state, history, hooks, valid_loss)

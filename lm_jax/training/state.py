@@ -5,7 +5,8 @@ with a traced count: one program for any number, and the same bits however the s
 """
 
 import functools
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -103,14 +104,17 @@ def build_train_steps(
     clip: float | None = None,
     accumulate: int = 1,
     update_average: averaging.UpdateFn | None = None,
+    hold: Callable[[TrainState], TrainState] = lambda state: state,
+    hold_rows: Callable[..., Any] = lambda tree, axis: tree,
 ) -> TrainStepsFn:
     """(state, streams of the current epoch on the device, count, length) -> state after `count` steps of that epoch.
 
     The state is donated. length: time steps of these chunks, if not bptt; the learning rate is scaled by
     length / bptt. clip: only to count the steps whose gradient norm passed it; clipping is the optimizer's.
     accumulate: parts that the streams are worked off in, one after the other.
+    hold, hold_rows: what keeps the state, and rows of the batch, on the devices where they lie (`Devices`).
     """
-    gradient = build_gradient(loss_fn, accumulate)
+    gradient = build_gradient(loss_fn, accumulate, hold_rows)
 
     def step(state, streams, length):
         first = state.step % steps_per_epoch == 0
@@ -136,7 +140,7 @@ def build_train_steps(
 
     @functools.partial(jax.jit, donate_argnums=0, static_argnames="length")
     def train_steps(state, streams, count, length=None):
-        return jax.lax.fori_loop(0, count, lambda _, s: step(s, streams, length or bptt), state)
+        return jax.lax.fori_loop(0, count, lambda _, s: hold(step(s, streams, length or bptt)), state)
 
     return train_steps
 

@@ -1,0 +1,97 @@
+"""One run in several processes, each with devices of its own: how they find each other, and what they agree on.
+
+All of them run the same program on the same steps. What depends on the clock, on a signal or on a file must
+therefore be the same for all: it is asked of one process, or of all, here.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from lm_jax.errors import UserError, check_sizes
+
+
+MESSAGE_BYTES = 4096
+
+
+def connect(
+    coordinator: str = "auto",
+    processes: int | None = None,
+    process_id: int | None = None,
+    heartbeat_timeout: int = 100,
+) -> None:
+    """Makes this process one of several; before anything else that uses JAX. All devices are then those of all.
+
+    coordinator: HOST:PORT of process 0, as all processes reach it, with the number of processes and the id of this
+    one, from 0. "auto": JAX finds all three by itself on Cloud TPU, under SLURM, Open MPI and Kubernetes.
+    heartbeat_timeout: seconds without a sign of life after which a process counts as dead, and the others end.
+    Raises UserError for what does not go together, and where the connection fails.
+    """
+    found = _check(coordinator, processes, process_id, heartbeat_timeout)
+    try:
+        jax.distributed.initialize(**found, heartbeat_timeout_seconds=heartbeat_timeout)
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"--coordinator must be HOST:PORT of process 0 as all processes reach it, or auto on Cloud TPU, SLURM, "
+            f"Open MPI or Kubernetes, got {coordinator}: {reason}"
+        ) from error
+
+
+def _check(coordinator, processes, process_id, heartbeat_timeout):
+    """What JAX is to be told."""
+    check_sizes(heartbeat_timeout=heartbeat_timeout)
+    if coordinator == "auto":
+        if (processes, process_id) != (None, None):
+            raise UserError(f"processes and process_id are found by coordinator auto, got {processes} and {process_id}")
+        return {}
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"coordinator must be HOST:PORT or auto, got {coordinator!r}")
+    if processes is None or process_id is None:
+        raise UserError(f"coordinator must go with processes and process_id, got {processes} and {process_id}")
+    check_sizes(processes=processes)
+    if not 0 <= process_id < processes:
+        raise UserError(f"process_id must be from 0 to {processes - 1}, got {process_id}")
+    found = {"coordinator_address": coordinator, "num_processes": processes, "process_id": process_id}
+    return found | {"cluster_detection_method": "deactivate"}
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes: number 0, or the only one."""
+    return jax.process_index() == 0
+
+
+def smallest(number: int) -> int:
+    """The smallest of the numbers that the processes come with."""
+    if jax.process_count() == 1:
+        return number
+    from jax.experimental.multihost_utils import process_allgather
+
+    return int(process_allgather(np.int32(number)).min())
+
+
+def on_first(function: Callable[[], Any]) -> Any:
+    """What a function gives on process 0, of JSON types; a UserError there is one everywhere."""
+    if jax.process_count() == 1:
+        return function()
+    answer = {}
+    if is_first():
+        try:
+            answer = {"value": function()}
+        except UserError as error:
+            answer = {"error": str(error)}
+    answer = _broadcast(answer)
+    if "error" in answer:
+        raise UserError(answer["error"])
+    return answer["value"]
+
+
+def _broadcast(answer):
+    from jax.experimental.multihost_utils import broadcast_one_to_all
+
+    encoded = json.dumps(answer).encode().ljust(MESSAGE_BYTES)
+    return json.loads(np.asarray(broadcast_one_to_all(np.frombuffer(encoded, np.uint8))).tobytes())

@@ -1,0 +1,183 @@
+"""Runs on 8 simulated devices; tests/runs/test_devices.py starts pytest on this file in a process that has them."""
+
+import dataclasses
+import functools
+import json
+import logging
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import lm_jax
+from lm_jax import load_corpus, lstm, recurrent_lm
+from lm_jax.runs.evaluate import evaluate
+from lm_jax.runs.folder import read_lines
+from lm_jax.runs.setup import set_up
+from lm_jax.training.devices import find_devices
+from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
+
+
+CASES = {
+    "dropout": {"dropout": 0.3},
+    "sentences in parts": {
+        "mode": "sentence",
+        "cell": "gru",
+        "layers": 2,
+        "dropout": 0.3,
+        "dropout_kind": "locked",
+        "batch_size": 16,
+        "accumulate": 2,
+        "averaging": "ema",
+    },
+    "window": {"model": "window", "dropout": 0.2, "random_bptt": True},
+    "vocabulary": {"vocab_shards": 2, "dropout_embedding": 0.2, "recurrence": "fused", "averaging": "ema"},
+    "vocabulary, tied": {"vocab_shards": 2, "tied": True, "embedding_size": 8, "dropout": 0.2, "optimizer": "sgd"},
+}
+
+
+def losses(run):
+    """Of all steps, and of the validations."""
+    records = read_lines(run.folder / "metrics.jsonl")
+    return np.array([r.get("loss", r.get("valid_loss")) for r in records if "loss" in r or "valid_loss" in r])
+
+
+@pytest.fixture(scope="module", params=CASES)
+def pair(request, tmp_path_factory):
+    """The same run of 50 steps on one device and on eight: (config, folders, runs)."""
+    folder = tmp_path_factory.mktemp("pair")
+    settings = {"batch_size": 8, "steps": 50, "log_every": 1, "eval_every": 10, **CASES[request.param]}
+    config = toy_config(write_corpus(folder / "text"), devices=settings.get("vocab_shards", 1), **settings)
+    alone = dataclasses.replace(config, devices=1, vocab_shards=1)
+    runs = {1: lm_jax.train(alone, folder / "1")}
+    runs[8] = lm_jax.train(dataclasses.replace(config, devices=8), folder / "8")
+    return config, folder, runs
+
+
+def test_the_losses_are_those_of_one_device(pair):
+    _, _, runs = pair
+    assert len(losses(runs[1])) == 55  # with a validation every ten steps
+    np.testing.assert_allclose(losses(runs[8]), losses(runs[1]), rtol=0, atol=1e-5)
+    rows = [[row["cross_entropy"] for row in runs[n].results["rows"]] for n in (1, 8)]
+    np.testing.assert_allclose(*rows, rtol=0, atol=1e-5)
+    one, eight = (saved_arrays(runs[n].folder, 50) for n in (1, 8))
+    assert one.keys() == eight.keys()
+    for name in one:
+        np.testing.assert_allclose(eight[name], one[name], rtol=0, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("pair", ["dropout", "vocabulary"], indirect=True)
+def test_a_run_moves_between_one_device_and_eight(pair, tmp_path):
+    config, _, runs = pair
+    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, decay_steps=50))
+    for begins, ends in ((8, 1), (1, 8)):
+        shards = {1: 1, 8: config.vocab_shards}
+        begun = dataclasses.replace(config, devices=begins, vocab_shards=shards[begins])
+        lm_jax.train(dataclasses.replace(begun, steps=25), tmp_path / str(begins))
+        events = Events()
+        ended = lm_jax.resume(
+            tmp_path / str(begins),
+            dataclasses.replace(begun, steps=50, devices=ends, vocab_shards=shards[ends]),
+            events.listener(),
+        )
+        (facts,) = events.of("on_start")[0]
+        assert facts["first_step"] == 25 and facts["device"].split(",")[0].endswith(f" x {ends}")
+        assert json.loads((ended.folder / "config.json").read_text())["config"]["devices"] == ends
+        by_step = {r["step"]: r["loss"] for r in read_lines(ended.folder / "metrics.jsonl") if "loss" in r}
+        expected = {r["step"]: r["loss"] for r in read_lines(runs[1].folder / "metrics.jsonl") if "loss" in r}
+        assert by_step.keys() == expected.keys()
+        for step, loss in expected.items():
+            assert loss == pytest.approx(by_step[step], abs=1e-5), (begins, step)
+
+
+@pytest.mark.parametrize("pair", ["dropout"], indirect=True)
+def test_what_is_loaded_lies_on_one_device(pair):
+    _, _, runs = pair
+    model, params, vocabulary = lm_jax.load(runs[8].folder)
+    assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves((params, runs[8].params))} == {1}
+    scored = evaluate(runs[8].folder, split="test")["cross_entropy"]
+    assert scored == pytest.approx(evaluate(runs[1].folder, split="test")["cross_entropy"], abs=1e-5)
+    prompt = vocabulary.encode("a ")
+    assert lm_jax.generate(model, params, prompt, 5, jax.random.key(0), eol_id=vocabulary.eol_id).shape[0] >= 5
+
+
+def test_one_trace_and_one_compilation(tmp_path, caplog):
+    """Reports, validations and checkpoints between the dispatches leave the state where it was."""
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=16, devices=8, dropout=0.1, averaging="ntasgd")
+    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, schedule="plateau", nonmono=1))
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        lm_jax.train(dataclasses.replace(config, eval_every=2), tmp_path / "run")
+    messages = [record.getMessage() for record in caplog.records if "train_steps" in record.getMessage()]
+    assert sum("XLA compilation" in message for message in messages) == 1, messages
+    assert sum("tracing" in message for message in messages) == 1, messages
+
+
+def test_every_device_holds_its_part(tmp_path):
+    """Before and after steps: rows of the batch, pieces of the vocabulary with their moments, all of the rest."""
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, vocab_shards=2, averaging="ema")
+    setup = set_up(config, load_corpus(config.data.data), 20, find_devices(8, 2))
+    state = setup.create()
+    streams = setup.devices.place_streams(setup.batches.epoch(0))
+    assert {shard.data.shape[1] for shard in streams.tokens.addressable_shards} == {2}
+    for _ in range(2):
+        moments = state.opt_state[1][0]
+        for params in (state.params, state.average.params, moments.mu, moments.nu):
+            assert shard_shapes(params.embedding) == {(3, 4)} and shard_shapes(params.w_out) == {(8, 3)}
+            assert shard_shapes(params.b_out) == {(3,)} and shard_shapes(params.cell.w_h) == {(8, 32)}
+        assert all(shard_shapes(leaf) == {(2, 8)} for leaf in jax.tree.leaves(state.carry))
+        state = setup.train_steps(state, streams, 2)
+
+
+@pytest.mark.parametrize("recurrence", ["scan", "fused"])
+def test_nothing_of_the_batch_is_gathered(recurrence, tmp_path):
+    """Devices add up what they found, of the vocabulary too; no device sees the rows of another."""
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, recurrence=recurrence)
+    for shards in (1, 2):
+        devices = find_devices(8, shards)
+        setup = set_up(config, load_corpus(config.data.data), 20, devices)
+        with jax.set_mesh(devices.mesh):
+            steps = setup.train_steps.__wrapped__
+            lowered = steps.lower(setup.create(), devices.place_streams(setup.batches.epoch(0)), 1)
+        text = lowered.compile().as_text()
+        moves = r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
+        assert set(re.findall(moves, text)) == {"all-reduce"}
+
+
+@pytest.mark.parametrize("cutoffs", [(), (4, 7)], ids=["pieces", "clusters"])
+def test_a_large_vocabulary(cutoffs):
+    """Logits in pieces of time, some steps at a time, and an adaptive softmax: value and gradient of one device."""
+    model = recurrent_lm(10, lstm(3, 4), **({"cutoffs": cutoffs} if cutoffs else {"logits_limit": 100}))
+    params = model.init(jax.random.key(0))
+    tokens = np.random.default_rng(0).integers(0, 10, (2, 5, 8))
+    carry = model.initial_carry(params, (8,))
+
+    def loss(params, inputs, targets):
+        return model.score(params, carry, inputs, targets)[1].sum()
+
+    gradient = jax.value_and_grad(loss)
+    expected = gradient(params, *tokens)
+    mesh = find_devices(8, 2).mesh
+    placed = jax.device_put(tokens, jax.NamedSharding(mesh, jax.P(None, None, "data")))
+    with jax.set_mesh(mesh):
+        found = jax.jit(gradient)(params, *placed)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, expected)
+
+
+def shard_shapes(array):
+    """Of the pieces that the devices hold."""
+    return {shard.data.shape for shard in array.addressable_shards}
+
+
+def test_a_vocabulary_that_does_not_divide(tmp_path):
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, vocab_shards=4)
+    with pytest.raises(lm_jax.UserError, match=r"must divide the 6 types .* got 4; .* with --max-vocab 4$"):
+        lm_jax.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_devices_than_there_are(tmp_path):
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=18, devices=9)
+    with pytest.raises(lm_jax.UserError, match=r"at most the number of devices that JAX sees, 8 \(cpu\), got 9; "):
+        lm_jax.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
