@@ -92,6 +92,8 @@ def _configs(config, seeds):
         raise UserError(f"devices must be left out with several seeds, got {config.devices}")
     if config.random_bptt:  # every seed has its own lengths of chunks
         raise UserError(f"random_bptt must be left out with several seeds, got {config.random_bptt}")
+    if config.model.recurrence == "cudnn":  # it has no vmap
+        raise UserError("recurrence must be another than cudnn with several seeds, got cudnn")
     configs = [dataclasses.replace(config, seed=config.seed + number) for number in range(seeds)]
     for one in configs:
         one.check()
