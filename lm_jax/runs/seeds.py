@@ -88,7 +88,7 @@ def _configs(config, seeds):
     check_sizes(seeds=seeds)
     if seeds < 2:
         raise UserError(f"seeds must be at least 2, for a standard error, got {seeds}")
-    if getattr(config, "devices", 1) > 1:
+    if config.devices > 1:
         raise UserError(f"devices must be left out with several seeds, got {config.devices}")
     if config.random_bptt:  # every seed has its own lengths of chunks
         raise UserError(f"random_bptt must be left out with several seeds, got {config.random_bptt}")

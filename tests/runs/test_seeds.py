@@ -136,6 +136,7 @@ def test_vmapped_steps_are_those_in_turn(corpus, mode):
         ({}, 1, "seeds must be at least 2, for a standard error, got 1"),
         ({}, 0, "seeds must be a whole number of at least 1, got 0"),
         ({"random_bptt": True}, 2, "random_bptt must be left out with several seeds, got True"),
+        ({"devices": 2}, 2, "devices must be left out with several seeds, got 2"),
         ({"recurrence": "cudnn"}, 2, "recurrence must be another than cudnn with several seeds, got cudnn"),
         ({"seed": 2**31 - 2}, 3, f"seed must be a whole number from 0 to {2**31 - 1}, got {2**31}"),
     ],
