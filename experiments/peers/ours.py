@@ -57,8 +57,8 @@ def model_of(work: Step | Generation, recurrence: str | None = None, compute_dty
     return lm_jax.from_config(config, work.vocab_size)
 
 
-def step(work: Step, recurrence: str | None = None, compute_dtype: str | None = None) -> Contender:
-    """Training steps in dispatches of about a second, as the training loop makes them."""
+def training(work: Step, recurrence: str | None = None, compute_dtype: str | None = None):
+    """(train_steps, streams of made-up tokens, seed -> the state before the first step)."""
     model = model_of(work, recurrence, compute_dtype)
     config = OptimizerConfig(optimizer="sgd", learning_rate=LEARNING_RATE, clip=CLIP, schedule="constant")
     optimizer = build_optimizer(config, build_schedule(config, 1))
@@ -68,7 +68,13 @@ def step(work: Step, recurrence: str | None = None, compute_dtype: str | None = 
     rows = CHUNKS * work.steps
     tokens = np.random.default_rng(0).integers(0, work.vocab_size, (rows + 1, work.batch)).astype(np.int32)
     streams = Streams(jnp.asarray(tokens), jnp.full((work.batch,), rows, jnp.int32))
-    state = create_state(model, optimizer, work.batch, seed=0)
+    return train_steps, streams, lambda seed: create_state(model, optimizer, work.batch, seed)
+
+
+def step(work: Step, recurrence: str | None = None, compute_dtype: str | None = None) -> Contender:
+    """Training steps in dispatches of about a second, as the training loop makes them."""
+    train_steps, streams, create = training(work, recurrence, compute_dtype)
+    state = create(0)
     started = time.perf_counter()
     function = train_steps.lower(state, streams, 1).compile()
     took = time.perf_counter() - started
