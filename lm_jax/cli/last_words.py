@@ -14,7 +14,7 @@ _REPORTER = """
 import re, signal, sys
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
-complaint, held, out = re.compile(rb"[EF]\\d{4} .*(coordination|client\\.h)"), [], sys.stderr.buffer
+complaint, held, out = re.compile(rb"[WEF]\\d{4} .*(coordination|preemption_sync|client\\.h)"), [], sys.stderr.buffer
 for line in sys.stdin.buffer:
     if line.startswith(b"error: "):
         held.clear()
