@@ -161,6 +161,7 @@ def test_dropout_of_types_takes_whole_words_of_every_cluster():
     assert {0, 2} == set(np.round(factors[:, 0]).astype(int))
 
 
+@pytest.mark.slow
 def test_what_opens_a_model_at_its_states_works():
     """A cache, penalties on outputs, gradients through time: by embed, logits and log_probs, not by matrices."""
     model = recurrent_lm(V, lstm(8, 8), tied=True, cutoffs=CUTOFFS)

@@ -18,7 +18,7 @@ TARGETS = np.random.default_rng(7).integers(VOCAB_SIZE, size=(T, B), dtype=np.in
 # Close relatives of others, and the longest to run operation by operation.
 SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "trigram_kneser_ney", "config_fused")
 SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout")
-SLOW += ("adaptive_chunked", "adaptive_bfloat16", "config_adaptive")
+SLOW += ("adaptive_chunked", "adaptive_bfloat16", "adaptive_tied_dropout", "config_adaptive")
 
 
 @pytest.fixture(

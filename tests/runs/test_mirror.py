@@ -178,6 +178,7 @@ def names(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and "/d/" not in str(path)}
 
 
+@pytest.mark.slow
 def test_when_the_machine_is_gone_the_run_goes_on_from_its_mirror(text, straight, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     drive = tmp_path / "drive"

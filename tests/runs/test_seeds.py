@@ -100,6 +100,7 @@ def test_one_that_stops_early_does_not_hold_up_the_others(corpus, tmp_path):
     assert found.results["splits"].keys() == {"train", "valid", "test"}
 
 
+@pytest.mark.slow
 def test_a_stop_is_for_all_and_each_goes_on_alone(together, corpus, tmp_path):
     config = toy_config(corpus, seed=5, dropout=0.2)
     found = lm_jax.train_seeds(config, SEEDS, tmp_path / "all", Events(stop_at=5).listener())
@@ -109,6 +110,7 @@ def test_a_stop_is_for_all_and_each_goes_on_alone(together, corpus, tmp_path):
     assert_equal_runs(found.folder / "seed-6", together[0].folder / "seed-6", step=20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stream", "sentence"])
 def test_vmapped_steps_are_those_in_turn(corpus, mode):
     """Up to rounding, with dropout, masks and batches of each seed's own order; integers and keys exactly."""
