@@ -15,7 +15,7 @@ from lm_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class TrainArguments:
-    """Train a language model on a text; without any setting, an LSTM on the Python documentation in three minutes."""
+    """Train a language model on a text; without any setting, an LSTM on the Python documentation in two minutes."""
 
     config: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     network: NetworkArguments = dataclasses.field(default_factory=NetworkArguments)

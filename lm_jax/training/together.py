@@ -4,7 +4,7 @@
     vmapped      all at once, as one program whose arrays have a leading axis of runs: the same up to rounding
 
 On a CPU one run fills the cores, and XLA multiplies stacked matrices slower than single ones: eight runs of a 2x200
-LSTM (V = 10,000, 2 cores) took 8.6 to 11 times as long as one when vmapped, 7.9 in turn. So a CPU takes turns. What an
+LSTM (V = 10,000, 2 cores) took 8.5 times as long as one when vmapped, 8.1 in turn. So a CPU takes turns. What an
 accelerator that one run does not fill gains by the other is not measured.
 """
 
