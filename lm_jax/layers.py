@@ -85,7 +85,7 @@ def softmax_log_probs(
     The limit is that of a device. On several the pieces are of time, axis 0, and not of rows.
     """
     itemsize, devices = jnp.promote_types(w.dtype, jnp.float32).itemsize, jax.sharding.get_abstract_mesh().size
-    rows = len(targets) if on_a_mesh() else targets.size
+    rows = targets.shape[0] if on_a_mesh() else targets.size
     pieces = min(rows, math.ceil(targets.size * w.shape[1] * itemsize / (logits_limit * max(1, devices))))
     if pieces <= 1:
         return target_log_probs(product(ys, w) + b, targets)

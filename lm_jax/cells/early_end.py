@@ -34,7 +34,7 @@ def scan_first(
         carry, y = body(carry, at(t))
         return carry, jax.tree.map(lambda all_, one: jax.lax.dynamic_update_index_in_dim(all_, one, t, 0), ys, y)
 
-    steps = len(jax.tree.leaves(xs)[0])
+    steps = jax.tree.leaves(xs)[0].shape[0]
     if not steps:  # `at` is traced even where the loop never runs, and out of no steps it cannot take one
         return jax.lax.scan(body, carry, xs)
     _, y = jax.eval_shape(body, carry, jax.eval_shape(at, 0))

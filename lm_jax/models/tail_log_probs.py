@@ -66,8 +66,8 @@ tail_log_probs.defvjp(_tail_forward, _tail_backward)
 
 def _gathered(members):
     """The places of the members, then of nothing, in whole pieces; and how many pieces have a member."""
-    rows = min(ROWS, len(members))
-    order = jnp.flatnonzero(members, size=math.ceil(len(members) / rows) * rows, fill_value=len(members))
+    rows = min(ROWS, members.size)
+    order = jnp.flatnonzero(members, size=math.ceil(members.size / rows) * rows, fill_value=members.size)
     return order.reshape(-1, rows), (jnp.sum(members) + rows - 1) // rows
 
 
