@@ -13,7 +13,12 @@ class UserError(ValueError):
     """A request that cannot be carried out: the message is one line with the rule and the value that broke it.
 
     The command line prints the message and exits with code 2; scripts may catch it as a `ValueError`.
+    settings: names of settings in the message, which the command line renders as its flags.
     """
+
+    def __init__(self, message: str, settings: Sequence[str] = ()):
+        super().__init__(message)
+        self.settings = tuple(settings)
 
 
 def check_sizes(**sizes: int) -> None:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import hashlib
+import math
 import platform
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +51,41 @@ class Corpus:
     test: np.ndarray
     characters: dict[str, int]
     bytes: dict[str, int]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """JSON values that a run folder keeps of its text."""
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "tokens": {split: len(getattr(self, split)) for split in SPLITS},
+            "characters": self.characters,
+            "vocabulary": len(self.vocabulary),
+        }
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The vocabulary and the training text in a few words each."""
+        unknown = unknown_rate(self.vocabulary, self.train)
+        share = f", {unknown:.2%} unknown" if unknown else ""
+        return (
+            f"vocabulary {len(self.vocabulary):,} ({self.vocabulary.level})",
+            f"{len(self.train):,} tokens per epoch{share}",
+        )
+
+    def bits_per_byte(self, split: str, cross_entropy: float) -> float:
+        """Converts nats per token of a split to bits per byte of its text."""
+        return bits_per(self.bytes[split], cross_entropy, len(getattr(self, split)))
+
+
+def bits_per(units: float, cross_entropy: float, tokens: int) -> float:
+    """Spreads the bits of a text over its units, characters or bytes; cross_entropy in nats per token."""
+    return cross_entropy * tokens / math.log(2) / units
+
+
+def unknown_rate(vocabulary: Vocabulary, tokens: np.ndarray) -> float:
+    """Returns the share of tokens that are the unknown word."""
+    return 0.0 if vocabulary.unk_id is None else float(np.mean(tokens == vocabulary.unk_id))
 
 
 def load_corpus(

@@ -8,8 +8,8 @@ TRAIN_COLOUR, VALID_COLOUR = "#0072B2", "#D55E00"
 UNITS = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
 
 
-def draw_loss_curve(records: list[dict[str, Any]], path: Path, level: str) -> None:
-    """The training and validation cross-entropy of metrics.jsonl against the step, as a PNG."""
+def draw_loss_curve(records: list[dict[str, Any]], path: Path, label: str) -> None:
+    """Draws the training and validation loss of metrics.jsonl against the step, as a PNG; label: of the loss."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -25,7 +25,7 @@ def draw_loss_curve(records: list[dict[str, Any]], path: Path, level: str) -> No
     if train or valid:
         axes.legend(frameon=False)
     axes.set_xlabel("training step")
-    axes.set_ylabel(f"cross-entropy (nats per {UNITS[level]})")
+    axes.set_ylabel(label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)

@@ -1,23 +1,20 @@
-"""Runs: a folder with a configuration, a vocabulary, checkpoints, logs and results."""
+"""Runs: a folder with settings, a vocabulary, checkpoints, logs and results, whatever task it trains."""
 
-from lm_jax.runs.evaluate import evaluate
-from lm_jax.runs.folder import read_run
-from lm_jax.runs.load import Loaded, load
-from lm_jax.runs.ngram import train_ngram
-from lm_jax.runs.seeds import SeedRuns, train_seeds
-from lm_jax.runs.train import Listener, Run, resume, train
+from lm_jax.runs.open import OpenedRun, open_run
+from lm_jax.runs.results import EstimateResults, Run, TrainResults
+from lm_jax.runs.seeds import SeedResults, SeedRuns, train_seeds
+from lm_jax.runs.train import resume, train
 
 
 __all__ = [
-    "Listener",
-    "Loaded",
+    "EstimateResults",
+    "OpenedRun",
     "Run",
+    "SeedResults",
     "SeedRuns",
-    "evaluate",
-    "load",
-    "read_run",
+    "TrainResults",
+    "open_run",
     "resume",
     "train",
-    "train_ngram",
     "train_seeds",
 ]

@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from lm_jax.analysis import LagProfile, gradient_flow, lag_profile
 from lm_jax.analysis.checks import checked_layer
-from lm_jax.data.batching import cut_streams
 from lm_jax.data.corpora import check_split, load_split
+from lm_jax.data.excerpts import cut_texts
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.runs.folder import read_run
@@ -117,25 +117,6 @@ def _open(run, layer) -> tuple[Any, Loaded, int]:
     if kind is not None:
         raise UserError(f"gradients through time need a recurrent network, got {kind} ({run})")
     return config, load(run), checked_layer(layer, config.model.layers)
-
-
-def cut_texts(tokens: np.ndarray, eol_id: int, mode: str, texts: int, length: int) -> tuple[np.ndarray, int]:
-    """Texts [W + T + 1, B] of a long one, ids [N], each after an end of line; and W, the tokens that are only read.
-
-    texts, length: B and T as they are wanted; where there is not that much, B is less, and then T. W is up to T, 0 in
-    sentence mode, where the texts are the longest lines, if half as long as wanted or as the longest.
-    """
-    if mode == "sentence":
-        lines = np.split(tokens, np.flatnonzero(tokens == eol_id) + 1)
-        length = min(length, max(map(len, lines)))
-        lines = sorted((line for line in lines if 2 * len(line) >= length), key=len, reverse=True)[:texts]
-        length = min(length, len(lines[-1]))
-        return np.stack([np.append(eol_id, line[:length]) for line in lines], axis=1), 0
-    texts = max(1, min(texts, len(tokens) // length))
-    part = len(tokens) // texts
-    length = min(length, part)
-    warm_up = min(length, part - length)
-    return cut_streams(tokens, texts, eol_id).tokens[: warm_up + length + 1], warm_up
 
 
 def text_gradients(run: str | Path, text: str, *, layer: int = -1) -> TextGradients:

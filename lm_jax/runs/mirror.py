@@ -18,6 +18,7 @@ from pathlib import Path
 from lm_jax.config import to_dict
 from lm_jax.errors import UserError
 from lm_jax.runs.folder import DEFAULT_PARENT, RunFolder, check_new
+from lm_jax.runs.open import open_run
 
 
 COPYING, REMOVING = ".copying", ".removing"
@@ -82,9 +83,20 @@ def check_same_run(folder: RunFolder, target: Path, changeable: tuple[str, ...])
 
 
 def _identity(folder, changeable):
-    config, record, vocabulary = folder.read_resumable()
-    settings = {name: value for name, value in to_dict(config).items() if name not in (*changeable, "data")}
-    return settings, record["corpus"].get("sha256"), record.get("decay_horizon"), vocabulary.sha256
+    """What two copies of one run have in common."""
+    run = open_run(folder.path)
+    settings = _without(to_dict(run.config), changeable)
+    vocabulary = None if run.vocabulary is None else run.vocabulary.sha256
+    return settings, run.record["corpus"].get("sha256"), run.record.get("decay_horizon"), vocabulary
+
+
+def _without(settings, names):
+    """Nested settings without those of some names."""
+    return {
+        name: _without(value, names) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in names or isinstance(value, dict)
+    }
 
 
 def home_of(run: Path, into: str | Path | None, mirror: str | Path | None) -> Path:

@@ -4,195 +4,134 @@ RUN/seed-0, seed-1, ... are run folders like any other, each the run of its seed
 rounding); RUN/seeds.json has the means over them, with standard errors s / sqrt(n), s^2 = sum (x - mean)^2 / (n - 1).
 """
 
+import contextlib
 import dataclasses
 import json
-import statistics
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
-from lm_jax.config import TrainConfig
-from lm_jax.data.batching import Streams
-from lm_jax.data.corpora import load_corpus
+from lm_jax.config import RunConfig
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.runs.folder import SEEDS, RunFolder, check_new, corpus_facts, new_folder
-from lm_jax.runs.setup import build_batches, model_name, set_up, total_steps
+from lm_jax.runs.active import ActiveRun
+from lm_jax.runs.folder import SEEDS, RunFolder, check_new, new_folder
+from lm_jax.runs.means import Means, mean_and_error
+from lm_jax.runs.results import Run
+from lm_jax.runs.setup import Setup, set_up
 from lm_jax.runs.signals import stop_on_signal
-from lm_jax.runs.train import Listener, Run, course_of_run, with_absolute_path
-from lm_jax.training import loop
-from lm_jax.training.together import drive_together, for_this_machine
+from lm_jax.tasks import task_of
+from lm_jax.training.history import History
+from lm_jax.training.listener import Listener
+from lm_jax.training.side_by_side import fit_side_by_side, for_this_machine
+
+
+class SeedResults(NamedTuple):
+    """Contents of seeds.json. runs: names of the folders. splits: {split: {measure: {"mean", "error"}}} of the runs'
+    own models; {} where a run was stopped. seconds: wall time."""
+
+    runs: list[str]
+    run: str
+    model: str
+    stopped: bool
+    splits: dict[str, dict[str, dict[str, float]]]
+    seconds: float
+    command: str
 
 
 class SeedRuns(NamedTuple):
-    """The folder of all, the runs in the order of their seeds, and what seeds.json has."""
+    """The folder of all, the runs in the order of their seeds, and their results together."""
 
     folder: Path
     runs: list[Run]
-    results: dict[str, Any]
+    results: SeedResults
 
 
 def train_seeds(
-    config: TrainConfig, seeds: int, run: str | Path | None = None, listener: Listener = Listener()
+    config: RunConfig, seeds: int, run: str | Path | None = None, listener: Listener | None = None
 ) -> SeedRuns:
-    """Trains the seeds config.seed, config.seed + 1, ..., `seeds` of them, in new folders RUN/seed-N.
+    """Trains several seeds, config.seed and those after it, in new folders RUN/seed-N.
 
-    The listener hears means over the runs: on_validation gets valid_loss and valid_perplexity with valid_loss_error and
-    valid_perplexity_error, on_end what seeds.json has. Each run can be resumed alone, by its folder. Raises UserError,
-    before anything is written, for a request that cannot be carried out.
+    The listener hears means over the runs, validations with standard errors, and at the end `SeedResults`. Each run can
+    be resumed alone, by its folder.
+
+    Args:
+        config: the settings of the first.
+        seeds: how many, at least 2.
+        run: the folder of all; default: the next free one below checkpoints/.
+        listener: hears the events.
+
+    Raises:
+        UserError: before anything is written, for a request that cannot be carried out.
     """
-    configs = _configs(config, seeds)
+    started, listener, task = time.perf_counter(), listener or Listener(), task_of(config)
+    configs = _configs(task, config, seeds)
     if run is not None:
         check_new(run)
-    corpus = load_corpus(**dataclasses.asdict(config.data))
-    horizon = total_steps(config, build_batches(config, corpus))
-    setups = [set_up(with_absolute_path(one), corpus, horizon) for one in configs]
+    data = task.load(config, None)
+    setups = [set_up(task, task.with_absolute_paths(one), data) for one in configs]
     states = [setup.create() for setup in setups]
-    kind = config.model.cell if config.model.model == "recurrent" else config.model.model
-    folder = new_folder(run, f"{kind}-{config.data.level}-seeds").path
+    folder = new_folder(run, f"{task.folder_name(config)}-seeds").path
     names = [f"seed-{one.seed}" for one in configs]
     (folder / SEEDS).write_text(json.dumps({"runs": names}, indent=2) + "\n")
-    facts = {"decay_horizon": horizon, "corpus": corpus_facts(corpus)}
-    for name, setup in zip(names, setups, strict=True):
-        RunFolder(folder / name).create(setup.config, corpus.vocabulary, facts)
-    started, means, clock = time.perf_counter(), _Means(listener, seeds), _Clock()
-
-    def on_dispatch(count, seconds):
-        means.next_round()
-        clock.note(count, seconds)
-
-    with stop_on_signal() as stopped:
-        courses = [
-            course_of_run(setup, RunFolder(folder / name), state, loop.History(), told, stopped=stopped)
-            for name, setup, state, told in zip(names, setups, states, means.listeners(folder), strict=True)
-        ]
-        del states  # their buffers go to the steps
-        runs = drive_together(for_this_machine(setups[0].train_steps), courses, on_dispatch)
-    results = {
-        "runs": names,
-        "run": str(folder),
-        "model": model_name(config),
-        "stopped": any(one.results["stopped"] for one in runs),
-        "splits": _summary(runs, model_name(config)),
-        "cost": None if stopped.is_set() else clock.cost(setups[0], seeds),
-        "seconds": time.perf_counter() - started,
-    }
-    (folder / SEEDS).write_text(json.dumps(results, indent=2) + "\n")
+    folders = [_make_folder(folder / name, setup) for name, setup in zip(names, setups, strict=True)]
+    runs = _train(setups, folders, states, Means(listener, folder, seeds))
+    results = SeedResults(
+        runs=names,
+        run=str(folder),
+        model=task.name(config),
+        stopped=any(one.results.stopped for one in runs),
+        splits=_summary(runs),
+        seconds=time.perf_counter() - started,
+        command=task.command,
+    )
+    record = {name: value for name, value in results._asdict().items() if name != "command"}
+    (folder / SEEDS).write_text(json.dumps(record, indent=2) + "\n")
     listener.on_end(results)
     return SeedRuns(folder, runs, results)
 
 
-def _configs(config, seeds):
+def _train(setups, folders, states, means):
+    with contextlib.ExitStack() as stack:
+        active = [
+            stack.enter_context(ActiveRun(setup, folder, state, History(), hearing))
+            for setup, folder, state, hearing in zip(setups, folders, states, means.listeners(), strict=True)
+        ]
+        states.clear()  # their buffers go to the steps
+        with stop_on_signal(active[0].stopped):
+            for other in active[1:]:
+                other.stopped = active[0].stopped
+            trainings = [one.training for one in active]
+            fit_side_by_side(trainings, for_this_machine(setups[0].train_steps), means.on_steps, means.on_over)
+        return [one.finish() for one in active]
+
+
+def _make_folder(path: Path, setup: Setup) -> RunFolder:
+    folder = RunFolder(path)
+    record = {"decay_horizon": setup.horizon, "corpus": setup.data.record}
+    folder.create(setup.config, setup.data.vocabulary, record)
+    return folder
+
+
+def _configs(task, config, seeds):
     check_sizes(seeds=seeds)
     if seeds < 2:
-        raise UserError(f"seeds must be at least 2, for a standard error, got {seeds}")
+        raise UserError(f"seeds must be at least 2, for a standard error, got {seeds}", ["seeds"])
+    if task.estimation is not None:
+        raise UserError(f"seeds are for models that are trained by steps, got {task.name(config)}", ["seeds"])
     if config.devices > 1:
-        raise UserError(f"devices must be left out with several seeds, got {config.devices}")
-    if config.random_bptt:  # every seed has its own lengths of chunks
-        raise UserError(f"random_bptt must be left out with several seeds, got {config.random_bptt}")
-    if config.model.recurrence == "cudnn":  # it has no vmap
-        raise UserError("recurrence must be another than cudnn with several seeds, got cudnn")
+        raise UserError(f"devices must be left out with several seeds, got {config.devices}", ["devices"])
+    task.check_seeds(config)
     configs = [dataclasses.replace(config, seed=config.seed + number) for number in range(seeds)]
     for one in configs:
         one.check()
     return configs
 
 
-def mean_and_error(values: list[float]) -> dict[str, float]:
-    """The mean of at least two values, and its standard error."""
-    return {"mean": statistics.fmean(values), "error": statistics.stdev(values) / len(values) ** 0.5}
-
-
-def _summary(runs, name):
-    """{split: {cross_entropy, perplexity: {mean, error}}} of the runs' own models; {} of stopped runs."""
-    splits: dict[str, dict[str, list[float]]] = {}
-    for run in runs:
-        for row in run.results["rows"]:
-            if row["model"] == name:
-                measures = splits.setdefault(row["split"], {"cross_entropy": [], "perplexity": []})
-                for measure, values in measures.items():
-                    values.append(row[measure])
-    complete = {split: one for split, one in splits.items() if len(one["perplexity"]) == len(runs)}
-    return {split: {name: mean_and_error(v) for name, v in one.items()} for split, one in complete.items()}
-
-
-class _Means:
-    """Hears every run, and tells the listener of a step when all that still go on have told of it."""
-
-    def __init__(self, listener, seeds):
-        self.listener, self.going, self.ended = listener, seeds, 0
-        self.waiting: dict[tuple[str, int], list[tuple]] = {}
-
-    def next_round(self):
-        """Runs that have ended are no longer waited for."""
-        self.going, self.ended = self.going - self.ended, 0
-
-    def listeners(self, folder):
-        """One for each run; of the first come the beginning, the bar and the telemetry."""
-        each = Listener(
-            on_report=lambda *told: self._take(self._report, told),
-            on_validation=lambda *told: self._take(self._validation, told),
-            on_scoring=self.listener.on_scoring,
-            on_end=self._end,
-        )
-        first = each._replace(
-            on_start=lambda facts: self.listener.on_start({**facts, "run": str(folder), "seeds": self.going}),
-            on_dispatch=self.listener.on_dispatch,
-            on_telemetry=self.listener.on_telemetry,
-        )
-        return [first, *[each] * (self.going - 1)]
-
-    def _end(self, results):
-        self.ended += 1
-
-    def _take(self, tell, told):
-        key = (tell.__name__, told[0]["step"])
-        group = self.waiting.setdefault(key, [])
-        group.append(told)
-        if len(group) == self.going:
-            tell(*zip(*self.waiting.pop(key), strict=True))
-
-    def _report(self, records, times):
-        mean = _mean(times)
-        if mean["tokens_per_second"] is not None:  # of each, not of all together
-            mean["tokens_per_second"] /= self.going
-        self.listener.on_report(_mean(records), mean)
-
-    def _validation(self, records, samples):
-        record = _mean(records)
-        for name in ("valid_loss", "valid_perplexity"):
-            if len(records) > 1:
-                record[f"{name}_error"] = mean_and_error([one[name] for one in records])["error"]
-        self.listener.on_validation(record, samples[0])
-
-
-def _mean(records):
-    """Numbers are averaged, None and switches are the first's."""
-    first = records[0]
-
-    def value(name):
-        is_number = isinstance(first[name], int | float) and not isinstance(first[name], bool) and name != "step"
-        return statistics.fmean(one[name] for one in records) if is_number else first[name]
-
-    return {name: value(name) for name in first}
-
-
-class _Clock:
-    """The shortest time of a step of all runs, against that of a step of one."""
-
-    def __init__(self):
-        self.together = float("inf")
-
-    def note(self, count, seconds):
-        self.together = min(self.together, seconds / count)
-
-    def cost(self, setup, seeds):
-        """Times as long as one run, measured on about a second of steps of a run that is thrown away."""
-        streams = jax.tree.map(jnp.asarray, Streams(*setup.batches.epoch(0)))
-        state = jax.block_until_ready(setup.train_steps(setup.create(), streams, 1, length=setup.config.bptt))
-        count = max(1, min(setup.batches.steps_per_epoch - 1, round(seeds / self.together)))
-        started = time.perf_counter()
-        jax.block_until_ready(setup.train_steps(state, streams, count, length=setup.config.bptt))
-        return self.together / ((time.perf_counter() - started) / count)
+def _summary(runs: list[Run]) -> dict[str, dict[str, dict[str, float]]]:
+    """The mean and error of each measure of each split that all runs have."""
+    summaries: list[dict[str, Any]] = [dict(run.results.closing.summary) for run in runs]
+    shared = [split for split in summaries[0] if all(split in one for one in summaries)]
+    return {
+        split: {measure: mean_and_error([one[split][measure] for one in summaries]) for measure in summaries[0][split]}
+        for split in shared
+    }

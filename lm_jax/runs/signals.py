@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second has its usual effect."""
-    stopped = threading.Event()
+def stop_on_signal(stopped: threading.Event) -> Iterator[None]:
+    """Sets an event at the first Ctrl-C or SIGTERM; the second has its usual effect."""
     if threading.current_thread() is not threading.main_thread():
-        yield stopped
+        yield
         return
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in signals}
@@ -23,7 +22,7 @@ def stop_on_signal() -> Iterator[threading.Event]:
     for number in signals:
         signal.signal(number, stop)
     try:
-        yield stopped
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

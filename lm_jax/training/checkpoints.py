@@ -49,6 +49,7 @@ class Checkpoints:
         training = ocp.training
         policies = training.preservation_policies
         best = policies.BestN(get_metric_fn=_metric, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+        self._closed = False
         with _quiet():
             self._checkpointer = training.Checkpointer(
                 Path(folder).resolve(),
@@ -61,8 +62,14 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_):
-        with _quiet():
-            self._checkpointer.close()
+        self.close()
+
+    def close(self) -> None:
+        """Waits for the last save; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            with _quiet():
+                self._checkpointer.close()
 
     @property
     def steps(self) -> list[int]:

@@ -1,36 +1,29 @@
-"""How long the compiler took for the steps of a run, and whether it was needed: JAX tells both while it compiles."""
+"""Compile time of the steps of a run, and whether the compiler was needed: JAX tells both while it compiles."""
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 from jax import monitoring
 
+from lm_jax.training.listener import Compilation
 from lm_jax.training.state import TrainStepsFn
 
 
-class Compilation(NamedTuple):
-    """Seconds to a program that can run, and whether it was read from the cache on disk instead of compiled."""
-
-    seconds: float
-    from_cache: bool
-
-
-def telling_compilation(train_steps: TrainStepsFn, tell: Callable[[Compilation], None]) -> TrainStepsFn:
-    """`train_steps`, whose first call tells how it was compiled; nothing where it had been compiled before."""
+def reporting_compilation(train_steps: TrainStepsFn, report: Callable[[Compilation], None]) -> TrainStepsFn:
+    """Wraps `train_steps` so that its first call reports how it was compiled, if it was not compiled before."""
     first = True
 
-    def steps(state, streams, count, length=None):
+    def steps(state, epoch, count, length=None):
         nonlocal first
         if not first:
-            return train_steps(state, streams, count, length=length)
+            return train_steps(state, epoch, count, length=length)
         first = False
         _listen()
         _durations.clear()
         _hits.clear()
-        state = train_steps(state, streams, count, length=length)
+        state = train_steps(state, epoch, count, length=length)
         if _durations:
-            tell(Compilation(sum(_durations), bool(_hits)))
+            report(Compilation(sum(_durations), bool(_hits)))
         return state
 
     return steps

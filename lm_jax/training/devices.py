@@ -1,11 +1,11 @@
 """Where a training state lies on several devices: arrays are placed, the rest is the compiler's.
 
-    the streams [N + 1, B] and the carry [B, ...]     cut along B, one piece a device
-    everything else                                   the same on every device
+    the arrays of an epoch [..., B], the carry [B, ...]     cut along B, one piece a device
+    everything else                                         the same on every device
 
 With `vocab_shards` M the devices are a mesh of N / M rows, which share the batch as above, and M columns, which share
-the vocabulary: embedding [V, E], softmax [H, V] and its bias [V], and all that the optimiser keeps of them, are cut
-along V.
+the vocabulary: parameters that the model names the vocabulary axis of (such as an embedding [V, E]), and all that the
+optimiser keeps of them, are cut along it.
 
 The step is the ordinary jitted one: the compiler sees where its operands lie, gives every device its rows of the
 batch, and sums gradients over devices. Random numbers depend on their key and place in the whole array alone, so a
@@ -15,26 +15,31 @@ run draws the same dropout masks on any number of devices.
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from lm_jax.data.batching import Streams
 from lm_jax.errors import UserError
 from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
 
 DATA, VOCABULARY = "data", "vocabulary"
-VOCABULARY_AXIS = {"embedding": 0, "w_out": 1, "w_direct": 1, "b_out": 0}  # by the parameter's name
+WHOLE = -1  # the vocabulary axis of a parameter that has none
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Devices:
-    """The devices of a run; mesh is None for one device, where arrays lie as JAX puts them."""
+    """The devices of a run; mesh is None for one device, where arrays lie as JAX puts them.
+
+    vocab_axes: a pytree like the parameters with the vocabulary axis of each, -1 for none; None before a model is known
+    and for models without a vocabulary.
+    """
 
     mesh: Mesh | None = None
+    vocab_axes: Any = None
 
     @property
     def count(self) -> int:
@@ -46,29 +51,52 @@ class Devices:
         """Into how many pieces the vocabulary is cut."""
         return 1 if self.mesh is None else self.mesh.shape[VOCABULARY]
 
-    def check_vocabulary(self, size: int) -> None:
-        """Raises UserError for a vocabulary that cannot be cut into equal pieces."""
-        if size % self.vocab_shards:
-            fitting = size - size % self.vocab_shards
+    def for_model(self, params: Params, vocab_axes: Any) -> "Devices":
+        """Returns these devices for the parameters (arrays or shapes) of a model.
+
+        Raises UserError if the vocabulary is to be cut and a parameter's vocabulary axis is not a multiple, or if
+        the model has no vocabulary axis at all.
+        """
+        if self.vocab_shards == 1:
+            return self
+        sizes = _vocabulary_sizes(params, vocab_axes)
+        wrong = [size for size in sizes if size % self.vocab_shards]
+        if wrong or not sizes:
+            got = f"{wrong[0]:,} types of the vocabulary" if wrong else "vocabulary of a model, which has none"
+            fitting = [size - size % self.vocab_shards for size in wrong[:1]]
+            hint = f"; a word or bpe vocabulary has a size that it divides with max_vocab {fitting[0]}" if wrong else ""
             raise UserError(
-                f"--vocab-shards must divide the {size:,} types of the vocabulary, got {self.vocab_shards}; "
-                f"a word or bpe vocabulary has a size that it divides with --max-vocab {fitting}"
+                f"vocab_shards must divide the {got}, got {self.vocab_shards}{hint}", ("vocab_shards", "max_vocab")
             )
+        return dataclasses.replace(self, vocab_axes=vocab_axes)
 
     def place(self, state: TrainState) -> TrainState:
         """The state with every array where it belongs."""
         return state if self.mesh is None else jax.tree.map(_put, state, self.shardings(state))
 
     def shardings(self, state: TrainState) -> TrainState:
-        """Where each array of a state belongs, as a NamedSharding; for more than one device."""
-        placed = jax.tree_util.tree_map_with_path(self._parameter, state)
-        return placed.replace(carry=jax.tree.map(lambda _: self._rows(0), state.carry))
+        """Returns where each array of a state belongs, as a NamedSharding; for more than one device."""
+        whole = jax.tree.map(lambda _: NamedSharding(self.mesh, PartitionSpec()), state)
+        placed = whole.replace(carry=jax.tree.map(lambda _: self._rows(0), state.carry))
+        if self.vocab_axes is None:
+            return placed
+        params = jax.tree.map(self._cut, self.vocab_axes)
+        structure = jax.tree.structure(state.params)
 
-    def place_streams(self, streams: Streams) -> Streams:
-        """The streams of an epoch, on the devices that work on them."""
+        def like_params(tree):
+            return jax.tree.structure(tree) == structure
+
+        def cut(tree):  # an optimiser's moments and an average are trees like the parameters
+            return params if like_params(tree) else tree
+
+        parts = {name: getattr(placed, name) for name in ("params", "opt_state", "average")}
+        return placed.replace(**jax.tree.map(cut, parts, is_leaf=like_params))
+
+    def place_epoch(self, epoch: Any) -> Any:
+        """Places the arrays of an epoch, rows on their last axis, on the devices that work on them."""
         if self.mesh is None:
-            return jax.tree.map(jax.numpy.asarray, streams)
-        return Streams(*(_put_own(array, self._rows(array.ndim - 1)) for array in streams))
+            return jax.tree.map(jax.numpy.asarray, epoch)
+        return jax.tree.map(lambda array: _put_own(array, self._rows(array.ndim - 1)), epoch)
 
     def hold(self, state: TrainState) -> TrainState:
         """Inside a jitted function: the state, kept where `place` put it, so that every step finds it there."""
@@ -99,14 +127,19 @@ class Devices:
         whole = jax.device_put(params, NamedSharding(self.mesh, PartitionSpec()))
         return jax.tree.map(lambda array: array.addressable_data(0), whole)
 
-    def _parameter(self, path, array):
-        """Of an array by the last name of its path: an optimiser's moments are named as their parameters are."""
-        axis = VOCABULARY_AXIS.get(getattr(path[-1], "name", None))
-        cut = self.vocab_shards > 1 and axis is not None and array.shape[axis] % self.vocab_shards == 0
-        return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, VOCABULARY) if cut else PartitionSpec())
+    def _cut(self, axis):
+        cut = PartitionSpec() if axis == WHOLE else PartitionSpec(*[None] * axis, VOCABULARY)
+        return NamedSharding(self.mesh, cut)
 
     def _rows(self, axis):
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, DATA))
+
+
+def _vocabulary_sizes(params, vocab_axes):
+    if vocab_axes is None:
+        return []
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(vocab_axes), strict=True)
+    return [array.shape[axis] for array, axis in pairs if axis != WHOLE]
 
 
 ONE_DEVICE = Devices()
@@ -118,12 +151,14 @@ def find_devices(count: int, vocab_shards: int = 1) -> Devices:
     found = jax.devices()
     if jax.process_count() > 1 and count != len(found):
         raise UserError(
-            f"--devices must be all devices of the {jax.process_count()} processes, {len(found)}, got {count}"
+            f"devices must be all devices of the {jax.process_count()} processes, {len(found)}, got {count}",
+            ("devices",),
         )
     if count > len(found):
         raise UserError(
-            f"--devices must be at most the number of devices that JAX sees, {len(found)} ({found[0].platform}), "
-            f"got {count}; to try it on a CPU, set JAX_NUM_CPU_DEVICES={count} in the environment"
+            f"devices must be at most the number of devices that JAX sees, {len(found)} ({found[0].platform}), "
+            f"got {count}; to try it on a CPU, set JAX_NUM_CPU_DEVICES={count} in the environment",
+            ("devices",),
         )
     if count == 1:
         return ONE_DEVICE

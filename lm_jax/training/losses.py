@@ -3,7 +3,7 @@
 The past is the true one (teacher forcing), or in part the model's own (scheduled sampling).
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -44,26 +44,26 @@ def sizes_of(chunk: Chunk) -> Sizes:
 
 
 class LossFn(Protocol):
-    """The quantity that is minimised, and what comes out on the way.
+    """Computes what is minimised, and what comes out on the way: (loss, (carry, tally)).
 
-    sizes: those of the chunk that this one is a part of, so that the losses of the parts add up to that of the whole;
-    None for a chunk that is whole.
+    The loss of a part of a batch is its share of the loss of the `whole`, so that the parts add up to it; None means
+    that the batch is whole. Batches are what the batch source makes, for texts a `Chunk`.
     """
 
     def __call__(
-        self, params: Params, carry: Carry, chunk: Chunk, key: Key, sizes: Sizes | None = None
+        self, params: Params, carry: Carry, batch: Any, key: Key, whole: Any = None
     ) -> tuple[Array, tuple[Carry, Tally]]: ...
 
 
 def cross_entropy(model: LanguageModel) -> LossFn:
     """The cross-entropy of a chunk under teacher forcing; the carry goes in and out, and no gradient flows into it."""
 
-    def loss(params, carry, chunk, key, sizes=None):
+    def loss(params, carry, chunk, key, whole=None):
         carry, log_probs = model.score(
             params, carry, chunk.inputs, chunk.targets, mask=_carry_mask(chunk), reset=chunk.reset, key=key
         )
         tally = _tally(log_probs, chunk)
-        return tally.nll / (sizes or sizes_of(chunk)).tokens, (carry, tally)
+        return tally.nll / sizes_of(chunk if whole is None else whole).tokens, (carry, tally)
 
     return loss
 
@@ -76,8 +76,8 @@ def regularised_cross_entropy(model: RecurrentLM, activation_reg: float, tempora
     The means are over real steps; differences across a reset do not count. The tally is of J alone.
     """
 
-    def loss(params, carry, chunk, key, sizes=None):
-        sizes = sizes or sizes_of(chunk)
+    def loss(params, carry, chunk, key, whole=None):
+        sizes = sizes_of(chunk if whole is None else whole)
         carry, ys, dropped = model.hidden(params, carry, chunk.inputs, _carry_mask(chunk), chunk.reset, key)
         tally = _tally(model.log_probs(params, dropped, chunk.targets), chunk)
         penalty = activation_reg * _mean_square(dropped, chunk.mask, sizes.tokens)
@@ -95,7 +95,7 @@ def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> Lo
     input of a chunk, and of a line that starts with a reset, stays.
     """
 
-    def loss(params, carry, chunk, key, sizes=None):
+    def loss(params, carry, chunk, key, whole=None):
         key_draw, key_mix, key = jax.random.split(key, 3)
         _, logits = model.unroll(
             jax.lax.stop_gradient(params), carry, chunk.inputs, mask=_carry_mask(chunk), reset=chunk.reset
@@ -104,7 +104,7 @@ def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> Lo
         mixed = jnp.where(jax.random.bernoulli(key_mix, rate, drawn.shape), drawn, chunk.inputs[1:])
         if chunk.reset is not None:
             mixed = jnp.where(chunk.reset[1:], chunk.inputs[1:], mixed)
-        return loss_fn(params, carry, chunk._replace(inputs=jnp.concatenate([chunk.inputs[:1], mixed])), key, sizes)
+        return loss_fn(params, carry, chunk._replace(inputs=jnp.concatenate([chunk.inputs[:1], mixed])), key, whole)
 
     return loss
 

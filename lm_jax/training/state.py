@@ -1,6 +1,6 @@
 """Everything that training changes, as one pytree, and the steps that change it: many to a dispatch.
 
-The tokens of an epoch lie on the device. `train_steps(state, streams, count)` runs `count` steps in one jitted loop
+The arrays of an epoch lie on the device. `train_steps(state, epoch, count)` runs `count` steps in one jitted loop
 with a traced count: one program for any number, and the same bits however the steps are divided into dispatches.
 """
 
@@ -14,17 +14,19 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from lm_jax.cells.base import select
-from lm_jax.data.batching import Streams
-from lm_jax.models.language_model import LanguageModel
 from lm_jax.training import averaging
+from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.gradient import build_gradient
-from lm_jax.training.losses import Chunk, LossFn
+from lm_jax.training.losses import LossFn
 from lm_jax.types import Carry, Key, Params
 
 
 class Totals(NamedTuple):
-    """Sums over the steps since the last report. grad_norm: of the norms before clipping; clipped: steps that were."""
+    """Sums over the steps since the last report.
+
+    nll: the losses of all targets, in nats; tokens: the number of targets. grad_norm: the norms before clipping;
+    clipped: the steps whose gradient was clipped.
+    """
 
     nll: Float[Array, ""]
     tokens: Int[Array, ""]
@@ -40,8 +42,12 @@ def zero_totals() -> Totals:
 
 @struct.dataclass
 class TrainState:
-    """params, the optimizer's state, the carry of the streams, the row where the next chunk starts, the PRNG key, steps
-    done, plateau factor, averaged weights (or None), sums."""
+    """All that a step of training changes.
+
+    params, opt_state: of the model and the optimiser. carry: what the last batch hands to the next. position: where
+    the next batch starts in its epoch. key: of all randomness. step: steps done. learning_rate_scale: the plateau's
+    factor. average: averaged weights, or None. totals: sums for the next report.
+    """
 
     params: Params
     opt_state: optax.OptState
@@ -60,27 +66,27 @@ class TrainState:
 
 
 class TrainStepsFn(Protocol):
-    """`count` steps of one epoch, each over a chunk of `length` time steps (None: the usual bptt)."""
+    """Does `count` steps of one epoch, each over a batch of `length` (None: the usual one)."""
 
-    def __call__(self, state: TrainState, streams: Streams, count: int, length: int | None = None) -> TrainState: ...
+    def __call__(self, state: TrainState, epoch: Any, count: int, length: int | None = None) -> TrainState: ...
 
 
 def create_state(
-    model: LanguageModel,
+    init: Callable[[Key], Params],
+    batches: BatchSource,
     optimizer: optax.GradientTransformation,
-    batch_size: int,
     seed: int,
     averaged: bool = False,
 ) -> TrainState:
-    """The state before the first step: everything random follows from the seed."""
+    """Makes the state before the first step: everything random follows from the seed."""
 
     def create(key):
         key_init, key_train = jax.random.split(key)
-        params = model.init(key_init)
+        params = init(key_init)
         return TrainState(
             params=params,
             opt_state=optimizer.init(params),
-            carry=model.initial_carry(params, (batch_size,)),
+            carry=batches.initial_carry(params),
             position=jnp.zeros((), int),
             key=key_train,
             step=jnp.zeros((), int),
@@ -93,39 +99,41 @@ def create_state(
 
 
 def build_train_steps(
-    model: LanguageModel,
     loss_fn: LossFn,
+    batches: BatchSource,
     optimizer: optax.GradientTransformation,
     *,
-    bptt: int,
-    steps_per_epoch: int,
-    mode: str = "stream",
-    eol_id: int = 0,
     clip: float | None = None,
     accumulate: int = 1,
     update_average: averaging.UpdateFn | None = None,
     hold: Callable[[TrainState], TrainState] = lambda state: state,
     hold_rows: Callable[..., Any] = lambda tree, axis: tree,
 ) -> TrainStepsFn:
-    """(state, streams of the current epoch on the device, count, length) -> state after `count` steps of that epoch.
+    """Makes the jitted function that trains: (state, epoch on the device, count, length) -> state after `count` steps.
 
-    The state is donated. length: time steps of these chunks, if not bptt; the learning rate is scaled by
-    length / bptt. clip: only to count the steps whose gradient norm passed it; clipping is the optimizer's.
-    accumulate: parts that the streams are worked off in, one after the other.
-    hold, hold_rows: what keeps the state, and rows of the batch, on the devices where they lie (`Devices`).
+    The state is donated. A batch of another than the usual length scales the learning rate by length / usual length.
+
+    Args:
+        loss_fn: the loss of a batch.
+        batches: where batches come from.
+        optimizer: clips, decays and steps.
+        clip: only counts the steps whose gradient norm passed it; clipping is the optimizer's.
+        accumulate: parts that the rows of a batch are worked off in, one after the other.
+        update_average: moves the averaged weights; None without any.
+        hold, hold_rows: keep the state, and rows of the batch, on the devices where they lie (`Devices`).
     """
     gradient = build_gradient(loss_fn, accumulate, hold_rows)
 
-    def step(state, streams, length):
-        first = state.step % steps_per_epoch == 0
+    def step(state, epoch, length):
+        first = state.step % batches.steps_per_epoch == 0
         start = jnp.where(first, 0, state.position)
-        carry, chunk = _next_chunk(model, state, streams, start, length, mode, eol_id)
+        carry, batch = batches.batch(state.params, epoch, state.carry, start, length)
         key = jax.random.fold_in(state.key, state.step)
-        grads, carry, tally = gradient(state.params, carry, chunk, key)
+        grads, carry, tally = gradient(state.params, carry, batch, key)
         grad_norm = optax.tree.norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        updates = jax.tree.map(lambda u: u * (state.learning_rate_scale * (length / bptt)), updates)
-        params = optax.apply_updates(state.params, updates)
+        scale = state.learning_rate_scale * (length / batches.usual_length)
+        params = optax.apply_updates(state.params, jax.tree.map(lambda u: u * scale, updates))
         clipped = grad_norm > jnp.inf if clip is None else grad_norm > clip
         sums = Totals(tally.nll, tally.tokens, 1, grad_norm, clipped)
         return state.replace(
@@ -139,20 +147,7 @@ def build_train_steps(
         )
 
     @functools.partial(jax.jit, donate_argnums=0, static_argnames="length")
-    def train_steps(state, streams, count, length=None):
-        return jax.lax.fori_loop(0, count, lambda _, s: hold(step(s, streams, length or bptt)), state)
+    def train_steps(state, epoch, count, length=None):
+        return jax.lax.fori_loop(0, count, lambda _, s: hold(step(s, epoch, length or batches.usual_length)), state)
 
     return train_steps
-
-
-def _next_chunk(model, state, streams, start, length, mode, eol_id):
-    """The chunk that starts at row `start` of the epoch, and the carry it starts from."""
-    rows = jax.lax.dynamic_slice_in_dim(streams.tokens, start, length + 1)
-    inputs, targets = rows[:-1], rows[1:]
-    mask = (start + jnp.arange(length))[:, None] < streams.lengths
-    if mode == "sentence":
-        return state.carry, Chunk(inputs, targets, mask, inputs == eol_id)
-    # A carried stream is reset only where the epoch starts: outside the loop over time.
-    initial = model.initial_carry(state.params, inputs.shape[1:])
-    carry = select(jnp.broadcast_to(start == 0, inputs.shape[1:]), initial, state.carry)
-    return carry, Chunk(inputs, targets, mask, None)

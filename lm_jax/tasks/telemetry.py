@@ -1,19 +1,21 @@
-"""What is measured while a run trains: how far back the gradient of its model reaches, and whether states diverge."""
+"""Telemetry of a recurrent language model while it trains: reach of its gradient, and divergence of its states."""
 
 import math
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from lm_jax.analysis import gradient_flow, lag_profile, lyapunov_exponents
-from lm_jax.config import TrainConfig
 from lm_jax.data.corpora import Corpus
+from lm_jax.data.excerpts import cut_texts
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.runs.gradients import cut_texts
-from lm_jax.types import Params
+from lm_jax.report import telemetry_figure
+from lm_jax.report.figures import UNITS
+from lm_jax.tasks.base import MeasureFn
+from lm_jax.training.listener import Telemetry
 
 
 TEXTS, LENGTH = 2, 64  # a few hundredths of the time of some hundred steps
@@ -22,21 +24,19 @@ EXPONENTS = 3
 HORIZONS = {0.1: "horizon_10", 0.01: "horizon_1"}
 
 
-def build_telemetry(
-    config: TrainConfig, corpus: Corpus, model: LanguageModel
-) -> Callable[[Params, float], dict[str, Any]]:
-    """(params, grad_norm) -> measurements on two texts of 64 predictions, at the beginning of the validation text.
+def build_telemetry(settings: Any, corpus: Corpus, model: LanguageModel) -> MeasureFn:
+    """Makes the measurement on two texts of 64 predictions, at the beginning of the validation text.
 
-    They are plain numbers, of the leaf h of the top layer: max_lag, the largest lag; log_median, by lag, the natural
-    log of the median share of the gradient; horizon_10 and horizon_1, the first lag where it is below 10 % and 1 %;
-    lyapunov, the largest exponents in nats per step, means over the texts; and grad_norm. None where a horizon is
+    Its values are plain numbers, of the leaf h of the top layer: max_lag, the largest lag; log_median, by lag, the
+    natural log of the median share of the gradient; horizon_10 and horizon_1, the first lag where it is below 10 % and
+    1 %; lyapunov, the largest exponents in nats per step, means over the texts; and grad_norm. None where a horizon is
     beyond max_lag, or where something is no finite number: a run that diverges is not stopped here.
     Raises UserError for a validation text of fewer than two tokens.
     """
     eol_id, tokens = corpus.vocabulary.eol_id, corpus.valid
-    if config.mode == "stream":
+    if settings.mode == "stream":
         tokens = tokens[: 2 * TEXTS * LENGTH]  # each text, and as much before it
-    texts, warm_up = cut_texts(tokens, eol_id, config.mode, TEXTS, LENGTH)
+    texts, warm_up = cut_texts(tokens, eol_id, settings.mode, TEXTS, LENGTH)
     before, measured = texts[:warm_up], texts[warm_up:]
     if len(measured) < 3:
         raise UserError(f"telemetry needs a validation text of at least two tokens, got {len(tokens)}")
@@ -46,16 +46,32 @@ def build_telemetry(
         carry = model.initial_carry(params, measured.shape[1:])
         return model.unroll(params, carry, before)[0] if warm_up else carry
 
-    def measure(params, grad_norm):
+    def measure(step, params, grad_norm):
         carry = carry_of(params)
-        return {
+        values = {
             "max_lag": len(measured) - 2,
             **_profile(model, params, measured, carry),
             "lyapunov": _exponents(model, params, measured[:-1], carry),
             "grad_norm": _finite(grad_norm),
         }
+        return Telemetry(step, values, _words(step, values, UNITS[settings.data.level]))
 
     return measure
+
+
+def draw_telemetry(settings: Any, records: list[dict[str, Any]], path: Path) -> None:
+    """Draws the horizons of the telemetry in metrics.jsonl against the step."""
+    telemetry_figure.draw_telemetry(records, path, settings.data.level)
+
+
+def _words(step, values, unit):
+    exponents = " ".join("-" if one is None else f"{one:+.3f}" for one in values["lyapunov"]) or "-"
+    if not values["log_median"]:
+        reach = "is no number"
+    else:
+        lags = [f">{values['max_lag']}" if values[name] is None else values[name] for name in HORIZONS.values()]
+        reach = f"falls below 10 % at lag {lags[0]}, 1 % at {lags[1]} ({unit}s)"
+    return f"gradient after step {step:,}: {reach}; Lyapunov exponents {exponents} nats per step"
 
 
 def _profile(model, params, tokens, carry):

@@ -1,0 +1,41 @@
+"""The console of several seeds that are trained together: means, with standard errors."""
+
+from lm_jax.cli.console import TrainingConsole, print_table
+from lm_jax.report.numbers import clock, short
+from lm_jax.report.table import Table
+from lm_jax.runs.seeds import SeedResults
+
+
+class SeedsConsole(TrainingConsole):
+    """Prints the events of `lm_jax.train_seeds`."""
+
+    def on_end(self, results: SeedResults) -> None:
+        """Prints the table of means; after a stop, how to go on."""
+        self.close()
+        folder, names = results.run, results.runs
+        if results.stopped:
+            self._print("stopped and saved; to go on, seed by seed:")
+            for name in names:
+                self._print(f"  lm-jax {results.command} --resume {folder}/{name}")
+            return
+        print_table(self.console, means_table(results))
+        self._print(
+            f"{len(names)} seeds in {clock(results.seconds)} of wall time; each is a run: "
+            f"{folder}/{names[0]} to {names[-1]}"
+        )
+        self._print(f"next: lm-jax compare {' '.join(f'{folder}/{name}' for name in names[:2])}")
+
+
+def means_table(results: SeedResults) -> Table:
+    """Writes a row for each split: means over the seeds with their standard errors."""
+    measures = next(iter(results.splits.values()), {})
+    titles = ("split", "model", "seeds", *(name.replace("_", " ") for name in measures))
+    rows = tuple(
+        (split, results.model, str(len(results.runs)), *(_with_error(one) for one in found.values()))
+        for split, found in results.splits.items()
+    )
+    return Table(titles, rows, words=3)
+
+
+def _with_error(measure):
+    return f"{short(measure['mean'])} ± {measure['error']:.2g}"

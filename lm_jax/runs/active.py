@@ -1,0 +1,152 @@
+"""A run that goes on: a training with checkpoints, logs and a mirror, and what is done when it is over."""
+
+import contextlib
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lm_jax.config import to_dict
+from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.journal import Journal
+from lm_jax.runs.mirror import mirrored
+from lm_jax.runs.results import Run, TrainResults
+from lm_jax.runs.setup import Setup, count_parameters, start_of
+from lm_jax.tasks import Closing
+from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.training.history import History
+from lm_jax.training.listener import Listener
+from lm_jax.training.loop import LoopFunctions, Training
+from lm_jax.training.state import TrainState
+
+
+class ActiveRun:
+    """A run between its first step and its results; use as a context manager around the training.
+
+    `training` is what somebody drives to its end, then `finish` closes the run. Setting `stopped` ends the training
+    after the step at hand.
+
+    Args:
+        setup: of the run.
+        folder: where it writes.
+        state: where it begins.
+        history: of its validations so far.
+        listener: hears its events.
+        mirror: the folder of its copy, or None.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        folder: RunFolder,
+        state: TrainState,
+        history: History,
+        listener: Listener,
+        mirror: str | Path | None = None,
+    ):
+        self._setup, self._folder, self._mirror = setup, folder, mirror
+        self._started, self._first_step = time.perf_counter(), int(state.step)
+        self.stopped = threading.Event()
+        label = setup.task.loss_label(setup.config)
+        self.journal = Journal(folder, listener, self._first_step, label, setup.task.unit)
+        self.training = Training(
+            state,
+            setup.batches,
+            setup.plan,
+            self._functions(),
+            setup.learning_rate,
+            listener=self.journal,
+            history=history,
+            devices=setup.devices,
+        )
+
+    def __enter__(self) -> "ActiveRun":
+        setup, folder = self._setup, self._folder
+        self.journal.on_start(start_of(setup, folder.path, self.training.state, self._mirror))
+        with contextlib.ExitStack() as stack:
+            mirror = self._mirror if folder.writes else None
+            self._on_checkpoint = stack.enter_context(mirrored(folder.path, mirror))
+            self._states = stack.enter_context(Checkpoints(folder.states))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def finish(self) -> Run:
+        """Loads the best parameters, writes tables, pictures and results, and waits for the mirror."""
+        setup, folder, state = self._setup, self._folder, self.training.state
+        best_step, params = self._states.best_step, self._states.load_params(state.evaluation_params)
+        self._states.close()
+        self._draw()
+        results = self._results(params, best_step)
+        if folder.writes:
+            (folder.path / "results.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
+        self._stack.close()
+        self.journal.on_end(results)
+        return Run(folder.path, setup.model, params, setup.data.vocabulary, results)
+
+    def _results(self, params, best_step):
+        setup, folder, training = self._setup, self._folder, self.training
+        step, finished = int(training.state.step), training.history.finished
+        stopped = step < setup.plan.steps and not finished
+        closing = Closing() if stopped else self._close(params, step)
+        seconds = time.perf_counter() - self._started
+        folder.append(folder.times, {"step": step, "session_seconds": seconds, "from": self._first_step})
+        return TrainResults(
+            run=str(folder.path),
+            step=step,
+            stopped=stopped,
+            finished_early=finished,
+            parameters=count_parameters(params),
+            best_step=best_step,
+            seconds=sum(record.get("session_seconds", 0.0) for record in read_lines(folder.times)),
+            closing=closing,
+            command=setup.task.command,
+            mirror=None if self._mirror is None else str(self._mirror),
+        )
+
+    def _close(self, params, step):
+        setup, progress = self._setup, self.journal.on_progress
+        return setup.task.close(setup.config, setup.data, setup.model, params, self._key(step), progress)
+
+    def _key(self, step):
+        """Randomness of its own for texts to look at, so that training does not depend on them."""
+        return jax.random.fold_in(jax.random.key(self._setup.config.seed), step)
+
+    def _draw(self):
+        self.journal.draw_losses()
+        setup, folder = self._setup, self._folder
+        if folder.writes and setup.task.telemetry is not None:
+            setup.task.telemetry.draw(setup.config, read_lines(folder.metrics), folder.telemetry)
+
+    def _functions(self):
+        setup, task, config = self._setup, self._setup.task, self._setup.config
+        data, model, local = setup.data, setup.model, setup.devices.local
+
+        def validate(params):
+            return task.validate(config, data, model, local(params), self.journal.on_progress)
+
+        def save(state, history, valid_loss):
+            vocabulary = None if data.vocabulary is None else data.vocabulary.sha256
+            record = {"history": vars(history), "config": to_dict(config), "vocabulary": vocabulary}
+            self._states.save(state, record, valid_loss)
+            self._on_checkpoint()
+
+        def sample(params, step):
+            return task.sample(config, data.vocabulary, model, local(params), self._key(step))
+
+        def measure(step, params, grad_norm):
+            return setup.measure(step, local(params), grad_norm)
+
+        return LoopFunctions(
+            validate=validate,
+            save=save,
+            metrics=task.metrics,
+            sample=sample,
+            measure=None if setup.measure is None else measure,
+            should_stop=self.stopped.is_set,
+        )

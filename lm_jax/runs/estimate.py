@@ -1,0 +1,48 @@
+"""A run whose model is estimated in one go: from settings to a folder with its parameters and closing table."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lm_jax.runs.folder import check_new, new_folder
+from lm_jax.runs.results import EstimateResults, Run
+from lm_jax.tasks import Task
+from lm_jax.training.listener import Listener
+
+
+def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener) -> Run:
+    """Estimates a model in a new run folder.
+
+    Args:
+        task: one that has an `estimation`.
+        config: its settings.
+        run: the folder; default: the next free one below checkpoints/.
+        listener: hears the stages and the end.
+
+    Raises:
+        UserError: before anything is written, for a request that cannot be carried out.
+    """
+    task.estimation.check(config)
+    if run is not None:
+        check_new(run)
+    started = time.perf_counter()
+    data = task.load(config, None)
+    config = task.with_absolute_paths(config)
+    found = task.estimation.estimate(config, data, listener.on_stage)
+    seconds = time.perf_counter() - started
+    listener.on_stage("scoring")
+    model = task.model(config, data.vocabulary)
+    closing = task.close(config, data, model, found.params, jax.random.key(0), listener.on_progress)
+    folder = new_folder(run, task.folder_name(config))
+    folder.create(config, data.vocabulary, {"notes": found.notes, **found.facts, "corpus": data.record})
+    path = folder.path / task.estimation.file
+    task.estimation.save(path, found.params)
+    size = path.stat().st_size
+    results = EstimateResults(str(folder.path), found.notes, dict(found.facts), size, seconds, closing)
+    (folder.path / "results.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
+    listener.on_end(results)
+    params = task.estimation.read(path, data.vocabulary)
+    return Run(folder.path, model, params, data.vocabulary, results)

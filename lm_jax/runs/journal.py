@@ -1,0 +1,88 @@
+"""The logs of a run: each event becomes a line of JSON in its folder, and then goes to whoever listens."""
+
+from typing import Any
+
+from lm_jax.report.figures import draw_loss_curve
+from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.training.listener import Compilation, Listener, Report, Start, Telemetry, Validation
+
+
+class Journal(Listener):
+    """Writes the events of a run to its folder and hands them on.
+
+    Args:
+        folder: of the run; silent processes (`writes` off) write and hand on nothing.
+        listener: hears the events after they are on disk.
+        first_step: the steps done before.
+        loss_label: the name of the loss with its unit, for the picture.
+        unit: what a target is called, in the plural.
+    """
+
+    def __init__(self, folder: RunFolder, listener: Listener, first_step: int, loss_label: str, unit: str):
+        self._folder, self._next = folder, listener if folder.writes else Listener()
+        self._step, self._loss_label, self._unit = first_step, loss_label, unit
+
+    def on_start(self, start: Start) -> None:
+        """Hands on."""
+        self._next.on_start(start)
+
+    def on_compilation(self, compilation: Compilation) -> None:
+        """Writes to times.jsonl."""
+        self._folder.append(self._folder.times, {"step": self._step, "compilation": compilation._asdict()})
+        self._next.on_compilation(compilation)
+
+    def on_steps(self, step: int) -> None:
+        """Hands on."""
+        self._next.on_steps(step)
+
+    def on_report(self, report: Report) -> None:
+        """Writes to metrics.jsonl, and times to times.jsonl."""
+        folder, rate = self._folder, report.targets_per_second
+        folder.append(folder.metrics, report_to_json(report))
+        times = {"step": report.step, "seconds": report.seconds, f"{self._unit}_per_second": rate}
+        folder.append(folder.times, times)
+        self._next.on_report(report)
+
+    def on_telemetry(self, telemetry: Telemetry) -> None:
+        """Writes to metrics.jsonl."""
+        record = {"step": telemetry.step, "telemetry": dict(telemetry.values)}
+        self._folder.append(self._folder.metrics, record)
+        self._next.on_telemetry(telemetry)
+
+    def on_progress(self, stage: str, done: int, total: int) -> None:
+        """Hands on."""
+        self._next.on_progress(stage, done, total)
+
+    def on_validation(self, validation: Validation) -> None:
+        """Writes to metrics.jsonl, and draws the loss curve."""
+        self._folder.append(self._folder.metrics, validation_to_json(validation))
+        self._next.on_validation(validation)
+        self.draw_losses()
+
+    def on_end(self, results: Any) -> None:
+        """Hands on."""
+        self._next.on_end(results)
+
+    def draw_losses(self) -> None:
+        """Draws the loss curve."""
+        if self._folder.writes:
+            draw_loss_curve(read_lines(self._folder.metrics), self._folder.figure, self._loss_label)
+
+
+def report_to_json(report: Report) -> dict[str, Any]:
+    """Returns a line of metrics.jsonl: no clock times, so that equal runs have equal files."""
+    return {
+        "step": report.step,
+        "loss": report.loss,
+        **report.metrics,
+        "grad_norm": report.grad_norm,
+        "clipped": report.clipped,
+        "learning_rate": report.learning_rate,
+    }
+
+
+def validation_to_json(validation: Validation) -> dict[str, Any]:
+    """Returns a line of metrics.jsonl."""
+    score = validation.score
+    record = {"step": validation.step, "valid_loss": score.loss, **score.metrics, "best": validation.best}
+    return record | ({"closing": True} if validation.closing else {})

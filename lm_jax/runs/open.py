@@ -1,0 +1,75 @@
+"""The only reader of a run folder: its settings, its record and its vocabulary."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from lm_jax.config import read_record
+from lm_jax.errors import UserError
+from lm_jax.runs.folder import SEEDS, RunFolder
+from lm_jax.tasks import TASKS, Task
+from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.types import Params
+
+
+class OpenedRun(NamedTuple):
+    """A run folder as it was read.
+
+    config: the settings. record: what else config.json holds, such as "corpus". vocabulary: None where there is none.
+    """
+
+    path: Path
+    config: Any
+    record: dict[str, Any]
+    vocabulary: Any
+
+    @property
+    def task(self) -> Task:
+        """The task that the run trained."""
+        return TASKS[self.config.task]
+
+    def load(self) -> tuple[Any, Params]:
+        """Returns the model and the parameters of its best step, on one device, whatever it was trained on.
+
+        Raises UserError for a run that has no checkpoint yet.
+        """
+        folder, task = RunFolder(self.path), self.task
+        model = task.model(task.for_any_machine(self.config), self.vocabulary)
+        if task.estimation is not None:
+            return model, task.estimation.read(self.path / task.estimation.file, self.vocabulary)
+        if not folder.states.is_dir() or not any(child.name.isdigit() for child in folder.states.iterdir()):
+            raise UserError(f"a run can be loaded once it has a checkpoint, got {self.path} without one")
+        template = jax.eval_shape(model.init, jax.random.key(0))
+        with Checkpoints(folder.states) as states:
+            return model, states.load_params(template)
+
+
+def open_run(run: str | Path) -> OpenedRun:
+    """Reads a run folder; raises UserError if it is none."""
+    path = Path(run).expanduser()
+    folder = RunFolder(path)
+    if (path / SEEDS).is_file():
+        raise UserError(f"a run of several seeds has a folder for each, seed-N; choose one, got {path}")
+    if not folder.config.is_file():
+        raise UserError(f"a run folder holds config.json and vocabulary.json, got {path} without config.json")
+    try:
+        config, record = read_record(folder.config, {name: task.config for name, task in TASKS.items()})
+        config.check()
+        if not isinstance(record.get("corpus"), dict):
+            raise UserError(f"a run's config.json has the facts of its corpus, got {path} without them")
+        return OpenedRun(path, config, record, _vocabulary(folder, TASKS[config.task]))
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"a run folder holds readable JSON, got {path}: {error}") from error
+
+
+def _vocabulary(folder, task):
+    if task.read_vocabulary is None:
+        return None
+    if not folder.vocabulary.is_file():
+        raise UserError(
+            f"a run folder holds config.json and vocabulary.json, got {folder.path} without vocabulary.json"
+        )
+    return task.read_vocabulary(folder.vocabulary)

@@ -1,0 +1,211 @@
+"""Functions of every task that trains a language model by steps: text in chunks, cross-entropy, perplexity."""
+
+import dataclasses
+import functools
+import math
+import re
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lm_jax.data.batching import Batches
+from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.inference.generation import generate
+from lm_jax.inference.likelihood import likelihood
+from lm_jax.inference.sampling import Sampler
+from lm_jax.models.build import from_config
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.report.figures import UNITS
+from lm_jax.report.numbers import short
+from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData
+from lm_jax.tasks.closing_table import (
+    TextReading,
+    baselines,
+    closing_rows,
+    closing_table,
+    model_scorer,
+    summary_of,
+    table_scorer,
+)
+from lm_jax.training.batch_source import BatchSource
+from lm_jax.training.chunks import text_source
+from lm_jax.training.listener import Column, Score
+from lm_jax.training.losses import LossFn, cross_entropy, scheduled_sampling
+from lm_jax.types import Key, Params
+
+
+SAMPLE_TOKENS = {"char": 160, "byte": 160, "word": 40, "bpe": 60}
+LARGEST_EXPONENT = 700.0  # a perplexity above e^700 is written as that: JSON knows no infinity
+
+
+class Evaluation(NamedTuple):
+    """Scores of a text. cross_entropy in nats per token; unk_rate: the share of unknown tokens; eval_streams: the
+    parallel streams that it was cut into."""
+
+    tokens: int
+    cross_entropy: float
+    perplexity: float
+    bits_per_character: float
+    bits_per_byte: float
+    unk_rate: float
+    eval_streams: int
+    seconds: float
+
+
+def reading_of(settings: Any, vocabulary: Vocabulary) -> TextReading:
+    """Returns how the texts of a run are read."""
+    return TextReading(vocabulary.eol_id, settings.eval_streams, settings.mode)
+
+
+def load(settings: Any, saved: SavedData | None) -> Corpus:
+    """Loads the text of a run; of a resumed one with its vocabulary, and only if it is still the same text."""
+    options = dataclasses.asdict(settings.data)
+    if saved is None:
+        return load_corpus(**options)
+    texts = load_texts(settings.data.data, settings.data.level, settings.data.text_column)
+    saved.check_same(texts.source, texts.sha256)
+    return load_corpus(**options, vocabulary=saved.vocabulary)
+
+
+def with_absolute_paths(settings: Any) -> Any:
+    """Returns the settings with a data path that holds from every folder."""
+    data = settings.data.data
+    if data is None or not Path(data).expanduser().exists():  # then it is the name of a data set
+        return settings
+    absolute = str(Path(data).expanduser().resolve())
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=absolute))
+
+
+def model(settings: Any, vocabulary: Vocabulary) -> LanguageModel:
+    """Builds the language model that the settings describe."""
+    return from_config(settings.model, len(vocabulary))
+
+
+def batches(settings: Any, corpus: Corpus, model: LanguageModel) -> BatchSource:
+    """Makes the chunks of the training text."""
+    text = Batches(
+        tokens=corpus.train,
+        eol_id=corpus.vocabulary.eol_id,
+        batch_size=settings.batch_size,
+        bptt=settings.bptt,
+        mode=settings.mode,
+        seed=settings.seed,
+        random_bptt=settings.random_bptt,
+    )
+    return text_source(text, model)
+
+
+def loss(settings: Any, model: LanguageModel) -> LossFn:
+    """Makes the cross-entropy, with scheduled sampling where it is asked for."""
+    return with_sampled_inputs(cross_entropy(model), settings, model)
+
+
+def with_sampled_inputs(loss_fn: LossFn, settings: Any, model: LanguageModel) -> LossFn:
+    """Adds scheduled sampling to a loss, where it is asked for."""
+    rate = settings.scheduled_sampling
+    return scheduled_sampling(loss_fn, model, rate) if rate else loss_fn
+
+
+def metrics(loss: float) -> dict[str, float]:
+    """Returns the perplexity of a mean loss."""
+    return {"perplexity": _perplexity(loss)}
+
+
+def columns(corpus: Corpus) -> tuple[Column, ...]:
+    """Returns the columns of perplexity and bits per byte."""
+    bytes_per_token = corpus.bytes["train"] / len(corpus.train)
+
+    def bits_per_byte(report):
+        return f"{report.loss / math.log(2) / bytes_per_token:.3f}"
+
+    return Column("ppl", 9, lambda report: short(report.metrics["perplexity"])), Column("bits/B", 6, bits_per_byte)
+
+
+def loss_label(settings: Any) -> str:
+    """Names the loss with its unit."""
+    return f"cross-entropy (nats per {UNITS[settings.data.level]})"
+
+
+def validate(settings: Any, corpus: Corpus, model: LanguageModel, params: Params, progress: ProgressFn) -> Score:
+    """Scores the validation text."""
+    reading = reading_of(settings, corpus.vocabulary)
+    loss = likelihood(
+        model,
+        params,
+        corpus.valid,
+        reading.eol_id,
+        eval_streams=reading.streams,
+        mode=reading.mode,
+        progress=functools.partial(progress, "validating"),
+    ).cross_entropy
+    per_byte = corpus.bits_per_byte("valid", loss)
+    unknown = unknown_rate(corpus.vocabulary, corpus.valid)
+    words = (
+        f"perplexity {short(_perplexity(loss))}, {loss / math.log(2):.3f} bits per {settings.data.level}, "
+        f"{per_byte:.3f} per byte, {unknown:.2%} unknown"
+    )
+    return Score(loss, {"valid_perplexity": _perplexity(loss), "bits_per_byte": per_byte, "unk_rate": unknown}, words)
+
+
+def _perplexity(loss):
+    return math.exp(min(loss, LARGEST_EXPONENT))
+
+
+def sample(settings: Any, vocabulary: Vocabulary, model: LanguageModel, params: Params, key: Key) -> str:
+    """Generates some lines at temperature 0.8."""
+    count = SAMPLE_TOKENS[vocabulary.level]
+    tokens = generate(model, params, [], count, key, eol_id=vocabulary.eol_id, sampler=Sampler(temperature=0.8))
+    return vocabulary.decode(tokens[:, 0]).strip("\n")
+
+
+def close(
+    settings: Any, corpus: Corpus, model: LanguageModel, params: Params, key: Key, progress: ProgressFn, name: str
+) -> Closing:
+    """Scores the model, called `name`, beside n-gram models of the training text, and draws a sample."""
+    reading = reading_of(settings, corpus.vocabulary)
+    scorers = {name: model_scorer(model, params, reading, progress)}
+    return closing(corpus, reading, scorers, sample(settings, corpus.vocabulary, model, params, key))
+
+
+def closing(corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str) -> Closing:
+    """Makes the closing of a run from the score functions of its own models by name, and a sample."""
+    scorers = {baseline: table_scorer(tables, reading) for baseline, tables in baselines(corpus).items()}
+    rows = closing_rows(corpus, scorers | own)
+    return Closing(
+        rows=rows,
+        table=closing_table(rows),
+        summary=summary_of(rows, next(iter(own), "")),
+        sample=text,
+        next_command=next_command(text),
+    )
+
+
+def next_command(text: str) -> str:
+    """Returns what to type next: the model goes on with the first words of its own sample, which its vocabulary has."""
+    prompt = " ".join(text.split()[:2])
+    plain = re.fullmatch(r"[\w ,.'-]+", prompt) and "<unk>" not in prompt
+    return "lm-jax generate {run}" + (f' --prompt "{prompt}"' if plain else "")
+
+
+def evaluate(
+    settings: Any, vocabulary: Vocabulary, model: LanguageModel, params: Params, request: EvaluationRequest
+) -> Evaluation:
+    """Scores one split of a text; a text of bytes has a byte for a character."""
+    started = time.perf_counter()
+    source = settings.data.data if request.data is None else request.data
+    text = load_split(source, vocabulary.level, settings.data.text_column, request.split)
+    tokens = vocabulary.encode(text)
+    reading = reading_of(settings, vocabulary)
+    options = {"eval_streams": reading.streams, "mode": reading.mode, "progress": request.progress}
+    result = likelihood(model, params, tokens, reading.eol_id, **options)
+    return Evaluation(
+        tokens=result.tokens,
+        cross_entropy=result.cross_entropy,
+        perplexity=result.perplexity,
+        bits_per_character=bits_per(len(text), result.cross_entropy, result.tokens),
+        bits_per_byte=bits_per(len(as_bytes(text)), result.cross_entropy, result.tokens),
+        unk_rate=unknown_rate(vocabulary, tokens),
+        eval_streams=min(reading.streams, result.tokens),
+        seconds=time.perf_counter() - started,
+    )

@@ -1,0 +1,109 @@
+"""The task of an n-gram language model: its tables are estimated from counts in one go."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from lm_jax.config import NGramConfig
+from lm_jax.data.vocabulary import Vocabulary, with_zero_count_type
+from lm_jax.errors import UserError, one_of
+from lm_jax.models.ngram import ESTIMATORS, estimate
+from lm_jax.models.ngram.estimate import NOT_PROBABILITIES
+from lm_jax.models.ngram.model import ngram_lm
+from lm_jax.models.ngram.pruning import check_thresholds
+from lm_jax.models.ngram.storage import load_tables, save_tables
+from lm_jax.tasks import language_model as lm
+from lm_jax.tasks.base import Estimate, Estimation, Task
+from lm_jax.tasks.closing_table import table_scorer
+
+
+SHORT_NAMES = {
+    "modified-kneser-ney": "MKN",
+    "kneser-ney": "KN",
+    "absolute-discounting": "AD",
+    "witten-bell": "WB",
+    "jelinek-mercer": "JM",
+    "katz": "Katz",
+    "add-k": "add-k",
+    "stupid-backoff": "stupid back-off",
+    "maximum-likelihood": "ML",
+    "arpa": "ARPA",
+}
+
+
+def _name(settings):
+    return f"{settings.order}-gram {SHORT_NAMES[settings.method]}{' pruned' if settings.prune_counts else ''}"
+
+
+def _load(settings, saved):
+    corpus = lm.load(settings, saved)
+    if settings.vocab_convention == "kenlm" and saved is None:
+        corpus = dataclasses.replace(corpus, vocabulary=with_zero_count_type(corpus.vocabulary))
+    return corpus
+
+
+def _check(settings):
+    one_of("method", settings.method, ESTIMATORS)
+    check_thresholds(settings.prune_counts, settings.order, settings.method)
+
+
+def _estimate(settings, corpus, on_stage):
+    tokens, vocabulary = corpus.train, corpus.vocabulary
+    on_stage(f"counting {len(tokens):,} tokens up to order {settings.order}, {settings.method}")
+    params, notes = estimate(
+        tokens,
+        settings.order,
+        len(vocabulary),
+        vocabulary.eol_id,
+        method=settings.method,
+        held_out=corpus.valid,
+        k=settings.k,
+        prune_counts=settings.prune_counts,
+        max_memory=settings.max_memory and settings.max_memory * 2**20,
+    )
+    return Estimate(params, notes, {"ngrams": params.sizes})
+
+
+def _read_tables(path, vocabulary):
+    return jax.tree.map(jnp.asarray, load_tables(path, len(vocabulary)))
+
+
+def _model(settings, vocabulary):
+    return ngram_lm(settings.order, len(vocabulary), vocabulary.eol_id)
+
+
+def _close(settings, corpus, model, params, key, progress):
+    del progress
+    reading = lm.reading_of(settings, corpus.vocabulary)
+    own = {} if settings.method in NOT_PROBABILITIES else {_name(settings): table_scorer(params, reading)}
+    text = lm.sample(settings, corpus.vocabulary, model, jax.tree.map(jnp.asarray, params), key)
+    sizes = ", ".join(f"{size:,}" for size in params.sizes)
+    remark = f"n-grams of order 1 to {len(params.sizes)}: {sizes}"
+    return lm.closing(corpus, reading, own, text)._replace(remarks=(remark,))
+
+
+def _evaluate(settings, vocabulary, model, params, request):
+    if settings.method in NOT_PROBABILITIES:
+        raise UserError(f"perplexity needs probabilities that sum to one, got a run of {settings.method}, which scores")
+    return lm.evaluate(settings, vocabulary, model, params, request)
+
+
+NGRAM = Task(
+    config=NGramConfig,
+    name=_name,
+    folder_name=lambda settings: f"{settings.order}gram-{settings.data.level}",
+    load=_load,
+    read_vocabulary=Vocabulary.load,
+    model=_model,
+    validate=lm.validate,
+    close=_close,
+    sample=lm.sample,
+    evaluate=_evaluate,
+    estimation=Estimation(check=_check, estimate=_estimate, file="tables.npz", save=save_tables, read=_read_tables),
+    loss_label=lm.loss_label,
+    with_absolute_paths=lm.with_absolute_paths,
+    movable=("data",),
+    unit="tokens",
+    command="ngram train",
+)

@@ -1,0 +1,71 @@
+"""The task of a recurrent language model."""
+
+import dataclasses
+
+from lm_jax.cells.recurrence import engine
+from lm_jax.config import TrainConfig
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.errors import UserError
+from lm_jax.tasks import language_model as lm
+from lm_jax.tasks.base import Task, TelemetryKind
+from lm_jax.tasks.telemetry import build_telemetry, draw_telemetry
+from lm_jax.training.losses import cross_entropy, regularised_cross_entropy
+
+
+def _name(settings):
+    return f"{settings.model.cell.upper()} {settings.model.layers}x{settings.model.hidden_size}"
+
+
+def _loss(settings, model):
+    penalties = settings.activation_reg, settings.temporal_reg
+    loss = regularised_cross_entropy(model, *penalties) if any(penalties) else cross_entropy(model)
+    return lm.with_sampled_inputs(loss, settings, model)
+
+
+def _engine(settings):
+    recurrence = settings.model.recurrence
+    return f"{engine(recurrence)} (auto)" if recurrence == "auto" else recurrence
+
+
+def _close(settings, corpus, model, params, key, progress):
+    return lm.close(settings, corpus, model, params, key, progress, _name(settings))
+
+
+def _check_seeds(settings):
+    if settings.random_bptt:  # every seed has its own lengths of chunks
+        raise UserError(f"random_bptt must be left out with several seeds, got {settings.random_bptt}", ["random_bptt"])
+    if settings.model.recurrence == "cudnn":  # it has no vmap
+        raise UserError("recurrence must be another than cudnn with several seeds, got cudnn", ["recurrence"])
+
+
+def _for_any_machine(settings):
+    """A run on cudnn was trained on one kind of machine; every engine reads its parameters."""
+    if settings.model.recurrence != "cudnn":
+        return settings
+    return dataclasses.replace(settings, model=dataclasses.replace(settings.model, recurrence="auto"))
+
+
+RECURRENT = Task(
+    config=TrainConfig,
+    name=_name,
+    folder_name=lambda settings: f"{settings.model.cell}-{settings.data.level}",
+    load=lm.load,
+    read_vocabulary=Vocabulary.load,
+    model=lm.model,
+    batches=lm.batches,
+    loss=_loss,
+    validate=lm.validate,
+    close=_close,
+    sample=lm.sample,
+    evaluate=lm.evaluate,
+    metrics=lm.metrics,
+    columns=lm.columns,
+    loss_label=lm.loss_label,
+    telemetry=TelemetryKind(build_telemetry, draw_telemetry),
+    engine=_engine,
+    check_seeds=_check_seeds,
+    for_any_machine=_for_any_machine,
+    with_absolute_paths=lm.with_absolute_paths,
+    movable=("data",),
+    unit="tokens",
+)

@@ -1,0 +1,24 @@
+"""Memory of a run from validation to validation; JSON in every checkpoint."""
+
+import dataclasses
+import math
+
+
+@dataclasses.dataclass
+class History:
+    """Losses of the validations so far, the best of them, and how many since then missed it."""
+
+    best_valid_loss: float | None = None
+    best_step: int | None = None
+    misses: int = 0  # validations in a row without improvement
+    finished: bool = False  # patience ran out
+    valid_losses: list[float] = dataclasses.field(default_factory=list)
+
+    def note(self, step: int, valid_loss: float) -> bool:
+        """Takes a validation in; True if it is the best so far."""
+        self.valid_losses.append(valid_loss)
+        if math.isfinite(valid_loss) and (self.best_valid_loss is None or valid_loss < self.best_valid_loss):
+            self.best_valid_loss, self.best_step, self.misses = valid_loss, step, 0
+            return True
+        self.misses += 1
+        return False
