@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from lm_jax import DataConfig, Listener, ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 
 WORDS = ("a", "cab", "bad", "dab", "aba", "cad")
@@ -72,14 +72,13 @@ class Events(list):
         super().__init__()
         self.stop_at = stop_at
 
-    def listener(self) -> Listener:
-        def noting(name):
-            return lambda *arguments: self.append((name, *arguments))
+    def __getattr__(self, name: str):
+        if not name.startswith("on_"):
+            raise AttributeError(name)
+        return lambda *arguments: self.append((name, *arguments))
 
-        return Listener(**{name: noting(name) for name in Listener._fields})._replace(on_dispatch=self._dispatch)
-
-    def _dispatch(self, step):
-        self.append(("on_dispatch", step))
+    def on_steps(self, step):
+        self.append(("on_steps", step))
         if step == self.stop_at:
             signal.raise_signal(signal.SIGINT)
 
