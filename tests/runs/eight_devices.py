@@ -59,7 +59,7 @@ def test_the_losses_are_those_of_one_device(pair):
     _, _, runs = pair
     assert len(losses(runs[1])) == 55  # with a validation every ten steps
     np.testing.assert_allclose(losses(runs[8]), losses(runs[1]), rtol=0, atol=1e-5)
-    rows = [[row["cross_entropy"] for row in runs[n].results["rows"]] for n in (1, 8)]
+    rows = [[row["cross_entropy"] for row in runs[n].results.closing.rows] for n in (1, 8)]
     np.testing.assert_allclose(*rows, rtol=0, atol=1e-5)
     one, eight = (saved_arrays(runs[n].folder, 50) for n in (1, 8))
     assert one.keys() == eight.keys()
@@ -79,7 +79,7 @@ def test_a_run_moves_between_one_device_and_eight(pair, tmp_path):
         ended = lm_jax.resume(
             tmp_path / str(begins),
             dataclasses.replace(begun, steps=50, devices=ends, vocab_shards=shards[ends]),
-            events.listener(),
+            events,
         )
         (facts,) = events.of("on_start")[0]
         assert facts["first_step"] == 25 and facts["device"].split(",")[0].endswith(f" x {ends}")

@@ -183,12 +183,12 @@ def test_when_the_machine_is_gone_the_run_goes_on_from_its_mirror(text, straight
     monkeypatch.chdir(tmp_path)
     drive = tmp_path / "drive"
     config = toy_config(text, checkpoint_every=3)
-    stopped = lm_jax.train(config, "checkpoints/run", Events(9).listener(), mirror=drive)
-    assert stopped.results["stopped"] and stopped.results["mirror"] == str(drive)
+    stopped = lm_jax.train(config, "checkpoints/run", Events(9), mirror=drive)
+    assert stopped.results.stopped and stopped.results.mirror == str(drive)
     assert names(drive / "run") == names(tmp_path / "checkpoints" / "run")
     shutil.rmtree("checkpoints")
     resumed = lm_jax.resume(drive / "run", mirror=drive)
-    assert resumed.folder == Path("checkpoints/run") and resumed.results["step"] == 20
+    assert resumed.folder == Path("checkpoints/run") and resumed.results.step == 20
     for folder in (resumed.folder, drive / "run"):
         assert_equal_runs(folder, straight.folder, step=20)
         assert sorted(os.listdir(folder / "states")) == sorted(os.listdir(straight.folder / "states"))
@@ -201,7 +201,7 @@ def test_when_the_machine_is_gone_the_run_goes_on_from_its_mirror(text, straight
 def test_a_mirror_is_a_run_like_any_other(text, straight, tmp_path):
     """It goes on in place, or in a new folder; what a kill left in it is gone."""
     drive = tmp_path / "drive"
-    lm_jax.train(toy_config(text, checkpoint_every=3), tmp_path / "run", Events(9).listener(), mirror=drive)
+    lm_jax.train(toy_config(text, checkpoint_every=3), tmp_path / "run", Events(9), mirror=drive)
     (drive / "run" / "states" / "9.copying").mkdir()
     (drive / "run" / "metrics.jsonl.copying").write_text("")
     assert lm_jax.load(drive / "run").vocabulary.level == "char"
@@ -227,7 +227,7 @@ def test_a_copy_that_fails_is_a_warning_and_is_made_later(text, straight, tmp_pa
     config = toy_config(text, checkpoint_every=3)
     with pytest.warns(UserWarning, match=r"could not be brought up to date.*No space left"):
         run = lm_jax.train(config, tmp_path / "run", mirror=drive)
-    assert run.results["step"] == 20 and not [n for n in os.listdir(drive / "run" / "states") if n.isdigit()]
+    assert run.results.step == 20 and not [n for n in os.listdir(drive / "run" / "states") if n.isdigit()]
     full[0] = False
     lm_jax.resume(tmp_path / "run", mirror=drive)
     assert_equal_runs(drive / "run", straight.folder, step=20)

@@ -104,7 +104,7 @@ def test_the_folder_has_what_is_needed(run, data):
 
 
 def test_the_table_is_what_evaluate_says(run):
-    rows = [row for row in run.results["rows"] if row["model"] == "3-gram MKN"]
+    rows = [row for row in run.results.closing.rows if row["model"] == "3-gram MKN"]
     assert [row["split"] for row in rows] == ["train", "valid", "test"]
     for row in rows:
         told = lm_jax.evaluate(run.folder, split=row["split"])
@@ -116,7 +116,7 @@ def test_the_table_is_what_evaluate_says(run):
 def test_every_estimator_makes_a_run(method, data, tmp_path):
     config = NGramConfig(DataConfig(data), order=2, method=method)
     run = lm_jax.train_ngram(config, tmp_path / "run")
-    own = [row for row in run.results["rows"] if row["model"] == f"2-gram {SHORT_NAMES[method]}"]
+    own = [row for row in run.results.closing.rows if row["model"] == f"2-gram {SHORT_NAMES[method]}"]
     if method == "stupid-backoff":
         assert not own
         with pytest.raises(UserError, match=r"perplexity needs probabilities .* got a run of stupid-backoff"):

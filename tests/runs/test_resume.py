@@ -56,10 +56,10 @@ def config_of(run):
 @pytest.mark.parametrize("stop_at", [10, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(straight, stop_at, tmp_path):
     config = config_of(straight)
-    stopped = lm_jax.train(config, tmp_path / "run", Events(stop_at).listener())
-    assert stopped.results["stopped"] and stopped.results["step"] == stop_at and stopped.results["rows"] == []
+    stopped = lm_jax.train(config, tmp_path / "run", Events(stop_at))
+    assert stopped.results.stopped and stopped.results.step == stop_at and stopped.results.closing.rows == []
     events = Events()
-    resumed = lm_jax.resume(tmp_path / "run", listener=events.listener())
+    resumed = lm_jax.resume(tmp_path / "run", listener=events)
     assert events.of("on_start")[0][0]["first_step"] == stop_at
     assert_equal_runs(resumed.folder, straight.folder, step=20)
     for name in ("step", "best_step", "rows", "sample", "stopped"):
@@ -153,14 +153,14 @@ def test_a_text_that_moved_is_the_same_text(begun):
     with pytest.raises(UserError, match="existing"):
         lm_jax.resume(run)
     moved = changed(config, "data", str(run.parent / "moved"))
-    assert lm_jax.resume(run, dataclasses.replace(moved, steps=1)).results["step"] == 1
+    assert lm_jax.resume(run, dataclasses.replace(moved, steps=1)).results.step == 1
 
 
 def test_a_run_without_a_checkpoint_starts_from_the_beginning(begun):
     run, config = begun
     with pytest.raises(UserError, match="a run can be loaded once it has a checkpoint"):
         lm_jax.load(run)
-    assert lm_jax.resume(run, dataclasses.replace(config, steps=2)).results["step"] == 2
+    assert lm_jax.resume(run, dataclasses.replace(config, steps=2)).results.step == 2
     assert lm_jax.load(run).vocabulary.level == "char"
 
 

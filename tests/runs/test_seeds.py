@@ -14,7 +14,8 @@ from lm_jax import UserError
 from lm_jax.data.batching import Streams
 from lm_jax.runs.folder import read_lines
 from lm_jax.runs.setup import set_up
-from lm_jax.training.together import in_turn, vmapped
+from lm_jax.tasks import task_of
+from lm_jax.training.side_by_side import in_turn, vmapped
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
 
@@ -31,7 +32,7 @@ def together(tmp_path_factory, corpus):
     """Seeds 5 and 6 with dropout, and what the listener was told."""
     events = Events()
     config = toy_config(corpus, seed=5, dropout=0.2)
-    return lm_jax.train_seeds(config, SEEDS, tmp_path_factory.mktemp("runs") / "all", events.listener()), events
+    return lm_jax.train_seeds(config, SEEDS, tmp_path_factory.mktemp("runs") / "all", events), events
 
 
 def test_a_seed_is_its_run_alone_bit_for_bit(together, corpus, tmp_path):
@@ -51,41 +52,47 @@ def test_each_can_be_loaded_and_the_seeds_differ(together):
     for run in together[0].runs:
         _, params, _ = lm_jax.load(run.folder)
         jax.tree.map(np.testing.assert_array_equal, params, run.params)
-        assert lm_jax.evaluate(run.folder)["cross_entropy"] == run.results["rows"][-1]["cross_entropy"]
+        assert lm_jax.evaluate(run.folder).cross_entropy == run.results.closing.rows[-1].cross_entropy
     first, second = together[0].runs
     assert (first.params.embedding != second.params.embedding).all()
 
 
 def test_the_results_are_means_with_standard_errors(together):
     found, _ = together
-    assert json.loads((found.folder / "seeds.json").read_text()) == found.results
+    record = {name: value for name, value in found.results._asdict().items() if name != "command"}
+    assert json.loads((found.folder / "seeds.json").read_text()) == record
     for split in ("train", "valid", "test"):
         for name in ("cross_entropy", "perplexity"):
             values = [
-                row[name]
+                getattr(row, name)
                 for run in found.runs
-                for row in run.results["rows"]
-                if row["split"] == split and row["model"] == "LSTM 1x8"
+                for row in run.results.closing.rows
+                if row.split == split and row.model == "LSTM 1x8"
             ]
-            told = found.results["splits"][split][name]
+            told = found.results.splits[split][name]
             assert told["mean"] == pytest.approx(sum(values) / 2)
             assert told["error"] == pytest.approx(statistics.stdev(values) / 2**0.5)
-    assert found.results["cost"] > 0 and found.results["runs"] == ["seed-5", "seed-6"]
+    assert found.results.runs == ["seed-5", "seed-6"]
 
 
 def test_the_listener_hears_means(together):
     found, events = together
     logs = [read_lines(run.folder / "metrics.jsonl") for run in found.runs]
-    told = [record for record, _ in events.of("on_report")] + [record for record, _ in events.of("on_validation")]
-    assert len(events.of("on_report")) == 4 and len(events.of("on_validation")) == 3
-    for record in told:
-        key = "loss" if "loss" in record else "valid_loss"
-        values = [next(r for r in log if r["step"] == record["step"] and key in r)[key] for log in logs]
-        assert record[key] == pytest.approx(statistics.fmean(values))
-        if key == "valid_loss":
-            assert record["valid_loss_error"] == pytest.approx(statistics.stdev(values) / 2**0.5)
+    reports = [report for (report,) in events.of("on_report")]
+    validations = [validation for (validation,) in events.of("on_validation")]
+    assert len(reports) == 4 and len(validations) == 3
+
+    def logged(step, key):
+        return [next(r for r in log if r["step"] == step and key in r)[key] for log in logs]
+
+    for report in reports:
+        assert report.loss == pytest.approx(statistics.fmean(logged(report.step, "loss")))
+    for validation in validations:
+        values = logged(validation.step, "valid_loss")
+        assert validation.score.loss == pytest.approx(statistics.fmean(values))
+        assert validation.error["loss"] == pytest.approx(statistics.stdev(values) / 2**0.5)
     assert len(events.of("on_start")) == 1 and len(events.of("on_end")) == 1
-    assert events.of("on_start")[0][0]["seeds"] == 2
+    assert events.of("on_start")[0][0].seeds == 2
 
 
 @pytest.mark.slow
@@ -93,19 +100,19 @@ def test_one_that_stops_early_does_not_hold_up_the_others(corpus, tmp_path):
     """With patience, and a rate at which nothing improves for long."""
     config = toy_config(corpus, steps=24, eval_every=2, patience=1, learning_rate=0.3, schedule="constant")
     events = Events()
-    found = lm_jax.train_seeds(config, 3, tmp_path / "all", events.listener())
-    ends = [run.results["step"] for run in found.runs]
-    assert len(set(ends)) > 1 and all(run.results["finished_early"] for run in found.runs)
-    assert [r["step"] for r, _ in events.of("on_validation")] == list(range(2, max(ends) + 1, 2))
-    assert found.results["splits"].keys() == {"train", "valid", "test"}
+    found = lm_jax.train_seeds(config, 3, tmp_path / "all", events)
+    ends = [run.results.step for run in found.runs]
+    assert len(set(ends)) > 1 and all(run.results.finished_early for run in found.runs)
+    assert [validation.step for (validation,) in events.of("on_validation")] == list(range(2, max(ends) + 1, 2))
+    assert found.results.splits.keys() == {"train", "valid", "test"}
 
 
 @pytest.mark.slow
 def test_a_stop_is_for_all_and_each_goes_on_alone(together, corpus, tmp_path):
     config = toy_config(corpus, seed=5, dropout=0.2)
-    found = lm_jax.train_seeds(config, SEEDS, tmp_path / "all", Events(stop_at=5).listener())
-    assert found.results["stopped"] and found.results["splits"] == {} and found.results["cost"] is None
-    assert all(5 <= run.results["step"] < 20 for run in found.runs)
+    found = lm_jax.train_seeds(config, SEEDS, tmp_path / "all", Events(stop_at=5))
+    assert found.results.stopped and found.results.splits == {}
+    assert all(5 <= run.results.step < 20 for run in found.runs)
     lm_jax.resume(found.folder / "seed-6")
     assert_equal_runs(found.folder / "seed-6", together[0].folder / "seed-6", step=20)
 
@@ -116,7 +123,7 @@ def test_vmapped_steps_are_those_in_turn(corpus, mode):
     """Up to rounding, with dropout, masks and batches of each seed's own order; integers and keys exactly."""
     config = toy_config(corpus, mode=mode, dropout=0.2, recurrence="fused")
     texts = lm_jax.load_corpus(corpus, "char")
-    setups = [set_up(dataclasses.replace(config, seed=seed), texts, 20) for seed in range(SEEDS)]
+    setups = [set_up(task_of(config), dataclasses.replace(config, seed=seed), texts, 20) for seed in range(SEEDS)]
     streams = [jax.tree.map(jnp.asarray, Streams(*setup.batches.epoch(0))) for setup in setups]
     found = []
     for make in (in_turn, vmapped):

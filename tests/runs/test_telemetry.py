@@ -14,7 +14,7 @@ import lm_jax
 from lm_jax import UserError
 from lm_jax.analysis import gradient_flow, lag_profile, lyapunov_exponents
 from lm_jax.runs.folder import read_lines
-from lm_jax.runs.telemetry import build_telemetry
+from lm_jax.tasks.telemetry import build_telemetry
 from tests.runs.toy import Events, assert_equal_runs, saved_arrays, toy_config, write_corpus
 
 
@@ -36,7 +36,7 @@ def measured(data, tmp_path_factory):
     """A run with telemetry at steps of no other interval, and what its listener was told."""
     events = Events()
     config = toy_config(data, telemetry_every=3, steps=10, decay_steps=20, dropout=0.3)
-    run = lm_jax.train(config, tmp_path_factory.mktemp("measured") / "run", events.listener())
+    run = lm_jax.train(config, tmp_path_factory.mktemp("measured") / "run", events)
     return config, run, events
 
 
@@ -55,7 +55,8 @@ def test_training_is_the_same_with_it_and_without(data, measured, tmp_path):
 def test_a_listener_is_told_what_is_logged(measured):
     _, run, events = measured
     assert (run.folder / "telemetry.png").read_bytes().startswith(b"\x89PNG")
-    assert [record for (record,) in events.of("on_telemetry")] == telemetry_of(run.folder)
+    heard = [{"step": one.step, "telemetry": one.values} for (one,) in events.of("on_telemetry")]
+    assert heard == telemetry_of(run.folder)
     for record in telemetry_of(run.folder):
         found = record["telemetry"]
         assert set(record) == {"step", "telemetry"}
@@ -69,7 +70,7 @@ def test_a_listener_is_told_what_is_logged(measured):
 def test_a_stopped_run_has_the_same_records(measured, tmp_path):
     """Also where the stop comes between two measurements."""
     config, run, _ = measured
-    lm_jax.train(config, tmp_path / "run", Events(stop_at=5).listener())
+    lm_jax.train(config, tmp_path / "run", Events(stop_at=5))
     assert [r["step"] for r in telemetry_of(tmp_path / "run")] == [3]
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "telemetry": {}}\n')  # of a crash after the last checkpoint
@@ -92,7 +93,8 @@ def test_what_is_measured_is_what_the_instruments_say(data):
     corpus = lm_jax.load_corpus(data)
     model = lm_jax.from_config(config.model, len(corpus.vocabulary))
     params = model.init(jax.random.key(0))
-    found = build_telemetry(config, corpus, model)(params, 2.5)
+    telemetry = build_telemetry(config, corpus, model)(7, params, 2.5)
+    found = telemetry.values
     texts = [np.append(corpus.vocabulary.eol_id, corpus.valid[start : start + 128]) for start in (0, 128)]
     texts = np.stack(texts, axis=1)
     carry = model.initial_carry(params, (2,))
@@ -107,14 +109,14 @@ def test_what_is_measured_is_what_the_instruments_say(data):
     np.testing.assert_allclose(found["lyapunov"], exponents, atol=1e-4)
     # a run that diverges is not stopped by a measurement
     broken = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), params)
-    found = build_telemetry(config, corpus, model)(broken, math.nan)
+    found = build_telemetry(config, corpus, model)(7, broken, math.nan).values
     nothing = {"log_median": {}, "horizon_10": None, "horizon_1": None, "lyapunov": [], "grad_norm": None}
     assert found == {"max_lag": 63, **nothing}
 
 
 def test_bad_requests_leave_nothing_behind(data, tmp_path):
     window = toy_config(data, model="window", window=2, telemetry_every=5)
-    with pytest.raises(UserError, match="telemetry_every must be left out with the window model, got 5"):
+    with pytest.raises(UserError, match="telemetry_every .* must be left out with window-2 1x8, got 5"):
         lm_jax.train(window, tmp_path / "run")
     with pytest.raises(UserError, match="telemetry_every must be a whole number of at least 1, got 0"):
         lm_jax.train(toy_config(data, telemetry_every=0), tmp_path / "run")

@@ -18,6 +18,7 @@ from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.runs.evaluate import evaluate
 from lm_jax.runs.folder import read_lines
+from lm_jax.runs.journal import report_to_json, validation_to_json
 from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
 
 
@@ -26,7 +27,7 @@ def finished(tmp_path_factory):
     """A finished run with what its listener was told, and its corpus."""
     folder, events = tmp_path_factory.mktemp("run"), Events()
     config = toy_config(write_corpus(folder / "text"))
-    run = lm_jax.train(config, folder / "run", events.listener())
+    run = lm_jax.train(config, folder / "run", events)
     return run, events, load_corpus(config.data.data)
 
 
@@ -36,7 +37,7 @@ def test_what_lies_in_the_folder(finished):
     assert set(os.listdir(run.folder)) == names
     assert (run.folder / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert Vocabulary.load(run.folder / "vocabulary.json") == run.vocabulary == corpus.vocabulary
-    assert json.loads((run.folder / "results.json").read_text()) == run.results
+    assert json.loads((run.folder / "results.json").read_text()) == json.loads(json.dumps(run.results.to_json()))
 
 
 def test_the_configuration_tells_what_was_trained_on(finished):
@@ -73,21 +74,21 @@ def test_times_are_told_for_the_same_steps(finished):
 def test_the_time_to_compile_is_told_once(finished):
     run, events, _ = finished
     (told,) = events.of("on_compilation")
-    assert read_lines(run.folder / "times.jsonl")[0] == {"step": 0, "compilation": told[0]}
-    assert told[0]["seconds"] > 0 and told[0]["from_cache"] is False
+    assert read_lines(run.folder / "times.jsonl")[0] == {"step": 0, "compilation": told[0]._asdict()}
+    assert told[0].seconds > 0 and told[0].from_cache is False
 
 
 def test_the_best_step_is_what_is_loaded(finished):
     run = finished[0]
     losses = {r["step"]: r["valid_loss"] for r in read_lines(run.folder / "metrics.jsonl") if "valid_loss" in r}
     best = min(losses, key=losses.get)
-    assert run.results["best_step"] == best
+    assert run.results.best_step == best
     model, params, vocabulary = lm_jax.load(run.folder)
     assert model is run.model and vocabulary == run.vocabulary
     jax.tree.map(np.testing.assert_array_equal, params, run.params)
     np.testing.assert_array_equal(params.embedding, saved_arrays(run.folder, best)["['params']['embedding']"])
     # and it is the one that was measured
-    assert evaluate(run.folder, split="valid")["cross_entropy"] == losses[best]
+    assert evaluate(run.folder, split="valid").cross_entropy == losses[best]
 
 
 def test_a_run_of_the_cudnn_engine_is_loaded_on_any_machine(finished, tmp_path):
@@ -103,25 +104,25 @@ def test_a_run_of_the_cudnn_engine_is_loaded_on_any_machine(finished, tmp_path):
 
 def test_the_closing_table(finished):
     run, _, corpus = finished
-    rows = run.results["rows"]
+    rows = run.results.closing.rows
     size, eol_id = len(corpus.vocabulary), corpus.vocabulary.eol_id
-    assert [row["split"] for row in rows] == ["train"] * 4 + ["valid"] * 4 + ["test"] * 4
+    assert [row.split for row in rows] == ["train"] * 4 + ["valid"] * 4 + ["test"] * 4
     baselines = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), "5-gram MKN": (5, "modified-kneser-ney")}
     for number, split in enumerate(("train", "valid", "test")):
         tokens = getattr(corpus, split)
         *others, model = rows[4 * number : 4 * number + 4]
-        assert [row["model"] for row in others] == list(baselines)
+        assert [row.model for row in others] == list(baselines)
         for row, (order, method) in zip(others, baselines.values(), strict=True):
             tables = estimate(corpus.train, order, size, eol_id, method=method).params
             expected = likelihood(ngram_lm(order, size, eol_id), tables, tokens, eol_id)  # in the same ten streams
-            assert row["cross_entropy"] == pytest.approx(expected.cross_entropy, rel=1e-6)
+            assert row.cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-6)
         scored = evaluate(run.folder, split=split)
-        assert model["cross_entropy"] == scored["cross_entropy"] and model["model"] == "LSTM 1x8"
+        assert model.cross_entropy == scored.cross_entropy and model.model == "LSTM 1x8"
         for row in (*others, model):
-            assert row["tokens"] == len(tokens) == scored["tokens"]
-            assert row["perplexity"] == math.exp(row["cross_entropy"])
+            assert row.tokens == len(tokens) == scored.tokens
+            assert row.perplexity == math.exp(row.cross_entropy)
             # at this level every token is a character
-            assert row["bits_per_character"] == pytest.approx(row["cross_entropy"] / math.log(2), rel=1e-12)
+            assert row.bits_per_character == pytest.approx(row.cross_entropy / math.log(2), rel=1e-12)
 
 
 def test_bits_per_character_count_the_characters_of_words(tmp_path):
@@ -130,36 +131,32 @@ def test_bits_per_character_count_the_characters_of_words(tmp_path):
     run = lm_jax.train(config, tmp_path / "run")
     result = evaluate(run.folder, split="test")
     characters = len((tmp_path / "text" / "test.txt").read_text())
-    assert result["tokens"] < characters
-    expected = result["cross_entropy"] * result["tokens"] / math.log(2) / characters
-    assert result["bits_per_character"] == pytest.approx(expected, rel=1e-12)
+    assert result.tokens < characters
+    expected = result.cross_entropy * result.tokens / math.log(2) / characters
+    assert result.bits_per_character == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_listener_is_told_everything_in_order(finished):
+def test_a_listener_hears_everything_in_order(finished):
     run, events, corpus = finished
     names = [event[0] for event in events]
     assert names[0] == "on_start" and names[-1] == "on_end" and names.count("on_start") == names.count("on_end") == 1
-    (facts,) = events.of("on_start")[0]
-    told = {name: facts[name] for name in ("vocabulary", "tokens_per_epoch", "steps", "first_step", "run")}
-    assert told == {
-        "vocabulary": len(corpus.vocabulary),
-        "tokens_per_epoch": len(corpus.train),
-        "steps": 20,
-        "first_step": 0,
-        "run": str(run.folder),
-    }
-    assert facts["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(run.params))
+    (start,) = events.of("on_start")[0]
+    assert (start.steps, start.first_step, start.run) == (20, 0, str(run.folder))
+    assert start.data == (f"vocabulary {len(corpus.vocabulary)} (char)", f"{len(corpus.train):,} tokens per epoch")
+    assert (start.targets_per_epoch, start.unit, start.command) == (len(corpus.train), "tokens", "train")
+    assert start.parameters == sum(leaf.size for leaf in jax.tree.leaves(run.params))
     assert events.of("on_end") == [(run.results,)]
     metrics = read_lines(run.folder / "metrics.jsonl")
-    assert [record for record, _ in events.of("on_report")] == [r for r in metrics if "loss" in r]
-    validations = [record for record, _ in events.of("on_validation")]
-    assert validations == [r for r in metrics if "valid_loss" in r]
-    for r in validations:
-        total = r["valid_loss"] * len(corpus.valid) / math.log(2)
-        assert r["bits_per_byte"] == pytest.approx(total / corpus.bytes["valid"], rel=1e-12) and r["unk_rate"] == 0
+    assert [report_to_json(report) for (report,) in events.of("on_report")] == [r for r in metrics if "loss" in r]
+    validations = [validation for (validation,) in events.of("on_validation")]
+    assert [validation_to_json(one) for one in validations] == [r for r in metrics if "valid_loss" in r]
+    for score in (validation.score for validation in validations):
+        total = score.loss * len(corpus.valid) / math.log(2)
+        assert score.metrics["bits_per_byte"] == pytest.approx(total / corpus.bytes["valid"], rel=1e-12)
+        assert score.metrics["unk_rate"] == 0 and score.metrics["valid_perplexity"] == math.exp(score.loss)
     alphabet = set(corpus.vocabulary.tokens)
-    assert all(sample and set(sample) <= alphabet for _, sample in events.of("on_validation"))
-    steps = [step for (step,) in events.of("on_dispatch")]
+    assert all(one.sample and set(one.sample) <= alphabet for one in validations)
+    steps = [step for (step,) in events.of("on_steps")]
     assert steps == sorted(set(steps)) and steps[-1] == 20
 
 
@@ -210,7 +207,7 @@ def test_bad_requests_leave_nothing_behind(changes, message, tmp_path):
 def test_a_folder_in_use_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for run in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(UserError, match="--run must be a new or an empty folder"):
+        with pytest.raises(UserError, match="run must be a new or an empty folder"):
             lm_jax.train(toy_config("anything"), run)
     assert os.listdir(tmp_path) == ["notes.txt"]
 
@@ -230,9 +227,9 @@ def test_a_test_text_of_three_tokens_is_enough(tmp_path):
     """Fewer than the ten streams of an evaluation."""
     data = write_corpus(tmp_path / "text")
     (tmp_path / "text" / "test.txt").write_text("ab")
-    rows = lm_jax.train(toy_config(data, steps=1), tmp_path / "run").results["rows"]
-    assert {row["tokens"] for row in rows if row["split"] == "test"} == {3}  # with the end of the line
-    assert all(math.isfinite(row["cross_entropy"]) for row in rows)
+    rows = lm_jax.train(toy_config(data, steps=1), tmp_path / "run").results.closing.rows
+    assert {row.tokens for row in rows if row.split == "test"} == {3}  # with the end of the line
+    assert all(math.isfinite(row.cross_entropy) for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""The loss curve and the picture of telemetry."""
+
+import pytest
+
+from lm_jax.report.figures import draw_loss_curve
+from lm_jax.report.telemetry_figure import draw_telemetry
+
+
+RECORDS = [
+    {"step": 5, "loss": 2.0},
+    {"step": 8, "valid_loss": 1.9, "best": True},
+    {"step": 10, "loss": 1.5},
+    {"step": 10, "valid_loss": 1.7, "best": True, "closing": True},
+]
+TELEMETRY = {"max_lag": 63, "log_median": {"1": -0.5}, "horizon_10": 7, "horizon_1": None, "lyapunov": [-0.0504, None]}
+
+
+@pytest.mark.parametrize("records", [RECORDS, RECORDS[:1], RECORDS[1:2], []], ids=["all", "train", "valid", "none"])
+def test_the_loss_curve_is_a_picture(tmp_path, records):
+    draw_loss_curve(records, tmp_path / "loss.png", "loss (nats)")
+    picture = (tmp_path / "loss.png").read_bytes()
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n") and picture.rstrip().endswith(b"IEND\xaeB`\x82")
+    assert len(picture) > 5_000
+
+
+def test_the_curves_are_in_the_picture(tmp_path):
+    for number, records in enumerate((RECORDS, RECORDS[:3], [])):
+        draw_loss_curve(records, tmp_path / f"{number}.png", "loss (nats)")
+    assert len({(tmp_path / f"{number}.png").read_bytes() for number in range(3)}) == 3
+
+
+def test_telemetry_is_a_picture_and_nothing_is_none(tmp_path):
+    draw_telemetry(RECORDS, tmp_path / "none.png", "char")
+    broken = {"step": 4, "telemetry": {**TELEMETRY, "log_median": {}, "horizon_10": None}}
+    draw_telemetry([*RECORDS, broken], tmp_path / "none.png", "char")
+    assert not (tmp_path / "none.png").exists()
+    reached = {"step": 8, "telemetry": {**TELEMETRY, "horizon_1": 30}}
+    for name, records in (("some", [reached]), ("more", [reached, {"step": 9, "telemetry": TELEMETRY}, broken])):
+        draw_telemetry(records, tmp_path / f"{name}.png", "char")
+    some, more = ((tmp_path / f"{name}.png").read_bytes() for name in ("some", "more"))
+    assert some.startswith(b"\x89PNG") and some != more
