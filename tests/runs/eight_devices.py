@@ -15,6 +15,7 @@ from lm_jax import load_corpus, lstm, recurrent_lm
 from lm_jax.runs.evaluate import evaluate
 from lm_jax.runs.folder import read_lines
 from lm_jax.runs.setup import set_up
+from lm_jax.tasks.recurrent import RECURRENT
 from lm_jax.training.devices import find_devices
 from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
 
@@ -59,7 +60,7 @@ def test_the_losses_are_those_of_one_device(pair):
     _, _, runs = pair
     assert len(losses(runs[1])) == 55  # with a validation every ten steps
     np.testing.assert_allclose(losses(runs[8]), losses(runs[1]), rtol=0, atol=1e-5)
-    rows = [[row["cross_entropy"] for row in runs[n].results.closing.rows] for n in (1, 8)]
+    rows = [[row.cross_entropy for row in runs[n].results.closing.rows] for n in (1, 8)]
     np.testing.assert_allclose(*rows, rtol=0, atol=1e-5)
     one, eight = (saved_arrays(runs[n].folder, 50) for n in (1, 8))
     assert one.keys() == eight.keys()
@@ -81,8 +82,8 @@ def test_a_run_moves_between_one_device_and_eight(pair, tmp_path):
             dataclasses.replace(begun, steps=50, devices=ends, vocab_shards=shards[ends]),
             events,
         )
-        (facts,) = events.of("on_start")[0]
-        assert facts["first_step"] == 25 and facts["device"].split(",")[0].endswith(f" x {ends}")
+        (start,) = events.of("on_start")[0]
+        assert start.first_step == 25 and start.device.split(",")[0].endswith(f" x {ends}")
         assert json.loads((ended.folder / "config.json").read_text())["config"]["devices"] == ends
         by_step = {r["step"]: r["loss"] for r in read_lines(ended.folder / "metrics.jsonl") if "loss" in r}
         expected = {r["step"]: r["loss"] for r in read_lines(runs[1].folder / "metrics.jsonl") if "loss" in r}
@@ -94,12 +95,11 @@ def test_a_run_moves_between_one_device_and_eight(pair, tmp_path):
 @pytest.mark.parametrize("pair", ["dropout"], indirect=True)
 def test_what_is_loaded_lies_on_one_device(pair):
     _, _, runs = pair
-    model, params, vocabulary = lm_jax.load(runs[8].folder)
-    assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves((params, runs[8].params))} == {1}
-    scored = evaluate(runs[8].folder, split="test")["cross_entropy"]
-    assert scored == pytest.approx(evaluate(runs[1].folder, split="test")["cross_entropy"], abs=1e-5)
-    prompt = vocabulary.encode("a ")
-    assert lm_jax.generate(model, params, prompt, 5, jax.random.key(0), eol_id=vocabulary.eol_id).shape[0] >= 5
+    trained = lm_jax.load(runs[8].folder)
+    assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves((trained.params, runs[8].params))} == {1}
+    scored = evaluate(runs[8].folder, split="test").cross_entropy
+    assert scored == pytest.approx(evaluate(runs[1].folder, split="test").cross_entropy, abs=1e-5)
+    assert len(trained.generate("a ", tokens=5)) >= 5
 
 
 def test_one_trace_and_one_compilation(tmp_path, caplog):
@@ -116,9 +116,9 @@ def test_one_trace_and_one_compilation(tmp_path, caplog):
 def test_every_device_holds_its_part(tmp_path):
     """Before and after steps: rows of the batch, pieces of the vocabulary with their moments, all of the rest."""
     config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, vocab_shards=2, averaging="ema")
-    setup = set_up(config, load_corpus(config.data.data), 20, find_devices(8, 2))
+    setup = set_up(RECURRENT, config, load_corpus(config.data.data), 20, find_devices(8, 2))
     state = setup.create()
-    streams = setup.devices.place_streams(setup.batches.epoch(0))
+    streams = setup.devices.place_epoch(setup.batches.epoch(0))
     assert {shard.data.shape[1] for shard in streams.tokens.addressable_shards} == {2}
     for _ in range(2):
         moments = state.opt_state[1][0]
@@ -135,10 +135,10 @@ def test_nothing_of_the_batch_is_gathered(recurrence, tmp_path):
     config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, recurrence=recurrence)
     for shards in (1, 2):
         devices = find_devices(8, shards)
-        setup = set_up(config, load_corpus(config.data.data), 20, devices)
+        setup = set_up(RECURRENT, config, load_corpus(config.data.data), 20, devices)
         with jax.set_mesh(devices.mesh):
             steps = setup.train_steps.__wrapped__
-            lowered = steps.lower(setup.create(), devices.place_streams(setup.batches.epoch(0)), 1)
+            lowered = steps.lower(setup.create(), devices.place_epoch(setup.batches.epoch(0)), 1)
         text = lowered.compile().as_text()
         moves = r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
         assert set(re.findall(moves, text)) == {"all-reduce"}
@@ -171,7 +171,7 @@ def shard_shapes(array):
 
 def test_a_vocabulary_that_does_not_divide(tmp_path):
     config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, vocab_shards=4)
-    with pytest.raises(lm_jax.UserError, match=r"must divide the 6 types .* got 4; .* with --max-vocab 4$"):
+    with pytest.raises(lm_jax.UserError, match=r"must divide the 6 types .* got 4; .* with max_vocab 4$"):
         lm_jax.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

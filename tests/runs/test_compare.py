@@ -21,6 +21,7 @@ from lm_jax.runs.compare import compare
 from lm_jax.runs.folder import RunFolder, corpus_facts
 from lm_jax.runs.load import Loaded
 from lm_jax.runs.setup import set_up
+from lm_jax.tasks import task_of
 from lm_jax.training.checkpoints import Checkpoints
 from tests.inference.toys import table_model
 from tests.runs.toy import toy_config, write_corpus
@@ -33,7 +34,7 @@ PAIRED = ("difference", "difference_low", "difference_high", "p_value")
 
 def untrained(config, folder):
     """A run folder with a first checkpoint: what a comparison needs, without compiling a training step."""
-    setup = set_up(config, load_corpus(**dataclasses.asdict(config.data)), 1)
+    setup = set_up(task_of(config), config, load_corpus(**dataclasses.asdict(config.data)), 1)
     run = RunFolder(folder)
     run.create(config, setup.corpus.vocabulary, {"decay_horizon": 1, "corpus": corpus_facts(setup.corpus)})
     with Checkpoints(run.states) as states:

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 import lm_jax
-from lm_jax.runs.folder import RunFolder, corpus_facts
+from lm_jax.runs.folder import RunFolder
 from tests.runs.toy import toy_config, write_corpus
 
 
@@ -34,7 +34,7 @@ def test_devices_that_do_not_fit_are_refused_before_anything_is_written(changes,
 def test_a_resumed_run_is_refused_devices_that_are_not_there(tmp_path):
     config, run = toy_config(write_corpus(tmp_path / "text"), batch_size=64), tmp_path / "run"
     corpus = lm_jax.load_corpus(config.data.data)
-    RunFolder(run).create(config, corpus.vocabulary, {"decay_horizon": 20, "corpus": corpus_facts(corpus)})
+    RunFolder(run).create(config, corpus.vocabulary, {"decay_horizon": 20, "corpus": corpus.record})
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     changed = lm_jax.TrainConfig(**{**vars(config), "devices": 64})
     with pytest.raises(lm_jax.UserError, match=f"JAX sees, {jax.device_count()}"):

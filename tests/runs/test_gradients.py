@@ -11,6 +11,7 @@ from lm_jax.analysis import gradient_flow, lag_profile
 from lm_jax.runs import gradients as module
 from lm_jax.runs.folder import RunFolder, corpus_facts
 from lm_jax.runs.setup import set_up
+from lm_jax.tasks import task_of
 from lm_jax.training.checkpoints import Checkpoints
 from tests.inference.toys import stepped_log_probs
 from tests.runs.toy import toy_config, write_corpus
@@ -32,7 +33,7 @@ def untrained(config, path):
     folder = RunFolder(path)
     folder.create(config, corpus.vocabulary, {"decay_horizon": 20, "corpus": corpus_facts(corpus)})
     with Checkpoints(folder.states) as states:
-        states.save(set_up(config, corpus, 20).create(), {}, 1.0)
+        states.save(set_up(task_of(config), config, corpus, 20).create(), {}, 1.0)
     return path
 
 
