@@ -9,7 +9,7 @@ import importlib
 _HOMES = {
     "lm_jax.errors": ["UserError"],
     "lm_jax.allocation": ["reuse_memory"],
-    "lm_jax.config": ["DataConfig", "ModelConfig", "NGramConfig", "OptimizerConfig", "TrainConfig"],
+    "lm_jax.config": ["DataConfig", "NGramConfig", "OptimizerConfig", "RecurrentConfig", "TrainConfig", "WindowConfig"],
     "lm_jax.data": ["Batches", "Corpus", "Vocabulary", "build_vocabulary", "load_corpus"],
     "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],
     "lm_jax.encoders": [
@@ -45,7 +45,10 @@ _HOMES = {
         "token_log_probs",
     ],
     "lm_jax.training.processes": ["connect"],
-    "lm_jax.runs": ["Listener", "Run", "evaluate", "load", "read_run", "resume", "train", "train_ngram", "train_seeds"],
+    "lm_jax.runs": ["Run", "resume", "train", "train_seeds"],
+    "lm_jax.training.listener": ["Listener"],
+    "lm_jax.runs.evaluate": ["evaluate"],
+    "lm_jax.runs.load": ["load"],
     "lm_jax.report.doctor": ["doctor"],
     "lm_jax.runs.compare": ["compare"],
     "lm_jax.runs.gradients": ["gradients", "text_gradients"],

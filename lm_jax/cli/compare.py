@@ -1,39 +1,28 @@
 """`lm-jax compare RUN RUN ...`: one table of runs on exactly the same text, with intervals and paired tests."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Literal
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class CompareArguments:
     """Score the same text under every run: perplexities with 95 % intervals, each tested against the row above."""
 
-    runs: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN ...")]
-    """Folders of the runs, a row each; one may be given twice."""
-    data: str | None = None
-    """A text file or folder. Default: the runs' own, if it is the same."""
-    split: Literal["train", "valid", "test", "all"] = "test"
-    """Which part: a file is split 90/5/5 as for training; "all" takes everything."""
-    mixture: bool = False
-    """One more row: the mixture of all the runs, its weights fitted on the validation split of the same data."""
-    cache: int | None = None
-    """Tokens that a unigram cache in the mixture remembers, such as 2000. Default: no cache."""
-    eval_streams: int | None = None
-    """Parallel streams the text is cut into. Default: the runs' setting, if it is the same."""
-    samples: int = 2000
-    """Resamples of an interval, and sign flips of a test."""
-    seed: int = 0
-    """Seed of both."""
-    sort: bool = False
-    """Best first, instead of the order given."""
-    out: str | None = None
-    """Folder for ledger.json, ledger.csv and ledger.png."""
-    json: bool = False
-    """Print one JSON object."""
+    runs: tuple[str, ...] = positional("Folders of the runs, a row each; one may be given twice.", "RUN", several=True)
+    data: str | None = setting(None, "A text file or folder. Without it, the runs" own, if it is the same.", metavar="PATH")
+    split: Literal["train", "valid", "test", "all"] = setting("test", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.')
+    mixture: bool = setting(False, "One more row: the mixture of all the runs, its weights fitted on the validation split of the same data.")
+    cache: int | None = setting(None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it, no cache.")
+    eval_streams: int | None = setting(None, "Parallel streams the text is cut into. Without it, the runs" setting, if it is the same.")
+    samples: int = setting(2000, "Resamples of an interval, and sign flips of a test.")
+    seed: int = setting(0, "Seed of both.")
+    sort: bool = setting(False, "Best first, instead of the order given.")
+    out: str | None = setting(None, "Folder for ledger.json, ledger.csv and ledger.png.", metavar="FOLDER")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

@@ -1,11 +1,10 @@
 """`lm-jax complete RUN "the students opened their"`: the most likely next tokens."""
 
 import dataclasses
-from typing import Annotated
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 from lm_jax.errors import check_sizes
 from lm_jax.report.plain_json import to_json
 
@@ -14,14 +13,11 @@ from lm_jax.report.plain_json import to_json
 class CompleteArguments:
     """The k most likely next tokens after a prompt, with their probabilities."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    prompt: Annotated[Positional[str], arg(metavar="PROMPT")]
-    """The text before."""
-    k: int = 10
-    """How many."""
-    json: bool = False
-    """Print one JSON object."""
+    run: str = positional("Folder of the run.", "RUN")
+    prompt: str = positional("The text before.", "PROMPT")
+    k: int = setting(10, "How many.")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import sys
 
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 
 
 GIB = 2**30
@@ -18,10 +19,8 @@ SPEEDS = {
 class DoctorArguments:
     """Versions, devices, memory, a speed check of ten seconds, and what to do where a GPU or TPU is not seen."""
 
-    speed: bool = True
-    """Measure the speed."""
-    json: bool = False
-    """Print one JSON object."""
+    speed: bool = setting(True, "Measure the speed.")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

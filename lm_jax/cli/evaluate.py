@@ -1,11 +1,11 @@
 """`lm-jax evaluate RUN`: one line, or JSON, about a text under the best step of a run."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Literal
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 from lm_jax.errors import check_sizes
 from lm_jax.report.plain_json import to_json
 
@@ -14,16 +14,12 @@ from lm_jax.report.plain_json import to_json
 class EvaluateArguments:
     """Score a text: every token counts, the first and the last included."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    data: str | None = None
-    """A text file or folder. Default: the run's own."""
-    split: Literal["train", "valid", "test", "all"] = "test"
-    """Which part: a file is split 90/5/5 as for training; "all" takes everything."""
-    eval_streams: int | None = None
-    """Parallel streams the text is cut into. Default: the run's setting."""
-    json: bool = False
-    """Print one JSON object."""
+    run: str = positional("Folder of the run.", "RUN")
+    data: str | None = setting(None, "A text file or folder. Without it, the run"s own.", metavar="PATH")
+    split: Literal["train", "valid", "test", "all"] = setting("test", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.')
+    eval_streams: int | None = setting(None, "Parallel streams the text is cut into. Without it, the run"s setting.")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

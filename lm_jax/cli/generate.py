@@ -2,11 +2,10 @@
 
 import dataclasses
 import sys
-from typing import Annotated
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.config.settings import setting
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.report.plain_json import to_json
 
@@ -15,30 +14,21 @@ from lm_jax.report.plain_json import to_json
 class GenerateArguments:
     """Continue a prompt with the best step of a run."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    prompt: str = ""
-    """The text to continue."""
-    tokens: int = 200
-    """How many tokens to add."""
-    temperature: float = 1.0
-    """Logits are divided by it; above 0, lower is safer."""
-    top_k: int | None = None
-    """Choose among the k most likely tokens only."""
-    top_p: float | None = None
-    """Choose among the most likely tokens whose probabilities add up to p only."""
-    greedy: bool = False
-    """Always the most likely token."""
-    beam_size: int | None = None
-    """Search for the most probable continuation of the line with this many hypotheses, instead of sampling."""
-    length_penalty: float = 0.0
-    """Of the search: log-probabilities are divided by length to this power."""
-    seed: int = 0
-    """Seed of the choices."""
-    num_samples: int = 1
-    """How many continuations."""
-    json: bool = False
-    """Print one JSON object."""
+    run: str = positional("Folder of the run.", "RUN")
+    prompt: str = setting("", "The text to continue.")
+    tokens: int = setting(200, "How many tokens to add.")
+    temperature: float = setting(1.0, "Logits are divided by it; above 0, lower is safer.")
+    top_k: int | None = setting(None, "Choose among the k most likely tokens only.")
+    top_p: float | None = setting(None, "Choose among the most likely tokens whose probabilities add up to p only.")
+    greedy: bool = setting(False, "Always the most likely token.")
+    beam_size: int | None = setting(
+        None, "Search for the most probable continuation of the line with this many hypotheses, instead of sampling."
+    )
+    length_penalty: float = setting(0.0, "Of the search: log-probabilities are divided by length to this power.")
+    seed: int = setting(0, "Seed of the choices.")
+    num_samples: int = setting(1, "How many continuations.")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

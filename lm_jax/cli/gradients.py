@@ -3,11 +3,11 @@
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.config.settings import setting
 from lm_jax.errors import UserError
 
 
@@ -15,26 +15,17 @@ from lm_jax.errors import UserError
 class GradientsArguments:
     """How much of the gradient of a prediction's loss is left at each distance back through time, exactly."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    text: str | None = None
-    """One short text instead: which of its past tokens does the loss on each of its tokens still reach?"""
-    data: str | None = None
-    """A text file or folder. Default: the run's own."""
-    split: Literal["train", "valid", "test", "all"] = "valid"
-    """Which part: a file is split 90/5/5 as for training; "all" takes everything."""
-    texts: int = 16
-    """Texts that are taken from all over it; fewer where it has not that much."""
-    length: int = 200
-    """Predictions in each; fewer where the text is shorter."""
-    max_lag: int | None = None
-    """The largest distance, in tokens. Default: 100, or all there are in shorter texts."""
-    layer: int = -1
-    """The layer of the picture and the answer: 0 is nearest to the input, -1 the top."""
-    out: str | None = None
-    """Folder for JSON, CSV, picture and report.html. Default: RUN/gradients/, with --text RUN/heat_map/."""
-    json: bool = False
-    """Print one JSON object."""
+    run: str = positional("Folder of the run.", "RUN")
+    text: str | None = setting(None, "One short text instead: which of its past tokens does the loss on each of its tokens still reach?")
+    data: str | None = setting(None, "A text file or folder. Without it, the run"s own.", metavar="PATH")
+    split: Literal["train", "valid", "test", "all"] = setting("valid", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.')
+    texts: int = setting(16, "Texts that are taken from all over it; fewer where it has not that much.")
+    length: int = setting(200, "Predictions in each; fewer where the text is shorter.")
+    max_lag: int | None = setting(None, "The largest distance, in tokens. Without it, 100, or all there are in shorter texts.")
+    layer: int = setting(-1, "The layer of the picture and the answer: 0 is nearest to the input, -1 the top.")
+    out: str | None = setting(None, "Folder for JSON, CSV, picture and report.html. Without it, RUN/gradients/, with --text RUN/heat_map/.", metavar="FOLDER")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

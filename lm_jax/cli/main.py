@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import re
 import sys
 
 from lm_jax.allocation import reuse_memory
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         verb = _verb(" ".join(argv[:words]))
         importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_').replace(' ', '_')}").main(argv[words:])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_flags(error)}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
         if not str(error).startswith(NOT_STARTED):
@@ -53,6 +54,14 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def in_flags(error: UserError) -> str:
+    """Returns the message of an error with the settings in it named as flags."""
+    message = str(error)
+    for name in error.settings:
+        message = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", f"--{name.replace('_', '-')}", message)
+    return message
 
 
 def _verb(word):

@@ -3,11 +3,10 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 from lm_jax.errors import UserError
 from lm_jax.report.plain_json import to_json
 
@@ -19,14 +18,11 @@ FIELDS = ("sentence_good", "sentence_bad")
 class MinimalPairsArguments:
     """Accuracy on minimal pairs, with a 95 % interval; a tie counts as half."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """JSON lines with sentence_good and sentence_bad."""
-    group: str | None = None
-    """A field of the lines to report by, such as linguistics_term."""
-    json: bool = False
-    """Print one JSON object."""
+    run: str = positional("Folder of the run.", "RUN")
+    file: str = positional("JSON lines with sentence_good and sentence_bad.", "FILE")
+    group: str | None = setting(None, "A field of the lines to report by, such as linguistics_term.")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

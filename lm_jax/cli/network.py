@@ -1,7 +1,9 @@
 """The flags of a run in several processes."""
 
 import dataclasses
+from typing import Any
 
+from lm_jax.config import setting
 from lm_jax.errors import UserError
 
 
@@ -9,14 +11,21 @@ from lm_jax.errors import UserError
 class NetworkArguments:
     """Several processes, on as many machines or on one, that train one run together: each is started alike."""
 
-    coordinator: str | None = None
-    """HOST:PORT of process 0. "auto": JAX finds it, and the next two, on Cloud TPU, SLURM, Open MPI, Kubernetes."""
-    processes: int | None = None
-    """How many processes there are."""
-    process_id: int | None = None
-    """Which one this is, from 0; number 0 writes the run."""
-    heartbeat_timeout: int = 100
-    """Seconds without a sign of life after which a process counts as dead, and the others end."""
+    coordinator: str | None = setting(
+        None,
+        'HOST:PORT of process 0. "auto": JAX finds it, and the next two, on Cloud TPU, SLURM, Open MPI, Kubernetes.',
+        metavar="HOST:PORT",
+    )
+    processes: int | None = setting(None, "How many processes there are.")
+    process_id: int | None = setting(None, "Which one this is, from 0; number 0 writes the run.")
+    heartbeat_timeout: int = setting(
+        100, "Seconds without a sign of life after which a process counts as dead, and the others end."
+    )
+
+    def network(self) -> dict[str, Any]:
+        """Returns what JAX is to be told of the processes."""
+        names = (field.name for field in dataclasses.fields(NetworkArguments))
+        return {name: getattr(self, name) for name in names}
 
     def check(self) -> None:
         """Raises UserError for a number of processes without a coordinator."""

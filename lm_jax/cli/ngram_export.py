@@ -2,10 +2,8 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
 
 
@@ -13,10 +11,8 @@ from lm_jax.cli.parsing import parse
 class ExportArguments:
     """Write the model of an n-gram run as an ARPA file."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """The file to write; compressed if its name ends in .gz."""
+    run: str = positional("Folder of the run.", "RUN")
+    file: str = positional("The file to write; compressed if its name ends in .gz.", "FILE")
 
 
 def main(argv: list[str]) -> None:

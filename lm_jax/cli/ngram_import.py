@@ -1,21 +1,20 @@
 """`lm-jax ngram import FILE.arpa`: a run of an ARPA file, for all verbs that take a run."""
 
 import dataclasses
-from typing import Annotated
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportArguments:
     """Make a run of an ARPA file, such as KenLM or SRILM write them (.gz: compressed)."""
 
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """The ARPA file."""
-    run: str | None = None
-    """Folder of the run. Default: the next free one below checkpoints/."""
+    file: str = positional("The ARPA file.", "FILE")
+    run: str | None = setting(
+        None, "Folder of the run. Without it, the next free one below checkpoints/.", metavar="FOLDER"
+    )
 
 
 def main(argv: list[str]) -> None:

@@ -1,11 +1,10 @@
 """`lm-jax ngram prune RUN --threshold 1e-8`: a smaller model, and what that costs."""
 
 import dataclasses
-from typing import Annotated
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 from lm_jax.report.plain_json import to_json
 
 
@@ -13,16 +12,11 @@ from lm_jax.report.plain_json import to_json
 class PruneArguments:
     """Leave out the n-grams whose absence changes the model's perplexity by less than a threshold (Stolcke 1998)."""
 
-    source: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    threshold: float = 1e-8
-    """Largest relative change of perplexity that leaving an n-gram out may make."""
-    run: str | None = None
-    """Folder of the pruned run. Default: the next free one below checkpoints/."""
-    data: str | None = None
-    """A text file or folder to measure on. Default: the run's own."""
-    json: bool = False
-    """Print one JSON object."""
+    source: str = positional("Folder of the run.", "RUN")
+    threshold: float = setting(1e-8, "Largest relative change of perplexity that leaving an n-gram out may make.")
+    run: str | None = setting(None, "Folder of the pruned run. Without it, the next free one below checkpoints/.", metavar="FOLDER")
+    data: str | None = setting(None, "A text file or folder to measure on. Without it, the run"s own.", metavar="PATH")
+    json: bool = setting(False, "Print one JSON object.")
 
 
 def main(argv: list[str]) -> None:

@@ -1,50 +1,93 @@
-"""Flags from dataclasses (tyro), with mistakes told in one line."""
+"""The words of a command line, parsed once; mistakes are told in one line."""
 
-import contextlib
-import io
-import re
+import argparse
+import difflib
 import sys
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from lm_jax.cli.flags import add_arguments, add_config
 from lm_jax.errors import UserError
 
 
-Config = TypeVar("Config")
-SHORT_NAMES = {"--lr": "--learning-rate"}
+Arguments = TypeVar("Arguments")
+WIDEST_FLAG = 26  # columns of a help text for flags
 
 
-def parse(config: type[Config], verb: str, argv: list[str], default: Config | None = None) -> Config:
-    """The dataclass that the words of a command line describe; nested dataclasses have no prefixes.
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, raised as UserError."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError with the parser's message, and the flag that was meant."""
+        text = message.removeprefix("argument ")
+        flag, _, rest = text.partition(": ")
+        if flag.startswith("-") and rest.startswith("must be"):
+            text = f"{flag.split('/')[0]} {rest}"
+        raise UserError(f"{text}{self._meant(message)} (see {self.prog} --help)")
+
+    def _meant(self, message):
+        if not message.startswith("unrecognized arguments"):
+            return ""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        for word in message.split():
+            near = difflib.get_close_matches(word.partition("=")[0], flags, n=1) if word.startswith("-") else []
+            if near:
+                return f"; did you mean {near[0]}?"
+        return ""
+
+
+def parse(cls: type[Arguments], verb: str, argv: list[str]) -> Arguments:
+    """Parses a command line into the dataclass of a verb.
 
     Raises UserError for words that do not fit; prints help and exits for --help.
     """
-    import tyro
-
-    words = [SHORT_NAMES.get(word, word) for word in argv]
-    options = {} if default is None else {"default": default}
-    captured = io.StringIO()
-    try:
-        with contextlib.nullcontext() if _asks_help(words) else contextlib.redirect_stderr(captured):
-            return tyro.cli(config, prog=f"lm-jax {verb}", args=words, config=(tyro.conf.OmitArgPrefixes,), **options)
-    except SystemExit as exit_:
-        if exit_.code in (0, None):
-            raise
-        raise UserError(_in_one_line(captured.getvalue(), verb)) from None
+    arguments, _ = parse_with_config(cls, None, verb, argv)
+    return arguments
 
 
-def _asks_help(words):
-    return "-h" in words or "--help" in words
+def parse_with_config(
+    cls: type[Arguments], config: type | None, verb: str, argv: list[str]
+) -> tuple[Arguments, dict[str, Any]]:
+    """Parses a command line into the dataclass of a verb, and the settings of a configuration by their flat names.
+
+    Args:
+        cls: the verb's own arguments; its docstring is the help's first line.
+        config: the configuration; None without one.
+        verb: words of the verb.
+        argv: the words after the verb.
+
+    Returns:
+        The arguments, and the settings that were given: from_flat makes a configuration of them.
+
+    Raises:
+        UserError: for words that do not fit.
+    """
+    parser = OneLineParser(
+        prog=f"lm-jax {verb}",
+        description=(cls.__doc__ or "").strip(),
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=_formatter,
+    )
+    add_arguments(parser, cls)
+    if config is not None:
+        add_config(parser, config)
+    given = vars(parser.parse_args([_with_dashes(word) for word in argv]))
+    own = {name: given.pop(name) for name in list(given) if name in cls.__dataclass_fields__}
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in own.items()}), given
 
 
-def _in_one_line(message, verb):
-    """The text of tyro's box of errors, without the box, its title and its excerpts of the help."""
-    lines = [line for line in message.splitlines() if not line.startswith("╭")]
-    text = " ".join(re.sub(r"^[│╰─\s]+|[│╯─\s]+$", "", line) for line in lines)
-    text = re.split(r"Argument helptext|Perhaps you meant|Similar arguments|For full helptext", text)
-    near = re.search(r"--[\w-]+", text[1]) if re.search("Perhaps you meant|Similar", message) else None
-    return f"{text[0].strip()}{f'; did you mean {near[0]}?' if near else ''} (see lm-jax {verb} --help)"
+def _formatter(prog):
+    return argparse.HelpFormatter(prog, max_help_position=WIDEST_FLAG)
+
+
+def _with_dashes(word):
+    """A flag with the words of its name joined by dashes, where somebody joined them as Python does."""
+    if not word.startswith("--"):
+        return word
+    flag, equals, value = word.partition("=")
+    return flag.replace("_", "-") + equals + value
 
 
 def is_terminal() -> bool:
-    """Whether a person is looking at the output."""
+    """Says whether a person is looking at the output."""
     return sys.stdout.isatty()

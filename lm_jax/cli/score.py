@@ -3,11 +3,10 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
 
-from tyro.conf import Positional, arg
-
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.config.settings import setting
 from lm_jax.report.plain_json import to_json
 
 
@@ -15,16 +14,12 @@ from lm_jax.report.plain_json import to_json
 class ScoreArguments:
     """Log-probabilities in nats, a line of output for every line of a text, its end-of-line token included."""
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """Folder of the run."""
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """A text file, or - for standard input."""
-    alone: bool = False
-    """Score each line by itself. Default: in the context of all the lines before it."""
-    per_token: bool = False
-    """A line of output for every token instead."""
-    json: bool = False
-    """Print one JSON object a line."""
+    run: str = positional("Folder of the run.", "RUN")
+    file: str = positional("A text file, or - for standard input.", "FILE")
+    alone: bool = setting(False, "Score each line by itself. Without it, in the context of all the lines before it.")
+    per_token: bool = setting(False, "A line of output for every token instead.")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object a line.")
 
 
 def main(argv: list[str]) -> None:

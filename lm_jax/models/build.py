@@ -1,23 +1,33 @@
 """From a configuration to a model."""
 
+import inspect
 import math
+from typing import Any
 
-from lm_jax.cells import CELLS, Cell, drop_connect, initializers, input_sizes, stacked
-from lm_jax.config import ModelConfig
-from lm_jax.errors import check_sizes, one_of
+from lm_jax.cells import Cell, drop_connect, initializers, input_sizes, stacked
+from lm_jax.config import CELLS, MODELS, RecurrentConfig, UserCell, WindowConfig
+from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM, recurrent_lm
+from lm_jax.models.recurrent import recurrent_lm
 from lm_jax.models.window import window_lm
 
 
-def build_cell(config: ModelConfig) -> Cell:
-    """The cell, or the stack of cells, that a configuration describes."""
+def from_config(config: RecurrentConfig | WindowConfig, vocab_size: int) -> LanguageModel:
+    """Builds the language model that a configuration describes.
+
+    Raises UserError for a setting outside its range, and for a user's own cell that was not given.
+    """
+    config.check()
+    return MODELS[config.kind].make()(config, vocab_size)
+
+
+def build_cell(config: RecurrentConfig) -> Cell:
+    """Builds the cell, or the stack of cells, that a configuration describes."""
     check_sizes(layers=config.layers)
     hidden_sizes = [config.hidden_size] * (config.layers - 1) + [config.top_size or config.hidden_size]
     sizes = input_sizes(config.connection, config.embedding_size, hidden_sizes)
-    make = one_of("cell", config.cell, CELLS)
     cells = [
-        drop_connect(make(input_size, hidden_size, **_cell_options(config, hidden_size)), config.weight_drop)
+        drop_connect(_one_cell(config, input_size, hidden_size), config.weight_drop)
         for input_size, hidden_size in zip(sizes, hidden_sizes, strict=True)
     ]
     if len(cells) == 1 and config.connection == "plain":
@@ -26,39 +36,43 @@ def build_cell(config: ModelConfig) -> Cell:
     return stacked(cells, config.connection, dropout_rate=rate, dropout_kind=config.dropout_kind)
 
 
-def _cell_options(config, hidden_size):
-    options = {"compute_dtype": _compute_dtype(config), "recurrence": config.recurrence}
-    own = {
-        "rnn": {"nonlinearity": config.nonlinearity},
-        "gru": {"reset": config.gru_reset},
-        "lstm": {"forget_bias": config.forget_bias},
-    }
-    return options | _initial_weights(config, hidden_size) | own[config.cell]
+def _one_cell(config, input_size, hidden_size):
+    settings = config.cell
+    make = settings.make() if isinstance(settings, UserCell) else CELLS[settings.kind].make()
+    options = {name: value for name, value in vars(settings).items() if name not in _NOT_OPTIONS}
+    dtype = _compute_dtype(config)
+    if "compute_dtype" in inspect.signature(make).parameters:
+        options["compute_dtype"] = dtype
+    elif dtype is not None:
+        raise UserError(f"compute_dtype must be left out with cell {settings.kind}, got {dtype}", ["compute_dtype"])
+    cell = make(input_size, hidden_size, **_initial_weights(settings, hidden_size), **options)
+    if not isinstance(cell, Cell):
+        raise UserError(
+            f"a cell's factory must return a Cell, got {type(cell).__name__} from {settings.kind}", ["cell"]
+        )
+    return cell
 
 
-def _initial_weights(config, hidden_size):
-    if config.init == "uniform":
-        draw = initializers.uniform(config.init_scale or 1 / math.sqrt(hidden_size))
+_NOT_OPTIONS = ("kind", "factory", "init", "init_scale")  # of a cell's settings: names, and what becomes initialisers
+
+
+def _initial_weights(settings: Any, hidden_size: int) -> dict[str, initializers.Initializer]:
+    """The initialisers of settings that have any."""
+    if not hasattr(settings, "init"):
+        return {}
+    if settings.init == "uniform":
+        draw = initializers.uniform(settings.init_scale or 1 / math.sqrt(hidden_size))
         return {"w_x_init": draw, "w_h_init": draw, "b_init": draw}
     kinds = {"orthogonal": initializers.orthogonal, "identity": initializers.identity}
-    return {"w_h_init": one_of("init", config.init, kinds)(config.init_scale or 1.0)}
+    return {"w_h_init": one_of("init", settings.init, kinds)(settings.init_scale or 1.0)}
 
 
 def _compute_dtype(config):
     return None if config.compute_dtype == "float32" else config.compute_dtype
 
 
-def from_config(config: ModelConfig, vocab_size: int) -> RecurrentLM | LanguageModel:
-    """The language model that a configuration describes.
-
-    Raises UserError for a setting outside its range, or one that the chosen model does not have.
-    """
-    build = one_of("model", config.model, {"recurrent": _recurrent_lm, "window": _window_lm})
-    config.check()
-    return build(config, vocab_size)
-
-
-def _recurrent_lm(config, vocab_size):
+def recurrent(config: RecurrentConfig, vocab_size: int) -> LanguageModel:
+    """Builds the recurrent language model of a configuration."""
     return recurrent_lm(
         vocab_size,
         build_cell(config),
@@ -69,7 +83,8 @@ def _recurrent_lm(config, vocab_size):
     )
 
 
-def _window_lm(config, vocab_size):
+def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
+    """Builds the window language model of a configuration."""
     return window_lm(
         vocab_size,
         window=config.window,

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from lm_jax.config import NGramConfig
+from lm_jax.config.estimators import ESTIMATORS, SHORT_NAMES
 from lm_jax.data.vocabulary import Vocabulary, with_zero_count_type
 from lm_jax.errors import UserError, one_of
-from lm_jax.models.ngram import ESTIMATORS, estimate
-from lm_jax.models.ngram.estimate import NOT_PROBABILITIES
+from lm_jax.models.ngram.estimate import estimate, has_perplexity
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.ngram.pruning import check_thresholds
 from lm_jax.models.ngram.storage import load_tables, save_tables
@@ -18,22 +18,8 @@ from lm_jax.tasks.base import Estimate, Estimation, Task
 from lm_jax.tasks.closing_table import table_scorer
 
 
-SHORT_NAMES = {
-    "modified-kneser-ney": "MKN",
-    "kneser-ney": "KN",
-    "absolute-discounting": "AD",
-    "witten-bell": "WB",
-    "jelinek-mercer": "JM",
-    "katz": "Katz",
-    "add-k": "add-k",
-    "stupid-backoff": "stupid back-off",
-    "maximum-likelihood": "ML",
-    "arpa": "ARPA",
-}
-
-
 def _name(settings):
-    return f"{settings.order}-gram {SHORT_NAMES[settings.method]}{' pruned' if settings.prune_counts else ''}"
+    return f"{settings.order}-gram {SHORT_NAMES[settings.method.kind]}{' pruned' if settings.prune_counts else ''}"
 
 
 def _load(settings, saved):
@@ -44,13 +30,13 @@ def _load(settings, saved):
 
 
 def _check(settings):
-    one_of("method", settings.method, ESTIMATORS)
-    check_thresholds(settings.prune_counts, settings.order, settings.method)
+    one_of("method", settings.method.kind, ESTIMATORS)
+    check_thresholds(settings.prune_counts, settings.order, settings.method.kind)
 
 
 def _estimate(settings, corpus, on_stage):
     tokens, vocabulary = corpus.train, corpus.vocabulary
-    on_stage(f"counting {len(tokens):,} tokens up to order {settings.order}, {settings.method}")
+    on_stage(f"counting {len(tokens):,} tokens up to order {settings.order}, {settings.method.kind}")
     params, notes = estimate(
         tokens,
         settings.order,
@@ -58,7 +44,6 @@ def _estimate(settings, corpus, on_stage):
         vocabulary.eol_id,
         method=settings.method,
         held_out=corpus.valid,
-        k=settings.k,
         prune_counts=settings.prune_counts,
         max_memory=settings.max_memory and settings.max_memory * 2**20,
     )
@@ -76,7 +61,7 @@ def _model(settings, vocabulary):
 def _close(settings, corpus, model, params, key, progress):
     del progress
     reading = lm.reading_of(settings, corpus.vocabulary)
-    own = {} if settings.method in NOT_PROBABILITIES else {_name(settings): table_scorer(params, reading)}
+    own = {_name(settings): table_scorer(params, reading)} if has_perplexity(settings.method.kind) else {}
     text = lm.sample(settings, corpus.vocabulary, model, jax.tree.map(jnp.asarray, params), key)
     sizes = ", ".join(f"{size:,}" for size in params.sizes)
     remark = f"n-grams of order 1 to {len(params.sizes)}: {sizes}"
@@ -84,8 +69,10 @@ def _close(settings, corpus, model, params, key, progress):
 
 
 def _evaluate(settings, vocabulary, model, params, request):
-    if settings.method in NOT_PROBABILITIES:
-        raise UserError(f"perplexity needs probabilities that sum to one, got a run of {settings.method}, which scores")
+    if not has_perplexity(settings.method.kind):
+        raise UserError(
+            f"perplexity needs probabilities that sum to one, got a run of {settings.method.kind}, which scores"
+        )
     return lm.evaluate(settings, vocabulary, model, params, request)
 
 

@@ -12,18 +12,23 @@ from lm_jax.tasks.telemetry import build_telemetry, draw_telemetry
 from lm_jax.training.losses import cross_entropy, regularised_cross_entropy
 
 
+def _cell_name(settings):
+    """Such as lstm; of a user's own cell FILE.py:NAME the last part."""
+    return settings.model.cell.kind.rpartition(":")[2]
+
+
 def _name(settings):
-    return f"{settings.model.cell.upper()} {settings.model.layers}x{settings.model.hidden_size}"
+    return f"{_cell_name(settings).upper()} {settings.model.layers}x{settings.model.hidden_size}"
 
 
 def _loss(settings, model):
-    penalties = settings.activation_reg, settings.temporal_reg
+    penalties = settings.model.activation_reg, settings.model.temporal_reg
     loss = regularised_cross_entropy(model, *penalties) if any(penalties) else cross_entropy(model)
     return lm.with_sampled_inputs(loss, settings, model)
 
 
 def _engine(settings):
-    recurrence = settings.model.recurrence
+    recurrence = getattr(settings.model.cell, "recurrence", None)
     return f"{engine(recurrence)} (auto)" if recurrence == "auto" else recurrence
 
 
@@ -34,21 +39,23 @@ def _close(settings, corpus, model, params, key, progress):
 def _check_seeds(settings):
     if settings.random_bptt:  # every seed has its own lengths of chunks
         raise UserError(f"random_bptt must be left out with several seeds, got {settings.random_bptt}", ["random_bptt"])
-    if settings.model.recurrence == "cudnn":  # it has no vmap
+    if getattr(settings.model.cell, "recurrence", None) == "cudnn":  # it has no vmap
         raise UserError("recurrence must be another than cudnn with several seeds, got cudnn", ["recurrence"])
 
 
 def _for_any_machine(settings):
     """A run on cudnn was trained on one kind of machine; every engine reads its parameters."""
-    if settings.model.recurrence != "cudnn":
+    cell = settings.model.cell
+    if getattr(cell, "recurrence", None) != "cudnn":
         return settings
-    return dataclasses.replace(settings, model=dataclasses.replace(settings.model, recurrence="auto"))
+    cell = dataclasses.replace(cell, recurrence="auto")
+    return dataclasses.replace(settings, model=dataclasses.replace(settings.model, cell=cell))
 
 
 RECURRENT = Task(
     config=TrainConfig,
     name=_name,
-    folder_name=lambda settings: f"{settings.model.cell}-{settings.data.level}",
+    folder_name=lambda settings: f"{_cell_name(settings)}-{settings.data.level}",
     load=lm.load,
     read_vocabulary=Vocabulary.load,
     model=lm.model,

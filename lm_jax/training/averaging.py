@@ -9,7 +9,7 @@ one more than the steps in the mean.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,22 @@ def running_mean() -> UpdateFn:
         return Average(_move(average.params, params, share), average.count + jnp.where(waiting, 0, 1))
 
     return update
+
+
+def no_average(settings: Any) -> None:
+    """Makes nothing: the last step's weights are kept."""
+    del settings
+
+
+def moving_average(settings: Any) -> UpdateFn:
+    """Makes the exponential moving average of some settings."""
+    return ema(settings.decay)
+
+
+def triggered_mean(settings: Any) -> UpdateFn:
+    """Makes the running mean; the plan says when it is triggered."""
+    del settings
+    return running_mean()
 
 
 def trigger(average: Average) -> Average:

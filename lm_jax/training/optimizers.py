@@ -1,37 +1,53 @@
 """Optimisers: a chain of optax transformations, made from a configuration."""
 
 from collections.abc import Callable
+from typing import Any
 
 import optax
 
-from lm_jax.config import OptimizerConfig
+from lm_jax.config import AVERAGINGS, SCHEDULES, OptimizerConfig
+from lm_jax.training.averaging import UpdateFn
 
 
 Schedule = Callable[[int], float]
 
 
 def build_schedule(config: OptimizerConfig, decay_steps: int) -> Schedule:
-    """The learning rate as a function of the step; the plateau's factor is kept in the training state.
+    """Makes the learning rate as a function of the step; the plateau's factor is kept in the training state.
 
-    decay_steps: where the cosine ends, unless the configuration says it.
+    decay_steps: where a cosine ends, unless its settings say it.
     """
+    return SCHEDULES[config.schedule.kind].make()(config, decay_steps)
+
+
+def cosine(config: OptimizerConfig, decay_steps: int) -> Schedule:
+    """Makes a linear warm-up, then a fall along a cosine to a tenth."""
     peak, warmup = config.learning_rate, config.warmup_steps
-    if config.schedule == "cosine":
-        horizon = max(config.decay_steps or decay_steps, warmup + 1)
-        return optax.warmup_cosine_decay_schedule(
-            init_value=peak if warmup == 0 else 0.0,
-            peak_value=peak,
-            warmup_steps=warmup,
-            decay_steps=horizon,
-            end_value=peak / 10,
-        )
-    if warmup:
-        return optax.linear_schedule(0.0, peak, warmup)
-    return optax.constant_schedule(peak)
+    return optax.warmup_cosine_decay_schedule(
+        init_value=peak if warmup == 0 else 0.0,
+        peak_value=peak,
+        warmup_steps=warmup,
+        decay_steps=max(config.schedule.decay_steps or decay_steps, warmup + 1),
+        end_value=peak / 10,
+    )
+
+
+def constant(config: OptimizerConfig, decay_steps: int) -> Schedule:
+    """Makes a linear warm-up, then one rate."""
+    del decay_steps
+    if config.warmup_steps:
+        return optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps)
+    return optax.constant_schedule(config.learning_rate)
+
+
+def build_averaging(config: OptimizerConfig) -> UpdateFn | None:
+    """Makes the function that moves averaged weights; None without any."""
+    settings: Any = config.averaging
+    return AVERAGINGS[settings.kind].make()(settings)
 
 
 def build_optimizer(config: OptimizerConfig, schedule: Schedule) -> optax.GradientTransformation:
-    """Clipping by the global norm (Pascanu et al. 2013), weight decay, then the method."""
+    """Makes clipping by the global norm (Pascanu et al. 2013), weight decay, then the method."""
     methods = {
         "sgd": lambda: optax.sgd(schedule),
         "adam": lambda: optax.adam(schedule),

@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
+from lm_jax.cli.last_words import ANOTHER_DIED
 
 import lm_jax
 from lm_jax import UserError
-from lm_jax.cli.last_words import ANOTHER_DIED
 from lm_jax.cli.network import NetworkArguments
 from lm_jax.runs.folder import read_lines
 from tests.runs.toy import saved_arrays, write_corpus

@@ -1,6 +1,5 @@
 """Runs that take a second: a text of six characters, models of a few units, 20 steps."""
 
-import dataclasses
 import random
 import signal
 import warnings
@@ -9,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from lm_jax import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax.config import TrainConfig, from_flat
 
 
 WORDS = ("a", "cab", "bad", "dab", "aba", "cad")
@@ -26,18 +25,11 @@ def write_corpus(folder: Path, seed: int = 0) -> str:
 
 
 def toy_config(data: str, **changes) -> TrainConfig:
-    """20 steps with reports every 5 and validations every 8; `changes` may be of any of the dataclasses."""
+    """20 steps with reports every 5 and validations every 8; `changes` are settings by their flat names."""
     toy = {"batch_size": 4, "bptt": 8, "steps": 20, "log_every": 5, "eval_every": 8}
-    settings = {"hidden_size": 8, "embedding_size": 4, "learning_rate": 0.01, **toy, **changes}
-
-    def build(cls, **nested):
-        names = {field.name for field in dataclasses.fields(cls)} - set(nested)
-        return cls(**nested, **{name: settings.pop(name) for name in names & set(settings)})
-
-    parts = {"model": build(ModelConfig), "optimizer": build(OptimizerConfig)}
-    config = build(TrainConfig, data=DataConfig(data=data, level=settings.pop("level", "char")), **parts)
-    assert not settings
-    return config
+    return from_flat(
+        TrainConfig, {"data": data, "hidden_size": 8, "embedding_size": 4, "learning_rate": 0.01, **toy, **changes}
+    )
 
 
 def saved_arrays(run: Path | str, step: int) -> dict[str, np.ndarray]:

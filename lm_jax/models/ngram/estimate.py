@@ -1,11 +1,13 @@
 """From a text to an n-gram model, by any of the estimators."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lm_jax.errors import one_of
+from lm_jax.config import ESTIMATORS, AddK
+from lm_jax.config.kinds import choose
+from lm_jax.config.settings import check
 from lm_jax.models.ngram.counts import count_ngrams
 from lm_jax.models.ngram.jelinek_mercer import jelinek_mercer
 from lm_jax.models.ngram.katz import katz
@@ -26,19 +28,60 @@ class Estimate(NamedTuple):
 IMPOSSIBLE = "n-grams that were never seen have probability 0; the perplexity of a text with one of them is infinite"
 SCORES = "scores, which do not sum to one: good for ranking and generating, without a perplexity"
 
-# each: (tables, held_out, eol_id, k) -> Estimate
-ESTIMATORS: dict[str, Callable[..., Estimate]] = {
-    "maximum-likelihood": lambda tables, held_out, eol_id, k: Estimate(maximum_likelihood(tables), [IMPOSSIBLE]),
-    "add-k": lambda tables, held_out, eol_id, k: Estimate(add_k(tables, k), []),
-    "stupid-backoff": lambda tables, held_out, eol_id, k: Estimate(stupid_backoff(tables), [SCORES]),
-    "katz": lambda tables, held_out, eol_id, k: Estimate(*katz(tables)),
-    "jelinek-mercer": lambda tables, held_out, eol_id, k: Estimate(*jelinek_mercer(tables, held_out, eol_id)),
-    "witten-bell": lambda tables, held_out, eol_id, k: Estimate(witten_bell(tables), []),
-    "absolute-discounting": lambda tables, held_out, eol_id, k: Estimate(*absolute_discounting(tables)),
-    "kneser-ney": lambda tables, held_out, eol_id, k: Estimate(*kneser_ney(tables, modified=False)),
-    "modified-kneser-ney": lambda tables, held_out, eol_id, k: Estimate(*kneser_ney(tables)),
-}
+EstimatorFn = Callable[[Any, Any, int], Estimate]  # (tables, held_out, eol_id)
+
+
+def modified_kneser_ney(settings: Any) -> EstimatorFn:
+    """Makes the estimator of Chen & Goodman (1999), with three discounts an order."""
+    return lambda tables, held_out, eol_id: Estimate(*kneser_ney(tables))
+
+
+def plain_kneser_ney(settings: Any) -> EstimatorFn:
+    """Makes the estimator of Kneser & Ney (1995), with one discount an order."""
+    return lambda tables, held_out, eol_id: Estimate(*kneser_ney(tables, modified=False))
+
+
+def discounted(settings: Any) -> EstimatorFn:
+    """Makes absolute discounting (Ney et al. 1994)."""
+    return lambda tables, held_out, eol_id: Estimate(*absolute_discounting(tables))
+
+
+def interpolated(settings: Any) -> EstimatorFn:
+    """Makes the estimator of Witten & Bell (1991)."""
+    return lambda tables, held_out, eol_id: Estimate(witten_bell(tables), [])
+
+
+def held_out_weights(settings: Any) -> EstimatorFn:
+    """Makes the interpolation of Jelinek & Mercer (1980), its weights from the held-out text."""
+    return lambda tables, held_out, eol_id: Estimate(*jelinek_mercer(tables, held_out, eol_id))
+
+
+def good_turing(settings: Any) -> EstimatorFn:
+    """Makes the back-off of Katz (1987)."""
+    return lambda tables, held_out, eol_id: Estimate(*katz(tables))
+
+
+def plus_k(settings: AddK) -> EstimatorFn:
+    """Makes the estimator that adds k to every count."""
+    return lambda tables, held_out, eol_id: Estimate(add_k(tables, settings.k), [])
+
+
+def scores_only(settings: Any) -> EstimatorFn:
+    """Makes the stupid back-off of Brants et al. (2007)."""
+    return lambda tables, held_out, eol_id: Estimate(stupid_backoff(tables), [SCORES])
+
+
+def relative_frequencies(settings: Any) -> EstimatorFn:
+    """Makes the maximum-likelihood estimator, without smoothing."""
+    return lambda tables, held_out, eol_id: Estimate(maximum_likelihood(tables), [IMPOSSIBLE])
+
+
 NOT_PROBABILITIES = ("stupid-backoff",)
+
+
+def has_perplexity(method: str) -> bool:
+    """Says whether an estimator's numbers sum to one: exp(J) of those that do not is no perplexity."""
+    return method not in NOT_PROBABILITIES
 
 
 def estimate(
@@ -47,25 +90,34 @@ def estimate(
     vocab_size: int,
     eol_id: int,
     *,
-    method: str = "modified-kneser-ney",
+    method: Any = "modified-kneser-ney",
     held_out: np.ndarray | None = None,
-    k: float = 1.0,
     max_memory: int | None = None,
     prune_counts: Sequence[int] = (),
 ) -> Estimate:
-    """The n-gram model of a text, ids int [N].
+    """Estimates the n-gram model of a text.
 
-    method: one of ESTIMATORS. held_out: for the weights of jelinek-mercer. k: of add-k. max_memory: bytes for
-    counting a text that is larger than memory, in shards on disk. prune_counts: for the orders from 1 up, the number
-    of occurrences up to which n-grams are left out, such as (0, 0, 1); the last holds for the orders above too.
-    Raises UserError for an order below 1, a k that is not above 0, an unknown method, or thresholds that fall, do not
-    begin with 0, or are for maximum-likelihood.
+    Args:
+        tokens: ids int [N].
+        order: n.
+        vocab_size: V.
+        eol_id: the end-of-line token.
+        method: the name of one of `lm_jax.config.ESTIMATORS`, or its settings, such as `AddK(0.5)`.
+        held_out: ids for the weights of jelinek-mercer.
+        max_memory: bytes for counting a text that is larger than memory, in shards on disk.
+        prune_counts: for the orders from 1 up, the number of occurrences up to which n-grams are left out, such as
+            (0, 0, 1); the last holds for the orders above too.
+
+    Raises:
+        UserError: for an order below 1, a k that is not above 0, an unknown method, or thresholds that fall, do not
+            begin with 0, or are for maximum-likelihood.
     """
-    estimator = one_of("method", method, ESTIMATORS)
-    thresholds = check_thresholds(prune_counts, order, method)
+    settings = choose("method", method, ESTIMATORS)
+    check(settings)
+    thresholds = check_thresholds(prune_counts, order, settings.kind)
     if max_memory is None:
         tables = count_ngrams(tokens, order, vocab_size, eol_id)
     else:
         tables = count_in_shards(tokens, order, vocab_size, eol_id, max_memory)
-    params, notes = estimator(tables, held_out, eol_id, k)
-    return Estimate(prune_by_count(params, tables, thresholds, method), notes)
+    params, notes = ESTIMATORS[settings.kind].make()(settings)(tables, held_out, eol_id)
+    return Estimate(prune_by_count(params, tables, thresholds, settings.kind), notes)

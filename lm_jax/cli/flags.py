@@ -1,0 +1,157 @@
+"""From the settings of dataclasses to the flags of a parser.
+
+A flag is not given by default, so that what a user types can be told from what is a default.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, Union, get_args, get_origin
+
+from lm_jax.config.flat import flat_settings
+from lm_jax.config.settings import choices
+
+
+SHORT_NAMES = {"learning_rate": ["--lr"]}
+SECTIONS = {"data": "text", "optimizer": "optimiser", "": "training"}  # titles of groups, where the name is not one
+Parser = argparse.ArgumentParser
+
+
+def positional(help: str, metavar: str, *, several: bool = False) -> Any:
+    """Declares an argument without a flag; several: one or more words."""
+    return dataclasses.field(metadata={"help": help, "metavar": metavar, "several": several, "positional": True})
+
+
+def flag_name(name: str) -> str:
+    """Returns the flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def add_arguments(parser: Parser, cls: type) -> None:
+    """Adds positionals and flags of a verb's own dataclass."""
+    group = parser.add_argument_group("options")
+    for field in dataclasses.fields(cls):
+        metadata = field.metadata
+        if metadata.get("positional"):
+            parser.add_argument(
+                field.name,
+                metavar=metadata["metavar"],
+                help=metadata["help"],
+                nargs="+" if metadata["several"] else None,
+            )
+        elif "help" in metadata:
+            _add_flag(group, field.name, [field.type], metadata["help"], field.default, metadata.get("metavar"))
+
+
+def add_config(parser: Parser, cls: type) -> None:
+    """Adds a flag for every setting of a configuration and of all kinds that it could have, in groups."""
+    by_name: dict[str, list[Any]] = {}
+    for one in flat_settings(cls):
+        by_name.setdefault(one.name, []).append(one)
+    groups: dict[str, Any] = {}
+    for name, entries in by_name.items():
+        first = entries[0]
+        section = first.owners[-1][0] if first.owners else first.section
+        title = SECTIONS.get(section, section)
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        kinds = list(dict.fromkeys(one.owners[-1][1] for one in entries if one.owners))
+        owners = f" ({', '.join(kinds)})" if kinds else ""
+        default = first.field.default
+        kinds_of = first.field.metadata.get("kinds")
+        if kinds_of:
+            read = _kind_reader(first.field, kinds_of)
+            options = [*kinds_of, *(["FILE.py:NAME"] if first.field.metadata["coerce"] and name == "cell" else [])]
+            metavar = "{" + ",".join(options) + "}"
+            _add_flag(groups[title], name, [read], first.field.metadata["help"] + owners, default.kind, metavar)
+        else:
+            annotations = [one.field.type for one in entries]
+            metavar = first.field.metadata.get("metavar")
+            _add_flag(groups[title], name, annotations, first.field.metadata["help"] + owners, default, metavar)
+
+
+def _add_flag(group, name, annotations, help, default, metavar):
+    read, options = _reader(annotations)
+    words = {"dest": name, "default": argparse.SUPPRESS, "help": _help(help, default)}
+    flags = [flag_name(name), *SHORT_NAMES.get(name, [])]
+    if annotations[0] is bool:
+        group.add_argument(*flags, action=argparse.BooleanOptionalAction, **words)
+        return
+    if options is not None:
+        words["metavar"] = "{" + ",".join(options) + "}"
+    else:
+        words["metavar"] = metavar or {int: "N", float: "X"}.get(_plain(annotations[0]), "TEXT")
+    if get_origin(annotations[0]) is tuple:
+        words |= {"nargs": "*", "metavar": "N"}
+    group.add_argument(*flags, type=read, **words)
+
+
+def _help(help, default):
+    """The sentence, and the default where there is one to tell."""
+    text = help.replace("%", "%%")
+    if default in (None, (), False) or isinstance(default, dataclasses._MISSING_TYPE):
+        return text
+    return f"{text} [{default}]"
+
+
+def _reader(annotations: Sequence[Any]) -> tuple[Callable[[str], Any], list[str] | None]:
+    """A function from a word to a value, and the words that are allowed (None: any)."""
+    literals = [choices(annotation) for annotation in annotations]
+    if literals[0] is not None:
+        options = list(dict.fromkeys(option for each in literals if each for option in each))
+        return _choice_reader(options), options
+    annotation = annotations[0]
+    if callable(annotation) and not isinstance(annotation, type | types.UnionType | types.GenericAlias):
+        if get_origin(annotation) is None:
+            return annotation, None
+    plain = _plain(annotation)
+    number = {int: ("a whole number", int), float: ("a number", float)}.get(plain)
+    if number is None:
+        return str, None
+    return _number_reader(*number, optional=_is_optional(annotation)), None
+
+
+def _plain(annotation):
+    """int of `int`, `int | None` and `tuple[int, ...]`."""
+    if get_origin(annotation) in (types.UnionType, Union, tuple):
+        return next(part for part in get_args(annotation) if part not in (type(None), Ellipsis))
+    return annotation
+
+
+def _is_optional(annotation):
+    return type(None) in get_args(annotation)
+
+
+def _number_reader(words, convert, optional):
+    def read(word):
+        if optional and word.lower() == "none":
+            return None
+        try:
+            return convert(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be {words}, got {word!r}") from None
+
+    return read
+
+
+def _choice_reader(options):
+    def read(word):
+        if word not in options:
+            near = difflib.get_close_matches(word, options, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(options)}, got {word!r}{hint}")
+        return word
+
+    return read
+
+
+def _kind_reader(field, table):
+    """Reads the name of a kind, or what else the setting makes a kind of, such as FILE.py:NAME."""
+    plain = _choice_reader(list(table))
+
+    def read(word):
+        return word if field.metadata["coerce"] and ":" in word else plain(word)
+
+    return read

@@ -1,0 +1,52 @@
+"""Every setting of a run, as frozen dataclasses: the command line's flags and a script's arguments are the same thing.
+
+Nothing here imports JAX, so that `lm-jax --help` answers at once.
+"""
+
+from lm_jax.config.averagings import AVERAGINGS, EMA, NTASGD
+from lm_jax.config.cells import CELLS, GRUConfig, LSTMConfig, RNNConfig, UserCell
+from lm_jax.config.data import DataConfig
+from lm_jax.config.estimators import ESTIMATORS, AddK
+from lm_jax.config.files import from_dict, read_record, read_settings, to_dict
+from lm_jax.config.flat import flat_settings, from_flat
+from lm_jax.config.kinds import Kind, NoSettings
+from lm_jax.config.models import MODELS, RecurrentConfig, WindowConfig
+from lm_jax.config.ngram import NGramConfig
+from lm_jax.config.optimizer import OptimizerConfig
+from lm_jax.config.schedules import SCHEDULES, CosineSchedule, PlateauSchedule
+from lm_jax.config.settings import setting
+from lm_jax.config.train import RunConfig, TrainConfig
+
+
+__all__ = [
+    "AVERAGINGS",
+    "CELLS",
+    "EMA",
+    "ESTIMATORS",
+    "MODELS",
+    "NTASGD",
+    "SCHEDULES",
+    "AddK",
+    "CosineSchedule",
+    "DataConfig",
+    "GRUConfig",
+    "Kind",
+    "LSTMConfig",
+    "NGramConfig",
+    "NoSettings",
+    "OptimizerConfig",
+    "PlateauSchedule",
+    "RNNConfig",
+    "RecurrentConfig",
+    "RunConfig",
+    "TrainConfig",
+    "UserCell",
+    "WindowConfig",
+    "flat_settings",
+    "from_dict",
+    "from_flat",
+    "read_record",
+    "read_settings",
+    "setting",
+    "to_dict",
+]

@@ -1,0 +1,141 @@
+"""Configurations as JSON: in a run's config.json, in checkpoints, and in files of settings.
+
+A kind is an object with its name: {"kind": "lstm", "forget_bias": 1.0}. The flat form of version 0.1, in which a model
+had the settings of all kinds side by side, is read too.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lm_jax.config.flat import flat_settings, from_flat
+from lm_jax.config.train import TrainConfig
+from lm_jax.errors import UserError, one_of
+
+
+Config = TypeVar("Config")
+FAMILIES = {"neural": "recurrent", "ngram": "ngram"}  # of version 0.1, and tasks with the same settings
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Returns a configuration as nested dicts of JSON types."""
+    values = {"kind": config.kind} if hasattr(config, "kind") else {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            values[field.name] = to_dict(value)
+        elif "help" in field.metadata:
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+    return values
+
+
+def from_dict(cls: type[Config], values: Any) -> Config:
+    """Makes a configuration from what `to_dict` returned; the form of version 0.1 is read too.
+
+    Raises UserError for a name that this version does not know.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"settings must be a JSON object of names and values, got {values!r}")
+    if _is_of_0_1(values):
+        return from_0_1(cls, values)
+    return _build(cls, values)
+
+
+def _build(cls, values):
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - set(fields) - {"kind"})
+    if unknown:
+        raise UserError(f"the configuration has settings that this version does not know: {', '.join(unknown)}")
+    return cls(**{name: _value(fields[name], value) for name, value in values.items() if name != "kind"})
+
+
+def _value(field, value):
+    table = field.metadata.get("kinds")
+    if table is not None and isinstance(value, dict):
+        kind = table.get(value.get("kind"))
+        return value.get("kind") if kind is None or kind.config is None else _build(kind.config, value)
+    if dataclasses.is_dataclass(field.type) and isinstance(value, dict):
+        return _build(field.type, value)
+    return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+
+
+def _is_of_0_1(values):
+    """There the choice of a kind was a plain string."""
+    parts = [values, *(value for value in values.values() if isinstance(value, dict))]
+    names = ("model", "cell", "schedule", "averaging", "method")
+    return any(isinstance(part.get(name), str) for part in parts for name in names)
+
+
+def from_0_1(cls: type[Config], values: Mapping[str, Any]) -> Config:
+    """Makes a configuration from the form of version 0.1, where a model had the settings of all kinds.
+
+    Those of kinds that are not chosen were read by nothing, and are left out.
+    """
+    flat = {}
+    for name, value in values.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    chosen = dict(flat)
+    while True:
+        try:
+            return _without_idle(from_flat(cls, chosen))
+        except UserError:
+            misplaced = _first_misplaced(cls, chosen)
+            if misplaced is None:
+                raise
+            del chosen[misplaced]
+
+
+def _without_idle(config):
+    """Version 0.1 accepted settings that nothing reads, such as a kind of dropout without dropout."""
+    model = getattr(config, "model", None)
+    if model is None:
+        return config
+    defaults = {field.name: field.default for field in dataclasses.fields(model)}
+    idle = {name: defaults[name] for name in model.idle()}
+    return dataclasses.replace(config, model=dataclasses.replace(model, **idle))
+
+
+def _first_misplaced(cls, flat):
+    """A setting whose owners are not those that are chosen."""
+    defaults = {one.name: one.field.default.kind for one in flat_settings(cls) if one.field.metadata.get("kinds")}
+    for name in flat:
+        paths = [one.owners for one in flat_settings(cls) if one.name == name]
+        if paths and not any(all(flat.get(role, defaults[role]) == kind for role, kind in path) for path in paths):
+            return name
+    return None
+
+
+def read_record(path: Path, configs: Mapping[str, type]) -> tuple[Any, dict[str, Any]]:
+    """Reads a config.json: the configuration, and what else is recorded beside it.
+
+    Args:
+        path: the file.
+        configs: the dataclass of the settings of each task.
+
+    Raises:
+        UserError: for an unknown task or setting.
+    """
+    record = json.loads(path.read_text())
+    if "family" in record:
+        task = one_of("family", record.pop("family"), FAMILIES)
+    else:
+        task = record.pop("task", None)
+    config = from_dict(one_of("task", task, configs), record.pop("config"))
+    record.pop("format", None)
+    return config, record
+
+
+def read_settings(path: Path) -> TrainConfig:
+    """Reads a configuration from JSON: a run's config.json, or only the settings that differ from the defaults.
+
+    Raises UserError for a file that cannot be read or a name that is no setting.
+    """
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"a file of settings must be readable JSON, got {path}: {error}") from error
+    if not isinstance(record, dict):
+        raise UserError(f"a file of settings must hold one JSON object, got {path}")
+    return from_dict(TrainConfig, record.get("config", record))

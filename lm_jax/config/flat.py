@@ -1,0 +1,114 @@
+"""Settings in flat form: one name a setting, whatever dataclass it lies in. Flags and files of settings are flat.
+
+Only settings of the chosen kinds have a place; one of another kind is refused by its name.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from lm_jax.config.kinds import NoSettings
+from lm_jax.config.settings import flat_name
+from lm_jax.errors import UserError
+
+
+Config = TypeVar("Config")
+
+
+class FlatSetting(NamedTuple):
+    """A setting of a configuration or of any kind inside it.
+
+    owners: the choices that it needs, from the outside in, such as (("model", "recurrent"), ("cell", "lstm")).
+    section: the name of the dataclass inside the configuration that it lies in; "" for the configuration itself.
+    """
+
+    name: str
+    field: dataclasses.Field
+    owners: tuple[tuple[str, str], ...]
+    section: str = ""
+
+
+def flat_settings(cls: type, owners: tuple[tuple[str, str], ...] = (), section: str = "") -> Iterator[FlatSetting]:
+    """Yields every setting of a dataclass, of those inside it, and of all kinds that it could have."""
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(field.type):
+            yield from flat_settings(field.type, owners, field.name)
+        elif "help" in field.metadata:
+            name = flat_name(field)
+            yield FlatSetting(name, field, owners, section)
+            for kind, entry in field.metadata.get("kinds", {}).items():
+                if entry.config is not None:
+                    yield from flat_settings(entry.config, (*owners, (name, kind)), section)
+
+
+def from_flat(cls: type[Config], given: Mapping[str, Any], base: Config | None = None) -> Config:
+    """Makes a configuration from settings by their flat names.
+
+    Args:
+        cls: the dataclass of the configuration.
+        given: values by flat name; the name of a kind chooses it.
+        base: the configuration that the given settings change; default: the defaults.
+
+    Raises:
+        UserError: for a name that is no setting, and for a setting of another kind than those that are chosen, even if
+            its value is the default: it would do nothing.
+    """
+    rest = dict(given)
+    config = _apply(cls() if base is None else base, rest)
+    if rest:
+        name = next(iter(rest))
+        raise UserError(_misplaced(cls, config, name), _names_in(cls, name))
+    return config
+
+
+def _apply(config, rest):
+    changes = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("kinds"):
+            changes[field.name] = _apply_kind(field, value, rest)
+        elif dataclasses.is_dataclass(value):
+            changes[field.name] = _apply(value, rest)
+        elif "help" in field.metadata and flat_name(field) in rest:
+            new = rest.pop(flat_name(field))
+            changes[field.name] = tuple(new) if isinstance(new, list) else new
+    return dataclasses.replace(config, **changes)
+
+
+def _apply_kind(field, value, rest):
+    name, table = flat_name(field), field.metadata["kinds"]
+    if name in rest:
+        wanted = rest.pop(name)
+        if not isinstance(wanted, str):
+            value = wanted
+        elif wanted != value.kind:
+            value = table[wanted].defaults(wanted) if wanted in table else wanted
+    is_kind = dataclasses.is_dataclass(value) and not isinstance(value, NoSettings)
+    return _apply(value, rest) if is_kind else value
+
+
+def _misplaced(cls, config, name):
+    """Why a name has no place."""
+    owners = [one.owners for one in flat_settings(cls) if one.name == name]
+    if not owners:
+        return f"the configuration has settings that this version does not know: {name}"
+    chosen = chosen_kinds(config)
+    role = next(role for role, kind in owners[0] if chosen.get(role) != kind)
+    kinds = dict.fromkeys(kind for path in owners for at, kind in path if at == role)
+    return f"{name} is a setting of {', '.join(kinds)}, got {role} {chosen[role]}"
+
+
+def _names_in(cls, name):
+    return (name, *dict.fromkeys(role for one in flat_settings(cls) if one.name == name for role, _ in one.owners))
+
+
+def chosen_kinds(config: Any) -> dict[str, str]:
+    """Returns the names of the kinds that a configuration has, by the flat name of the setting that chooses."""
+    found = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("kinds"):
+            found[flat_name(field)] = value.kind
+        if dataclasses.is_dataclass(value):
+            found |= chosen_kinds(value)
+    return found

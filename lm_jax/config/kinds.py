@@ -1,0 +1,83 @@
+"""Kinds: alternatives of which a run has one, such as a cell or a schedule, each with settings of its own.
+
+A table of kinds is a literal dict from names to `Kind`. The command line's choices, the construction and the checks
+all derive from it.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from lm_jax.errors import UserError
+
+
+class Kind(NamedTuple):
+    """One alternative.
+
+    factory: "module:function", imported when it is used, so that settings need no JAX. config: the frozen dataclass of
+    just its own settings, whose `kind` is its name in the table; None for a kind without settings.
+    """
+
+    factory: str
+    config: type | None = None
+
+    def make(self) -> Callable[..., Any]:
+        """Imports the factory."""
+        module, _, name = self.factory.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def defaults(self, name: str) -> Any:
+        """Returns the default settings of this kind, whose name in the table is given."""
+        return NoSettings(name) if self.config is None else self.config()
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """Settings of a kind that has none but its name."""
+
+    kind: str
+
+
+def choose(role: str, value: Any, table: Mapping[str, Kind]) -> Any:
+    """Returns the settings of a kind: the value itself, or the defaults of the kind that a string names.
+
+    Raises UserError for a name that is not in the table, and for a value that is no kind's settings.
+    """
+    if isinstance(value, str) and value in table:
+        return table[value].defaults(value)
+    kind = table.get(getattr(value, "kind", ""))
+    if kind is None or type(value) is not (kind.config or NoSettings):
+        raise UserError(f"{role} must be one of {', '.join(table)}, got {value!r}", [role])
+    return value
+
+
+def choice_of(
+    table: Mapping[str, Kind],
+    default: str,
+    help: str,
+    *,
+    flag: str | None = None,
+    coerce: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Declares a setting that is one of several kinds.
+
+    Args:
+        table: the kinds by name.
+        default: the name of the default kind.
+        help: one sentence for the command line.
+        flag: the name in flat forms, if it is not the field's.
+        coerce: makes settings of what a user gives; default: `choose`.
+    """
+    metadata = {"help": help, "flag": flag, "kinds": table, "coerce": coerce}
+    return dataclasses.field(default=table[default].defaults(default), metadata=metadata)
+
+
+def coerce_kinds(config: Any) -> None:
+    """Puts settings in the place of the names of kinds; for `__post_init__` of a frozen dataclass."""
+    for field in dataclasses.fields(config):
+        table = field.metadata.get("kinds")
+        if table is not None:
+            make, value = field.metadata["coerce"], getattr(config, field.name)
+            chosen = choose(field.metadata["flag"] or field.name, value, table) if make is None else make(value)
+            object.__setattr__(config, field.name, chosen)

@@ -1,0 +1,57 @@
+"""Settings of an n-gram model."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+from lm_jax.config.data import DataConfig
+from lm_jax.config.estimators import ARPA, ESTIMATORS
+from lm_jax.config.kinds import NoSettings, choice_of, choose, coerce_kinds
+from lm_jax.config.settings import check, count, setting
+
+
+def estimator_settings(value: Any) -> Any:
+    """Returns the settings of an estimator; "arpa" is that of runs made from a file."""
+    if value in (ARPA, NoSettings(ARPA)):
+        return NoSettings(ARPA)
+    return choose("method", value, ESTIMATORS)
+
+
+@dataclasses.dataclass(frozen=True)
+class NGramConfig:
+    """Settings of an n-gram model that is estimated from the counts of a text."""
+
+    task: ClassVar[str] = "ngram"
+    mode: ClassVar[str] = "stream"  # an end-of-line token leads back to the start context, so lines are alone anyway
+
+    data: DataConfig = DataConfig()
+    order: int = setting(5, "Words of an n-gram: contexts have one less.", rule=count)
+    method: Any = choice_of(
+        ESTIMATORS,
+        "modified-kneser-ney",
+        "The estimator. jelinek-mercer takes its weights from the validation text.",
+        coerce=estimator_settings,
+    )
+    prune_counts: tuple[int, ...] = setting(
+        (),
+        "Occurrences up to which n-grams are left out, for orders 1, 2, ..., such as 0 0 1; the last holds above too.",
+    )
+    vocab_convention: Literal["own", "kenlm"] = setting(
+        "own", "kenlm: one more type that was never seen, as KenLM counts its <unk>."
+    )
+    max_memory: int | None = setting(
+        None,
+        "MiB for counting a text that is larger than memory: sorted shards go to disk. Without it, no limit.",
+        rule=count,
+    )
+    eval_streams: int = setting(
+        10,
+        "Parallel streams that validation and test texts are cut into; perplexities compare only at equal numbers.",
+        rule=count,
+    )
+
+    def __post_init__(self):
+        coerce_kinds(self)
+
+    def check(self) -> None:
+        """Raises UserError for a setting outside its range."""
+        check(self)

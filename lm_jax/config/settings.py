@@ -1,0 +1,102 @@
+"""Settings: a field of a frozen dataclass with its default, its help, its rule and its name on the command line."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from lm_jax.errors import UserError, check_rate, check_rising, check_sizes
+
+
+Rule = Callable[[str, Any], None]  # (name, value) -> raises UserError; None is always allowed where it is a choice
+
+
+def setting(
+    default: Any, help: str, *, rule: Rule | None = None, flag: str | None = None, metavar: str | None = None
+) -> Any:
+    """Declares a setting of a frozen dataclass.
+
+    Args:
+        default: the value where none is given.
+        help: one sentence for the command line.
+        rule: raises UserError for a value outside its range.
+        flag: the name in flat forms (the command line, a file of flat settings), if it is not the field's.
+        metavar: what stands for a value in the help.
+    """
+    metadata = {"help": help, "rule": rule, "flag": flag, "metavar": metavar}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def flat_name(field: dataclasses.Field) -> str:
+    """Returns the name of a setting in flat forms."""
+    return field.metadata.get("flag") or field.name
+
+
+def leaves(config: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
+    """Yields the settings of a dataclass and of those inside it, with their values."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value)
+        else:
+            yield field, value
+
+
+def check(config: Any) -> None:
+    """Raises UserError for the first setting of a dataclass, or of one inside it, that is outside its range."""
+    for field, value in leaves(config):
+        name, rule = flat_name(field), field.metadata.get("rule")
+        _check_choice(name, field.type, value)
+        if rule is None or value is None:
+            continue
+        try:
+            rule(name, value)
+        except TypeError as error:
+            raise UserError(f"{name} must be a number, got {value!r}", [name]) from error
+
+
+def choices(annotation: Any) -> tuple[Any, ...] | None:
+    """Returns the options of a Literal; None for other types."""
+    return get_args(annotation) if get_origin(annotation) is Literal else None
+
+
+def _check_choice(name, annotation, value):
+    """A file or a script may get wrong what the command line cannot: a choice, or true and false."""
+    options = choices(annotation)
+    if options is not None and value not in options:
+        raise UserError(f"{name} must be one of {', '.join(options)}, got {value!r}", [name])
+    if annotation is bool and not isinstance(value, bool):
+        raise UserError(f"{name} must be true or false, got {value!r}", [name])
+
+
+def count(name: str, value: Any) -> None:
+    """Allows whole numbers of at least 1."""
+    check_sizes(**{name: value})
+
+
+def rate(name: str, value: Any) -> None:
+    """Allows a share that is dropped, in [0, 1)."""
+    check_rate(name, value)
+
+
+def rising(name: str, value: Any) -> None:
+    """Allows whole numbers that rise."""
+    check_rising(name, value)
+
+
+def number(words: str, holds: Callable[[Any], bool]) -> Rule:
+    """Makes a rule from its words and a test, which must be False for NaN."""
+
+    def rule(name, value):
+        if not holds(value):
+            raise UserError(f"{name} must be {words}, got {value!r}", [name])
+
+    return rule
+
+
+positive = number("positive and finite", lambda x: 0 < x < math.inf)
+not_negative = number("finite and not negative", lambda x: 0 <= x < math.inf)
+share = number("between 0 and 1", lambda x: 0 <= x <= 1)
+finite = number("finite", math.isfinite)
+inner_share = number("between 0 and 1, both excluded", lambda x: 0 < x < 1)
+seed = number(f"a whole number from 0 to {2**31 - 1}", lambda x: 0 <= x < 2**31)
