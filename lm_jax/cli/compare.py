@@ -13,11 +13,21 @@ class CompareArguments:
     """Score the same text under every run: perplexities with 95 % intervals, each tested against the row above."""
 
     runs: tuple[str, ...] = positional("Folders of the runs, a row each; one may be given twice.", "RUN", several=True)
-    data: str | None = setting(None, "A text file or folder. Without it, the runs" own, if it is the same.", metavar="PATH")
-    split: Literal["train", "valid", "test", "all"] = setting("test", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.')
-    mixture: bool = setting(False, "One more row: the mixture of all the runs, its weights fitted on the validation split of the same data.")
-    cache: int | None = setting(None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it, no cache.")
-    eval_streams: int | None = setting(None, "Parallel streams the text is cut into. Without it, the runs" setting, if it is the same.")
+    data: str | None = setting(
+        None, "A text file or folder. Without it, the runs' own, if it is the same.", metavar="PATH"
+    )
+    split: Literal["train", "valid", "test", "all"] = setting(
+        "test", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.'
+    )
+    mixture: bool = setting(
+        False, "One more row: the mixture of all the runs, its weights fitted on the validation split of the same data."
+    )
+    cache: int | None = setting(
+        None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it, no cache."
+    )
+    eval_streams: int | None = setting(
+        None, "Parallel streams the text is cut into. Without it, the runs' setting, if it is the same."
+    )
     samples: int = setting(2000, "Resamples of an interval, and sign flips of a test.")
     seed: int = setting(0, "Seed of both.")
     sort: bool = setting(False, "Best first, instead of the order given.")

@@ -16,14 +16,24 @@ class GradientsArguments:
     """How much of the gradient of a prediction's loss is left at each distance back through time, exactly."""
 
     run: str = positional("Folder of the run.", "RUN")
-    text: str | None = setting(None, "One short text instead: which of its past tokens does the loss on each of its tokens still reach?")
-    data: str | None = setting(None, "A text file or folder. Without it, the run"s own.", metavar="PATH")
-    split: Literal["train", "valid", "test", "all"] = setting("valid", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.')
+    text: str | None = setting(
+        None, "One short text instead: which of its past tokens does the loss on each of its tokens still reach?"
+    )
+    data: str | None = setting(None, "A text file or folder. Without it, the run's own.", metavar="PATH")
+    split: Literal["train", "valid", "test", "all"] = setting(
+        "valid", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.'
+    )
     texts: int = setting(16, "Texts that are taken from all over it; fewer where it has not that much.")
     length: int = setting(200, "Predictions in each; fewer where the text is shorter.")
-    max_lag: int | None = setting(None, "The largest distance, in tokens. Without it, 100, or all there are in shorter texts.")
+    max_lag: int | None = setting(
+        None, "The largest distance, in tokens. Without it, 100, or all there are in shorter texts."
+    )
     layer: int = setting(-1, "The layer of the picture and the answer: 0 is nearest to the input, -1 the top.")
-    out: str | None = setting(None, "Folder for JSON, CSV, picture and report.html. Without it, RUN/gradients/, with --text RUN/heat_map/.", metavar="FOLDER")
+    out: str | None = setting(
+        None,
+        "Folder for JSON, CSV, picture and report.html. Without it, RUN/gradients/, with --text RUN/heat_map/.",
+        metavar="FOLDER",
+    )
     cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Print one JSON object.")
 
