@@ -17,7 +17,7 @@ class DataConfig:
         metavar="PATH",
     )
     level: Literal["char", "byte", "word", "bpe"] = setting(
-        "char", "What a token is. Words are split at white space; every line ends with an end-of-line token."
+        "char", "The unit of a token. Words are split at white space; every line ends with an end-of-line token."
     )
     text_column: str = setting("text", "The column of a table that holds the lines.", metavar="NAME")
     min_count: int = setting(1, "Words rarer than this become <unk>.", rule=count)

@@ -32,7 +32,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(cls: type[Config], values: Any) -> Config:
-    """Makes a configuration from what `to_dict` returned; the form of version 0.1 is read too.
+    """Makes a configuration from what `to_dict` returned; flat names and the form of version 0.1 are read too.
 
     Raises UserError for a name that this version does not know.
     """
@@ -40,6 +40,9 @@ def from_dict(cls: type[Config], values: Any) -> Config:
         raise UserError(f"settings must be a JSON object of names and values, got {values!r}")
     if _is_of_0_1(values):
         return from_0_1(cls, values)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    if not set(values) <= fields and not any(isinstance(value, dict) for value in values.values()):
+        return from_flat(cls, values)  # settings by their flat names
     return _build(cls, values)
 
 
@@ -62,10 +65,11 @@ def _value(field, value):
 
 
 def _is_of_0_1(values):
-    """There the choice of a kind was a plain string."""
-    parts = [values, *(value for value in values.values() if isinstance(value, dict))]
-    names = ("model", "cell", "schedule", "averaging", "method")
-    return any(isinstance(part.get(name), str) for part in parts for name in names)
+    """There a part held the choice of a kind as a plain string, or there were no parts but counts of a text."""
+    parts = [value for value in values.values() if isinstance(value, dict)]
+    names = ("model", "cell", "schedule", "averaging")
+    nested = any(isinstance(part.get(name), str) for part in parts for name in names)
+    return nested or isinstance(values.get("method"), str)
 
 
 def from_0_1(cls: type[Config], values: Mapping[str, Any]) -> Config:
