@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from lm_jax.config.kinds import NoSettings
-from lm_jax.config.settings import flat_name
+from lm_jax.config.settings import flat_name, leaves
 from lm_jax.errors import UserError
 
 
@@ -112,3 +112,10 @@ def chosen_kinds(config: Any) -> dict[str, str]:
         if dataclasses.is_dataclass(value):
             found |= chosen_kinds(value)
     return found
+
+
+def flat_values(config: Any) -> dict[str, Any]:
+    """Returns all settings of a configuration by their flat names, the names of its kinds among them."""
+    return chosen_kinds(config) | {
+        flat_name(field): value for field, value in leaves(config) if "kinds" not in field.metadata
+    }

@@ -38,7 +38,7 @@ def leaves(config: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             yield from leaves(value)
-        else:
+        elif "help" in field.metadata:
             yield field, value
 
 

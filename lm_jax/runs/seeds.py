@@ -63,7 +63,7 @@ def train_seeds(
     Raises:
         UserError: before anything is written, for a request that cannot be carried out.
     """
-    started, listener, task = time.perf_counter(), listener or Listener(), task_of(config)
+    started, listener, task = time.perf_counter(), Listener() if listener is None else listener, task_of(config)
     configs = _configs(task, config, seeds)
     if run is not None:
         check_new(run)

@@ -5,9 +5,9 @@ Everything that can go wrong with a request goes wrong before the run folder is 
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from lm_jax.config import NGramConfig, RunConfig, TrainConfig, from_dict
+from lm_jax.config.flat import flat_values
 from lm_jax.errors import UserError
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.estimate import estimate
@@ -52,7 +52,7 @@ def train(
         UserError: before anything is written, for a request that cannot be carried out.
     """
     config.check()
-    task, listener = task_of(config), listener or Listener()
+    task, listener = task_of(config), Listener() if listener is None else listener
     if task.estimation is not None:
         if mirror is not None:
             raise UserError(f"mirror must be left out where a model is estimated in one go, got {mirror}", ["mirror"])
@@ -100,7 +100,7 @@ def resume(
     Raises:
         UserError: for any other change, for a folder that is no run, and for data that the run did not begin with.
     """
-    folder, listener = RunFolder(Path(run).expanduser()), listener or Listener()
+    folder, listener = RunFolder(Path(run).expanduser()), Listener() if listener is None else listener
     home = Path(on_first(lambda: str(home_of(folder.path, into, mirror))))
     opened = open_run(folder.path)
     task = resumable_task(opened)
@@ -135,7 +135,7 @@ def _restore(setup: Setup, folder: RunFolder, state: TrainState) -> tuple[TrainS
         return state, History()
     state, record = restored
     saved = from_dict(type(setup.config), record["config"])
-    _refuse_changes(setup.task, dataclasses.asdict(saved), dataclasses.asdict(setup.config))
+    _refuse_changes(setup.task, saved, setup.config)
     return state, History(**record["history"])
 
 
@@ -143,19 +143,18 @@ def _merge(task: Task, saved: RunConfig, config: RunConfig) -> RunConfig:
     """`config`, if it differs from the saved one only where it may; data may have moved (their sha256 is checked)."""
     if config.epochs != saved.epochs and config.steps == saved.steps:
         config = dataclasses.replace(config, steps=None)
-    _refuse_changes(task, dataclasses.asdict(saved), dataclasses.asdict(config))
+    _refuse_changes(task, saved, config)
     return task.with_absolute_paths(config)
 
 
-def _refuse_changes(task: Task, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
-    for name, value in saved.items():
-        if isinstance(value, dict) and isinstance(wanted.get(name), dict):
-            _refuse_changes(task, value, wanted[name])
-        elif value != wanted.get(name) and name not in (*CHANGEABLE, *task.movable):
+def _refuse_changes(task: Task, saved: RunConfig, wanted: RunConfig) -> None:
+    before, after = flat_values(saved), flat_values(wanted)
+    for name, value in before.items():
+        if after.get(name, value) != value and name not in (*CHANGEABLE, *task.movable):
             raise UserError(
                 f"a resumed run may change {', '.join(CHANGEABLE)} only, "
-                f"got {name} = {wanted.get(name)} (the run has {value})",
-                CHANGEABLE,
+                f"got {name} = {after[name]} (the run has {value})",
+                (*CHANGEABLE, name),
             )
 
 

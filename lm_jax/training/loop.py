@@ -83,7 +83,11 @@ class Training:
     ):
         self.state, self.history = state, history or History()
         self._batches, self._plan, self._functions = batches, plan, functions
-        self._learning_rate, self._listener, self._devices = learning_rate, listener or Listener(), devices
+        self._learning_rate, self._listener, self._devices = (
+            learning_rate,
+            Listener() if listener is None else listener,
+            devices,
+        )
         self._step, self._meter, self._request = int(state.step), Meter(), None
         self._number, self._epoch, self._lengths = None, None, np.zeros(0, int)
 

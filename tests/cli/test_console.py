@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from lm_jax.cli.console import TrainingConsole, indent
-from lm_jax.report.numbers import clock
+from lm_jax.report.numbers import clock, short
 from lm_jax.report.table import Table
 from lm_jax.runs.results import TrainResults
 from lm_jax.tasks import Closing
@@ -17,7 +17,7 @@ from lm_jax.training.listener import Column, Compilation, Report, Score, Start, 
 
 
 COLUMNS = (
-    Column("ppl", 9, lambda report: f"{report.metrics['perplexity']:,.2f}"),
+    Column("ppl", 9, lambda report: short(report.metrics["perplexity"])),
     Column("bits/B", 6, lambda report: f"{report.loss / math.log(2) / 1.25:.3f}"),
 )
 START = Start(

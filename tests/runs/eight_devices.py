@@ -12,6 +12,7 @@ import pytest
 
 import lm_jax
 from lm_jax import load_corpus, lstm, recurrent_lm
+from lm_jax.config import TrainConfig, from_flat
 from lm_jax.runs.evaluate import evaluate
 from lm_jax.runs.folder import read_lines
 from lm_jax.runs.setup import set_up
@@ -71,7 +72,7 @@ def test_the_losses_are_those_of_one_device(pair):
 @pytest.mark.parametrize("pair", ["dropout", "vocabulary"], indirect=True)
 def test_a_run_moves_between_one_device_and_eight(pair, tmp_path):
     config, _, runs = pair
-    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, decay_steps=50))
+    config = from_flat(TrainConfig, {"decay_steps": 50}, config)
     for begins, ends in ((8, 1), (1, 8)):
         shards = {1: 1, 8: config.vocab_shards}
         begun = dataclasses.replace(config, devices=begins, vocab_shards=shards[begins])
@@ -105,7 +106,7 @@ def test_what_is_loaded_lies_on_one_device(pair):
 def test_one_trace_and_one_compilation(tmp_path, caplog):
     """Reports, validations and checkpoints between the dispatches leave the state where it was."""
     config = toy_config(write_corpus(tmp_path / "text"), batch_size=16, devices=8, dropout=0.1, averaging="ntasgd")
-    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, schedule="plateau", nonmono=1))
+    config = from_flat(TrainConfig, {"schedule": "plateau", "nonmono": 1}, config)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
         lm_jax.train(dataclasses.replace(config, eval_every=2), tmp_path / "run")
     messages = [record.getMessage() for record in caplog.records if "train_steps" in record.getMessage()]

@@ -4,12 +4,15 @@ import dataclasses
 import json
 import shutil
 import signal
+import threading
 
 import pytest
 
 import lm_jax
 from lm_jax import UserError, load_corpus
-from lm_jax.runs.folder import RunFolder, corpus_facts, read_lines
+from lm_jax.config import TrainConfig, from_flat
+from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.open import open_run
 from lm_jax.runs.signals import stop_on_signal
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
@@ -50,20 +53,22 @@ def straight(request, tmp_path_factory):
 
 
 def config_of(run):
-    return RunFolder(run.folder).read()[0]
+    return open_run(run.folder).config
 
 
 @pytest.mark.parametrize("stop_at", [10, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(straight, stop_at, tmp_path):
     config = config_of(straight)
     stopped = lm_jax.train(config, tmp_path / "run", Events(stop_at))
-    assert stopped.results.stopped and stopped.results.step == stop_at and stopped.results.closing.rows == []
+    assert stopped.results.stopped and stopped.results.step == stop_at and stopped.results.closing.rows == ()
     events = Events()
     resumed = lm_jax.resume(tmp_path / "run", listener=events)
-    assert events.of("on_start")[0][0]["first_step"] == stop_at
+    assert events.of("on_start")[0][0].first_step == stop_at
     assert_equal_runs(resumed.folder, straight.folder, step=20)
-    for name in ("step", "best_step", "rows", "sample", "stopped"):
-        assert resumed.results[name] == straight.results[name]
+    for name in ("step", "best_step", "stopped"):
+        assert getattr(resumed.results, name) == getattr(straight.results, name)
+    for name in ("rows", "sample"):
+        assert getattr(resumed.results.closing, name) == getattr(straight.results.closing, name)
     assert {r.get("from") for r in read_lines(tmp_path / "run" / "times.jsonl")} == {None, 0, stop_at}
 
 
@@ -71,7 +76,7 @@ def test_a_run_that_ended_goes_on_for_longer(straight, tmp_path):
     """Ten steps and ten more, with reports and checkpoints at other steps until then, are twenty; a cosine falls over
     the steps of the run as it was started, or over those asked for."""
     config = config_of(straight)
-    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, decay_steps=20))
+    config = changed(config, "decay_steps", 20)
     lm_jax.train(dataclasses.replace(config, steps=10, checkpoint_every=7), tmp_path / "run")
     resumed = lm_jax.resume(tmp_path / "run", config)
     assert_equal_runs(resumed.folder, straight.folder, step=20)
@@ -96,17 +101,14 @@ def begun(tmp_path):
     """A run folder without checkpoints, and its configuration."""
     config = toy_config(write_corpus(tmp_path / "text"))
     corpus = load_corpus(config.data.data)
-    facts = {"decay_horizon": 20, "corpus": corpus_facts(corpus)}
+    facts = {"decay_horizon": 20, "corpus": corpus.record}
     RunFolder(tmp_path / "run").create(config, corpus.vocabulary, facts)
     return tmp_path / "run", config
 
 
 def changed(config, name, value):
     """The configuration with one setting changed, wherever it is."""
-    for part in ("data", "model", "optimizer"):
-        if hasattr(getattr(config, part), name):
-            return dataclasses.replace(config, **{part: dataclasses.replace(getattr(config, part), **{name: value})})
-    return dataclasses.replace(config, **{name: value})
+    return from_flat(TrainConfig, {name: value}, config)
 
 
 REFUSED = {
@@ -192,11 +194,13 @@ def usual_interrupt():
 
 
 def test_the_first_signal_asks_and_the_second_acts(usual_interrupt):
-    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stopped:
+    stopped = threading.Event()
+    with pytest.raises(KeyboardInterrupt), stop_on_signal(stopped):
         signal.raise_signal(signal.SIGINT)
         assert stopped.is_set()
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is usual_interrupt
-    with stop_on_signal() as stopped:
+    stopped.clear()
+    with stop_on_signal(stopped):
         signal.raise_signal(signal.SIGTERM)
         assert stopped.is_set()
