@@ -21,7 +21,7 @@ LAYERS = [
     "models",
     "inference",
 ]
-LAYERS += ["training", "analysis", "report", "interop", "runs", "cli"]
+LAYERS += ["training", "analysis", "report", "interop", "runs", "queries", "cli"]
 WITHOUT_JAX = ("errors", "allocation", "config", "data")
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 

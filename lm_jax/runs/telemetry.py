@@ -10,9 +10,9 @@ import numpy as np
 from lm_jax.analysis import gradient_flow, lag_profile, lyapunov_exponents
 from lm_jax.config import TrainConfig
 from lm_jax.data.corpora import Corpus
+from lm_jax.data.excerpts import cut_texts
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.runs.gradients import cut_texts
 from lm_jax.types import Params
 
 

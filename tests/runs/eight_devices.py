@@ -12,7 +12,7 @@ import pytest
 
 import lm_jax
 from lm_jax import load_corpus, lstm, recurrent_lm
-from lm_jax.runs.evaluate import evaluate
+from lm_jax.queries import evaluate
 from lm_jax.runs.folder import read_lines
 from lm_jax.runs.setup import set_up
 from lm_jax.training.devices import find_devices
@@ -94,12 +94,11 @@ def test_a_run_moves_between_one_device_and_eight(pair, tmp_path):
 @pytest.mark.parametrize("pair", ["dropout"], indirect=True)
 def test_what_is_loaded_lies_on_one_device(pair):
     _, _, runs = pair
-    model, params, vocabulary = lm_jax.load(runs[8].folder)
-    assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves((params, runs[8].params))} == {1}
-    scored = evaluate(runs[8].folder, split="test")["cross_entropy"]
-    assert scored == pytest.approx(evaluate(runs[1].folder, split="test")["cross_entropy"], abs=1e-5)
-    prompt = vocabulary.encode("a ")
-    assert lm_jax.generate(model, params, prompt, 5, jax.random.key(0), eol_id=vocabulary.eol_id).shape[0] >= 5
+    trained = lm_jax.load(runs[8].folder)
+    assert {len(leaf.sharding.device_set) for leaf in jax.tree.leaves((trained.params, runs[8].params))} == {1}
+    scored = evaluate(runs[8].folder, split="test").cross_entropy
+    assert scored == pytest.approx(evaluate(runs[1].folder, split="test").cross_entropy, abs=1e-5)
+    assert len(trained.generate("a ", 5)) == len("a ") + 5
 
 
 def test_one_trace_and_one_compilation(tmp_path, caplog):

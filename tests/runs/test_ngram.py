@@ -95,7 +95,7 @@ def test_the_folder_has_what_is_needed(run, data):
         "tables.npz",
         "results.json",
     }
-    config, record, vocabulary = lm_jax.read_run(run.folder)
+    _, config, record, vocabulary = lm_jax.open_run(run.folder)
     assert config == NGramConfig(DataConfig(data), order=3) and config.family == "ngram"
     assert record["ngrams"] == run.params.sizes == run.results["ngrams"]
     loaded = lm_jax.load(run.folder)
@@ -108,8 +108,8 @@ def test_the_table_is_what_evaluate_says(run):
     assert [row["split"] for row in rows] == ["train", "valid", "test"]
     for row in rows:
         told = lm_jax.evaluate(run.folder, split=row["split"])
-        assert told["cross_entropy"] == pytest.approx(row["cross_entropy"], rel=1e-5)
-        assert told["tokens"] == row["tokens"]
+        assert told.cross_entropy == pytest.approx(row["cross_entropy"], rel=1e-5)
+        assert told.tokens == row["tokens"]
 
 
 @pytest.mark.parametrize("method", sorted(ESTIMATORS))

@@ -16,7 +16,7 @@ from lm_jax import UserError, Vocabulary, load_corpus
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
-from lm_jax.runs.evaluate import evaluate
+from lm_jax.queries import evaluate
 from lm_jax.runs.folder import read_lines
 from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
 
@@ -82,19 +82,21 @@ def test_the_best_step_is_what_is_loaded(finished):
     losses = {r["step"]: r["valid_loss"] for r in read_lines(run.folder / "metrics.jsonl") if "valid_loss" in r}
     best = min(losses, key=losses.get)
     assert run.results["best_step"] == best
-    model, params, vocabulary = lm_jax.load(run.folder)
+    trained = lm_jax.load(run.folder)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     assert model is run.model and vocabulary == run.vocabulary
     jax.tree.map(np.testing.assert_array_equal, params, run.params)
     np.testing.assert_array_equal(params.embedding, saved_arrays(run.folder, best)["['params']['embedding']"])
     # and it is the one that was measured
-    assert evaluate(run.folder, split="valid")["cross_entropy"] == losses[best]
+    assert evaluate(run.folder, split="valid").cross_entropy == losses[best]
 
 
 def test_a_run_of_the_cudnn_engine_is_loaded_on_any_machine(finished, tmp_path):
     folder = shutil.copytree(finished[0].folder, tmp_path / "run")
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(config.replace('"recurrence": "auto"', '"recurrence": "cudnn"'))
-    model, params, _ = lm_jax.load(folder)
+    trained = lm_jax.load(folder)
+    model, params = trained.model, trained.params
     carry = model.initial_carry(params, (2,))
     tokens = np.ones((3, 2), np.int32)
     for a, b in zip(*(m.unroll(params, carry, tokens)[1] for m in (model, finished[0].model)), strict=True):
@@ -116,9 +118,9 @@ def test_the_closing_table(finished):
             expected = likelihood(ngram_lm(order, size, eol_id), tables, tokens, eol_id)  # in the same ten streams
             assert row["cross_entropy"] == pytest.approx(expected.cross_entropy, rel=1e-6)
         scored = evaluate(run.folder, split=split)
-        assert model["cross_entropy"] == scored["cross_entropy"] and model["model"] == "LSTM 1x8"
+        assert model["cross_entropy"] == scored.cross_entropy and model["model"] == "LSTM 1x8"
         for row in (*others, model):
-            assert row["tokens"] == len(tokens) == scored["tokens"]
+            assert row["tokens"] == len(tokens) == scored.tokens
             assert row["perplexity"] == math.exp(row["cross_entropy"])
             # at this level every token is a character
             assert row["bits_per_character"] == pytest.approx(row["cross_entropy"] / math.log(2), rel=1e-12)
@@ -130,9 +132,9 @@ def test_bits_per_character_count_the_characters_of_words(tmp_path):
     run = lm_jax.train(config, tmp_path / "run")
     result = evaluate(run.folder, split="test")
     characters = len((tmp_path / "text" / "test.txt").read_text())
-    assert result["tokens"] < characters
-    expected = result["cross_entropy"] * result["tokens"] / math.log(2) / characters
-    assert result["bits_per_character"] == pytest.approx(expected, rel=1e-12)
+    assert result.tokens < characters
+    expected = result.cross_entropy * result.tokens / math.log(2) / characters
+    assert result.bits_per_character == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_listener_is_told_everything_in_order(finished):

@@ -41,6 +41,11 @@ ESTIMATORS: dict[str, Callable[..., Estimate]] = {
 NOT_PROBABILITIES = ("stupid-backoff",)
 
 
+def sums_to_one(method: str) -> bool:
+    """Whether the numbers of an estimator are probabilities; scores, which are not, have no perplexity."""
+    return method not in NOT_PROBABILITIES
+
+
 def estimate(
     tokens: np.ndarray,
     order: int,

@@ -1,0 +1,66 @@
+"""A run with its model loaded: what every query works on, and how a query gets it from the path of a run."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lm_jax.config import NGramConfig, TrainConfig
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.queries.kind_questions import load_model
+from lm_jax.runs.open import OpenedRun, open_run
+from lm_jax.types import Params
+
+
+UserCell = str | Callable  # "my_cells.py:mgu", or the function
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """A run, its model, and the parameters of the model's best step.
+
+    run: the folder as it was given. config: its settings. record: what is recorded beside them (corpus, Python).
+    """
+
+    run: str
+    config: TrainConfig | NGramConfig = dataclasses.field(repr=False)
+    record: dict[str, Any] = dataclasses.field(repr=False)
+    model: LanguageModel = dataclasses.field(repr=False)
+    params: Params = dataclasses.field(repr=False)
+    vocabulary: Vocabulary = dataclasses.field(repr=False)
+
+
+RunLike = str | Path | LoadedRun  # what a query takes
+
+
+def as_opened(run: RunLike) -> OpenedRun:
+    """The settings and the vocabulary of a run; its model is not loaded for this. Raises UserError for no run."""
+    if isinstance(run, LoadedRun):
+        return OpenedRun(run.run, run.config, run.record, run.vocabulary)
+    return open_run(run)
+
+
+def as_loaded(run: RunLike, cell: UserCell | None = None) -> LoadedRun:
+    """The run with its model: the given one, or read from its folder.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu"; without
+            effect for a run that is loaded.
+
+    Returns:
+        The run with its model.
+
+    Raises:
+        UserError: For a folder that is no run, or has no checkpoint yet.
+    """
+    if isinstance(run, LoadedRun):
+        return run
+    opened = open_run(run)
+    if cell is not None:
+        from lm_jax.config import with_user_cell
+
+        opened = opened._replace(config=with_user_cell(opened.config, cell))
+    model, params = load_model(opened)
+    return LoadedRun(opened.path, opened.config, opened.record, model, params, opened.vocabulary)

@@ -1,0 +1,25 @@
+"""Opening the folder of a run: the settings, the record beside them and the vocabulary, without the model."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lm_jax.config import NGramConfig, TrainConfig
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.runs.folder import RunFolder
+
+
+class OpenedRun(NamedTuple):
+    """A run as its folder tells it.
+
+    path: the folder as it was given. record: config.json beside the settings (corpus, Python).
+    """
+
+    path: str
+    config: TrainConfig | NGramConfig
+    record: dict[str, Any]
+    vocabulary: Vocabulary
+
+
+def open_run(path: str | Path) -> OpenedRun:
+    """Reads the folder of a run. Raises UserError if it is none, or not a readable one."""
+    return OpenedRun(str(path), *RunFolder(Path(path)).read())
