@@ -155,7 +155,7 @@ def judge(loaded, each, texts):
         for n in ASKED
         for _ in range(each)
     ]
-    model, params, vocabulary = loaded
+    model, params, vocabulary = loaded.model, loaded.params, loaded.vocabulary
     tokens = ids_of([words for *_, words in asked], vocabulary)
     _, logits = jax.jit(model.unroll)(params, model.initial_carry(params, tokens.shape[1:]), tokens)
     last = np.array([len(words) for *_, words in asked])  # its place after the end-of-line token

@@ -29,8 +29,9 @@ from pathlib import Path
 import lm_jax
 from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
 from lm_jax.data.corpora import default_text
-from lm_jax.report.ledger import notes, table, write_ledger
-from lm_jax.runs.mixed import Mixture
+from lm_jax.queries import Mixture
+from lm_jax.report.comparison_files import write_comparison
+from lm_jax.report.comparison_table import notes, table
 
 
 NAME = "perplexity_ladder"
@@ -124,7 +125,7 @@ def main() -> None:
     rows = lm_jax.compare([runs / name for name in names], mixture=mixtures)
     print(table(rows), *notes(rows), sep="\n")
 
-    record_path, *_ = write_ledger(rows, arguments.out, NAME)
+    record_path, *_ = write_comparison(rows, arguments.out, NAME)
     options = " --data DATA" * bool(arguments.data) + f" --level {arguments.level}" * (arguments.level != "word")
     record = {
         "command": f"python experiments/{NAME}.py{options}{' --smoke' * arguments.smoke}",

@@ -115,7 +115,7 @@ def run_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     config = settings(name, arguments)
     listener = progress()
     if (folder / "config.json").exists():
-        saved, _, _ = lm_jax.read_run(folder)
+        saved = lm_jax.open_run(folder).config
         run = lm_jax.resume(folder, dataclasses.replace(saved, epochs=config.epochs, steps=config.steps), listener)
     else:
         run = lm_jax.train(config, folder, listener)

@@ -189,7 +189,8 @@ def train(folder: Path, smoke: bool) -> lm_jax.Run:
     )
     done = folder / "results.json"
     if done.exists() and not (results := json.loads(done.read_text()))["stopped"]:
-        return lm_jax.Run(folder, *lm_jax.load(folder), results)
+        trained = lm_jax.load(folder)
+        return lm_jax.Run(folder, trained.model, trained.params, trained.vocabulary, results)
     run = lm_jax.resume(folder) if (folder / "config.json").exists() else lm_jax.train(config, folder)
     if run.results["stopped"]:
         raise SystemExit("stopped; the same command goes on")

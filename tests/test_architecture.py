@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "lm_jax"
 # A module imports only from its own layer or from those before it.
 LAYERS = ["errors", "types", "caching", "config", "initializers", "layers", "data", "cells", "encoders", "models"]
-LAYERS += ["inference", "training", "analysis", "report", "tasks", "runs", "queries", "machine", "interop", "cli"]
+LAYERS += ["inference", "training", "analysis", "report", "interop", "tasks", "runs", "queries", "machine", "cli"]
 WITHOUT_JAX = ("errors", "config", "data")
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 KNOW_KINDS = ("tasks", "cells", "models", "config")  # elsewhere nobody asks which kind of model or task it is

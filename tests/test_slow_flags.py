@@ -151,7 +151,8 @@ def test_a_full_run(name, desk, monkeypatch, capsys):
     assert len(results["rows"]) == 12 and all(math.isfinite(row["cross_entropy"]) for row in results["rows"])
     records = read_lines(desk / run / "metrics.jsonl")
     assert records and all(math.isfinite(r.get("loss", 0.0) + r.get("grad_norm", 0.0)) for r in records)
-    model, _, vocabulary = lm_jax.load(desk / run)
+    trained = lm_jax.load(desk / run)
+    model, vocabulary = trained.model, trained.vocabulary
     assert model.vocab_size == len(vocabulary)
     main(["generate", run, "--tokens", "5"])
     # all that was asked for is what was recorded

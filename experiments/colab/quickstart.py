@@ -107,26 +107,18 @@ lm_jax_command("train", "--resume", COPY, "--mirror", MIRROR)
 # The run from Python: its score on the test text.
 
 # %%
-import jax
-
 import lm_jax
 
 
-score = lm_jax.evaluate(RUN, split="test")
-print(
-    f"{score['tokens']:,} characters: {score['bits_per_character']:.3f} bits each, perplexity {score['perplexity']:.2f}"
-)
+trained = lm_jax.load(RUN)
+score = trained.evaluate(split="test")
+print(f"{score.tokens:,} characters: {score.bits_per_character:.3f} bits each, perplexity {score.perplexity:.2f}")
 
 # %% [markdown]
 # What it writes.
 
 # %%
-model, params, vocabulary = lm_jax.load(RUN)
-prompt = vocabulary.encode("The ")
-tokens = lm_jax.generate(
-    model, params, prompt, 300, jax.random.key(1), eol_id=vocabulary.eol_id, sampler=lm_jax.Sampler(temperature=0.6)
-)
-print("The " + vocabulary.decode(tokens[:, 0]))
+print(trained.generate("The ", tokens=300, temperature=0.6, seed=1))
 
 # %% [markdown]
 # And how much of the gradient of a prediction's loss is left at each distance back through time, measured exactly.
@@ -135,7 +127,7 @@ print("The " + vocabulary.decode(tokens[:, 0]))
 from lm_jax.report.lag_figure import lag_figure
 
 
-found = lm_jax.gradients(RUN, texts=8, length=100)
+found = trained.gradients(texts=8, length=100)
 lag_figure(found.profile, found.level).savefig("gradient.png", dpi=110)
 print("the gradient by h falls below 10 % after", found.profile["h"].horizons[0.1], "characters")
 try:

@@ -10,6 +10,7 @@ from peers.work import CLIP, LEARNING_RATE, Contender, Generation, Layers, Step
 import lm_jax
 from lm_jax.config import OptimizerConfig
 from lm_jax.data.batching import Streams
+from lm_jax.inference import generate
 from lm_jax.training.losses import cross_entropy
 from lm_jax.training.optimizers import build_optimizer, build_schedule
 from lm_jax.training.state import build_train_steps, create_state
@@ -92,8 +93,8 @@ def step(work: Step, recurrence: str | None = None, compute_dtype: str | None = 
 
 
 def generation(work: Generation) -> Contender:
-    """`lm_jax.generate`."""
+    """`lm_jax.inference.generate`."""
     model = model_of(work)
     params, key = model.init(jax.random.key(0)), jax.random.key(1)
     prompt = np.zeros((0,), np.int32)
-    return Contender(lambda: lm_jax.generate(model, params, prompt, work.tokens, key, eol_id=0), work.tokens)
+    return Contender(lambda: generate(model, params, prompt, work.tokens, key, eol_id=0), work.tokens)

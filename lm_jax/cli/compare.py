@@ -40,9 +40,11 @@ def main(argv: list[str]) -> None:
     arguments = parse(CompareArguments, "compare", argv)
 
     from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.queries import compare
+    from lm_jax.report.comparison_files import to_json, write_comparison
+    from lm_jax.report.comparison_table import notes, table
     from lm_jax.report.console import print_progress
-    from lm_jax.report.ledger import check_folder, notes, table, to_json, write_ledger
-    from lm_jax.runs.compare import compare
+    from lm_jax.report.out_folder import check_folder
 
     if arguments.out is not None:
         check_folder(arguments.out)
@@ -59,7 +61,7 @@ def main(argv: list[str]) -> None:
         sort=arguments.sort,
         progress=print_progress,
     )
-    paths = [] if arguments.out is None else write_ledger(rows, arguments.out)
+    paths = [] if arguments.out is None else write_comparison(rows, arguments.out)
     if arguments.json:
         print(to_json(rows))
         return

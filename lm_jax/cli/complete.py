@@ -4,6 +4,7 @@ import dataclasses
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.token_name import token_name
 from lm_jax.config.settings import setting
 from lm_jax.errors import check_sizes
 from lm_jax.report.plain_json import to_json
@@ -26,17 +27,12 @@ def main(argv: list[str]) -> None:
     check_sizes(k=arguments.k)
 
     from lm_jax.cli.compilation import keep_compiled
-    from lm_jax.inference.completion import complete
-    from lm_jax.runs import load
+    from lm_jax.queries import next_tokens
 
     keep_compiled()
-    model, params, vocabulary = load(arguments.run)
-    prompt = vocabulary.encode(arguments.prompt)
-    ids, probs = complete(model, params, prompt, arguments.k, eol_id=vocabulary.eol_id)
-    rows = [{"token": vocabulary.tokens[i], "probability": float(p)} for i, p in zip(ids, probs, strict=True)]
+    rows = next_tokens(arguments.run, arguments.prompt, arguments.k)
     if arguments.json:
         print(to_json({"prompt": arguments.prompt, "completions": rows}))
         return
     for row in rows:
-        name = row["token"]
-        print(f"{row['probability']:>9.4f}  {name if name.isprintable() and name != ' ' else repr(name)}")
+        print(f"{row.probability:>9.4f}  {token_name(row.token)}")

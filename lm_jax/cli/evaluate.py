@@ -31,8 +31,8 @@ def main(argv: list[str]) -> None:
         check_sizes(eval_streams=arguments.eval_streams)
 
     from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.queries import evaluate
     from lm_jax.report.console import print_progress
-    from lm_jax.runs.evaluate import evaluate
 
     keep_compiled()
     result = evaluate(
@@ -46,8 +46,8 @@ def main(argv: list[str]) -> None:
         print(to_json(result))
         return
     print(
-        f"{result['tokens']:,} tokens: cross-entropy {result['cross_entropy']:.4f} nats per token, "
-        f"perplexity {result['perplexity']:.3f}, {result['bits_per_character']:.4f} bits per character, "
-        f"{result['bits_per_byte']:.4f} bits per byte, "
-        f"unknown {result['unk_rate']:.2%}, {result['eval_streams']} streams, {result['seconds']:.1f} s"
+        f"{result.tokens:,} tokens: cross-entropy {result.cross_entropy:.4f} nats per token, "
+        f"perplexity {result.perplexity:.3f}, {result.bits_per_character:.4f} bits per character, "
+        f"{result.bits_per_byte:.4f} bits per byte, "
+        f"unknown {result.unk_rate:.2%}, {result.eval_streams} streams, {result.seconds:.1f} s"
     )

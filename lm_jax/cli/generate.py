@@ -31,102 +31,80 @@ class GenerateArguments:
     json: bool = setting(False, "Print one JSON object.")
 
 
+# of a request, as they are told beside the samples
+SETTINGS = ("run", "prompt", "tokens", "temperature", "top_k", "top_p", "greedy", "beam_size", "length_penalty")
+SETTINGS += ("seed", "num_samples")
+
+
 def main(argv: list[str]) -> None:
     """Parses, generates, prints."""
     arguments = parse(GenerateArguments, "generate", argv)
     check_sizes(tokens=arguments.tokens, num_samples=arguments.num_samples)
-
     if arguments.beam_size is not None and (arguments.greedy or arguments.num_samples > 1):
         raise UserError("beam_size searches; it does not go with greedy or num_samples")
 
     from lm_jax.cli.compilation import keep_compiled
-    from lm_jax.inference.generation import stream
     from lm_jax.inference.sampling import Sampler
-    from lm_jax.runs import load
+    from lm_jax.queries import load
 
     sampler = Sampler(arguments.greedy, arguments.temperature, arguments.top_k, arguments.top_p)
     keep_compiled()
-    model, params, vocabulary = load(arguments.run)
-    prompt = vocabulary.encode(arguments.prompt)
+    run = load(arguments.run)
     if arguments.beam_size is not None:
-        _search(arguments, model, params, vocabulary, prompt)
-        return
-
-    import jax
-
-    chunks = stream(
-        model,
-        params,
-        prompt,
-        arguments.tokens,
-        jax.random.key(arguments.seed),
-        eol_id=vocabulary.eol_id,
-        num_samples=arguments.num_samples,
-        sampler=sampler,
-    )
-    if arguments.json:
-        _print_json(arguments, vocabulary, list(chunks))
+        _print_hypotheses(arguments, run)
+    elif arguments.json:
+        _print_json(arguments, run, sampler)
     else:
-        _print_text(arguments, vocabulary, chunks)
+        _print_text(arguments, run, sampler)
 
 
-def _search(arguments, model, params, vocabulary, prompt):
-    from lm_jax.inference.beam_search import beam_search
+def _print_hypotheses(arguments, run):
+    from lm_jax.queries import beam_search
+    from lm_jax.queries.token_text import continued
 
-    beams = beam_search(
-        model,
-        params,
-        prompt,
-        arguments.tokens,
-        eol_id=vocabulary.eol_id,
-        beam_size=arguments.beam_size,
-        length_penalty=arguments.length_penalty,
-    )
-    rows = [
-        {"text": vocabulary.decode(tokens[:length]), "log_prob": float(log_prob), "score": float(score)}
-        for tokens, length, log_prob, score in zip(
-            beams.tokens, beams.lengths, beams.log_probs, beams.scores(arguments.length_penalty), strict=True
-        )
-        if log_prob > float("-inf")
-    ]
+    rows = beam_search(run, arguments.prompt, arguments.tokens, arguments.beam_size, arguments.length_penalty)
     if arguments.json:
         print(to_json({"prompt": arguments.prompt, "hypotheses": rows}))
         return
     print(f"{'score':>9} {'log-prob':>9}  text")
     for row in rows:
-        print(f"{row['score']:>9.3f} {row['log_prob']:>9.3f}  {_with_gap(arguments, vocabulary)}{row['text'].rstrip()}")
+        text = continued(run.vocabulary, arguments.prompt) + row.text.rstrip()
+        print(f"{row.score:>9.3f} {row.log_prob:>9.3f}  {text}")
 
 
-def _with_gap(arguments, vocabulary):
-    """The prompt, and the space that words are parted by."""
-    gap = vocabulary.level == "word" and arguments.prompt and not arguments.prompt[-1].isspace()
-    return arguments.prompt + (" " if gap else "")
+def _print_json(arguments, run, sampler):
+    from lm_jax.queries import continue_text
+
+    samples = continue_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed, arguments.num_samples)
+    print(to_json({**{name: getattr(arguments, name) for name in SETTINGS}, "samples": samples}))
 
 
-def _print_json(arguments, vocabulary, chunks):
-    columns = [[int(i) for chunk in chunks for i in chunk[:, k]] for k in range(arguments.num_samples)]
-    settings = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(arguments) if f.name != "json"}
-    samples = [{"text": vocabulary.decode(column), "tokens": column} for column in columns]
-    print(to_json({**settings, "samples": samples}))
+def _print_text(arguments, run, sampler):
+    from lm_jax.queries import continue_text, stream_text
+    from lm_jax.queries.token_text import continued
 
-
-def _print_text(arguments, vocabulary, chunks):
-    settings = "greedy" if arguments.greedy else f"temperature {arguments.temperature:g}, seed {arguments.seed}"
-    for name in ("top_k", "top_p"):
-        if not arguments.greedy and getattr(arguments, name) is not None:
-            settings += f", {name} {getattr(arguments, name):g}"
-    print(f"[{arguments.tokens} tokens, {settings}]", file=sys.stderr)
-    prompt = _with_gap(arguments, vocabulary)
+    print(f"[{arguments.tokens} tokens, {_choice(arguments)}]", file=sys.stderr)
+    prompt = continued(run.vocabulary, arguments.prompt)
     if is_terminal() and prompt:
         prompt = f"\033[1m{prompt}\033[0m"
     if arguments.num_samples == 1:
         print(prompt, end="", flush=True)
-        for piece in vocabulary.pieces(int(i) for chunk in chunks for i in chunk[:, 0]):
+        for piece in stream_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed):
             print(piece, end="", flush=True)
         print()
         return
     # several at once arrive together, so each is printed when all are there
-    chunks = list(chunks)
-    for k in range(arguments.num_samples):
-        print(f"--- sample {k + 1}")
-        print(prompt + vocabulary.decode(int(i) for chunk in chunks for i in chunk[:, k]))
+    samples = continue_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed, arguments.num_samples)
+    for number, sample in enumerate(samples, 1):
+        print(f"--- sample {number}", prompt + sample.text, sep="\n")
+
+
+def _choice(arguments):
+    """How tokens are chosen, in a few words."""
+    if arguments.greedy:
+        return "greedy"
+    words = f"temperature {arguments.temperature:g}, seed {arguments.seed}"
+    for name in ("top_k", "top_p"):
+        if getattr(arguments, name) is not None:
+            words += f", {name} {getattr(arguments, name):g}"
+    return words

@@ -45,10 +45,10 @@ def main(argv: list[str]) -> None:
     command = shlex.join(["lm-jax", "gradients", *argv])
 
     from lm_jax.cli.compilation import keep_compiled
-    from lm_jax.report.ledger import check_folder
-    from lm_jax.runs.folder import read_run
+    from lm_jax.report.out_folder import check_folder
+    from lm_jax.runs.open import open_run
 
-    read_run(arguments.run)  # before anything is made below it
+    open_run(arguments.run)  # before anything is made below it
     out = check_folder(arguments.out or Path(arguments.run) / ("gradients" if arguments.text is None else "heat_map"))
     keep_compiled()
     (_profile if arguments.text is None else _map)(arguments, out, command)
@@ -65,9 +65,9 @@ def _check_one_kind(arguments):
 
 
 def _profile(arguments, out, command):
+    from lm_jax.queries import gradients
     from lm_jax.report.lag_table import answer, summaries, table, write_profiles
     from lm_jax.report.plain_json import to_json
-    from lm_jax.runs.gradients import gradients
 
     sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag", "layer")}
     result = gradients(arguments.run, arguments.data, arguments.split, **sizes)
@@ -85,11 +85,11 @@ def _profile(arguments, out, command):
 
 
 def _map(arguments, out, command):
-    from lm_jax.report.heat_map import answer, reach_rows, shaded, table, write_heat_map
+    from lm_jax.queries import gradient_map
+    from lm_jax.report.heat_map import answer, reach_rows, table, write_heat_map
     from lm_jax.report.plain_json import to_json
-    from lm_jax.runs.gradients import text_gradients
 
-    result = text_gradients(arguments.run, arguments.text, layer=arguments.layer)
+    result = gradient_map(arguments.run, arguments.text, layer=arguments.layer)
     facts = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
     shares = (result.log_shares, result.past, result.predicted)
     paths = write_heat_map(out, *shares, result.nats, facts=facts, command=command)
@@ -103,14 +103,16 @@ def _map(arguments, out, command):
     if result.unknown:
         print(f"words that the model knows only as <unk>: {', '.join(result.unknown)}")
     print()
-    if not (is_terminal() and _print_shaded(shaded, result)):
+    if not (is_terminal() and _print_shaded(result)):
         print(table(rows))
     print("", *(f"written: {path}" for path in paths), sep="\n")
 
 
-def _print_shaded(shaded, result):
+def _print_shaded(result):
     """Whether the map fits."""
     from rich.console import Console
+
+    from lm_jax.report.heat_map import shaded
 
     console = Console(highlight=False)
     text = shaded(result.log_shares, result.predicted, console.width)

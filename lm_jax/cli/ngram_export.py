@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     """Parses, writes."""
     arguments = parse(ExportArguments, "ngram export", argv)
 
-    from lm_jax.runs.ngram_files import export_arpa
+    from lm_jax.queries import export_arpa
 
     export_arpa(arguments.run, arguments.file)
     print(f"{arguments.file}: {Path(arguments.file).stat().st_size / 2**20:.1f} MiB")

@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
     """Parses, reads, writes."""
     arguments = parse(ImportArguments, "ngram import", argv)
 
-    from lm_jax.runs.ngram_files import import_arpa
+    from lm_jax.queries import import_arpa
 
     folder, params = import_arpa(arguments.file, arguments.run)
     sizes = ", ".join(f"{size:,}" for size in params.sizes)

@@ -25,17 +25,22 @@ def main(argv: list[str]) -> None:
     """Parses, prunes, prints."""
     arguments = parse(PruneArguments, "ngram prune", argv)
 
-    from lm_jax.runs.ngram_files import prune_run
+    from lm_jax.queries import prune_run
 
     folder, before, after = prune_run(arguments.source, arguments.threshold, arguments.run, arguments.data)
     if arguments.json:
-        print(to_json({"run": str(folder), "before": before, "after": after}))
+        print(to_json({"run": str(folder), "before": _measured(before), "after": _measured(after)}))
         return
     print(f"{'':<22} {'before':>14} {'after':>14}")
-    for order, (old, new) in enumerate(zip(before["ngrams"], after["ngrams"], strict=True), 1):
+    for order, (old, new) in enumerate(zip(before.ngrams, after.ngrams, strict=True), 1):
         print(f"{f'n-grams of order {order}':<22} {old:>14,} {new:>14,}")
-    print(f"{'MiB':<22} {before['bytes'] / 2**20:>14,.2f} {after['bytes'] / 2**20:>14,.2f}")
+    print(f"{'MiB':<22} {before.bytes / 2**20:>14,.2f} {after.bytes / 2**20:>14,.2f}")
     for split in ("valid", "test"):
-        if split in before:
-            print(f"{f'perplexity, {split}':<22} {before[split]:>14,.3f} {after[split]:>14,.3f}")
+        if split in _measured(before):
+            print(f"{f'perplexity, {split}':<22} {getattr(before, split):>14,.3f} {getattr(after, split):>14,.3f}")
     print(f"run {folder}")
+
+
+def _measured(report):
+    """The numbers that there are: without a text, no perplexities."""
+    return {name: value for name, value in report._asdict().items() if value is not None}

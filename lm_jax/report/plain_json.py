@@ -5,11 +5,16 @@ import math
 
 
 def to_json(record, indent: int | None = None) -> str:
-    """One JSON value of dicts, lists, numbers and strings; numpy's numbers and arrays become Python's."""
+    """The JSON of records (NamedTuples, which become objects), dicts, lists, numbers and strings.
+
+    Numbers and arrays of numpy become Python's.
+    """
     return json.dumps(_plain(record), indent=indent)
 
 
 def _plain(value):
+    if hasattr(value, "_asdict"):  # a NamedTuple
+        value = value._asdict()
     if isinstance(value, dict):
         return {str(name): _plain(v) for name, v in value.items()}
     if hasattr(value, "tolist"):  # an array, or a number of numpy

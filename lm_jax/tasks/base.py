@@ -127,6 +127,7 @@ class Task(NamedTuple):
 
     config: the frozen dataclass of its settings; a `RunConfig` where steps are trained.
     name: settings -> the model's name, such as "LSTM 1x256". folder_name: settings -> the beginning of a folder's name.
+    family: settings -> the kind of model in a word, for tables and legends, such as "lstm".
     command: words of the command line that train it.
     load: (settings, SavedData of a resumed run or None) -> Data.
     read_vocabulary: path -> vocabulary.
@@ -145,6 +146,8 @@ class Task(NamedTuple):
     unit: what a target is called, in the plural.
     check_seeds: settings -> raises UserError if several seeds cannot be trained side by side.
     for_any_machine: settings -> settings of a finished run's model on another machine than it was trained on.
+    scores: settings -> the method whose numbers are no probabilities, which have no perplexity; None otherwise.
+    required_mode: settings -> the mode in which a text must be read; None where it is read alike in all.
     with_absolute_paths: settings -> settings with paths that hold from every folder. movable: names of path settings,
         which a resumed run may change.
     """
@@ -157,6 +160,7 @@ class Task(NamedTuple):
     close: Callable[[Any, Any, Any, Params, Key, ProgressFn], Closing]
     evaluate: Callable[..., Any]
     folder_name: Callable[[Any], str]
+    family: Callable[[Any], str]
     read_vocabulary: Callable[[Path], Any] | None = None
     batches: Callable[[Any, Any, Any], BatchSource] | None = None
     loss: Callable[[Any, Any], LossFn] | None = None
@@ -169,6 +173,8 @@ class Task(NamedTuple):
     engine: Callable[[Any], str | None] = lambda settings: None
     check_seeds: Callable[[Any], None] = lambda settings: None
     for_any_machine: Callable[[Any], Any] = lambda settings: settings
+    scores: Callable[[Any], str | None] = lambda settings: None
+    required_mode: Callable[[Any], str | None] = lambda settings: None
     with_absolute_paths: Callable[[Any], Any] = lambda settings: settings
     movable: tuple[str, ...] = ()
     unit: str = "targets"

@@ -192,9 +192,9 @@ def evaluate(
     settings: Any, vocabulary: Vocabulary, model: LanguageModel, params: Params, request: EvaluationRequest
 ) -> Evaluation:
     """Scores one split of a text; a text of bytes has a byte for a character."""
-    started = time.perf_counter()
     source = settings.data.data if request.data is None else request.data
     text = load_split(source, vocabulary.level, settings.data.text_column, request.split)
+    started = time.perf_counter()
     tokens = vocabulary.encode(text)
     reading = reading_of(settings, vocabulary)
     options = {"eval_streams": reading.streams, "mode": reading.mode, "progress": request.progress}

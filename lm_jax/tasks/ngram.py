@@ -1,6 +1,8 @@
 """The task of an n-gram language model: its tables are estimated from counts in one go."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ from lm_jax.config import NGramConfig
 from lm_jax.config.estimators import ESTIMATORS, SHORT_NAMES
 from lm_jax.data.vocabulary import Vocabulary, with_zero_count_type
 from lm_jax.errors import UserError, one_of
+from lm_jax.models.ngram import BackoffParams
 from lm_jax.models.ngram.estimate import estimate, has_perplexity
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.ngram.pruning import check_thresholds
@@ -16,6 +19,9 @@ from lm_jax.models.ngram.storage import load_tables, save_tables
 from lm_jax.tasks import language_model as lm
 from lm_jax.tasks.base import Estimate, Estimation, Task
 from lm_jax.tasks.closing_table import table_scorer
+
+
+TABLES = "tables.npz"
 
 
 def _name(settings):
@@ -68,26 +74,40 @@ def _close(settings, corpus, model, params, key, progress):
     return lm.closing(corpus, reading, own, text)._replace(remarks=(remark,))
 
 
-def _evaluate(settings, vocabulary, model, params, request):
-    if not has_perplexity(settings.method.kind):
-        raise UserError(
-            f"perplexity needs probabilities that sum to one, got a run of {settings.method.kind}, which scores"
-        )
-    return lm.evaluate(settings, vocabulary, model, params, request)
+def _scores(settings):
+    return None if has_perplexity(settings.method.kind) else settings.method.kind
+
+
+def tables_of(settings: Any, path: Path, vocabulary: Vocabulary) -> BackoffParams:
+    """Reads the tables of an n-gram run as numpy arrays.
+
+    Args:
+        settings: of the run.
+        path: its folder.
+        vocabulary: its vocabulary.
+
+    Raises:
+        UserError: for a run of another task.
+    """
+    if settings.task != "ngram":
+        raise UserError(f"this is for runs of n-gram models, got {path}, a run of task {settings.task}")
+    return load_tables(path / TABLES, len(vocabulary))
 
 
 NGRAM = Task(
     config=NGramConfig,
     name=_name,
     folder_name=lambda settings: f"{settings.order}gram-{settings.data.level}",
+    family=lambda settings: "n-gram",
     load=_load,
     read_vocabulary=Vocabulary.load,
     model=_model,
     validate=lm.validate,
     close=_close,
     sample=lm.sample,
-    evaluate=_evaluate,
-    estimation=Estimation(check=_check, estimate=_estimate, file="tables.npz", save=save_tables, read=_read_tables),
+    evaluate=lm.evaluate,
+    scores=_scores,
+    estimation=Estimation(check=_check, estimate=_estimate, file=TABLES, save=save_tables, read=_read_tables),
     loss_label=lm.loss_label,
     with_absolute_paths=lm.with_absolute_paths,
     movable=("data",),

@@ -10,6 +10,7 @@ import pytest
 
 import lm_jax
 from lm_jax.cli.main import main
+from lm_jax.inference import generate
 from tests.cli.conftest import tree
 from tests.runs.toy import assert_equal_runs
 
@@ -118,8 +119,9 @@ def test_generate_as_json(command, finished):
     assert code == 0 and err == "" and out.count("\n") == 1
     settings = {"run", "prompt", "tokens", "temperature", "top_k", "top_p", "greedy", "seed", "num_samples"}
     assert settings | {"samples"} <= set(result) and result["seed"] == 1
-    model, params, vocabulary = lm_jax.load(finished)
-    expected = lm_jax.generate(
+    trained = lm_jax.load(finished)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
+    expected = generate(
         model,
         params,
         vocabulary.encode("a cab"),

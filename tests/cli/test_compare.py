@@ -9,7 +9,9 @@ import pytest
 
 import lm_jax
 from lm_jax.config import NGramConfig
-from lm_jax.report.ledger import draw, notes, table, to_json
+from lm_jax.report.comparison_figure import draw
+from lm_jax.report.comparison_files import to_json
+from lm_jax.report.comparison_table import notes, table
 from tests.cli.conftest import tree
 
 
@@ -27,7 +29,8 @@ def rows(finished, katz):
 
 
 def without_clock(rows):
-    """All but the speed."""
+    """All but the speed, of records or of what JSON makes of them."""
+    rows = [row if isinstance(row, dict) else row._asdict() for row in rows]
     return [{name: value for name, value in row.items() if name != "tokens_per_second"} for row in rows]
 
 
@@ -37,21 +40,21 @@ def test_the_table(command, finished, katz, rows):
     assert (code, err) == (0, "") and len(rest) == 3
     assert head.split("  ")[0] == "run" and head.endswith(" p")
     assert len(head) == len(one) == len(two)  # aligned
-    assert one.startswith("run ") and f"{rows[0]['parameters']:,} parameters" in one and "0.00%" in one
-    assert two.startswith("katz ") and f"{rows[1]['ngrams']:,} n-grams" in two
+    assert one.startswith("run ") and f"{rows[0].parameters:,} parameters" in one and "0.00%" in one
+    assert two.startswith("katz ") and f"{rows[1].ngrams:,} n-grams" in two
     for line, row in zip((one, two), rows, strict=True):
         for part in (
-            f"{row['perplexity']:.3f} [{row['perplexity_low']:.3f}, {row['perplexity_high']:.3f}]",
-            f"{row['bits_per_character']:.3f}",
-            f"{row['bytes'] / 2**20:.2f}",
+            f"{row.perplexity:.3f} [{row.perplexity_low:.3f}, {row.perplexity_high:.3f}]",
+            f"{row.bits_per_character:.3f}",
+            f"{row.bytes / 2**20:.2f}",
         ):
             assert f" {part} " in line
     assert one.split()[-2:] == ["-", "-"]
-    difference = (rows[1]["difference"], rows[1]["difference_low"], rows[1]["difference_high"])
+    difference = (rows[1].difference, rows[1].difference_low, rows[1].difference_high)
     assert "{:+.4f} [{:+.4f}, {:+.4f}]".format(*difference) in two and float(two.split()[-1]) == pytest.approx(
-        rows[1]["p_value"], abs=6e-5
+        rows[1].p_value, abs=6e-5
     )
-    assert "split test: " in rest[0] and f"{rows[0]['tokens']:,} tokens" in rest[0] and "10 streams" in rest[0]
+    assert "split test: " in rest[0] and f"{rows[0].tokens:,} tokens" in rest[0] and "10 streams" in rest[0]
     assert "2,000 resamples of 8 blocks of 1 line, seed 0; p: sign flips" in rest[1]
     assert "fewer than 20 blocks" in rest[2]
 
@@ -95,25 +98,25 @@ def test_a_mixture_is_one_more_row(command, finished, katz, tmp_path):
     one, two, row = lm_jax.compare([finished, katz], mixture=True, cache=50)
     *_, line = out.splitlines()[:4]
     assert (code, err) == (0, "") and line.startswith("mixture ")
-    assert f" {one['parameters']:,} parameters + {two['ngrams']:,} n-grams " in line
-    assert f" {row['perplexity']:.3f} [" in line and f" {row['difference']:+.4f} [" in line
-    assert f" {(one['bytes'] + two['bytes']) / 2**20:,.2f} " in line
-    weights = " + ".join(f"{row['weights'][name]:.3f} {name}" for name in ("run", "katz", "cache of 50 tokens"))
+    assert f" {one.parameters:,} parameters + {two.ngrams:,} n-grams " in line
+    assert f" {row.perplexity:.3f} [" in line and f" {row.difference:+.4f} [" in line
+    assert f" {(one.bytes + two.bytes) / 2**20:,.2f} " in line
+    weights = " + ".join(f"{row.weights[name]:.3f} {name}" for name in ("run", "katz", "cache of 50 tokens"))
     assert f"mixture = {weights}, weights fitted on the validation text" in out.splitlines()
     assert out.count(" fitted on the validation text") == 1
     assert without_clock(json.loads(command(*words, "--json")[1])["rows"]) == without_clock([one, two, row])
     read = json.loads((tmp_path / "ledger.json").read_text())["rows"]
-    assert read[2]["weights"] == row["weights"] and read[0]["weights"] is None
+    assert read[2]["weights"] == row.weights and read[0]["weights"] is None
     with (tmp_path / "ledger.csv").open(newline="") as file:
         cells = [line["weights"] for line in csv.DictReader(file)]
-    assert cells[:2] == ["", ""] and json.loads(cells[2]) == row["weights"]
+    assert cells[:2] == ["", ""] and json.loads(cells[2]) == row.weights
     draw([one, two], tmp_path / "runs.png")
     assert (tmp_path / "ledger.png").read_bytes() != (tmp_path / "runs.png").read_bytes()
 
 
 def test_a_cache_of_an_n_gram_model_has_no_parameters(command, katz):
     _, out, _ = command("compare", katz, "--mixture", "--cache", 5)
-    ngrams = f"{lm_jax.compare([katz])[0]['ngrams']:,} n-grams"
+    ngrams = f"{lm_jax.compare([katz])[0].ngrams:,} n-grams"
     assert "parameters" not in out and out.count(f" {ngrams} ") == 2
 
 
@@ -123,7 +126,7 @@ def test_different_vocabularies(command, finished, finished_words):
     assert code == 0 and "bits/char [95 %]" in head and "bits/byte" in head and "bits/char vs row above" in head
     rows = lm_jax.compare([finished, finished_words])
     for line, row in zip((one, two), rows, strict=True):
-        interval = [row[f"bits_per_character{end}"] for end in ("", "_low", "_high")]
+        interval = row.interval("bits_per_character")
         assert "-" in line.split() and "{:.3f} [{:.3f}, {:.3f}]".format(*interval) in line
     assert any(
         "vocabularies differ: " in line and "6 types (char)" in line and "7 types (word)" in line for line in rest
@@ -132,12 +135,12 @@ def test_different_vocabularies(command, finished, finished_words):
 
 def changed(rows, number, **values):
     """The rows with some values of one of them changed."""
-    return [row | values if i == number else row for i, row in enumerate(rows)]
+    return [row._replace(**values) if i == number else row for i, row in enumerate(rows)]
 
 
 def test_bits_that_leave_something_out_are_marked(rows):
     text = "\n".join([table(changed(rows, 1, spelled=False)), *notes(changed(rows, 1, spelled=False))])
-    assert f"{rows[1]['bits_per_character']:.3f}*" in text and "\n* too low: " in text
+    assert f"{rows[1].bits_per_character:.3f}*" in text and "\n* too low: " in text
     assert "*" not in table(rows) and not any("too low" in note for note in notes(rows))
 
 
@@ -147,7 +150,7 @@ def test_an_infinite_perplexity(rows, tmp_path):
     assert " inf " in table(infinite) and "nan" not in table(infinite) and "[inf" not in table(infinite)
     assert any("gives probability 0 to 1,234 tokens" in note for note in notes(infinite))
     read = json.loads(to_json(infinite), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    assert read["rows"][0]["perplexity"] is None and read["rows"][1]["perplexity"] == rows[1]["perplexity"]
+    assert read["rows"][0]["perplexity"] is None and read["rows"][1]["perplexity"] == rows[1].perplexity
     for number, some in enumerate((infinite, infinite[:1], rows, changed(rows, 0, perplexity=1e5), rows * 6)):
         draw(some, tmp_path / f"{number}.png")
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 5
@@ -159,8 +162,8 @@ LONE = {"blocks": 1, "block_size": 3}
 def test_one_block_has_no_interval(rows):
     """Nothing is known of other texts: anything between the ends of the scale."""
     text = table(changed(rows, 0, perplexity_low=0.0, perplexity_high=math.inf))
-    assert f"{rows[0]['perplexity']:.3f} [0.000, inf]" in text
-    assert any("2,000 resamples of 1 block of 3 lines, seed 0" in note for note in notes([rows[0] | LONE]))
+    assert f"{rows[0].perplexity:.3f} [0.000, inf]" in text
+    assert any("2,000 resamples of 1 block of 3 lines, seed 0" in note for note in notes([rows[0]._replace(**LONE)]))
 
 
 def test_small_p_values(rows):
@@ -216,12 +219,12 @@ def test_no_run_at_all(command):
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_scoring(command, desk, finished, monkeypatch):
-    monkeypatch.setattr("lm_jax.runs.scored.token_log_probs", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("lm_jax.queries.block_scores.token_log_probs", lambda *_, **__: pytest.fail("scored"))
     assert command("compare", finished, "--out", "file")[0] == 2
 
 
 def test_a_run_without_a_checkpoint_is_found_before_scoring(command, desk, finished, monkeypatch):
-    monkeypatch.setattr("lm_jax.runs.scored.token_log_probs", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("lm_jax.queries.block_scores.token_log_probs", lambda *_, **__: pytest.fail("scored"))
     shutil.copytree(finished, desk / "begun")
     shutil.rmtree(desk / "begun" / "states")
     code, _, err = command("compare", finished, "begun")

@@ -38,7 +38,8 @@ def text(tmp_path):
 
 def by_hand(run, lines, alone=False):
     """log P of every token, line by line, step by step: in the context of the lines before, or each line alone."""
-    model, params, vocabulary = lm_jax.load(run)
+    trained = lm_jax.load(run)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     if alone:
         return [stepped_log_probs(model, params, [vocabulary.eol_id, *vocabulary.encode(line)]) for line in lines]
     whole = stepped_log_probs(model, params, [vocabulary.eol_id, *vocabulary.encode("".join(lines))])
@@ -118,7 +119,8 @@ def test_unknown_words_and_bits_per_byte(command, with_unknown, tmp_path):
 
 @pytest.mark.parametrize("k", [1, 3, 100])
 def test_complete(command, finished, k):
-    model, params, vocabulary = lm_jax.load(finished)
+    trained = lm_jax.load(finished)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     start = [vocabulary.eol_id, *vocabulary.encode("a ba")]
     probs = np.exp([stepped_log_probs(model, params, [*start, i])[-1] for i in range(len(vocabulary))])
     best = np.argsort(-probs)[:k]
@@ -195,7 +197,8 @@ def test_unknown_words_of_pairs(command, with_unknown, tmp_path):
 
 
 def test_generate_searches(command, finished):
-    model, params, vocabulary = lm_jax.load(finished)
+    trained = lm_jax.load(finished)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     prompt = vocabulary.encode("a b")
     beams = beam_search(model, params, prompt, 6, eol_id=vocabulary.eol_id, beam_size=3, length_penalty=0.5)
     words = ["--prompt", "a b", "--tokens", 6, "--beam-size", 3, "--length-penalty", 0.5]

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError, generate, recurrent_lm, rnn
-from lm_jax.inference import beam_search
+from lm_jax import Sampler, UserError, recurrent_lm, rnn
+from lm_jax.inference import beam_search, generate
 from tests.catalogue import MODELS, VOCAB_SIZE
 from tests.inference.toys import small_rnn, spelling_model, table_model
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError, build_vocabulary, generate, lstm, recurrent_lm
-from lm_jax.inference import generation, stream
+from lm_jax import Sampler, UserError, build_vocabulary, lstm, recurrent_lm
+from lm_jax.inference import generate, generation, stream
 from tests.inference.toys import from_step, small_rnn, spelling_model, table_model
 
 

@@ -347,6 +347,7 @@ def test_a_run_is_named_tells_the_norms_and_resumes_bit_for_bit(window, tmp_path
     assert run.results.closing.rows[-1]["model"] == f"window-{window} 1x8"
     lm_jax.train(dataclasses.replace(config, steps=4), tmp_path / "part")
     lm_jax.resume(tmp_path / "part", dataclasses.replace(config, steps=6))
-    model, params, _ = lm_jax.load(tmp_path / "part")
+    trained = lm_jax.load(tmp_path / "part")
+    model, params = trained.model, trained.params
     assert model is run.model
     assert_identical(params, run.params)

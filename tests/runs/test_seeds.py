@@ -50,7 +50,7 @@ def test_a_seed_is_its_run_alone_bit_for_bit(together, corpus, tmp_path):
 
 def test_each_can_be_loaded_and_the_seeds_differ(together):
     for run in together[0].runs:
-        _, params, _ = lm_jax.load(run.folder)
+        params = lm_jax.load(run.folder).params
         jax.tree.map(np.testing.assert_array_equal, params, run.params)
         assert lm_jax.evaluate(run.folder).cross_entropy == run.results.closing.rows[-1].cross_entropy
     first, second = together[0].runs

@@ -16,7 +16,7 @@ from lm_jax import UserError, Vocabulary, load_corpus
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
-from lm_jax.runs.evaluate import evaluate
+from lm_jax.queries import evaluate
 from lm_jax.runs.folder import read_lines
 from lm_jax.runs.journal import report_to_json, validation_to_json
 from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
@@ -83,7 +83,8 @@ def test_the_best_step_is_what_is_loaded(finished):
     losses = {r["step"]: r["valid_loss"] for r in read_lines(run.folder / "metrics.jsonl") if "valid_loss" in r}
     best = min(losses, key=losses.get)
     assert run.results.best_step == best
-    model, params, vocabulary = lm_jax.load(run.folder)
+    trained = lm_jax.load(run.folder)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     assert model is run.model and vocabulary == run.vocabulary
     jax.tree.map(np.testing.assert_array_equal, params, run.params)
     np.testing.assert_array_equal(params.embedding, saved_arrays(run.folder, best)["['params']['embedding']"])
@@ -95,7 +96,8 @@ def test_a_run_of_the_cudnn_engine_is_loaded_on_any_machine(finished, tmp_path):
     folder = shutil.copytree(finished[0].folder, tmp_path / "run")
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(config.replace('"recurrence": "auto"', '"recurrence": "cudnn"'))
-    model, params, _ = lm_jax.load(folder)
+    trained = lm_jax.load(folder)
+    model, params = trained.model, trained.params
     carry = model.initial_carry(params, (2,))
     tokens = np.ones((3, 2), np.int32)
     for a, b in zip(*(m.unroll(params, carry, tokens)[1] for m in (model, finished[0].model)), strict=True):

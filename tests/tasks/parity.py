@@ -107,6 +107,7 @@ PARITY = Task(
     config=ParityConfig,
     name=lambda settings: f"parity of {settings.bits}",
     folder_name=lambda settings: "parity",
+    family=lambda settings: "parity",
     load=load,
     model=model,
     batches=batches,

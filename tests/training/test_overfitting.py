@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import Batches, Sampler, build_vocabulary, generate, gru, lstm, recurrent_lm, rnn
+from lm_jax import Batches, Sampler, build_vocabulary, gru, lstm, recurrent_lm, rnn
 from lm_jax.data.batching import Streams
+from lm_jax.inference import generate
 from lm_jax.training import build_train_steps, create_state, cross_entropy
 
 

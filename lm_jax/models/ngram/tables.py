@@ -40,6 +40,11 @@ class BackoffParams(NamedTuple):
         return [len(self.words[0]), *(int(start[-1]) for start in self.child_start)]
 
 
+def ngram_sizes(params: object) -> list[int] | None:
+    """N-grams of each order; None for parameters that are no tables of n-grams."""
+    return params.sizes if isinstance(params, BackoffParams) else None
+
+
 def build_tables(
     ngrams: list[NGrams], log_probs: list[np.ndarray], log_backoffs: list[np.ndarray], log_missing: float = 0.0
 ) -> BackoffParams:

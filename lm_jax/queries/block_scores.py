@@ -6,17 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lm_jax.data.corpora import unknown_rate
 from lm_jax.inference.comparison import Blocks, cut_blocks
 from lm_jax.inference.likelihood import CHUNK, line_sums, token_log_probs
-from lm_jax.runs.load import Loaded
-from lm_jax.runs.results import unknown_rate
+from lm_jax.queries.compared_model import ComparedModel
 
 
-class Scored(NamedTuple):
+class BlockScores(NamedTuple):
     """A text under a model. nats, tokens, characters: float64 [K], sums over its blocks; nats is of -log P.
 
     predicts: equal for models whose perplexities compare, of the same tokens chosen from the same types. impossible:
-    tokens of probability 0. spelled: whether the tokens give the text back, character by character.
+    tokens of probability 0. spelled: whether the tokens give the text back, character by character. seconds: of
+    scoring, without compiling.
     """
 
     level: str
@@ -33,29 +34,35 @@ class Scored(NamedTuple):
     seconds: float
 
 
-def score_text(
-    loaded: Loaded,
+def score_blocks(
+    model: ComparedModel,
     tokens: np.ndarray,
     text: str | bytes,
     eval_streams: int,
-    mode: str,
     progress: Callable[[int, int], None] | None = None,
-) -> Scored:
-    """The text under a model, its tokens (ids int [N]) each scored once.
+) -> BlockScores:
+    """Scores a text under a model, each of its tokens once.
 
-    eval_streams, mode, progress: as for `token_log_probs`. A first part is scored before, too, so that `seconds` is
-    without compiling.
+    Args:
+        model: The model.
+        tokens: The text, ids [N].
+        text: The same in characters or bytes.
+        eval_streams: Parallel streams that it is cut into.
+        progress: Called with (chunks done, chunks in all).
+
+    Returns:
+        The scores. A first part is scored before, too, so that `seconds` is without compiling.
     """
-    model, params, vocabulary = loaded
-    options = {"eval_streams": eval_streams, "mode": mode}
-    token_log_probs(model, params, tokens[: 2 * CHUNK * eval_streams], vocabulary.eol_id, **options)
+    vocabulary = model.vocabulary
+    where, options = (model.model, model.params), {"eval_streams": eval_streams, "mode": model.mode}
+    token_log_probs(*where, tokens[: 2 * CHUNK * eval_streams], vocabulary.eol_id, **options)
     started = time.perf_counter()
-    log_probs = token_log_probs(model, params, tokens, vocabulary.eol_id, **options, progress=progress)
+    log_probs = token_log_probs(*where, tokens, vocabulary.eol_id, **options, progress=progress)
     seconds = time.perf_counter() - started
     _, lengths = line_sums(log_probs, tokens, vocabulary.eol_id)
     blocks = cut_blocks(lengths)
     counts = blocks.sums(np.ones(len(tokens)))
-    return Scored(
+    return BlockScores(
         level=vocabulary.level,
         vocabulary=len(vocabulary),
         predicts=(vocabulary.level, frozenset(vocabulary.tokens), vocabulary.merges, len(tokens)),

@@ -8,12 +8,10 @@ import pytest
 import lm_jax
 from lm_jax import DataConfig, UserError, Vocabulary
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.runs import gradients as module
-from lm_jax.runs.folder import RunFolder, corpus_facts
-from lm_jax.runs.setup import set_up
-from lm_jax.tasks import task_of
-from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.data.excerpts import cut_texts
+from lm_jax.queries.token_text import shown_tokens
 from tests.inference.toys import stepped_log_probs
+from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
 
 
@@ -25,16 +23,6 @@ def run(tmp_path_factory):
     """The folder of a run of two LSTM layers."""
     folder = tmp_path_factory.mktemp("run")
     return untrained(toy_config(write_corpus(folder / "text"), layers=2, hidden_size=4), folder / "run")
-
-
-def untrained(config, path):
-    """A run folder with the parameters before the first step: it takes less time than a step."""
-    corpus = lm_jax.load_corpus(**vars(config.data))
-    folder = RunFolder(path)
-    folder.create(config, corpus.vocabulary, {"decay_horizon": 20, "corpus": corpus_facts(corpus)})
-    with Checkpoints(folder.states) as states:
-        states.save(set_up(task_of(config), config, corpus, 20).create(), {}, 1.0)
-    return path
 
 
 def valid_tokens(run):
@@ -53,7 +41,8 @@ def carry_after(model, params, tokens):
 
 def test_texts_are_read_with_what_stands_before_them(run):
     """Three parts of the text; of each, the predictions 13 .. 24 after the first twelve were read."""
-    model, params, _ = lm_jax.load(run)
+    trained = lm_jax.load(run)
+    model, params = trained.model, trained.params
     tokens, eol_id = valid_tokens(run)
     result = lm_jax.gradients(run, texts=3, length=12, max_lag=5, layer=0)
     part = -(-len(tokens) // 3)
@@ -84,7 +73,7 @@ CUTS = {  # tokens, texts and length asked for: texts, length, tokens read befor
 
 @pytest.mark.parametrize(("asked", "got"), CUTS.items(), ids=str)
 def test_a_short_text_gives_fewer_and_then_shorter_ones(asked, got):
-    tokens, warm_up = module.cut_texts(np.arange(1, asked[0] + 1), 0, "stream", *asked[1:])
+    tokens, warm_up = cut_texts(np.arange(1, asked[0] + 1), 0, "stream", *asked[1:])
     assert (tokens.shape[1], len(tokens) - 1 - warm_up, warm_up) == got
     assert np.all(tokens[0] == 0) and tokens[1, 0] == 1 and np.all(np.diff(tokens[1:], axis=0) == 1)
 
@@ -99,14 +88,15 @@ def test_sentence_mode_measures_the_longest_lines():
         (9, 4, [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 0]]),
         (1, 4, [[0, 1, 2, 3, 4]]),
     ):
-        tokens, warm_up = module.cut_texts(text, 0, "sentence", texts, length)
+        tokens, warm_up = cut_texts(text, 0, "sentence", texts, length)
         assert warm_up == 0
         np.testing.assert_array_equal(tokens.T, expected)
 
 
 def test_the_map_of_a_text_is_the_derivative(run):
     """Of -log P of every token by a perturbation of h on the edge that leaves each step before, by autodiff."""
-    model, params, vocabulary = lm_jax.load(run)
+    trained = lm_jax.load(run)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     inputs = np.append(vocabulary.eol_id, vocabulary.encode(TEXT))
     count = len(TEXT)
 
@@ -124,18 +114,18 @@ def test_the_map_of_a_text_is_the_derivative(run):
     outputs = np.diagonal(np.linalg.norm(by_top, axis=-1))
     expected = norms / outputs[:, None]
     np.fill_diagonal(expected, 1.0)
-    result = lm_jax.text_gradients(run, TEXT)
+    result = lm_jax.gradient_map(run, TEXT)
     below = np.tril_indices(count)
     np.testing.assert_allclose(np.exp(result.log_shares[below]), expected[below], rtol=1e-4)
     assert np.isnan(result.log_shares[np.triu_indices(count, 1)]).all()
     assert result.past == ("⏎", *"a␣bad␣ca") and result.predicted == tuple("a␣bad␣cab")
     np.testing.assert_allclose(result.nats, -np.array(stepped_log_probs(model, params, inputs)), rtol=1e-5)
     assert (result.layer, result.unknown) == (1, ())
-    assert not np.allclose(lm_jax.text_gradients(run, TEXT, layer=0).log_shares[below], result.log_shares[below])
+    assert not np.allclose(lm_jax.gradient_map(run, TEXT, layer=0).log_shares[below], result.log_shares[below])
 
 
 def test_names_of_tokens():
-    names = module._names
+    names = shown_tokens
     assert names(Vocabulary("word", ("a", "</s>", "<unk>")), [0, 1, 2]) == ("a", "⏎", "<unk>")
     assert names(Vocabulary("char", ("\n", "\t", " ", "é")), [0, 1, 2, 3]) == ("⏎", "\\t", "␣", "é")
     byte = Vocabulary("byte", tuple(f"{i:02x}" for i in range(256)))
@@ -146,7 +136,7 @@ def test_unknown_words_are_told(tmp_path):
     config = toy_config(write_corpus(tmp_path / "text"), level="word", batch_size=2, bptt=4, steps=1, cell="rnn")
     config = lm_jax.TrainConfig(**{**vars(config), "data": DataConfig(config.data.data, "word", max_vocab=5)})
     run = untrained(config, tmp_path / "run")
-    result = lm_jax.text_gradients(run, "a zebra a zoo zebra")
+    result = lm_jax.gradient_map(run, "a zebra a zoo zebra")
     assert result.unknown == ("zebra", "zoo") and result.past == ("⏎", "a", "<unk>", "a", "<unk>")
 
 
@@ -172,7 +162,7 @@ def test_what_cannot_be_measured_is_told_in_a_line(run, changes, message):
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("a" * 401, 401)], ids=["none", "one", "too many"])
 def test_a_map_needs_some_tokens_and_not_too_many(run, text, count):
     with pytest.raises(UserError, match=f"a text of 2 to 400 tokens, got {count}"):
-        lm_jax.text_gradients(run, text)
+        lm_jax.gradient_map(run, text)
 
 
 def test_what_has_no_recurrence_is_refused(run, tmp_path):
@@ -180,6 +170,6 @@ def test_what_has_no_recurrence_is_refused(run, tmp_path):
     counts = lm_jax.train_ngram(lm_jax.NGramConfig(DataConfig(data), order=2), tmp_path / "counts").folder
     window = untrained(toy_config(data, model="window", window=2), tmp_path / "window")
     for folder, kind in ((counts, "an n-gram model"), (window, "a window")):
-        for measure in (lambda f: lm_jax.gradients(f), lambda f: lm_jax.text_gradients(f, TEXT)):
+        for measure in (lambda f: lm_jax.gradients(f), lambda f: lm_jax.gradient_map(f, TEXT)):
             with pytest.raises(UserError, match=f"need a recurrent network, got {kind} "):
                 measure(folder)

@@ -12,9 +12,9 @@ from lm_jax import DataConfig, UserError
 from lm_jax.config import NGramConfig
 from lm_jax.inference.comparison import bootstrap_ratio, paired_test
 from lm_jax.inference.likelihood import line_sums, token_log_probs
-from lm_jax.runs.compare import compare
-from lm_jax.runs.mixed import Mixture
-from tests.runs.test_compare import PAIRED, untrained
+from lm_jax.queries.compare import compare
+from lm_jax.queries.mixtures import Mixture
+from tests.queries.untrained import untrained
 from tests.runs.toy import WORDS, toy_config
 
 
@@ -31,6 +31,9 @@ def write_text(folder, seed):
         drawn = [generator.choices("abcd ", k=9) if generator.random() < noise else words for words in drawn]
         (folder / f"{name}.txt").write_text("".join(" ".join(words) + "\n" for words in drawn))
     return str(folder)
+
+
+PAIRED = ("difference", "difference_low", "difference_high", "p_value")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,8 @@ def columns(here, names, text, streams=10, mode="stream", cache=True):
     """Log-probabilities [M, N] in float64 of a text under each run, and of a cache."""
     found = []
     for run in paths(here, *names):
-        model, params, vocabulary = lm_jax.load(run)
+        trained = lm_jax.load(run)
+        model, params, vocabulary = trained.model, trained.params, trained.vocabulary
         tokens = vocabulary.encode(text)
         options = {"eval_streams": streams, "mode": mode}
         found.append(token_log_probs(model, params, tokens, vocabulary.eol_id, **options))
@@ -95,16 +99,18 @@ def test_probabilities_are_mixed_with_the_weights_of_the_row(here):
     names = ["lstm", "unigram", "five"]
     *_, above, row = compare(paths(here, *names), mixture=True, cache=CACHE, samples=500, seed=3)
     log_probs, lengths = columns(here, names, read(here, "test"))
-    weights = np.asarray(list(row["weights"].values()))
-    assert list(row["weights"]) == [*names, "cache of 30 tokens"]
+    weights = np.asarray(list(row.weights.values()))
+    assert list(row.weights) == [*names, "cache of 30 tokens"]
     assert weights.sum() == pytest.approx(1, abs=1e-12) and (weights > 0.01).sum() >= 3
     mixed = -np.log(weights @ np.exp(log_probs))
-    assert row["cross_entropy"] == pytest.approx(mixed.mean(), rel=1e-6)
+    assert row.cross_entropy == pytest.approx(mixed.mean(), rel=1e-6)
     blocks = [np.add.reduceat(nats, np.cumsum(lengths) - lengths) for nats in (mixed, -log_probs[2])]
     interval = bootstrap_ratio(blocks[0], lengths, 500, 3)
-    assert [row[f"cross_entropy{end}"] for end in ("", "_low", "_high")] == pytest.approx(list(interval), rel=1e-6)
-    assert [row[name] for name in PAIRED] == pytest.approx(paired_test(*blocks, lengths, 500, 3), rel=1e-4, abs=1e-6)
-    assert above["name"] == "five" and row["difference"] == pytest.approx(row["cross_entropy"] - above["cross_entropy"])
+    assert row.interval("cross_entropy") == pytest.approx(list(interval), rel=1e-6)
+    assert [getattr(row, name) for name in PAIRED] == pytest.approx(
+        paired_test(*blocks, lengths, 500, 3), rel=1e-4, abs=1e-6
+    )
+    assert above.name == "five" and row.difference == pytest.approx(row.cross_entropy - above.cross_entropy)
 
 
 @pytest.mark.parametrize("data", [None, "other"])
@@ -113,7 +119,7 @@ def test_weights_are_those_of_the_validation_text_of_the_same_data(here, data):
     given = None if data is None else str(here / data)
     row = compare(paths(here, *names), given, mixture=True, cache=CACHE)[-1]
     expected = em(columns(here, names, read(here, "valid", data or "text"))[0])
-    assert list(row["weights"].values()) == pytest.approx(expected, abs=2e-3)
+    assert list(row.weights.values()) == pytest.approx(expected, abs=2e-3)
 
 
 def test_the_two_texts_ask_for_different_weights(here):
@@ -127,27 +133,27 @@ def test_the_two_texts_ask_for_different_weights(here):
 def test_line_by_line(here):
     """N-gram models read a text in any mode, so the network's is taken, for weights and scores."""
     row = compare(paths(here, "unigram", "gru"), mixture=True, eval_streams=2)[-1]
-    assert row["mode"] == "sentence" and row["eval_streams"] == 2
+    assert row.mode == "sentence" and row.eval_streams == 2
     held_out, tested = (
         columns(here, ["unigram", "gru"], read(here, split), 2, "sentence", cache=False)[0]
         for split in ("valid", "test")
     )
-    weights = list(row["weights"].values())
+    weights = list(row.weights.values())
     assert weights == pytest.approx(em(held_out), abs=2e-3)
-    assert row["cross_entropy"] == pytest.approx(-np.log(weights @ np.exp(tested)).mean(), rel=1e-6)
+    assert row.cross_entropy == pytest.approx(-np.log(weights @ np.exp(tested)).mean(), rel=1e-6)
 
 
 def test_what_is_summed_up(here, tmp_path):
     *rows, row = compare(paths(here, "lstm", "unigram", "five"), mixture=True, cache=CACHE)
     for name in ("bytes", "training_seconds", "ngrams"):
-        assert row[name] == sum(one[name] for one in rows if one[name] is not None) > 0
-    assert row["parameters"] == rows[0]["parameters"]
-    assert (row["name"], row["family"], row["run"], row["mode"]) == ("mixture", "mixture", None, "stream")
-    assert all(one["weights"] is None and list(one) == list(row) for one in rows)
+        assert getattr(row, name) == sum(getattr(one, name) for one in rows if getattr(one, name) is not None) > 0
+    assert row.parameters == rows[0].parameters
+    assert (row.name, row.family, row.run, row.mode) == ("mixture", "mixture", None, "stream")
+    assert all(one.weights is None for one in rows)
     shutil.copytree(here / "unigram", tmp_path / "unigram")
     (tmp_path / "unigram" / "results.json").unlink()
     row = compare([tmp_path / "unigram"], mixture=True, cache=CACHE)[-1]
-    assert row["parameters"] is None and row["ngrams"] == rows[1]["ngrams"] and row["training_seconds"] is None
+    assert row.parameters is None and row.ngrams == rows[1].ngrams and row.training_seconds is None
 
 
 def test_many_mixtures(here):
@@ -159,38 +165,38 @@ def test_many_mixtures(here):
         Mixture(),
     ]
     *_, one, two, three = compare(folders, mixture=asked)
-    assert [row["name"] for row in (one, two, three)] == ["unigram + cache", "both", "mixture"]
-    assert [list(row["weights"]) for row in (one, two, three)] == [
+    assert [row.name for row in (one, two, three)] == ["unigram + cache", "both", "mixture"]
+    assert [list(row.weights) for row in (one, two, three)] == [
         ["unigram", "cache of 30 tokens"],
         ["lstm", "unigram"],
         ["lstm", "unigram", "five"],
     ]
     alone = compare(folders[1:2], mixture=True, cache=CACHE)[-1]
-    assert one["cross_entropy"] == alone["cross_entropy"] and one["weights"] == alone["weights"]
-    assert two["difference"] == pytest.approx(two["cross_entropy"] - one["cross_entropy"])
+    assert one.cross_entropy == alone.cross_entropy and one.weights == alone.weights
+    assert two.difference == pytest.approx(two.cross_entropy - one.cross_entropy)
 
 
 def test_a_run_that_is_given_twice_is_mixed_once(here):
     twice = compare(paths(here, "five", "lstm", "five"), mixture=True)[-1]
     once = compare(paths(here, "five", "lstm"), mixture=True)[-1]
-    assert twice["weights"] == once["weights"] and twice["cross_entropy"] == once["cross_entropy"]
+    assert twice.weights == once.weights and twice.cross_entropy == once.cross_entropy
 
 
 def test_runs_of_one_name_keep_their_weights_apart(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "unigram")
     both = [str(here / "unigram"), str(tmp_path / "unigram")]
-    assert list(compare(both, mixture=True)[-1]["weights"]) == both
+    assert list(compare(both, mixture=True)[-1].weights) == both
 
 
 def test_what_one_model_rules_out_another_allows(here):
     zeros, lstm, row = compare(paths(here, "zeros", "lstm"), mixture=True)
-    assert zeros["impossible"] > 0 == row["impossible"] and row["perplexity"] < lstm["perplexity"]
+    assert zeros.impossible > 0 == row.impossible and row.perplexity < lstm.perplexity
 
 
 def test_the_best_first_wherever_it_comes_from(here):
     rows = compare(paths(here, "lstm", "unigram", "five"), mixture=True, sort=True)
-    assert [row["perplexity"] for row in rows] == sorted(row["perplexity"] for row in rows)
-    assert rows[0]["family"] == "mixture"
+    assert [row.perplexity for row in rows] == sorted(row.perplexity for row in rows)
+    assert rows[0].family == "mixture"
 
 
 def test_progress_goes_on_to_the_mixture(here):
@@ -221,7 +227,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("names", "options", "message"), REFUSED.values(), ids=REFUSED)
 def test_mixtures_that_cannot_be(here, monkeypatch, names, options, message):
-    monkeypatch.setattr("lm_jax.runs.scored.token_log_probs", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("lm_jax.queries.block_scores.token_log_probs", lambda *_, **__: pytest.fail("scored"))
     with pytest.raises(UserError, match=message) as refused:
         compare(paths(here, *names), **{"mixture": True, **options})
     assert "\n" not in str(refused.value)
@@ -229,7 +235,7 @@ def test_mixtures_that_cannot_be(here, monkeypatch, names, options, message):
 
 def test_types_in_another_order_are_another_vocabulary(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "turned")
-    vocabulary = lm_jax.read_run(here / "lstm")[2]
+    vocabulary = lm_jax.open_run(here / "lstm").vocabulary
     lm_jax.Vocabulary(vocabulary.level, vocabulary.tokens[::-1]).save(tmp_path / "turned" / "vocabulary.json")
     with pytest.raises(UserError, match=r"one vocabulary, .* got 6 types \(char\) of .*lstm and 6 types"):
         compare([here / "lstm", tmp_path / "turned"], mixture=True)

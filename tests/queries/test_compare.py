@@ -12,35 +12,19 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import DataConfig, UserError, load_corpus
+from lm_jax import DataConfig, UserError
 from lm_jax.config import NGramConfig
 from lm_jax.inference.comparison import bootstrap_ratio, paired_test
 from lm_jax.inference.likelihood import line_sums, token_log_probs
-from lm_jax.runs import compare as module
-from lm_jax.runs.compare import compare
-from lm_jax.runs.folder import RunFolder, corpus_facts
-from lm_jax.runs.load import Loaded
-from lm_jax.runs.setup import set_up
-from lm_jax.tasks import task_of
-from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.queries import compare
 from tests.inference.toys import table_model
+from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
 
 
 SPLITS = ("train", "valid", "test")
 SAME = ("tokens", "bits_per_character", "bits_per_byte", "unk_rate", "eval_streams")
 PAIRED = ("difference", "difference_low", "difference_high", "p_value")
-
-
-def untrained(config, folder):
-    """A run folder with a first checkpoint: what a comparison needs, without compiling a training step."""
-    setup = set_up(task_of(config), config, load_corpus(**dataclasses.asdict(config.data)), 1)
-    run = RunFolder(folder)
-    run.create(config, setup.corpus.vocabulary, {"decay_horizon": 1, "corpus": corpus_facts(setup.corpus)})
-    with Checkpoints(run.states) as states:
-        states.save(setup.create(), {}, 1.0)
-    (folder / "results.json").write_text('{"seconds": 61.5}')
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -67,35 +51,38 @@ def runs(folder, *names):
 
 def test_a_row_is_what_evaluate_says(here):
     rows = compare(runs(here, "lstm", "witten-bell", "gru"))
-    assert [row["name"] for row in rows] == ["lstm", "witten-bell", "gru"]
-    assert [row["family"] for row in rows] == ["lstm", "n-gram", "gru"]
+    assert [row.name for row in rows] == ["lstm", "witten-bell", "gru"]
+    assert [row.family for row in rows] == ["lstm", "n-gram", "gru"]
     for row in rows:
-        expected = lm_jax.evaluate(row["run"])
-        assert {name: row[name] for name in SAME} == pytest.approx({name: expected[name] for name in SAME})
-        assert row["cross_entropy"] == pytest.approx(expected["cross_entropy"], rel=1e-12)
-        assert row["perplexity"] == pytest.approx(math.exp(row["cross_entropy"]), rel=1e-12)
-        assert row["perplexity_low"] == pytest.approx(math.exp(row["cross_entropy_low"]), rel=1e-12)
-        assert row["perplexity_low"] < row["perplexity"] < row["perplexity_high"]
-        recorded = json.loads((Path(row["run"]) / "results.json").read_text())
-        assert row["training_seconds"] == recorded["seconds"]
-        assert row["split"] == "test" and row["source"] == str(here / "text") and row["level"] == "char"
-        assert row["vocabulary"] == 6 and row["impossible"] == 0 and row["spelled"] and row["tokens_per_second"] > 0
+        expected = lm_jax.evaluate(row.run)
+        assert {name: getattr(row, name) for name in SAME} == pytest.approx(
+            {name: getattr(expected, name) for name in SAME}
+        )
+        assert row.cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-12)
+        assert row.perplexity == pytest.approx(math.exp(row.cross_entropy), rel=1e-12)
+        assert row.perplexity_low == pytest.approx(math.exp(row.cross_entropy_low), rel=1e-12)
+        assert row.perplexity_low < row.perplexity < row.perplexity_high
+        recorded = json.loads((Path(row.run) / "results.json").read_text())
+        assert row.training_seconds == recorded["seconds"]
+        assert row.split == "test" and row.source == str(here / "text") and row.level == "char"
+        assert row.vocabulary == 6 and row.impossible == 0 and row.spelled and row.tokens_per_second > 0
 
 
 def test_sizes(here):
     lstm, ngram = compare(runs(here, "lstm", "witten-bell"))
     params = lm_jax.load(here / "lstm").params
-    assert lstm["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(params)) and lstm["ngrams"] is None
-    assert ngram["ngrams"] == sum(lm_jax.load(here / "witten-bell").params.sizes) and ngram["parameters"] is None
+    assert lstm.parameters == sum(leaf.size for leaf in jax.tree.leaves(params)) and lstm.ngrams is None
+    assert ngram.ngrams == sum(lm_jax.load(here / "witten-bell").params.sizes) and ngram.parameters is None
     whole = sum(file.stat().st_size for file in (here / "lstm").rglob("*") if file.is_file())
-    assert 4 * lstm["parameters"] < lstm["bytes"] < whole  # a checkpoint holds the optimiser's numbers, too
+    assert 4 * lstm.parameters < lstm.bytes < whole  # a checkpoint holds the optimiser's numbers, too
     files = ("tables.npz", "config.json", "vocabulary.json")
-    assert ngram["bytes"] == sum((here / "witten-bell" / name).stat().st_size for name in files)
+    assert ngram.bytes == sum((here / "witten-bell" / name).stat().st_size for name in files)
 
 
 def by_hand(run, text, streams=10):
     """Nats of every line of the test text, and its tokens."""
-    model, params, vocabulary = lm_jax.load(run)
+    trained = lm_jax.load(run)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     tokens = vocabulary.encode(text)
     log_probs = token_log_probs(model, params, tokens, vocabulary.eol_id, eval_streams=streams)
     sums, lengths = line_sums(-log_probs, tokens, vocabulary.eol_id)
@@ -107,58 +94,60 @@ def test_the_interval_and_the_test_are_of_lines(here):
     text = (here / "text" / "test.txt").read_text()
     (one, units), (two, _) = (by_hand(here / name, text) for name in ("lstm", "witten-bell"))
     rows = compare(runs(here, "lstm", "witten-bell"), samples=500, seed=3)
-    assert [(row["blocks"], row["block_size"], row["block_unit"]) for row in rows] == [(8, 1, "line")] * 2
+    assert [(row.blocks, row.block_size, row.block_unit) for row in rows] == [(8, 1, "line")] * 2
     interval = bootstrap_ratio(one, units, 500, 3)
-    assert [rows[0][f"cross_entropy{end}"] for end in ("", "_low", "_high")] == pytest.approx(interval, rel=1e-12)
-    assert [rows[1][name] for name in PAIRED] == pytest.approx(paired_test(two, one, units, 500, 3), rel=1e-9)
-    assert rows[1]["difference"] == pytest.approx(rows[1]["cross_entropy"] - rows[0]["cross_entropy"])
-    assert rows[1]["difference"] < 0 and rows[1]["p_value"] < 0.05  # the other one is untrained
-    assert [rows[0][name] for name in PAIRED] == [None] * 4 and rows[1]["difference_unit"] == "nats per token"
+    assert rows[0].interval("cross_entropy") == pytest.approx(interval, rel=1e-12)
+    assert [getattr(rows[1], name) for name in PAIRED] == pytest.approx(paired_test(two, one, units, 500, 3), rel=1e-9)
+    assert rows[1].difference == pytest.approx(rows[1].cross_entropy - rows[0].cross_entropy)
+    assert rows[1].difference < 0 and rows[1].p_value < 0.05  # the other one is untrained
+    assert [getattr(rows[0], name) for name in PAIRED] == [None] * 4 and rows[1].difference_unit == "nats per token"
 
 
 def test_long_lines_are_cut_into_pieces_of_the_stream(here, tmp_path):
     (tmp_path / "text.txt").write_text(("a bad cab " * 50 + "\n") * 4)
     (row,) = compare(runs(here, "lstm"), str(tmp_path / "text.txt"), "all")
-    assert (row["blocks"], row["block_unit"], row["tokens"]) == (50, "token", 2004) and row["block_size"] == 2004 / 50
-    assert row["bits_per_character_low"] * math.log(2) == pytest.approx(row["cross_entropy_low"], rel=1e-12)
+    assert (row.blocks, row.block_unit, row.tokens) == (50, "token", 2004) and row.block_size == 2004 / 50
+    assert row.bits_per_character_low * math.log(2) == pytest.approx(row.cross_entropy_low, rel=1e-12)
 
 
 def test_a_run_does_not_differ_from_itself(here):
     rows = compare(runs(here, "lstm", "lstm"))
-    assert [rows[1][name] for name in PAIRED] == [0, 0, 0, 1]
-    assert rows[0]["perplexity"] == rows[1]["perplexity"]
+    assert [getattr(rows[1], name) for name in PAIRED] == [0, 0, 0, 1]
+    assert rows[0].perplexity == rows[1].perplexity
 
 
 def test_different_vocabularies_have_no_perplexities(here):
     """The toy words are parted by single spaces, so all four spell the text, and bits per character compare."""
     rows = compare(runs(here, "lstm", "bytes", "words", "lstm"))
     for row in rows:
-        expected = lm_jax.evaluate(row["run"])
-        assert {name: row[name] for name in SAME} == pytest.approx({name: expected[name] for name in SAME})
+        expected = lm_jax.evaluate(row.run)
+        assert {name: getattr(row, name) for name in SAME} == pytest.approx(
+            {name: getattr(expected, name) for name in SAME}
+        )
         for name in ("cross_entropy", "perplexity"):
-            assert [row[name + end] for end in ("", "_low", "_high")] == [None] * 3
-        assert row["bits_per_character_low"] < row["bits_per_character"] < row["bits_per_character_high"]
-        assert row["spelled"] and row["difference_unit"] == "bits per character"
+            assert row.interval(name) is None
+        assert row.bits_per_character_low < row.bits_per_character < row.bits_per_character_high
+        assert row.spelled and row.difference_unit == "bits per character"
     for above, row in itertools.pairwise(rows):
-        assert row["difference"] == pytest.approx(row["bits_per_character"] - above["bits_per_character"])
-        assert row["difference_low"] < row["difference"] < row["difference_high"] and 0 < row["p_value"] <= 1
+        assert row.difference == pytest.approx(row.bits_per_character - above.bits_per_character)
+        assert row.difference_low < row.difference < row.difference_high and 0 < row.p_value <= 1
 
 
 def test_unknown_words_are_not_characters(here):
     rows = compare(runs(here, "words", "few", "lstm"))
-    assert [row["spelled"] for row in rows] == [True, False, True]
-    assert rows[1]["unk_rate"] > 0 and [row["difference"] for row in rows] == [None] * 3
+    assert [row.spelled for row in rows] == [True, False, True]
+    assert rows[1].unk_rate > 0 and [row.difference for row in rows] == [None] * 3
     alone = compare(runs(here, "few", "few"))
-    assert alone[1]["perplexity"] is not None and alone[1]["p_value"] == 1
+    assert alone[1].perplexity is not None and alone[1].p_value == 1
 
 
 def test_the_order_of_types_does_not_matter(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "turned")
-    vocabulary = lm_jax.read_run(here / "lstm")[2]
+    vocabulary = lm_jax.open_run(here / "lstm").vocabulary
     turned = dataclasses.replace(vocabulary, tokens=vocabulary.tokens[::-1])
     turned.save(tmp_path / "turned" / "vocabulary.json")
     rows = compare([here / "lstm", tmp_path / "turned"])
-    assert all(row["perplexity"] is not None for row in rows) and rows[1]["difference"] != 0
+    assert all(row.perplexity is not None for row in rows) and rows[1].difference != 0
 
 
 def test_a_text_that_is_not_ascii_has_more_bytes_than_characters(tmp_path):
@@ -171,8 +160,8 @@ def test_a_text_that_is_not_ascii_has_more_bytes_than_characters(tmp_path):
         untrained(toy_config(str(text), level=level), tmp_path / level)
     for names in (["byte"], ["char", "byte"]):
         for row in compare(runs(tmp_path, *names)):
-            assert row["characters"] == 60 * len(line)
-            assert row["bits_per_character"] / row["bits_per_byte"] == pytest.approx(len(line.encode()) / len(line))
+            assert row.characters == 60 * len(line)
+            assert row.bits_per_character / row.bits_per_byte == pytest.approx(len(line.encode()) / len(line))
 
 
 def test_bytes_that_are_not_text(tmp_path):
@@ -180,15 +169,15 @@ def test_bytes_that_are_not_text(tmp_path):
     path.write_bytes(bytes(range(1, 256)) * 40)
     untrained(toy_config(str(path), level="byte"), tmp_path / "run")
     (row,) = compare([tmp_path / "run"])
-    assert row["perplexity"] > 1 and row["tokens"] == lm_jax.evaluate(tmp_path / "run")["tokens"]
+    assert row.perplexity > 1 and row.tokens == lm_jax.evaluate(tmp_path / "run").tokens
 
 
 def test_streams_must_agree(here):
     with pytest.raises(UserError, match=r"one number of streams only: give --eval-streams, got 10 of .*, 3 of .*"):
         compare(runs(here, "lstm", "streams"))
     for row in compare(runs(here, "lstm", "streams"), eval_streams=2):
-        expected = lm_jax.evaluate(row["run"], eval_streams=2)
-        assert row["eval_streams"] == 2 and row["cross_entropy"] == pytest.approx(expected["cross_entropy"], rel=1e-12)
+        expected = lm_jax.evaluate(row.run, eval_streams=2)
+        assert row.eval_streams == 2 and row.cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-12)
 
 
 def test_texts_must_agree(here, tmp_path):
@@ -198,8 +187,8 @@ def test_texts_must_agree(here, tmp_path):
     with pytest.raises(UserError, match=r"on one text only: give --data, got .*text .*lstm.* and .*other .*run"):
         compare(both)
     for row in compare(both, other, "valid"):
-        expected = lm_jax.evaluate(row["run"], other, "valid")
-        assert row["cross_entropy"] == pytest.approx(expected["cross_entropy"], rel=1e-12) and row["source"] == other
+        expected = lm_jax.evaluate(row.run, other, "valid")
+        assert row.cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-12) and row.source == other
     (tmp_path / "other" / "train.txt").write_text("a bad cab\n" * 60)
     with pytest.raises(UserError, match=r"must be as it was: give --data, got a changed .*other"):
         compare([tmp_path / "run"])
@@ -208,8 +197,8 @@ def test_texts_must_agree(here, tmp_path):
 def test_the_whole_text(here):
     (own,) = compare(runs(here, "lstm"), split="all")
     (given,) = compare(runs(here, "lstm"), str(here / "text"), split="all")
-    assert own["tokens"] == given["tokens"] == sum(lm_jax.evaluate(here / "lstm", split=s)["tokens"] for s in SPLITS)
-    assert own["cross_entropy"] == given["cross_entropy"]
+    assert own.tokens == given.tokens == sum(lm_jax.evaluate(here / "lstm", split=s).tokens for s in SPLITS)
+    assert own.cross_entropy == given.cross_entropy
 
 
 def test_a_score_is_no_probability(here):
@@ -227,53 +216,51 @@ def test_a_run_without_a_text_needs_one(here, tmp_path):
         with pytest.raises(UserError, match=r"has no text of its own: give --data, got none for .*/run"):
             compare(both)
     own, given = compare([here / "witten-bell", run], str(here / "text"))
-    assert own["perplexity"] == given["perplexity"]
+    assert own.perplexity == given.perplexity
 
 
-def answering(monkeypatch, logits):
-    """Every run is the table model of these logits [V, V]."""
-    original = module.load
-    monkeypatch.setattr(module, "load", lambda run: Loaded(*table_model(logits), original(run).vocabulary))
+def answering(run, logits):
+    """The run with the table model of these logits [V, V] for its own."""
+    model, params = table_model(logits)
+    return dataclasses.replace(lm_jax.load(run), model=model, params=params)
 
 
-def test_probabilities_of_zero(here, monkeypatch):
+def test_probabilities_of_zero(here):
     """Of the letter that has the last place in the vocabulary; nothing is NaN."""
     logits = np.zeros((6, 6))
     logits[:, 5] = -np.inf
-    answering(monkeypatch, logits)
-    rows = compare(runs(here, "lstm", "gru"))
-    letter = lm_jax.read_run(here / "lstm")[2].tokens[5]
+    rows = compare([answering(run, logits) for run in runs(here, "lstm", "gru")])
+    letter = lm_jax.open_run(here / "lstm").vocabulary.tokens[5]
     for row in rows:
-        assert row["impossible"] == (here / "text" / "test.txt").read_text().count(letter) > 0
-        assert [row[f"perplexity{end}"] for end in ("", "_low", "_high")] == [math.inf] * 3
-        assert row["bits_per_byte"] == math.inf and [row[name] for name in PAIRED] == [None] * 4
+        assert row.impossible == (here / "text" / "test.txt").read_text().count(letter) > 0
+        assert row.interval("perplexity") == (math.inf, math.inf, math.inf)
+        assert row.bits_per_byte == math.inf and [getattr(row, name) for name in PAIRED] == [None] * 4
 
 
-def test_what_is_not_a_number_is_refused(here, monkeypatch):
-    answering(monkeypatch, np.full((6, 6), np.nan))
+def test_what_is_not_a_number_is_refused(here):
     with pytest.raises(UserError, match=r"must be numbers, got nan from .*lstm"):
-        compare(runs(here, "lstm"))
+        compare([answering(here / "lstm", np.full((6, 6), np.nan))])
 
 
 def test_the_best_first(here):
     given = compare(runs(here, "lstm", "witten-bell", "gru"))
     rows = compare(runs(here, "lstm", "witten-bell", "gru"), sort=True)
-    assert [row["perplexity"] for row in rows] == sorted(row["perplexity"] for row in given)
-    assert rows[0]["difference"] is None and all(row["difference"] > 0 for row in rows[1:])
+    assert [row.perplexity for row in rows] == sorted(row.perplexity for row in given)
+    assert rows[0].difference is None and all(row.difference > 0 for row in rows[1:])
 
 
 def test_names_tell_runs_apart(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "lstm")
     shutil.copytree(here / "gru", tmp_path / "other")
     paths = [str(here / "lstm"), str(tmp_path / "lstm"), str(tmp_path / "other")]
-    assert [row["name"] for row in compare(paths)] == [*paths[:2], "other"]
+    assert [row.name for row in compare(paths)] == [*paths[:2], "other"]
 
 
 def test_a_run_without_an_end_has_no_time(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "run")
     (tmp_path / "run" / "results.json").unlink()
     (row,) = compare([tmp_path / "run"])
-    assert row["training_seconds"] is None
+    assert row.training_seconds is None
 
 
 def test_progress_goes_from_nothing_to_all(here):

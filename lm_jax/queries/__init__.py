@@ -1,0 +1,55 @@
+"""Questions to a finished run, one function each: a run's folder (or a loaded run) in, typed records out.
+
+Texts go in and come out as characters. The command line prints the records, JSON is made of them at the border only.
+"""
+
+from lm_jax.queries.compare import compare
+from lm_jax.queries.continue_text import Continuation, Hypothesis, beam_search, continue_text, generate, stream_text
+from lm_jax.queries.evaluate import Evaluation, evaluate
+from lm_jax.queries.gradient_map import GradientMap, gradient_map
+from lm_jax.queries.gradients import GradientReport, gradients
+from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.queries.minimal_pairs import Judgement, MinimalPairs, Pair, minimal_pairs
+from lm_jax.queries.mixtures import Mixture
+from lm_jax.queries.next_tokens import NextToken, next_tokens
+from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, import_arpa, prune_run
+from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
+from lm_jax.queries.trained import TrainedLanguageModel, load
+from lm_jax.report.comparison_row import ComparisonRow
+
+
+__all__ = [
+    "ComparisonRow",
+    "Continuation",
+    "Evaluation",
+    "GradientMap",
+    "GradientReport",
+    "Hypothesis",
+    "ImportedModel",
+    "Judgement",
+    "LineScore",
+    "LoadedRun",
+    "MinimalPairs",
+    "Mixture",
+    "NextToken",
+    "Pair",
+    "Pruning",
+    "TokenScore",
+    "TrainedLanguageModel",
+    "beam_search",
+    "compare",
+    "continue_text",
+    "evaluate",
+    "export_arpa",
+    "generate",
+    "gradient_map",
+    "gradients",
+    "import_arpa",
+    "load",
+    "minimal_pairs",
+    "next_tokens",
+    "prune_run",
+    "score",
+    "score_tokens",
+    "stream_text",
+]

@@ -1,0 +1,67 @@
+"""A run with its model loaded: what every query works on, and how a query gets it from the path of a run."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lm_jax.cells.user import with_user_cell
+from lm_jax.runs.open import OpenedRun, open_run
+from lm_jax.tasks import Task, task_of
+from lm_jax.types import Params
+
+
+UserCell = str | Callable  # "my_cells.py:mgu", or the function
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """A run, its model, and the parameters of the model's best step.
+
+    run: the folder as it was given. config: its settings. record: what is recorded beside them (corpus, Python).
+    """
+
+    run: str
+    config: Any = dataclasses.field(repr=False)
+    record: dict[str, Any] = dataclasses.field(repr=False)
+    model: Any = dataclasses.field(repr=False)
+    params: Params = dataclasses.field(repr=False)
+    vocabulary: Any = dataclasses.field(repr=False)
+
+    @property
+    def task(self) -> Task:
+        """The task that the run trained."""
+        return task_of(self.config)
+
+
+RunLike = str | Path | LoadedRun  # what a query takes
+
+
+def as_opened(run: RunLike) -> OpenedRun:
+    """The settings and the vocabulary of a run; its model is not loaded for this. Raises UserError for no run."""
+    if isinstance(run, LoadedRun):
+        return OpenedRun(Path(run.run), run.config, run.record, run.vocabulary)
+    return open_run(run)
+
+
+def as_loaded(run: RunLike, cell: UserCell | None = None) -> LoadedRun:
+    """The run with its model: the given one, or read from its folder.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu"; without
+            effect for a run that is loaded.
+
+    Returns:
+        The run with its model.
+
+    Raises:
+        UserError: For a folder that is no run, or has no checkpoint yet.
+    """
+    if isinstance(run, LoadedRun):
+        return run
+    opened = open_run(run)
+    if cell is not None:
+        opened = opened._replace(config=with_user_cell(opened.config, cell))
+    model, params = opened.load()
+    return LoadedRun(str(run), opened.config, opened.record, model, params, opened.vocabulary)

@@ -1,0 +1,125 @@
+"""Minimal pairs under a run: how often the good sentence is more probable than the bad one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lm_jax.data.sources import read_text
+from lm_jax.errors import UserError
+from lm_jax.inference.minimal_pairs import Accuracy, accuracy, judge_pairs
+from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded
+
+
+FIELDS = ("sentence_good", "sentence_bad")
+ALL = "all"  # the group of all pairs
+
+
+class Pair(NamedTuple):
+    """Two sentences, each one line without its end, and the group that the pair is counted in."""
+
+    good: str
+    bad: str
+    group: str | None = None
+
+
+class Judgement(NamedTuple):
+    """A pair and log P(good) - log P(bad) in nats: above 0 is right, 0 a tie."""
+
+    good: str
+    bad: str
+    group: str | None
+    difference: float
+
+
+class MinimalPairs(NamedTuple):
+    """Minimal pairs under a model.
+
+    unk_rate: the share of tokens that are <unk>. groups: accuracy by group, "all" first. judgements: pair by pair.
+    """
+
+    unk_rate: float
+    groups: dict[str, Accuracy]
+    judgements: tuple[Judgement, ...]
+
+
+def minimal_pairs(
+    run: RunLike,
+    pairs: str | Path | Sequence[Pair | tuple[str, str]],
+    group: str | None = None,
+    cell: UserCell | None = None,
+) -> MinimalPairs:
+    """Judges minimal pairs: is the good sentence, scored as a line by itself, more probable than the bad one?
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        pairs: (good, bad) or `Pair` each, or a file of JSON lines with sentence_good and sentence_bad.
+        group: The field of the file's lines that names the group of a pair, such as linguistics_term.
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        Accuracies with 95 % intervals, a tie counted as half, of all pairs and of each group; and every judgement.
+
+    Raises:
+        UserError: For no run, a file that is not whole, no pairs, and sentences that the vocabulary cannot encode.
+    """
+    if isinstance(pairs, str | Path):
+        pairs = read_pairs(Path(pairs), group)
+    pairs = [Pair(*pair) for pair in pairs]
+    _check(pairs)
+    run = as_loaded(run, cell)
+    good, bad = (_encode(run.vocabulary, sentences) for sentences in ([p.good for p in pairs], [p.bad for p in pairs]))
+    differences = judge_pairs(run.model, run.params, good, bad, run.vocabulary.eol_id)
+    groups = {ALL: accuracy(differences)}
+    for label in sorted({pair.group for pair in pairs if pair.group is not None}):
+        groups[label] = accuracy(differences[[pair.group == label for pair in pairs]])
+    unknown = sum(int((sentence == run.vocabulary.unk_id).sum()) for sentence in (*good, *bad))
+    judgements = tuple(Judgement(*pair, float(d)) for pair, d in zip(pairs, differences, strict=True))
+    return MinimalPairs(unknown / sum(map(len, (*good, *bad))), groups, judgements)
+
+
+def read_pairs(path: Path, group: str | None = None) -> list[Pair]:
+    """Reads a file of JSON lines with sentence_good and sentence_bad, and a field that names the group of each pair.
+
+    Raises UserError with the line's number for a line that is not whole.
+    """
+    if not path.is_file():
+        raise UserError(f"minimal-pairs needs an existing file of JSON lines, got {path}")
+    lines = read_text(path, "char").removesuffix("\n").split("\n")
+    return [_read_pair(line, f"line {number} of {path}", group) for number, line in enumerate(lines, 1)]
+
+
+def _read_pair(line, place, group):
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"every line must be JSON, got {place}: {error.msg}") from error
+    for name in (*FIELDS, *([group] if group else [])):
+        if not isinstance(record, dict) or name not in record:
+            raise UserError(f"every line needs the field {name}, got {place} without it")
+    for name in FIELDS:
+        if not _is_a_line(record[name]):
+            raise UserError(f"{name} must be one line of text, got {record[name]!r} in {place}")
+    return Pair(*(record[name] for name in FIELDS), str(record[group]) if group else None)
+
+
+def _check(pairs):
+    if not pairs:
+        raise UserError("minimal pairs are at least one, got none")
+    for number, pair in enumerate(pairs, 1):
+        for sentence in (pair.good, pair.bad):
+            if not _is_a_line(sentence):
+                raise UserError(f"a sentence must be one line of text, got {sentence!r} in pair {number}")
+
+
+def _is_a_line(sentence) -> bool:
+    return isinstance(sentence, str) and bool(sentence.strip()) and "\n" not in sentence
+
+
+def _encode(vocabulary, sentences):
+    """The ids of each sentence with its end; all at once, so that an error names the line of the file."""
+    tokens = vocabulary.encode("".join(sentence + "\n" for sentence in sentences))
+    ends = np.flatnonzero(tokens == vocabulary.eol_id) + 1
+    return np.split(tokens, ends[:-1])

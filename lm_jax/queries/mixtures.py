@@ -1,0 +1,157 @@
+"""Runs mixed with each other and with a cache, for a comparison: what can be mixed, and the weights of the mixture.
+
+The weights come from the validation text by EM (lm_jax/inference/mixing.py). So a mixture is judged on the test text
+alone: the validation text would flatter its weights, the training text its models.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.inference.mixing import fit_mixture
+from lm_jax.models.unigram_cache import unigram_cache
+from lm_jax.queries.compared_model import ComparedModel
+from lm_jax.queries.run_size import RunSize
+from lm_jax.runs.open import OpenedRun
+
+
+class Mixture(NamedTuple):
+    """A mixture to be compared.
+
+    runs: folders, None for all that are compared. cache: tokens that a unigram cache in it remembers, None for no
+    cache. name: of its row.
+    """
+
+    runs: Sequence[str | Path] | None = None
+    cache: int | None = None
+    name: str = "mixture"
+
+
+def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> list[Mixture]:
+    """The mixtures that `compare` was asked for; UserError for a cache without a mixture, or of a size below 1."""
+    if isinstance(mixture, bool):
+        if cache is not None and not mixture:
+            raise UserError(f"a cache is compared as a part of a mixture: give --mixture too, got --cache {cache}")
+        mixtures = [Mixture(cache=cache)] if mixture else []
+    elif cache is not None:
+        raise UserError(f"each of the mixtures says how large its cache is, got cache={cache} beside them")
+    else:
+        mixtures = list(mixture)
+    for one in mixtures:
+        if one.cache is not None:
+            check_sizes(cache=one.cache)
+    return mixtures
+
+
+def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[int]:
+    """The places of the runs that are mixed, each once.
+
+    Args:
+        mixture: What is asked for.
+        runs: All that are compared.
+        split: The split that they are compared on.
+
+    Returns:
+        Places in `runs`.
+
+    Raises:
+        UserError: For a split other than "test", for fewer than two models, and for runs that are not compared, have
+            different vocabularies, or read a text in different modes.
+    """
+    if split != "test":
+        raise UserError(
+            "a mixture is judged on the test split only, as it is fitted on the validation split and its models on "
+            f"the training split, got {split}"
+        )
+    places = {Path(run.path).resolve(): place for place, run in reversed(list(enumerate(runs)))}
+    wanted = [run.path for run in runs] if mixture.runs is None else mixture.runs
+    absent = [str(path) for path in wanted if Path(path).resolve() not in places]
+    if absent:
+        raise UserError(f"a mixture is of runs that are compared, got {', '.join(absent)}")
+    chosen = list(dict.fromkeys(places[Path(path).resolve()] for path in wanted))
+    if len(chosen) + (mixture.cache is not None) < 2 or not chosen:
+        got = ", ".join(runs[place].path for place in chosen) or "none"
+        raise UserError(f"a mixture needs two different runs, or one run and a cache (--cache), got {got}")
+    _check_same([runs[place] for place in chosen])
+    return chosen
+
+
+def _check_same(runs):
+    """One vocabulary and one mode."""
+    first = runs[0]
+    for other in runs[1:]:
+        if other.vocabulary != first.vocabulary:
+            got = " and ".join(
+                f"{len(r.vocabulary):,} types ({r.vocabulary.level}) of {r.path}" for r in (first, other)
+            )
+            raise UserError(f"a mixture needs runs of one vocabulary, the types in one order, got {got}")
+    modes = _modes(runs)
+    if len(modes) > 1:
+        got = " and ".join(f"{mode} of {path}" for mode, path in modes.items())
+        raise UserError(f"a mixture needs runs of one mode, got {got}")
+
+
+def _modes(runs):
+    """The modes that runs need, with a run of each."""
+    first = {}
+    for run in runs:
+        mode = run.task.required_mode(run.config)
+        if mode is not None:
+            first.setdefault(mode, run.path)
+    return first
+
+
+def fit_runs(
+    mixture: Mixture,
+    runs: Sequence[OpenedRun],
+    models: Sequence[ComparedModel],
+    tokens: np.ndarray,
+    eval_streams: int,
+) -> ComparedModel:
+    """The mixture of runs, fitted.
+
+    Args:
+        mixture: Its name and its cache.
+        runs: Those that are mixed.
+        models: Their models, in the same order.
+        tokens: The validation text, ids [N].
+        eval_streams: Parallel streams that it is cut into.
+
+    Returns:
+        The mixture; its parameters, n-grams, bytes and training seconds are the sums of its runs'.
+    """
+    vocabulary, names = models[0].vocabulary, [one.name for one in models]
+    parts, params = [one.model for one in models], [one.params for one in models]
+    if mixture.cache is not None:
+        cache = unigram_cache(len(vocabulary), mixture.cache)
+        parts, params = [*parts, cache], [*params, cache.init(jax.random.key(0))]
+        names.append(f"cache of {mixture.cache:,} tokens")
+    mode = next(iter(_modes(runs)), runs[0].config.mode)
+    model, fitted = fit_mixture(parts, params, tokens, vocabulary.eol_id, eval_streams=eval_streams, mode=mode)
+    weights = np.exp(np.asarray(fitted.log_weights, np.float64))
+    return ComparedModel(
+        name=mixture.name,
+        run=None,
+        mode=mode,
+        family="mixture",
+        size=_total([one.size for one in models]),
+        weights=dict(zip(names, (weights / weights.sum()).tolist(), strict=True)),
+        model=model,
+        params=fitted,
+        vocabulary=vocabulary,
+    )
+
+
+def _total(sizes: Sequence[RunSize]) -> RunSize:
+    parameters, ngrams = ([n for n in column if n is not None] for column in list(zip(*sizes, strict=True))[:2])
+    seconds = [size.training_seconds for size in sizes]
+    return RunSize(
+        parameters=sum(parameters) if parameters else None,
+        ngrams=sum(ngrams) if ngrams else None,
+        bytes=sum(size.bytes for size in sizes),
+        training_seconds=None if None in seconds else sum(seconds),
+    )

@@ -1,0 +1,35 @@
+"""The most likely next tokens after a prompt: predictive typing."""
+
+from typing import NamedTuple
+
+from lm_jax.inference.completion import complete
+from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded
+from lm_jax.queries.token_text import Text, to_ids
+
+
+class NextToken(NamedTuple):
+    """A token that may come next, as the vocabulary spells it, and its probability."""
+
+    token: str
+    probability: float
+
+
+def next_tokens(run: RunLike, prompt: Text = "", k: int = 10, cell: UserCell | None = None) -> list[NextToken]:
+    """Predicts the token after a prompt.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        prompt: The text before, or its ids; it follows an end of line.
+        k: How many tokens; fewer where the vocabulary is smaller.
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        The k most likely tokens, most likely first.
+
+    Raises:
+        UserError: For no run, a prompt that the vocabulary cannot encode, and a k below 1.
+    """
+    run = as_loaded(run, cell)
+    prompt = to_ids(run.vocabulary, prompt)
+    ids, probs = complete(run.model, run.params, prompt, k, eol_id=run.vocabulary.eol_id)
+    return [NextToken(run.vocabulary.tokens[i], float(p)) for i, p in zip(ids, probs, strict=True)]

@@ -1,0 +1,58 @@
+"""What runs must have in common before their scores compare: one text, and one number of streams."""
+
+from collections.abc import Sequence
+
+from lm_jax.data.corpora import load_texts, load_whole_text
+from lm_jax.errors import UserError
+from lm_jax.runs.open import OpenedRun
+
+
+def same_streams(runs: Sequence[OpenedRun]) -> int:
+    """The eval_streams of all runs; UserError where they differ."""
+    numbers = {run.config.eval_streams: run.path for run in runs}
+    if len(numbers) > 1:
+        got = ", ".join(f"{number} of {path}" for number, path in numbers.items())
+        raise UserError(f"perplexities compare at one number of streams only: give --eval-streams, got {got}")
+    return next(iter(numbers))
+
+
+def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[str, str | bytes]:
+    """Where the text is from, and the one text that all runs are scored on: bytes if all are of bytes, else a string.
+
+    Args:
+        runs: At least one.
+        data: A source as of `load_texts`; None for the runs' own.
+        split: "train", "valid", "test" or "all".
+
+    Returns:
+        (source, text).
+
+    Raises:
+        UserError: Where the runs' own is not one and the same text, or is no longer what they were trained on.
+    """
+    first = runs[0]
+    column = first.config.data.text_column
+    level = "byte" if all(run.vocabulary.level == "byte" for run in runs) else "char"
+    if data is not None and split == "all":
+        return data, load_whole_text(data, level, column)
+    if data is None:
+        _refuse_different_texts(runs)
+    texts = load_texts(first.config.data.data if data is None else data, level, column)
+    if data is None and texts.sha256 != first.record["corpus"]["sha256"]:
+        raise UserError(
+            f"the text of a run must be as it was: give --data, got a changed {texts.source} ({first.path})"
+        )
+    if split == "all":
+        return texts.source, texts.train + texts.valid + texts.test
+    return texts.source, getattr(texts, split)
+
+
+def _refuse_different_texts(runs):
+    first = runs[0]
+    for other in runs[1:]:
+        one, two = first.record["corpus"], other.record["corpus"]
+        if one["sha256"] != two["sha256"]:
+            got = f"{one['source']} ({first.path}) and {two['source']} ({other.path})"
+            levels = {first.vocabulary.level, other.vocabulary.level}
+            hint = "; at byte level a file is split at other places" if "byte" in levels and len(levels) > 1 else ""
+            raise UserError(f"runs of different texts compare on one text only: give --data, got {got}{hint}")

@@ -1,0 +1,63 @@
+"""Texts that queries take and give: as characters or as ids, and the names of tokens that can be shown."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.errors import UserError
+
+
+Text = str | bytes | Sequence[int] | np.ndarray  # ids are whole numbers [N]
+
+
+def to_ids(vocabulary: Vocabulary, text: Text) -> np.ndarray:
+    """The ids int32 [N] of a text, which may be given as ids. Raises UserError for what the vocabulary lacks."""
+    if isinstance(text, bytes) and vocabulary.level != "byte":
+        text = _decoded(text)
+    if isinstance(text, str | bytes):
+        return vocabulary.encode(text)
+    ids = np.asarray(text)
+    if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
+        raise UserError(f"a text is a string or a list of ids, got {text!r}")
+    if ids.size and not 0 <= ids.min() <= ids.max() < len(vocabulary):
+        raise UserError(f"ids must be from 0 to {len(vocabulary) - 1:,}, got {ids.min():,} to {ids.max():,}")
+    return ids.astype(np.int32)
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"a text must be UTF-8 for a model that does not read bytes, got {raw[:20]!r}") from error
+
+
+def to_text(vocabulary: Vocabulary, text: Text) -> str:
+    """The characters of a text, which may be given as ids; bytes that are not UTF-8 become U+FFFD."""
+    if isinstance(text, bytes):
+        return text.decode(errors="replace")
+    return text if isinstance(text, str) else vocabulary.decode(to_ids(vocabulary, text).tolist())
+
+
+def continued(vocabulary: Vocabulary, prompt: str) -> str:
+    """A prompt as its continuation follows it: with the space that words are parted by."""
+    gap = vocabulary.level == "word" and prompt and not prompt[-1].isspace()
+    return prompt + (" " if gap else "")
+
+
+def shown_tokens(vocabulary: Vocabulary, ids: np.ndarray | Sequence[int]) -> tuple[str, ...]:
+    """Each token as it can be shown: white space by a sign for it, bytes that are no text by their number."""
+    names = []
+    for i in ids:
+        name = vocabulary.tokens[i] if vocabulary.level in ("char", "word") else vocabulary.decode([i])
+        name = "\n" if i == vocabulary.eol_id else vocabulary.tokens[i] if "\N{REPLACEMENT CHARACTER}" in name else name
+        name = name.replace(" ", "␣").replace("\n", "⏎")
+        names.append(name if name.isprintable() else repr(name)[1:-1])
+    return tuple(names)
+
+
+def unknown_words(vocabulary: Vocabulary, text: str) -> tuple[str, ...]:
+    """The words of a text that the vocabulary has only as <unk>, each once, in the order of the text."""
+    if vocabulary.unk_id is None:
+        return ()
+    return tuple(dict.fromkeys(word for word in text.split() if word not in vocabulary.ids))

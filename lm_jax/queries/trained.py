@@ -1,0 +1,126 @@
+"""A run that answers questions: `lm_jax.load(run)`."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from lm_jax.inference.sampling import Sampler
+from lm_jax.queries.continue_text import Hypothesis, beam_search, generate, stream_text
+from lm_jax.queries.evaluate import Evaluation, evaluate
+from lm_jax.queries.gradient_map import GradientMap, gradient_map
+from lm_jax.queries.gradients import GradientReport, gradients
+from lm_jax.queries.loaded_run import LoadedRun, UserCell, as_loaded
+from lm_jax.queries.minimal_pairs import MinimalPairs, Pair, minimal_pairs
+from lm_jax.queries.next_tokens import NextToken, next_tokens
+from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
+from lm_jax.queries.token_text import Text
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedLanguageModel(LoadedRun):
+    """A trained model with its parameters and its vocabulary, and every question to it as a method.
+
+    Texts go in and come out as characters (or go in as ids). For what the methods do not have, `model` and `params` are
+    what the functions of the library take.
+    """
+
+    def generate(
+        self,
+        prompt: Text = "",
+        tokens: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        greedy: bool = False,
+        seed: int = 0,
+        num_samples: int = 1,
+    ) -> str | list[str]:
+        """Continues a prompt and returns the text, the prompt included; as `lm_jax.generate`."""
+        return generate(
+            self,
+            prompt,
+            tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            greedy=greedy,
+            seed=seed,
+            num_samples=num_samples,
+        )
+
+    def stream(
+        self, prompt: Text = "", tokens: int = 200, sampler: Sampler = Sampler(), seed: int = 0
+    ) -> Iterator[str]:
+        """Yields a continuation piece by piece, each as soon as it is there, without the prompt."""
+        return stream_text(self, prompt, tokens, sampler, seed)
+
+    def beam_search(
+        self, prompt: Text = "", tokens: int = 200, beam_size: int = 5, length_penalty: float = 0.0
+    ) -> list[Hypothesis]:
+        """Searches for the most probable continuations of the line that a prompt begins."""
+        return beam_search(self, prompt, tokens, beam_size, length_penalty)
+
+    def next_tokens(self, prompt: Text = "", k: int = 10) -> list[NextToken]:
+        """Predicts the k most likely tokens after a prompt, most likely first."""
+        return next_tokens(self, prompt, k)
+
+    def score(self, text: Text, *, alone: bool = False) -> list[LineScore]:
+        """Scores every line of a text, in the context of those before it or `alone`; nats."""
+        return score(self, text, alone=alone)
+
+    def score_tokens(self, text: Text, *, alone: bool = False) -> list[TokenScore]:
+        """Scores every token of a text, in the context of all before it or, `alone`, of its line; nats."""
+        return score_tokens(self, text, alone=alone)
+
+    def evaluate(
+        self,
+        data: str | None = None,
+        split: str = "test",
+        *,
+        eval_streams: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
+        """Scores one split of a text, by default the run's own; as `lm_jax.evaluate`."""
+        return evaluate(self, data, split, eval_streams=eval_streams, progress=progress)
+
+    def gradients(
+        self,
+        data: str | None = None,
+        split: str = "valid",
+        *,
+        texts: int = 16,
+        length: int = 200,
+        max_lag: int | None = None,
+        layer: int = -1,
+    ) -> GradientReport:
+        """Measures how the gradient of a prediction's loss falls with distance; as `lm_jax.gradients`."""
+        return gradients(self, data, split, texts=texts, length=length, max_lag=max_lag, layer=layer)
+
+    def gradient_map(self, text: Text, *, layer: int = -1) -> GradientMap:
+        """Measures which past tokens the loss on each token of a text still reaches."""
+        return gradient_map(self, text, layer=layer)
+
+    def minimal_pairs(
+        self, pairs: str | Path | Sequence[Pair | tuple[str, str]], group: str | None = None
+    ) -> MinimalPairs:
+        """Judges pairs of a good and a bad sentence, given as texts or in a file of JSON lines."""
+        return minimal_pairs(self, pairs, group)
+
+
+def load(run: str | Path, cell: UserCell | None = None) -> TrainedLanguageModel:
+    """Loads the best step of a run, on one device, whatever it was trained on.
+
+    Args:
+        run: The folder of a run that has a checkpoint.
+        cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu".
+
+    Returns:
+        The trained model, which answers questions by its methods.
+
+    Raises:
+        UserError: For a folder that is no run, or has no checkpoint yet.
+    """
+    loaded = as_loaded(run, cell)
+    fields = {field.name: getattr(loaded, field.name) for field in dataclasses.fields(loaded)}
+    return TrainedLanguageModel(**fields)
