@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     from lm_jax.queries import compare
     from lm_jax.report.comparison_files import to_json, write_comparison
     from lm_jax.report.comparison_table import notes, table
-    from lm_jax.report.console import print_progress
+    from lm_jax.cli.console import print_progress
     from lm_jax.report.out_folder import check_folder
 
     if arguments.out is not None:

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
 
     from lm_jax.cli.compilation import keep_compiled
     from lm_jax.queries import evaluate
-    from lm_jax.report.console import print_progress
+    from lm_jax.cli.console import print_progress
 
     keep_compiled()
     result = evaluate(

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     from lm_jax.cli.compilation import keep_compiled
     from lm_jax.data.sources import as_text, read_text
     from lm_jax.queries import load, score, score_tokens
-    from lm_jax.report.console import print_progress
+    from lm_jax.cli.console import print_progress
 
     keep_compiled()
     run = load(arguments.run)

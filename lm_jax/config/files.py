@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lm_jax.config.flat import flat_settings, from_flat
+from lm_jax.config.settings import is_settings
 from lm_jax.config.train import TrainConfig
 from lm_jax.errors import UserError, one_of
 
@@ -24,7 +25,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     values = {"kind": config.kind} if hasattr(config, "kind") else {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
+        if is_settings(value):
             values[field.name] = to_dict(value)
         elif "help" in field.metadata:
             values[field.name] = list(value) if isinstance(value, tuple) else value

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from lm_jax.config.kinds import NoSettings
-from lm_jax.config.settings import flat_name, leaves
+from lm_jax.config.settings import flat_name, is_settings, leaves
 from lm_jax.errors import UserError
 
 
@@ -67,7 +67,7 @@ def _apply(config, rest):
         value = getattr(config, field.name)
         if field.metadata.get("kinds"):
             changes[field.name] = _apply_kind(field, value, rest)
-        elif dataclasses.is_dataclass(value):
+        elif is_settings(value):
             changes[field.name] = _apply(value, rest)
         elif "help" in field.metadata and flat_name(field) in rest:
             new = rest.pop(flat_name(field))
@@ -83,7 +83,7 @@ def _apply_kind(field, value, rest):
             value = wanted
         elif wanted != value.kind:
             value = table[wanted].defaults(wanted) if wanted in table else wanted
-    is_kind = dataclasses.is_dataclass(value) and not isinstance(value, NoSettings)
+    is_kind = is_settings(value) and not isinstance(value, NoSettings)
     return _apply(value, rest) if is_kind else value
 
 
@@ -109,7 +109,7 @@ def chosen_kinds(config: Any) -> dict[str, str]:
         value = getattr(config, field.name)
         if field.metadata.get("kinds"):
             found[flat_name(field)] = value.kind
-        if dataclasses.is_dataclass(value):
+        if is_settings(value):
             found |= chosen_kinds(value)
     return found
 

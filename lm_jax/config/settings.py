@@ -32,11 +32,16 @@ def flat_name(field: dataclasses.Field) -> str:
     return field.metadata.get("flag") or field.name
 
 
+def is_settings(value: Any) -> bool:
+    """Says whether a value is an instance of a dataclass."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
 def leaves(config: Any) -> Iterator[tuple[dataclasses.Field, Any]]:
     """Yields the settings of a dataclass and of those inside it, with their values."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
+        if is_settings(value):
             yield from leaves(value)
         elif "help" in field.metadata:
             yield field, value

@@ -1,5 +1,6 @@
 """From a configuration to a model."""
 
+import functools
 import inspect
 import math
 from typing import Any
@@ -45,12 +46,24 @@ def _one_cell(config, input_size, hidden_size):
         options["compute_dtype"] = dtype
     elif dtype is not None:
         raise UserError(f"compute_dtype must be left out with cell {settings.kind}, got {dtype}", ["compute_dtype"])
-    cell = make(input_size, hidden_size, **_initial_weights(settings, hidden_size), **options)
+    options |= _initial_weights(settings, hidden_size)
+    try:
+        cell = _made(make, input_size, hidden_size, tuple(options.items()))
+    except TypeError as error:  # of a user's own function
+        raise UserError(
+            f"a cell's factory takes (input_size, hidden_size), got {settings.kind}: {error}", ["cell"]
+        ) from error
     if not isinstance(cell, Cell):
         raise UserError(
             f"a cell's factory must return a Cell, got {type(cell).__name__} from {settings.kind}", ["cell"]
         )
     return cell
+
+
+@functools.cache
+def _made(make, input_size, hidden_size, options):
+    """The same cell for the same options, so that a model that is built twice is traced once."""
+    return make(input_size, hidden_size, **dict(options))
 
 
 _NOT_OPTIONS = ("kind", "factory", "init", "init_scale")  # of a cell's settings: names, and what becomes initialisers

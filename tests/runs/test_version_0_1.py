@@ -37,13 +37,14 @@ def recorded_cross_entropy(run, model):
 def test_a_run_of_0_1_scores_as_it_did(name, model, old_run):
     run = old_run(name)
     found = lm_jax.evaluate(run, data=TEXT, split="test")
-    assert found["cross_entropy"] == pytest.approx(recorded_cross_entropy(run, model), abs=1e-6)
-    assert found["tokens"] == 122
+    assert found.cross_entropy == pytest.approx(recorded_cross_entropy(run, model), abs=1e-6)
+    assert found.tokens == 122
 
 
 @pytest.mark.parametrize("name", ["run_0_1", "ngram_0_1"])
 def test_a_run_of_0_1_is_loaded(name, old_run):
-    model, params, vocabulary = lm_jax.load(old_run(name))
+    trained = lm_jax.load(old_run(name))
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     tokens = vocabulary.encode("a cab\n")
     assert vocabulary.decode(tokens) == "a cab\n"
     scores = lm_jax.token_log_probs(model, params, tokens, vocabulary.eol_id, eval_streams=1)

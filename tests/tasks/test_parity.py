@@ -36,7 +36,7 @@ def test_it_trains_to_an_end(straight):
 
 
 def test_stop_and_resume_have_the_same_bits(straight, tmp_path):
-    stopped = train(CONFIG, tmp_path / "run", Events(9))
+    stopped = train(CONFIG, tmp_path / "run", Events(10))
     assert stopped.results.stopped and stopped.results.step < 40
     resumed = resume(tmp_path / "run")
     assert resumed.results.step == 40
