@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,26 +27,26 @@ Config = TrainConfig | NGramConfig
 
 def kind_name(config: Config) -> str:
     """Names the kind in a column and in the legend of a figure: "n-gram", "window", or a cell such as "lstm"."""
-    if config.family == "ngram":
+    if isinstance(config, NGramConfig):
         return "n-gram"
     return config.model.cell if config.model.model == "recurrent" else config.model.model
 
 
 def kind_in_words(config: Config) -> str:
     """Names the kind in a sentence, with its article: "an n-gram model", "a window", "a recurrent network"."""
-    if config.family == "ngram":
+    if isinstance(config, NGramConfig):
         return "an n-gram model"
     return "a window" if config.model.model == "window" else "a recurrent network"
 
 
 def scores_of(config: Config) -> str | None:
     """The method whose numbers do not sum to one, so that there is no perplexity; None where they are probabilities."""
-    return config.method if config.family == "ngram" and not sums_to_one(config.method) else None
+    return config.method if isinstance(config, NGramConfig) and not sums_to_one(config.method) else None
 
 
 def required_mode(config: Config) -> str | None:
     """The mode in which the model has to read a text; None where it reads it alike in every mode."""
-    return None if config.family == "ngram" else config.mode
+    return None if isinstance(config, NGramConfig) else config.mode
 
 
 def load_model(run: OpenedRun) -> tuple[LanguageModel, Params]:
@@ -53,8 +54,8 @@ def load_model(run: OpenedRun) -> tuple[LanguageModel, Params]:
 
     Raises UserError for a run without a checkpoint.
     """
-    if run.config.family == "ngram":
-        tables = jax.tree.map(jnp.asarray, tables_of(run))
+    if isinstance(run.config, NGramConfig):
+        tables = jax.tree.map(jnp.asarray, ngram_of(run).tables)
         return ngram_lm(tables.order, len(run.vocabulary), run.vocabulary.eol_id), tables
     states = RunFolder(Path(run.path)).states
     if not states.is_dir() or not any(child.name.isdigit() for child in states.iterdir()):
@@ -68,11 +69,23 @@ def load_model(run: OpenedRun) -> tuple[LanguageModel, Params]:
         return model, checkpoints.load_params(template)
 
 
-def tables_of(run: OpenedRun) -> BackoffParams:
-    """The tables of an n-gram run as numpy arrays. Raises UserError for a run of another kind."""
-    if run.config.family != "ngram":
+class NGramModel(NamedTuple):
+    """The settings of an n-gram run and its tables as numpy arrays."""
+
+    config: NGramConfig
+    tables: BackoffParams
+
+
+def ngram_of(run: OpenedRun) -> NGramModel:
+    """The n-gram model of a run. Raises UserError for a run of another kind."""
+    if not isinstance(run.config, NGramConfig):
         raise UserError(f"this is for runs of n-gram models, got {run.path}, a run of {kind_name(run.config)}")
-    return load_tables(RunFolder(Path(run.path)).tables, len(run.vocabulary))
+    return NGramModel(run.config, load_tables(RunFolder(Path(run.path)).tables, len(run.vocabulary)))
+
+
+def recurrent_layers(config: Config) -> int | None:
+    """How many layers the recurrent network has; None for a model without one."""
+    return None if isinstance(config, NGramConfig) or config.model.model == "window" else config.model.layers
 
 
 def opened_of(model: LanguageModel) -> RecurrentLM | None:

@@ -149,10 +149,10 @@ def fit_runs(
 
 def _total(sizes: Sequence[RunSize]) -> RunSize:
     parameters, ngrams = ([n for n in column if n is not None] for column in list(zip(*sizes, strict=True))[:2])
-    seconds = [size.training_seconds for size in sizes]
+    seconds = [size.training_seconds for size in sizes if size.training_seconds is not None]
     return RunSize(
         parameters=sum(parameters) if parameters else None,
         ngrams=sum(ngrams) if ngrams else None,
         bytes=sum(size.bytes for size in sizes),
-        training_seconds=None if None in seconds else sum(seconds),
+        training_seconds=sum(seconds) if len(seconds) == len(sizes) else None,
     )

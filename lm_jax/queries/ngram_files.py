@@ -15,7 +15,7 @@ from lm_jax.interop.arpa_writer import write_arpa
 from lm_jax.models.ngram import BackoffParams
 from lm_jax.models.ngram.pruning import prune_by_entropy
 from lm_jax.models.ngram.storage import save_tables
-from lm_jax.queries.kind_questions import tables_of
+from lm_jax.queries.kind_questions import ngram_of
 from lm_jax.runs.folder import check_new, new_folder
 from lm_jax.runs.open import open_run
 from lm_jax.runs.results import table_scorer
@@ -55,10 +55,10 @@ def export_arpa(run: str | Path, file: str | Path) -> None:
     hold.
     """
     opened = open_run(run)
-    params = tables_of(opened)
+    model = ngram_of(opened)
     if Path(file).exists():
         raise UserError(f"the file to write must not exist, got {file}")
-    write_arpa(file, params, opened.vocabulary, opened.config.method)
+    write_arpa(file, model.tables, opened.vocabulary, model.config.method)
 
 
 def import_arpa(file: str | Path, run: str | Path | None = None) -> ImportedModel:
@@ -101,7 +101,7 @@ def prune_run(run: str | Path, threshold: float, pruned: str | Path | None = Non
         UserError: For no n-gram run, a folder with something in it, and a threshold below 0.
     """
     opened = open_run(run)
-    config, params = opened.config, tables_of(opened)
+    config, params = ngram_of(opened)
     if pruned is not None:
         check_new(pruned)
     smaller = prune_by_entropy(params, threshold)
