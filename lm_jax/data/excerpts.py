@@ -1,4 +1,4 @@
-"""Excerpts of one length from all over a long text: what a gradient is measured on."""
+"""Excerpts of equal length from all over a text, for measurements of a model."""
 
 import numpy as np
 
@@ -6,19 +6,18 @@ from lm_jax.data.batching import cut_streams
 
 
 def cut_texts(tokens: np.ndarray, eol_id: int, mode: str, texts: int, length: int) -> tuple[np.ndarray, int]:
-    """Cuts texts of one length out of a long one, each with the tokens that stand before it.
+    """Cuts texts [W + T + 1, B] out of a long one, each after an end of line; W tokens of them are only read.
 
     Args:
-        tokens: The long text, ids [N].
-        eol_id: What each text follows.
-        mode: "stream" (the texts are equal parts) or "sentence" (they are the longest lines, if half as long as wanted
-            or as the longest).
-        texts: B, how many are wanted; where there is not that much, there are fewer.
-        length: T, how many predictions each; fewer where there is not that much.
+        tokens: ids int [N].
+        eol_id: the end-of-line token.
+        mode: "stream", or "sentence", where the texts are the longest lines, if half as long as wanted or as the
+            longest.
+        texts: B as it is wanted; less where there is not that much.
+        length: T as it is wanted; less where there is not that much.
 
     Returns:
-        The texts [W + T + 1, B], each after an end of line; and W, the tokens that are only read: up to T, 0 in
-        sentence mode.
+        The texts, and W: up to T, 0 in sentence mode.
     """
     if mode == "sentence":
         lines = np.split(tokens, np.flatnonzero(tokens == eol_id) + 1)

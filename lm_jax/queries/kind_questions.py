@@ -1,7 +1,6 @@
 """The questions that queries ask of the kind of a run's model, each in one function; no other query asks for a kind."""
 
 import dataclasses
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -57,7 +56,7 @@ def load_model(run: OpenedRun) -> tuple[LanguageModel, Params]:
     if isinstance(run.config, NGramConfig):
         tables = jax.tree.map(jnp.asarray, ngram_of(run).tables)
         return ngram_lm(tables.order, len(run.vocabulary), run.vocabulary.eol_id), tables
-    states = RunFolder(Path(run.path)).states
+    states = RunFolder(run.path).states
     if not states.is_dir() or not any(child.name.isdigit() for child in states.iterdir()):
         raise UserError(f"a run can be loaded once it has a checkpoint, got {run.path} without one")
     settings = run.config.model
@@ -80,7 +79,12 @@ def ngram_of(run: OpenedRun) -> NGramModel:
     """The n-gram model of a run. Raises UserError for a run of another kind."""
     if not isinstance(run.config, NGramConfig):
         raise UserError(f"this is for runs of n-gram models, got {run.path}, a run of {kind_name(run.config)}")
-    return NGramModel(run.config, load_tables(RunFolder(Path(run.path)).tables, len(run.vocabulary)))
+    return NGramModel(run.config, load_tables(RunFolder(run.path).tables, len(run.vocabulary)))
+
+
+def has_user_cell(config: Config) -> bool:
+    """Whether the recurrent network was trained with a user's own cell, whose code a run folder does not hold."""
+    return hasattr(getattr(getattr(config, "model", None), "cell", None), "factory")
 
 
 def recurrent_layers(config: Config) -> int | None:

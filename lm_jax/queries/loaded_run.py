@@ -37,7 +37,7 @@ RunLike = str | Path | LoadedRun  # what a query takes
 def as_opened(run: RunLike) -> OpenedRun:
     """The settings and the vocabulary of a run; its model is not loaded for this. Raises UserError for no run."""
     if isinstance(run, LoadedRun):
-        return OpenedRun(run.run, run.config, run.record, run.vocabulary)
+        return OpenedRun(Path(run.run), run.config, run.record, run.vocabulary)
     return open_run(run)
 
 
@@ -63,4 +63,4 @@ def as_loaded(run: RunLike, cell: UserCell | None = None) -> LoadedRun:
 
         opened = opened._replace(config=with_user_cell(opened.config, cell))
     model, params = load_model(opened)
-    return LoadedRun(opened.path, opened.config, opened.record, model, params, opened.vocabulary)
+    return LoadedRun(str(run), opened.config, opened.record, model, params, opened.vocabulary)

@@ -11,10 +11,10 @@ from lm_jax.runs.folder import RunFolder
 class OpenedRun(NamedTuple):
     """A run as its folder tells it.
 
-    path: the folder as it was given. record: config.json beside the settings (corpus, Python).
+    record: config.json beside the settings (corpus, Python).
     """
 
-    path: str
+    path: Path
     config: TrainConfig | NGramConfig
     record: dict[str, Any]
     vocabulary: Vocabulary
@@ -22,4 +22,5 @@ class OpenedRun(NamedTuple):
 
 def open_run(path: str | Path) -> OpenedRun:
     """Reads the folder of a run. Raises UserError if it is none, or not a readable one."""
-    return OpenedRun(str(path), *RunFolder(Path(path)).read())
+    folder = RunFolder(Path(path))
+    return OpenedRun(folder.path, *folder.read())
