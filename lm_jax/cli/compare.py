@@ -61,6 +61,7 @@ def main(argv: list[str]) -> None:
         seed=arguments.seed,
         sort=arguments.sort,
         progress=print_progress,
+        cell=arguments.cell,
     )
     paths = [] if arguments.out is None else write_comparison(rows, arguments.out)
     if arguments.json:

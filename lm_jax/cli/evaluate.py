@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
         arguments.split,
         eval_streams=arguments.eval_streams,
         progress=print_progress,
+        cell=arguments.cell,
     )
     if arguments.json:
         print(to_json(result))

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     from lm_jax.report.console import print_progress
 
     keep_compiled()
-    run = load(arguments.run)
+    run = load(arguments.run, arguments.cell)
     level = run.vocabulary.level
     if arguments.file == "-":
         text = as_text(sys.stdin.buffer.read(), level, "standard input")
