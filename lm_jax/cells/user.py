@@ -37,6 +37,11 @@ def user_cell(name: str) -> UserCell:
     return UserCell(name, factory)
 
 
+def has_user_cell(config: Any) -> bool:
+    """Says whether settings are of a run with a user's own cell, whose code a run folder does not hold."""
+    return isinstance(getattr(getattr(config, "model", None), "cell", None), UserCell)
+
+
 def with_user_cell(config: Any, cell: Any) -> Any:
     """Puts a user's own cell back into the settings of a run that was trained with one.
 
@@ -47,10 +52,9 @@ def with_user_cell(config: Any, cell: Any) -> Any:
     Raises:
         UserError: for a run of another cell.
     """
-    own = getattr(getattr(config, "model", None), "cell", None)
-    if not isinstance(own, UserCell):
+    if not has_user_cell(config):
         raise UserError("cell is given for runs of a user's own cell only, got another run", ["cell"])
     given = user_cell(cell) if isinstance(cell, str) else cell
     factory = given.factory if isinstance(given, UserCell) else given
-    model = dataclasses.replace(config.model, cell=UserCell(own.kind, factory))
+    model = dataclasses.replace(config.model, cell=UserCell(config.model.cell.kind, factory))
     return dataclasses.replace(config, model=model)

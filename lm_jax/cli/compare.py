@@ -40,10 +40,10 @@ def main(argv: list[str]) -> None:
     arguments = parse(CompareArguments, "compare", argv)
 
     from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.cli.console import print_progress
     from lm_jax.queries import compare
     from lm_jax.report.comparison_files import to_json, write_comparison
     from lm_jax.report.comparison_table import notes, table
-    from lm_jax.cli.console import print_progress
     from lm_jax.report.out_folder import check_folder
 
     if arguments.out is not None:
@@ -60,6 +60,7 @@ def main(argv: list[str]) -> None:
         seed=arguments.seed,
         sort=arguments.sort,
         progress=print_progress,
+        cell=arguments.cell,
     )
     paths = [] if arguments.out is None else write_comparison(rows, arguments.out)
     if arguments.json:

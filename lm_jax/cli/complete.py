@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     from lm_jax.queries import next_tokens
 
     keep_compiled()
-    rows = next_tokens(arguments.run, arguments.prompt, arguments.k)
+    rows = next_tokens(arguments.run, arguments.prompt, arguments.k, arguments.cell)
     if arguments.json:
         print(to_json({"prompt": arguments.prompt, "completions": rows}))
         return

@@ -31,8 +31,8 @@ def main(argv: list[str]) -> None:
         check_sizes(eval_streams=arguments.eval_streams)
 
     from lm_jax.cli.compilation import keep_compiled
-    from lm_jax.queries import evaluate
     from lm_jax.cli.console import print_progress
+    from lm_jax.queries import evaluate
 
     keep_compiled()
     result = evaluate(
@@ -41,6 +41,7 @@ def main(argv: list[str]) -> None:
         arguments.split,
         eval_streams=arguments.eval_streams,
         progress=print_progress,
+        cell=arguments.cell,
     )
     if arguments.json:
         print(to_json(result))

@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
 
     sampler = Sampler(arguments.greedy, arguments.temperature, arguments.top_k, arguments.top_p)
     keep_compiled()
-    run = load(arguments.run)
+    run = load(arguments.run, arguments.cell)
     if arguments.beam_size is not None:
         _print_hypotheses(arguments, run)
     elif arguments.json:

@@ -70,7 +70,7 @@ def _profile(arguments, out, command):
     from lm_jax.report.plain_json import to_json
 
     sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag", "layer")}
-    result = gradients(arguments.run, arguments.data, arguments.split, **sizes)
+    result = gradients(arguments.run, arguments.data, arguments.split, **sizes, cell=arguments.cell)
     facts = {name: value for name, value in result._asdict().items() if name != "profiles"}
     paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, facts=facts, command=command)
     first = answer(result.profile["h"], result.level)
@@ -89,7 +89,7 @@ def _map(arguments, out, command):
     from lm_jax.report.heat_map import answer, reach_rows, table, write_heat_map
     from lm_jax.report.plain_json import to_json
 
-    result = gradient_map(arguments.run, arguments.text, layer=arguments.layer)
+    result = gradient_map(arguments.run, arguments.text, layer=arguments.layer, cell=arguments.cell)
     facts = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
     shares = (result.log_shares, result.past, result.predicted)
     paths = write_heat_map(out, *shares, result.nats, facts=facts, command=command)

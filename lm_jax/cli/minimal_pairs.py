@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     from lm_jax.queries import minimal_pairs
 
     keep_compiled()
-    result = minimal_pairs(arguments.run, arguments.file, arguments.group)
+    result = minimal_pairs(arguments.run, arguments.file, arguments.group, arguments.cell)
     if arguments.json:
         print(to_json({"unk_rate": result.unk_rate, "groups": result.groups}))
         return

@@ -28,12 +28,12 @@ def main(argv: list[str]) -> None:
     arguments = parse(ScoreArguments, "score", argv)
 
     from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.cli.console import print_progress
     from lm_jax.data.sources import as_text, read_text
     from lm_jax.queries import load, score, score_tokens
-    from lm_jax.cli.console import print_progress
 
     keep_compiled()
-    run = load(arguments.run)
+    run = load(arguments.run, arguments.cell)
     level = run.vocabulary.level
     if arguments.file == "-":
         text = as_text(sys.stdin.buffer.read(), level, "standard input")

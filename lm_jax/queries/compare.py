@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lm_jax.cells.user import has_user_cell
 from lm_jax.data.corpora import check_split
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.queries.block_scores import BlockScores, score_blocks
@@ -55,7 +56,7 @@ def compare(
         seed: Seed of both.
         sort: By bits per character, best first, instead of the order given.
         progress: Called with (done, in all), of all models together.
-        cell: The user's own cell that the runs were trained with.
+        cell: The user's own cell, for the runs that were trained with one.
 
     Returns:
         A row for each run, then for each mixture.
@@ -75,7 +76,7 @@ def compare(
     source, text = same_text(opened, data, split)
     encoded = [_encode(run, text) for run in opened]
     held_out = [_encode(opened[places[0]], same_text(opened, data, "valid")[1]) for places in chosen]
-    loaded = [as_loaded(run, cell) for run in runs]
+    loaded = _load(runs, opened, cell)
     share = functools.partial(_share_of, progress, len(runs) + len(mixtures))
     scored: list[tuple[ComparedModel, BlockScores]] = []
     for name, run, tokens in zip(_names([run.run for run in loaded]), loaded, encoded, strict=True):
@@ -109,6 +110,12 @@ def _encode(run, text):
         return run.vocabulary.encode(text)
     except UserError as error:
         raise UserError(f"{error} ({run.path})") from error
+
+
+def _load(runs, opened, cell):
+    """Every run with its model. The user's cell is for the runs that need one; if none does, loading refuses it."""
+    needs = [has_user_cell(run.config) for run in opened]
+    return [as_loaded(run, cell if need or not any(needs) else None) for run, need in zip(runs, needs, strict=True)]
 
 
 def _names(runs):

@@ -51,7 +51,7 @@ def gradient_map(run: RunLike, text: Text, *, layer: int = -1, cell: UserCell | 
         UserError: For a run without a recurrent network, and for a text of fewer than 2 or more than 400 tokens, or one
             that the vocabulary cannot encode.
     """
-    run, layer = load_recurrent(run, layer, cell)
+    run, _, layer = load_recurrent(run, layer, cell)
     model, params, vocabulary = run.model, run.params, run.vocabulary
     tokens = to_ids(vocabulary, text)
     if not 2 <= len(tokens) <= MOST_TOKENS:

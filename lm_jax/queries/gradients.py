@@ -7,7 +7,7 @@ from lm_jax.data.corpora import check_split, load_split
 from lm_jax.data.excerpts import cut_texts
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.queries.loaded_run import RunLike, UserCell
-from lm_jax.queries.recurrent_run import load_recurrent, opened_of
+from lm_jax.queries.recurrent_run import load_recurrent
 
 
 MAX_LAG = 100
@@ -72,7 +72,7 @@ def gradients(
     """
     check_sizes(texts=texts, length=length)
     check_split(split)
-    run, layer = load_recurrent(run, layer, cell)
+    run, opened, layer = load_recurrent(run, layer, cell)
     config, vocabulary = run.config, run.vocabulary
     source = config.data.data if data is None else data
     text = load_split(source, vocabulary.level, config.data.text_column, split)
@@ -84,7 +84,7 @@ def gradients(
     if largest >= length:
         raise UserError(f"max_lag must be below the number of predictions of a text, {length}, got {max_lag}")
     flow = gradient_flow(
-        run.model, run.params, tokens[warm_up:], carry=_carry_after(run, tokens[:warm_up]), max_lag=largest
+        run.model, run.params, tokens[warm_up:], carry=_carry_after(run, opened, tokens[:warm_up]), max_lag=largest
     )
     profiles = tuple(
         {leaf: lag_profile(flow, layer=k, leaf=leaf) for leaf in leaves} for k, leaves in enumerate(flow.carry)
@@ -94,9 +94,9 @@ def gradients(
     return GradientReport(run.run, name, split, vocabulary.level, *sizes, profiles, layer)
 
 
-def _carry_after(run, tokens):
+def _carry_after(run, opened, tokens):
     """The carry after tokens [W, B], without the logits [W, B, V]."""
     carry = run.model.initial_carry(run.params, tokens.shape[1:])
     if len(tokens):
-        carry, _, _ = opened_of(run.model).hidden(run.params, carry, tokens, None, None, None)
+        carry, _, _ = opened.hidden(run.params, carry, tokens, None, None, None)
     return carry

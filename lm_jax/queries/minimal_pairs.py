@@ -47,7 +47,7 @@ class MinimalPairs(NamedTuple):
 
 def minimal_pairs(
     run: RunLike,
-    pairs: str | Path | Sequence[Pair | tuple[str, str]],
+    pairs: str | Path | Sequence[Pair | tuple[str, str] | tuple[str, str, str]],
     group: str | None = None,
     cell: UserCell | None = None,
 ) -> MinimalPairs:
@@ -67,7 +67,7 @@ def minimal_pairs(
     """
     if isinstance(pairs, str | Path):
         pairs = read_pairs(Path(pairs), group)
-    pairs = [Pair(*pair) for pair in pairs]
+    pairs = [pair if isinstance(pair, Pair) else Pair(*pair) for pair in pairs]
     _check(pairs)
     run = as_loaded(run, cell)
     good, bad = (_encode(run.vocabulary, sentences) for sentences in ([p.good for p in pairs], [p.bad for p in pairs]))
@@ -87,7 +87,7 @@ def read_pairs(path: Path, group: str | None = None) -> list[Pair]:
     """
     if not path.is_file():
         raise UserError(f"minimal-pairs needs an existing file of JSON lines, got {path}")
-    lines = read_text(path, "char").removesuffix("\n").split("\n")
+    lines = str(read_text(path, "char")).removesuffix("\n").split("\n")
     return [_read_pair(line, f"line {number} of {path}", group) for number, line in enumerate(lines, 1)]
 
 
@@ -102,7 +102,8 @@ def _read_pair(line, place, group):
     for name in FIELDS:
         if not _is_a_line(record[name]):
             raise UserError(f"{name} must be one line of text, got {record[name]!r} in {place}")
-    return Pair(*(record[name] for name in FIELDS), str(record[group]) if group else None)
+    good, bad = (record[name] for name in FIELDS)
+    return Pair(good, bad, str(record[group]) if group else None)
 
 
 def _check(pairs):

@@ -67,14 +67,14 @@ def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[
             "a mixture is judged on the test split only, as it is fitted on the validation split and its models on "
             f"the training split, got {split}"
         )
-    places = {Path(run.path).resolve(): place for place, run in reversed(list(enumerate(runs)))}
+    places = {run.path.resolve(): place for place, run in reversed(list(enumerate(runs)))}
     wanted = [run.path for run in runs] if mixture.runs is None else mixture.runs
     absent = [str(path) for path in wanted if Path(path).resolve() not in places]
     if absent:
         raise UserError(f"a mixture is of runs that are compared, got {', '.join(absent)}")
     chosen = list(dict.fromkeys(places[Path(path).resolve()] for path in wanted))
     if len(chosen) + (mixture.cache is not None) < 2 or not chosen:
-        got = ", ".join(runs[place].path for place in chosen) or "none"
+        got = ", ".join(str(runs[place].path) for place in chosen) or "none"
         raise UserError(f"a mixture needs two different runs, or one run and a cache (--cache), got {got}")
     _check_same([runs[place] for place in chosen])
     return chosen
@@ -148,10 +148,10 @@ def fit_runs(
 
 def _total(sizes: Sequence[RunSize]) -> RunSize:
     parameters, ngrams = ([n for n in column if n is not None] for column in list(zip(*sizes, strict=True))[:2])
-    seconds = [size.training_seconds for size in sizes]
+    seconds = [size.training_seconds for size in sizes if size.training_seconds is not None]
     return RunSize(
         parameters=sum(parameters) if parameters else None,
         ngrams=sum(ngrams) if ngrams else None,
         bytes=sum(size.bytes for size in sizes),
-        training_seconds=None if None in seconds else sum(seconds),
+        training_seconds=sum(seconds) if len(seconds) == len(sizes) else None,
     )

@@ -1,24 +1,43 @@
 """Loading a run whose gradients through time are asked for: it needs a recurrent network."""
 
+from typing import Any, NamedTuple
+
 from lm_jax.analysis.checks import checked_layer
 from lm_jax.errors import UserError
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 
 
-def opened_of(model):
+def opened_of(model: Any) -> Any:
     """Returns the model opened at its hidden states; None for a model without a recurrent network."""
     return model if hasattr(model, "hidden") else None
 
 
-def load_recurrent(run: RunLike, layer: int, cell: UserCell | None = None) -> tuple[LoadedRun, int]:
-    """The run with its model, and the layer counted from the input.
+class RecurrentRun(NamedTuple):
+    """A run, its model opened at its hidden states, and the layer that is asked for, counted from the input."""
 
-    layer: 0 is nearest to the input, -1 the top. Raises UserError for a model without a recurrent network, and for a
-    layer that it does not have.
+    run: LoadedRun
+    opened: Any
+    layer: int
+
+
+def load_recurrent(run: RunLike, layer: int, cell: UserCell | None = None) -> RecurrentRun:
+    """The run with its model opened.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        layer: 0 is nearest to the input, -1 the top.
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        The run, with the layer counted from the input.
+
+    Raises:
+        UserError: For a model without a recurrent network, and for a layer that it does not have.
     """
     run = as_loaded(run, cell)
-    if opened_of(run.model) is None:
+    opened = opened_of(run.model)
+    if opened is None:
         raise UserError(
-            f"gradients through time need a recurrent network, got a {run.task.family(run.config)} model ({run.run})"
+            f"gradients through time need a recurrent network, got a {run.task.family(run.config)} ({run.run})"
         )
-    return run, checked_layer(layer, run.config.model.layers)
+    return RecurrentRun(run, opened, checked_layer(layer, run.config.model.layers))

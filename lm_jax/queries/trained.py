@@ -102,7 +102,7 @@ class TrainedLanguageModel(LoadedRun):
         return gradient_map(self, text, layer=layer)
 
     def minimal_pairs(
-        self, pairs: str | Path | Sequence[Pair | tuple[str, str]], group: str | None = None
+        self, pairs: str | Path | Sequence[Pair | tuple[str, str] | tuple[str, str, str]], group: str | None = None
     ) -> MinimalPairs:
         """Judges pairs of a good and a bad sentence, given as texts or in a file of JSON lines."""
         return minimal_pairs(self, pairs, group)

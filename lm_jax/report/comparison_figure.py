@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lm_jax.report.comparison_row import ComparisonRow
 from lm_jax.report.comparison_table import spelling_mark
-from lm_jax.cli.console import short
+from lm_jax.report.numbers import short
 from lm_jax.report.style import COLOURS, OTHER_COLOUR
 
 

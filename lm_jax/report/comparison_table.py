@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from lm_jax.report.comparison_row import ComparisonRow
-from lm_jax.cli.console import clock, short
+from lm_jax.report.numbers import clock, short
 
 
 FEW_BLOCKS = 20

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from lm_jax.queries import evaluate
 
+from lm_jax.queries import evaluate
 from lm_jax.runs import open_run, resume, train, train_seeds
 from lm_jax.tasks import TASKS
 from tests.runs.toy import Events, assert_equal_runs
