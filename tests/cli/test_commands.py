@@ -188,7 +188,7 @@ def test_the_command_alone_is_enough(monkeypatch, words):
         raise lm_jax.UserError("enough")
 
     monkeypatch.setattr("lm_jax.runs.train", note)
-    monkeypatch.setattr("lm_jax.runs.train_ngram", note)
+    monkeypatch.setattr("lm_jax.runs.train", note)
     with pytest.raises(SystemExit):
         main(words)
     assert asked == [(lm_jax.TrainConfig() if words == ["train"] else lm_jax.NGramConfig(), None)]

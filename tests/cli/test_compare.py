@@ -19,7 +19,7 @@ from tests.cli.conftest import tree
 def katz(corpus, tmp_path_factory):
     """The folder of an n-gram run of the same text."""
     config = NGramConfig(data=lm_jax.DataConfig(corpus), order=2, method="katz")
-    return lm_jax.train_ngram(config, tmp_path_factory.mktemp("ngram") / "katz").folder
+    return lm_jax.train(config, tmp_path_factory.mktemp("ngram") / "katz").folder
 
 
 @pytest.fixture

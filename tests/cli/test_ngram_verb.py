@@ -11,7 +11,7 @@ def trigrams(corpus, tmp_path_factory):
     import lm_jax
 
     config = lm_jax.NGramConfig(lm_jax.DataConfig(corpus, "word"), order=3)
-    return lm_jax.train_ngram(config, tmp_path_factory.mktemp("finished") / "trigrams").folder
+    return lm_jax.train(config, tmp_path_factory.mktemp("finished") / "trigrams").folder
 
 
 def test_train_ends_with_a_table_a_sample_and_the_next_command(command, corpus, tmp_path):

@@ -125,7 +125,7 @@ def test_simple_estimates_by_hand():
         "witten-bell": [(1 + 3 / 7) / 4, 5 / 28, (1 + 3 / 7) / 4, 1 / 28, 1 / 28, 1 / 28],
     }
     for method, probabilities in expected.items():
-        model, params = make(2, method, text, k=0.5)
+        model, params = make(2, AddK(0.5) if method == "add-k" else method, text)
         _, logits = model.step(params, model.initial_carry(params, ()), jnp.int32(1))
         np.testing.assert_allclose(jnp.exp(logits[targets]), probabilities, rtol=1e-6, atol=1e-12)
 

@@ -40,7 +40,7 @@ def here(tmp_path_factory):
     untrained(words, folder / "words")
     untrained(dataclasses.replace(words, data=DataConfig(text, "word", max_vocab=5)), folder / "few")
     for method in ("witten-bell", "stupid-backoff"):
-        lm_jax.train_ngram(NGramConfig(data=DataConfig(text), order=3, method=method), folder / method)
+        lm_jax.train(NGramConfig(data=DataConfig(text), order=3, method=method), folder / method)
     return folder
 
 

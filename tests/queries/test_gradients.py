@@ -167,7 +167,7 @@ def test_a_map_needs_some_tokens_and_not_too_many(run, text, count):
 
 def test_what_has_no_recurrence_is_refused(run, tmp_path):
     data = str(run.parent / "text")
-    counts = lm_jax.train_ngram(lm_jax.NGramConfig(DataConfig(data), order=2), tmp_path / "counts").folder
+    counts = lm_jax.train(lm_jax.NGramConfig(DataConfig(data), order=2), tmp_path / "counts").folder
     window = untrained(toy_config(data, model="window", window=2), tmp_path / "window")
     for folder, kind in ((counts, "an n-gram model"), (window, "a window")):
         for measure in (lambda f: lm_jax.gradients(f), lambda f: lm_jax.gradient_map(f, TEXT)):

@@ -47,7 +47,7 @@ def here(tmp_path_factory):
     untrained(toy_config(text, level="byte"), folder / "bytes")
     for name, (order, method) in METHODS.items():
         config = NGramConfig(data=DataConfig(text), order=order, method=method)
-        lm_jax.train_ngram(config, folder / name)
+        lm_jax.train(config, folder / name)
     return folder
 
 

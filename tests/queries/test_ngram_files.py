@@ -17,7 +17,7 @@ from tests.runs.toy import toy_config, write_corpus
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     data = write_corpus(folder / "text")
-    return lm_jax.train_ngram(NGramConfig(DataConfig(data, "word"), order=3), folder / "run").folder
+    return lm_jax.train(NGramConfig(DataConfig(data, "word"), order=3), folder / "run").folder
 
 
 @pytest.mark.parametrize("name", ["model.arpa", "model.arpa.gz"])
@@ -53,7 +53,7 @@ def test_nothing_is_left_out_for_nothing(run, tmp_path):
 
 def test_pruning_by_count_while_estimating(run, tmp_path):
     data = lm_jax.open_run(run).config.data
-    pruned = lm_jax.train_ngram(NGramConfig(data, order=3, prune_counts=(0, 0, 1)), tmp_path / "run")
+    pruned = lm_jax.train(NGramConfig(data, order=3, prune_counts=(0, 0, 1)), tmp_path / "run")
     assert lm_jax.open_run(pruned.folder).config.prune_counts == (0, 0, 1)
     sizes = lm_jax.load(run).params.sizes
     assert pruned.params.sizes[:2] == sizes[:2] and pruned.params.sizes[2] < sizes[2]

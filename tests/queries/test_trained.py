@@ -24,7 +24,7 @@ def here(tmp_path_factory):
     untrained(toy_config(text), folder / "chars")
     untrained(toy_config(text, level="word", batch_size=2, bptt=4, cell="gru"), folder / "words")
     untrained(toy_config(text, level="byte", cell="rnn"), folder / "bytes")
-    lm_jax.train_ngram(lm_jax.NGramConfig(lm_jax.DataConfig(text), order=3), folder / "counts")
+    lm_jax.train(lm_jax.NGramConfig(lm_jax.DataConfig(text), order=3), folder / "counts")
     return folder
 
 
