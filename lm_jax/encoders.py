@@ -25,6 +25,19 @@ from lm_jax.errors import UserError
 from lm_jax.types import Key, Mask, Params
 
 
+__all__ = [
+    "POOLING",
+    "BidirectionalParams",
+    "Encoder",
+    "bidirectional",
+    "pool_last",
+    "pool_max",
+    "pool_mean",
+    "stacked_encoder",
+    "unidirectional",
+]
+
+
 class EncodeFn(Protocol):
     """A sequence xs [T, *B, E] to as many outputs ys [T, *B, H]; a key brings the randomness of training."""
 

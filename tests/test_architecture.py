@@ -10,9 +10,11 @@ ROOT = Path(__file__).parents[1] / "lm_jax"
 # A module imports only from its own layer or from those before it.
 LAYERS = [
     "errors",
+    "lazy",
     "allocation",
     "types",
     "config",
+    "initializers",
     "layers",
     "data",
     "cells",
@@ -22,7 +24,7 @@ LAYERS = [
     "inference",
 ]
 LAYERS += ["training", "analysis", "report", "interop", "runs", "cli"]
-WITHOUT_JAX = ("errors", "allocation", "config", "data")
+WITHOUT_JAX = ("errors", "lazy", "allocation", "config", "data")
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 
 

@@ -2,11 +2,12 @@
 
 import math
 
-from lm_jax.cells import CELLS, Cell, drop_connect, initializers, input_sizes, stacked
+from lm_jax import initializers
+from lm_jax.cells import CELLS, Cell, drop_connect, input_sizes, stacked
 from lm_jax.config import ModelConfig
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM, recurrent_lm
+from lm_jax.models.recurrent.model import RecurrentLM, recurrent_lm
 from lm_jax.models.window import window_lm
 
 

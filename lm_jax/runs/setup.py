@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lm_jax.cells.recurrence import engine
+from lm_jax.cells.engines.selection import engine
 from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus

@@ -23,11 +23,11 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import Cell, hoisted_cell
-from lm_jax.cells.fused_gru import gru_after_parts, gru_before_parts
-from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
-from lm_jax.cells.recurrence import with_recurrence
+from lm_jax.cells.engines.selection import with_recurrence
+from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes, one_of
+from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.layers import product
 
 
@@ -79,7 +79,7 @@ def gru(
 
     reset: "after" (cuDNN form, default) or "before" (textbook form) the recurrent product; see the module.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/engines/selection.py.
     Raises UserError for a size below 1, an unknown form or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)

@@ -18,7 +18,7 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lm_jax.cells.recurrence import FusedParts, over_rows
+from lm_jax.cells.engines.fused import FusedParts, over_rows
 from lm_jax.layers import product
 
 

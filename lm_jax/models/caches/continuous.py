@@ -21,9 +21,9 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.models.cache import EMPTY, look_back, sum_by_word
+from lm_jax.models.caches.past import EMPTY, look_back, sum_by_word
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params
 
 

@@ -19,7 +19,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from lm_jax.cells.recurrence import FusedParts, over_rows
+from lm_jax.cells.engines.fused import FusedParts, over_rows
 from lm_jax.layers import product
 
 
