@@ -13,6 +13,7 @@ LAYERS = [
     "lazy",
     "allocation",
     "types",
+    "caching",
     "config",
     "initializers",
     "layers",

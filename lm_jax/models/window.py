@@ -26,6 +26,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from lm_jax import initializers
+from lm_jax.caching import cached
 from lm_jax.cells.base import masked_scan
 from lm_jax.cells.rnn import NONLINEARITIES
 from lm_jax.errors import UserError, check_rate, check_sizes, one_of
@@ -62,7 +63,7 @@ class WindowLMParams:
     b_out: Float[Array, "V"]
 
 
-@functools.cache
+@cached
 def window_lm(
     vocab_size: int,
     *,

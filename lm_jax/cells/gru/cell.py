@@ -15,13 +15,12 @@ z = 1 keeps the state in both; a lecture's "update gate u" with u = 0 keeping is
 Shapes: x [*B, E], h [*B, H], w_x [E, 3H] and w_h [H, 3H] with the gates in the order r, z, n; b [3H]; b_hn [H].
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
@@ -63,7 +62,7 @@ GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
 FUSED_PARTS = {"after": gru_after_parts, "before": gru_before_parts}
 
 
-@functools.cache
+@cached
 def gru(
     input_size: int,
     hidden_size: int,

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.lstm.cudnn import cudnn_unroll
@@ -70,7 +71,7 @@ def _watch(params, w_h, carry, z):
     }
 
 
-@functools.cache
+@cached
 def lstm(
     input_size: int,
     hidden_size: int,

@@ -5,13 +5,12 @@
 f is tanh, relu, sigmoid or the identity. Shapes: x [*B, E], h [*B, H], w_x [E, H], w_h [H, H], b [H].
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.rnn.fused import rnn_parts
@@ -33,7 +32,7 @@ class RNNParams:
     b: Float[Array, "H"]
 
 
-@functools.cache
+@cached
 def rnn(
     input_size: int,
     hidden_size: int,

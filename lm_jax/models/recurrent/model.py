@@ -9,8 +9,7 @@ Dropout acts only when a key is given: on whole types of the embedding (Gal & Gh
 between layers (lm_jax/cells/stack.py) and on outputs.
 """
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -19,6 +18,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax import initializers
+from lm_jax.caching import cached
 from lm_jax.cells import Cell
 from lm_jax.cells.base import InitFn, InitialCarryFn
 from lm_jax.encoders import Encoder
@@ -64,13 +64,13 @@ class RecurrentLM(NamedTuple):
     logits: Callable
 
 
-@functools.cache
+@cached
 def recurrent_lm(
     vocab_size: int,
     cell: Cell,
     *,
     tied: bool = False,
-    cutoffs: tuple[int, ...] = (),
+    cutoffs: Sequence[int] = (),
     cutoff_factor: int = 4,
     dropout_rate: float = 0.0,
     dropout_kind: str = "elementwise",
