@@ -32,7 +32,7 @@ from matplotlib.ticker import MaxNLocator
 import lm_jax
 from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.report.study import Picture, write_study
 
 

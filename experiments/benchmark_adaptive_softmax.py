@@ -27,7 +27,7 @@ import optax
 
 from lm_jax import lstm, recurrent_lm, stacked
 from lm_jax.data.batching import Streams
-from lm_jax.models import tail_log_probs
+from lm_jax.models.recurrent import tail_log_probs
 from lm_jax.training.losses import cross_entropy
 from lm_jax.training.state import build_train_steps, create_state
 

@@ -54,7 +54,7 @@ from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.inference.likelihood import token_log_probs
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.ngram.storage import load_tables
-from lm_jax.models.ngram.text import text_log_probs
+from lm_jax.models.ngram.score_text import text_log_probs
 
 folder = Path(sys.argv[2])
 vocabulary = Vocabulary.load(folder / "vocabulary.json")

@@ -36,8 +36,8 @@ import optax
 from matplotlib.figure import Figure
 
 import lm_jax
+from lm_jax import initializers
 from lm_jax.analysis.adjoint_scan import log_norm
-from lm_jax.cells import initializers
 from lm_jax.report.study import Picture, remember, write_study
 from lm_jax.report.style import SERIES, clean, label_ends
 

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 import lm_jax
 from lm_jax.models.ngram import count_ngrams, estimate
 from lm_jax.models.ngram.counts import rows_in_text, trie_keys
-from lm_jax.models.ngram.text import text_log_probs
+from lm_jax.models.ngram.score_text import text_log_probs
 
 
 ORDERS = (1, 2, 3, 4, 5)

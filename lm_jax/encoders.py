@@ -11,7 +11,6 @@ sequence under the same mask: the last step, the mean or the largest value of ev
 Shapes: xs [T, *B, E], mask [T, *B] (False is padding), ys [T, *B, H], pooled [*B, H].
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -20,9 +19,23 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, InitFn
 from lm_jax.errors import UserError
 from lm_jax.types import Key, Mask, Params
+
+
+__all__ = [
+    "POOLING",
+    "BidirectionalParams",
+    "Encoder",
+    "bidirectional",
+    "pool_last",
+    "pool_max",
+    "pool_mean",
+    "stacked_encoder",
+    "unidirectional",
+]
 
 
 class EncodeFn(Protocol):
@@ -50,7 +63,7 @@ class BidirectionalParams:
     backward: Params
 
 
-@functools.cache
+@cached
 def unidirectional(cell: Cell) -> Encoder:
     """A cell from left to right, from its initial carry; the parameters are the cell's.
 
@@ -65,7 +78,7 @@ def unidirectional(cell: Cell) -> Encoder:
     return Encoder(cell.init, encode, cell.input_size, cell.output_size)
 
 
-@functools.cache
+@cached
 def bidirectional(forward_cell: Cell, backward_cell: Cell) -> Encoder:
     """Two cells with weights of their own, one from each end; outputs are the forward's, then the backward's.
 
@@ -97,16 +110,12 @@ def bidirectional(forward_cell: Cell, backward_cell: Cell) -> Encoder:
     return Encoder(init, encode, forward_cell.input_size, forward_cell.output_size + backward_cell.output_size)
 
 
+@cached
 def stacked_encoder(encoders: Sequence[Encoder]) -> Encoder:
     """Encoders on top of each other, each reading the outputs of the one below; the parameters are a tuple of theirs.
 
     Raises UserError for no encoder, for what is none, and where the sizes of neighbours differ.
     """
-    return _stacked_encoder(tuple(encoders))
-
-
-@functools.cache
-def _stacked_encoder(encoders: tuple[Encoder, ...]) -> Encoder:
     if not encoders:
         raise UserError("a stacked encoder needs at least one encoder, got none")
     for encoder in encoders:

@@ -13,13 +13,13 @@ import numpy as np
 from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
 from lm_jax.config import ModelConfig
 from lm_jax.models.build import from_config
-from lm_jax.models.continuous_cache import continuous_cache
+from lm_jax.models.caches.continuous import continuous_cache
+from lm_jax.models.caches.unigram import unigram_cache
+from lm_jax.models.interpolation import mixture
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.mixture import mixture
 from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.recurrent import recurrent_lm
-from lm_jax.models.unigram_cache import unigram_cache
 from lm_jax.models.window import window_lm
 
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from lm_jax.cells.compose import StackParams
+from lm_jax.cells.stack import StackParams
 from lm_jax.errors import UserError
 from lm_jax.types import Carry, Params
 

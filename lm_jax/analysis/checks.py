@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from lm_jax.errors import UserError, check_rising, check_sizes
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Tokens
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 
 from lm_jax.analysis.checks import checked_carry, checked_model, checked_rising, inputs_and_targets
 from lm_jax.errors import UserError, check_sizes, one_of
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

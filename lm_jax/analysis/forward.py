@@ -3,7 +3,7 @@
 import jax
 from jaxtyping import Array, Float
 
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

@@ -25,7 +25,7 @@ from lm_jax.analysis.carry_leaves import ALL, leaf_places
 from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

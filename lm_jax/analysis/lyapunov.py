@@ -24,7 +24,7 @@ from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targ
 from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.double import in_precision, precision
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
 from lm_jax.errors import UserError
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

@@ -24,7 +24,7 @@ from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.double import in_precision, precision
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError, check_sizes, one_of
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

@@ -22,7 +22,7 @@ from lm_jax.analysis.checks import check_finite, checked_carry, checked_model, c
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError, one_of
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

@@ -27,7 +27,7 @@ from lm_jax.analysis.derivative import push_forward
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params, Tokens
 
 

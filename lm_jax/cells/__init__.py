@@ -1,13 +1,15 @@
-"""Recurrent cells: pure functions on `lax.scan`. To add one, see "Adding a cell" in the README."""
+"""Recurrent cells: pure functions on `lax.scan`, a room each. To add one, see "Adding a cell" in the README."""
 
 from lm_jax.cells.base import Cell, scan_unroll
-from lm_jax.cells.compose import input_sizes, stacked
 from lm_jax.cells.drop_connect import drop_connect
 from lm_jax.cells.gru import GRUParams, gru
 from lm_jax.cells.lstm import LSTMCarry, LSTMParams, lstm
 from lm_jax.cells.rnn import RNNParams, rnn
+from lm_jax.cells.stack import StackParams, input_sizes, stacked
 
 
+# `gru`, `lstm` and `rnn` name a room and the factory in it. The imports above load every room before they bind the
+# factories, and a module is loaded once: the names are the factories' for good (tests/cells/test_rooms.py).
 CELLS = {"rnn": rnn, "gru": gru, "lstm": lstm}
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "LSTMCarry",
     "LSTMParams",
     "RNNParams",
+    "StackParams",
     "drop_connect",
     "gru",
     "input_sizes",

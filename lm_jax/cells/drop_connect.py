@@ -4,16 +4,15 @@ The same weights are absent at every step of a call, so the loop over time is th
 `step` and `observe` use the parameters as they are.
 """
 
-import functools
-
 import jax
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell
 from lm_jax.errors import UserError, check_rate
 from lm_jax.layers import dropout
 
 
-@functools.cache
+@cached
 def drop_connect(cell: Cell, rate: float) -> Cell:
     """The cell with a share `rate` of the entries of `w_h` dropped, and the others divided by 1 - rate.
 

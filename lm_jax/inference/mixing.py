@@ -14,10 +14,10 @@ from jaxtyping import Float
 
 from lm_jax.errors import UserError
 from lm_jax.inference.likelihood import token_log_probs
-from lm_jax.models.continuous_cache import ContinuousCacheParams, continuous_cache, continuous_cache_params
+from lm_jax.models.caches.continuous import ContinuousCacheParams, continuous_cache, continuous_cache_params
+from lm_jax.models.interpolation import MixtureParams, mixture, mixture_params
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.mixture import MixtureParams, mixture, mixture_params
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Params
 
 

@@ -20,7 +20,7 @@ from lm_jax.cells import CELLS, stacked
 from lm_jax.errors import UserError, one_of
 from lm_jax.interop.linen import checked_tensors
 from lm_jax.interop.torch_weights import floats, params_from_torch, params_to_torch
-from lm_jax.models.recurrent import RecurrentLM, RecurrentLMParams, recurrent_lm
+from lm_jax.models.recurrent.model import RecurrentLM, RecurrentLMParams, recurrent_lm
 
 
 HIDDEN = "rnn.weight_hh_l0"  # [gates*H, H]: its last axis is the size of the layers

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.cells import Cell, GRUParams, LSTMParams, RNNParams
-from lm_jax.cells.compose import StackParams
+from lm_jax.cells.stack import StackParams
 from lm_jax.encoders import BidirectionalParams, Encoder
 from lm_jax.errors import UserError
 from lm_jax.interop.linen import checked_tensors

@@ -5,11 +5,12 @@ import inspect
 import math
 from typing import Any
 
-from lm_jax.cells import Cell, drop_connect, initializers, input_sizes, stacked
+from lm_jax import initializers
+from lm_jax.cells import Cell, drop_connect, input_sizes, stacked
 from lm_jax.config import CELLS, MODELS, RecurrentConfig, UserCell, WindowConfig
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import recurrent_lm
+from lm_jax.models.recurrent.model import recurrent_lm
 from lm_jax.models.window import window_lm
 
 

@@ -25,11 +25,12 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from lm_jax.cells import initializers
+from lm_jax import initializers
+from lm_jax.caching import cached
 from lm_jax.cells.base import masked_scan
-from lm_jax.cells.initializers import Initializer, lecun_normal, orthogonal, zeros
 from lm_jax.cells.rnn import NONLINEARITIES
 from lm_jax.errors import UserError, check_rate, check_sizes, one_of
+from lm_jax.initializers import Initializer, lecun_normal, orthogonal, zeros
 from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
 from lm_jax.layers import layer_norm as normalise
 from lm_jax.models.language_model import LanguageModel
@@ -62,7 +63,7 @@ class WindowLMParams:
     b_out: Float[Array, "V"]
 
 
-@functools.cache
+@cached
 def window_lm(
     vocab_size: int,
     *,

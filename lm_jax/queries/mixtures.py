@@ -13,7 +13,7 @@ import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.mixing import fit_mixture
-from lm_jax.models.unigram_cache import unigram_cache
+from lm_jax.models.caches.unigram import unigram_cache
 from lm_jax.queries.compared_model import ComparedModel
 from lm_jax.queries.run_size import RunSize
 from lm_jax.runs.open import OpenedRun

@@ -10,7 +10,7 @@ from lm_jax.data.corpora import SPLITS, Corpus, bits_per, unknown_rate
 from lm_jax.inference.likelihood import likelihood, perplexity
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.ngram import BackoffParams, estimate
-from lm_jax.models.ngram.text import text_log_probs
+from lm_jax.models.ngram.score_text import text_log_probs
 from lm_jax.report.numbers import short
 from lm_jax.report.table import Table
 from lm_jax.types import Params

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lm_jax.cells.recurrence import engine
+from lm_jax.cells.engines.selection import engine
 from lm_jax.config import TrainConfig
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from lm_jax.inference.sampling import draw
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Key, Mask, Params, Tokens
 
 

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from lm_jax import gru, lstm, recurrent_lm, rnn, stacked
 from lm_jax.analysis import gradient_flow
-from lm_jax.cells.compose import StackParams
+from lm_jax.cells.stack import StackParams
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests import catalogue
 from tests.cells.test_torch_golden import layer_params

@@ -82,7 +82,7 @@ def test_radii_are_those_of_the_blocks():
 
 
 def test_a_scaled_orthogonal_matrix_has_its_scale():
-    from lm_jax.cells import initializers
+    from lm_jax import initializers
 
     model = recurrent_lm(V, rnn(3, 8, w_h_init=initializers.orthogonal(0.7)))
     assert recurrent_radius(model, model.init(jax.random.key(0)))["matrix.h"] == pytest.approx(0.7, rel=1e-5)

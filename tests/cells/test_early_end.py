@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lm_jax.cells import lstm
-from lm_jax.cells.early_end import real_steps, scan_first
+from lm_jax.cells.engines.early_end import real_steps, scan_first
 from tests.cases import weighted_sum
+from tests.cells.test_fused import B, H, T, arguments, loop_bodies, pair
 from tests.cells.test_loop import equations
-from tests.cells.test_recurrence import B, H, T, arguments, loop_bodies, pair
 
 
 def body(carry, slices):

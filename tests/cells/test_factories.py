@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError
-from lm_jax.cells import CELLS, drop_connect, gru, initializers, input_sizes, lstm, rnn, stacked
+from lm_jax import UserError, initializers
+from lm_jax.cells import CELLS, drop_connect, gru, input_sizes, lstm, rnn, stacked
 
 
 H = 16

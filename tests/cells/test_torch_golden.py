@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lm_jax.cells import GRUParams, LSTMCarry, LSTMParams, RNNParams, gru, lstm, rnn, stacked
-from lm_jax.cells.compose import StackParams
+from lm_jax.cells.stack import StackParams
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "torch_recurrences.npz"

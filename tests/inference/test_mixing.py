@@ -8,10 +8,10 @@ import pytest
 import lm_jax
 from lm_jax import UserError, recurrent_lm, rnn
 from lm_jax.inference import em_weights, fit_cache, fit_mixture, likelihood, token_log_probs
-from lm_jax.models.continuous_cache import continuous_cache, continuous_cache_params
+from lm_jax.models.caches.continuous import continuous_cache, continuous_cache_params
+from lm_jax.models.caches.unigram import unigram_cache
 from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
-from lm_jax.models.unigram_cache import unigram_cache
 
 
 V, EOL = 6, 0

@@ -14,8 +14,8 @@ from lm_jax.interop.arpa_reader import read_arpa
 from lm_jax.interop.arpa_writer import write_arpa
 from lm_jax.models.ngram import ESTIMATORS, BackoffParams, estimate
 from lm_jax.models.ngram.counts import NGrams
+from lm_jax.models.ngram.score_text import text_log_probs
 from lm_jax.models.ngram.tables import build_tables
-from lm_jax.models.ngram.text import text_log_probs
 
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -13,7 +13,7 @@ from lm_jax.analysis.forward import forward_pass
 from lm_jax.analysis.gradient_flow import gradient_flow
 from lm_jax.config import TrainConfig, from_dict, to_dict
 from lm_jax.interop.torch_language_model import language_model_to_torch
-from lm_jax.models.tail_log_probs import ROWS, tail_log_probs
+from lm_jax.models.recurrent.tail_log_probs import ROWS, tail_log_probs
 from lm_jax.training.losses import Chunk, cross_entropy, regularised_cross_entropy
 from tests.cases import assert_close, draw_like
 from tests.oracles import adaptive as oracle

@@ -11,14 +11,14 @@ import pytest
 
 from lm_jax import UserError, gru, recurrent_lm, rnn
 from lm_jax.inference import beam_search, generate, likelihood
-from lm_jax.models.continuous_cache import (
+from lm_jax.models.caches.continuous import (
     ContinuousCacheParams,
     continuous_cache,
     continuous_cache_params,
     masked_softmax,
 )
+from lm_jax.models.caches.unigram import UnigramCacheParams, unigram_cache
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.unigram_cache import UnigramCacheParams, unigram_cache
 from tests.cases import assert_close
 from tests.oracles import caches
 from tests.oracles.caches import histories

@@ -7,10 +7,10 @@ import pytest
 
 from lm_jax import Sampler, UserError, recurrent_lm, rnn
 from lm_jax.inference import beam_search, generate, likelihood, token_log_probs
-from lm_jax.models.mixture import MixtureParams, mixture, mixture_params
+from lm_jax.models.caches.unigram import unigram_cache
+from lm_jax.models.interpolation import MixtureParams, mixture, mixture_params
 from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
-from lm_jax.models.unigram_cache import unigram_cache
 
 
 V, EOL = 6, 0

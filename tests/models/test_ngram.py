@@ -12,7 +12,7 @@ from lm_jax.inference import generate, likelihood, token_log_probs
 from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate
 from lm_jax.models.ngram.kneser_ney import discounts_of
 from lm_jax.models.ngram.model import ngram_lm
-from lm_jax.models.ngram.text import text_log_probs
+from lm_jax.models.ngram.score_text import text_log_probs
 from tests.oracles.ngrams import KneserNey
 
 

@@ -14,8 +14,8 @@ from lm_jax.errors import UserError
 from lm_jax.interop.arpa_reader import read_arpa
 from lm_jax.models.ngram import ESTIMATORS, BackoffParams, estimate
 from lm_jax.models.ngram.pruning import prune_by_entropy
+from lm_jax.models.ngram.score_text import text_log_probs
 from lm_jax.models.ngram.suffixes import lower_log_probs, with_suffixes
-from lm_jax.models.ngram.text import text_log_probs
 
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import ModelConfig, UserError, from_config, gru, lstm, recurrent_lm, rnn, stacked
-from lm_jax.cells import RNNParams, drop_connect, initializers
+from lm_jax import ModelConfig, UserError, from_config, gru, initializers, lstm, recurrent_lm, rnn, stacked
+from lm_jax.cells import RNNParams, drop_connect
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests.cases import assert_close, assert_identical, draw_like
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import ModelConfig, TrainConfig, UserError, from_config, recurrent_lm, rnn, window_lm
-from lm_jax.cells import initializers
+from lm_jax import ModelConfig, TrainConfig, UserError, from_config, initializers, recurrent_lm, rnn, window_lm
 from lm_jax.config import from_dict, to_dict
 from lm_jax.layers import layer_norm
 from lm_jax.models.window import BEFORE, LayerParams, WindowLMParams, position_norms

@@ -4,12 +4,11 @@ The carry is the state of `query`: int32 [*B, n - 1], the rows of the last 1 .. 
 parameters come from an estimator (`estimate`); `init` gives the uniform model.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import select
 from lm_jax.errors import check_sizes
 from lm_jax.models.language_model import LanguageModel
@@ -21,7 +20,7 @@ from lm_jax.models.ngram.tables import BackoffParams, build_tables
 BLOCK = 256  # continuations of a context that are written at once
 
 
-@functools.cache
+@cached
 def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
     """The language model of back-off tables of this order.
 

@@ -1,7 +1,7 @@
 """A scan that ends early: where a batch is padded, the steps after its last real one are not done at all.
 
 The number of steps is known only when the program runs, so the loop has no derivative of its own: it is for rules that
-bring one (lm_jax/cells/recurrence.py).
+bring one (lm_jax/cells/engines/fused.py).
 """
 
 from collections.abc import Callable

@@ -4,13 +4,12 @@
     carry_t, y_t = cell(carry_{t-1}, e_t)       [H]     dropout
     logits_t = y_t W_out + b_out                [V]     W_out = embedding^T where tied (Press & Wolf 2017)
 
-For a large vocabulary the last line may be an adaptive softmax instead (lm_jax/models/adaptive_softmax.py).
+For a large vocabulary the last line may be an adaptive softmax instead (lm_jax/models/recurrent/adaptive_softmax.py).
 Dropout acts only when a key is given: on whole types of the embedding (Gal & Ghahramani 2016), on embedded inputs,
-between layers (lm_jax/cells/compose.py) and on outputs.
+between layers (lm_jax/cells/stack.py) and on outputs.
 """
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -18,14 +17,16 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
-from lm_jax.cells import Cell, initializers
+from lm_jax import initializers
+from lm_jax.caching import cached
+from lm_jax.cells import Cell
 from lm_jax.cells.base import InitFn, InitialCarryFn
 from lm_jax.encoders import Encoder
 from lm_jax.errors import UserError, check_rate, check_sizes
 from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
-from lm_jax.models.adaptive_softmax import adaptive_readout
 from lm_jax.models.language_model import LMStepFn, LMUnrollFn, ScoreFn
-from lm_jax.models.readout import Readout
+from lm_jax.models.recurrent.adaptive_softmax import adaptive_readout
+from lm_jax.models.recurrent.readout import Readout
 from lm_jax.types import Params
 
 
@@ -63,13 +64,13 @@ class RecurrentLM(NamedTuple):
     logits: Callable
 
 
-@functools.cache
+@cached
 def recurrent_lm(
     vocab_size: int,
     cell: Cell,
     *,
     tied: bool = False,
-    cutoffs: tuple[int, ...] = (),
+    cutoffs: Sequence[int] = (),
     cutoff_factor: int = 4,
     dropout_rate: float = 0.0,
     dropout_kind: str = "elementwise",

@@ -9,11 +9,11 @@ import pytest
 from flax import struct
 
 from lm_jax.cells.base import hoisted_cell
-from lm_jax.cells.fused_cell import cell_parts
+from lm_jax.cells.engines.generic_parts import cell_parts
+from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.lstm import LSTMCarry
-from lm_jax.cells.recurrence import with_recurrence
 from lm_jax.layers import product
-from tests.cells.test_recurrence import B, H, arguments, largest_reverse_carry, results, switches_of
+from tests.cells.test_fused import B, H, arguments, largest_reverse_carry, results, switches_of
 
 
 @struct.dataclass

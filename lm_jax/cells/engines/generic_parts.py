@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from lm_jax.cells.recurrence import FusedParts, over_rows
+from lm_jax.cells.engines.fused import FusedParts, over_rows
 from lm_jax.layers import product
 from lm_jax.types import Carry
 

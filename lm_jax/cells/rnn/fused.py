@@ -7,13 +7,13 @@ The bias is added in the loop, where it costs nothing: added to z it would be a 
 from the value f(a), which each of these functions allows.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lm_jax.cells.recurrence import FusedParts, over_rows
+from lm_jax.caching import cached
+from lm_jax.cells.engines.fused import FusedParts, over_rows
 from lm_jax.layers import product
 
 
@@ -25,7 +25,7 @@ DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
 }
 
 
-@functools.cache
+@cached
 def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str | None) -> FusedParts:
     """The parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
 

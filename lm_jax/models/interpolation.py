@@ -6,7 +6,6 @@ Anything that satisfies the contract can be mixed, mixtures too; each model keep
 fitted on held-out text by EM (`fit_mixture` in lm_jax/inference/mixing.py).
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Params
@@ -44,16 +44,12 @@ def mixture_params(weights: Sequence[float], models_params: Sequence[Params]) ->
     return MixtureParams(log_weights, tuple(jax.tree.map(jnp.asarray, params) for params in models_params))
 
 
+@cached
 def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
     """The mixture of models over one vocabulary; `init` gives equal weights.
 
     Raises UserError for no models, or for vocabularies of different sizes.
     """
-    return _mixture(tuple(models))
-
-
-@functools.cache
-def _mixture(models):
     sizes = [model.vocab_size for model in models]
     if len(set(sizes)) != 1:
         raise UserError(f"the models of a mixture must share one vocabulary, got {sizes or 'no models'}")

@@ -11,7 +11,6 @@ cache) or sharpens the cache; both are parameters, and a grid on held-out text f
 trained: any trained recurrent model can have a cache.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -20,10 +19,11 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from lm_jax.caching import cached
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.models.cache import EMPTY, look_back, sum_by_word
+from lm_jax.models.caches.past import EMPTY, look_back, sum_by_word
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Params
 
 
@@ -53,7 +53,7 @@ def continuous_cache_params(model_params: Params, theta: float = 0.3, weight: fl
     return ContinuousCacheParams(model_params, jnp.asarray(theta, jnp.float32), jnp.asarray(logit, jnp.float32))
 
 
-@functools.cache
+@cached
 def continuous_cache(model: RecurrentLM, size: int = 2000) -> LanguageModel:
     """A recurrent model with a cache of `size` steps. Raises UserError for a model that shows no hidden states."""
     check_sizes(size=size)

@@ -15,19 +15,18 @@ z = 1 keeps the state in both; a lecture's "update gate u" with u = 0 keeping is
 Shapes: x [*B, E], h [*B, H], w_x [E, 3H] and w_h [H, 3H] with the gates in the order r, z, n; b [3H]; b_hn [H].
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, hoisted_cell
-from lm_jax.cells.fused_gru import gru_after_parts, gru_before_parts
-from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
-from lm_jax.cells.recurrence import with_recurrence
+from lm_jax.cells.engines.selection import with_recurrence
+from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes, one_of
+from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.layers import product
 
 
@@ -63,7 +62,7 @@ GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
 FUSED_PARTS = {"after": gru_after_parts, "before": gru_before_parts}
 
 
-@functools.cache
+@cached
 def gru(
     input_size: int,
     hidden_size: int,
@@ -79,7 +78,7 @@ def gru(
 
     reset: "after" (cuDNN form, default) or "before" (textbook form) the recurrent product; see the module.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/engines/selection.py.
     Raises UserError for a size below 1, an unknown form or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)

@@ -1,7 +1,7 @@
 """What a recurrent model has on both sides of its cell: from tokens to inputs, from outputs to probabilities of tokens.
 
-A Readout owns the parameters that depend on the vocabulary; lm_jax/models/recurrent.py has the one with a full softmax,
-lm_jax/models/adaptive_softmax.py the one for large vocabularies.
+A Readout owns the parameters that depend on the vocabulary; model.py has the one with a full softmax,
+adaptive_softmax.py the one for large vocabularies.
 """
 
 from collections.abc import Callable

@@ -7,18 +7,18 @@ With x_t the token read last, x_{t-a} that of age a, and c the last `size` token
     P(w | x_0 .. x_t) = (c_t(w) + k / V) / (n_t + k)
 
 The pseudo-count k is spread evenly over the vocabulary: with nothing read the model is uniform, and it is a proper
-distribution from the first token on. It is made to be mixed with others (lm_jax/models/mixture.py).
+distribution from the first token on. It is made to be mixed with others (lm_jax/models/interpolation.py).
 """
 
-import functools
 import math
 
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.models.cache import EMPTY, look_back, sum_by_word
+from lm_jax.models.caches.past import EMPTY, look_back, sum_by_word
 from lm_jax.models.language_model import LanguageModel
 
 
@@ -30,7 +30,7 @@ class UnigramCacheParams:
     decay: Float[Array, ""]
 
 
-@functools.cache
+@cached
 def unigram_cache(vocab_size: int, size: int = 2000, *, pseudo_count: float = 1.0, decay: float = 0.0) -> LanguageModel:
     """The model of the last `size` tokens; its carry is these tokens, int32 [*B, size], oldest first.
 

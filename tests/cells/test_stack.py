@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lm_jax.cells import RNNParams, drop_connect, gru, lstm, rnn, stacked
-from lm_jax.cells.compose import StackParams
+from lm_jax.cells.stack import StackParams
 from tests.cases import assert_close, draw_like
 
 
@@ -21,7 +21,7 @@ def sigmoid(a):
 
 
 def layer_by_layer(connection, cells, params, xs):
-    """The equations of lm_jax.cells.compose, each layer unrolled over all time before the next."""
+    """The equations of lm_jax.cells.stack, each layer unrolled over all time before the next."""
     u = xs
     for cell, p, gate in zip(cells, params.cells, params.gates, strict=True):
         _, y = cell.unroll(p, cell.initial_carry(p, (B,)), u)

@@ -19,13 +19,14 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, hoisted_cell
-from lm_jax.cells.cudnn_lstm import cudnn_unroll
-from lm_jax.cells.fused_lstm import halved, lstm_parts
-from lm_jax.cells.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
-from lm_jax.cells.recurrence import with_recurrence
+from lm_jax.cells.engines.selection import with_recurrence
+from lm_jax.cells.lstm.cudnn import cudnn_unroll
+from lm_jax.cells.lstm.fused import halved, lstm_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes
+from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.layers import product
 
 
@@ -70,7 +71,7 @@ def _watch(params, w_h, carry, z):
     }
 
 
-@functools.cache
+@cached
 def lstm(
     input_size: int,
     hidden_size: int,
@@ -86,8 +87,8 @@ def lstm(
 
     forget_bias: added to the forget gate's block of the initial bias.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py. Or "cudnn",
-    untested; see lm_jax/cells/cudnn_lstm.py.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/engines/selection.py. Or "cudnn",
+    untested; see lm_jax/cells/lstm/cudnn.py.
     Raises UserError for a size below 1 or an unknown recurrence, and for "cudnn" without an NVIDIA GPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)

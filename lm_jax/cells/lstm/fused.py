@@ -13,12 +13,11 @@ e_c = d c + e_h o (1 - u^2):
     d W_h' = sum_t s_h^T d a'         d b' = sum_t d a'                   d z' = d a'
 """
 
-import functools
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lm_jax.cells.recurrence import FusedParts, over_rows
+from lm_jax.caching import cached
+from lm_jax.cells.engines.fused import FusedParts, over_rows
 from lm_jax.layers import product
 
 
@@ -28,7 +27,7 @@ def halved(a: Float[Array, "*N 4H"]) -> Float[Array, "*N 4H"]:
     return a * scale
 
 
-@functools.cache
+@cached
 def lstm_parts(compute_dtype: str | None) -> FusedParts:
     """The parts; weights are (w_h, b), both halved, z comes from halved weights without a bias; the carry is (h, c)."""
 

@@ -13,7 +13,6 @@ output, so they apply to every layer but, where the sizes differ, the first. Dro
 the next, never on the input or the output of the stack, and never inside the loop over time.
 """
 
-import functools
 from collections.abc import Sequence
 
 import jax
@@ -21,6 +20,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell
 from lm_jax.errors import UserError, check_rate, check_sizes
 from lm_jax.layers import DROPOUT_KINDS, dropout, product
@@ -55,20 +55,24 @@ def input_sizes(connection: str, input_size: int, hidden_sizes: Sequence[int]) -
     return sizes
 
 
+@cached
 def stacked(
     cells: Sequence[Cell], connection: str = "plain", *, dropout_rate: float = 0.0, dropout_kind: str = "elementwise"
 ) -> Cell:
     """Cells on top of each other, as one cell; its carry is the tuple of theirs.
 
-    connection: "plain", "residual", "highway" or "dense"; see the module.
-    dropout_rate, dropout_kind: on what a layer hands to the next, only when `unroll` is given a key.
-    Raises UserError where the sizes of neighbouring layers do not fit the connection.
+    Args:
+        cells: the layers, the lowest first.
+        connection: "plain", "residual", "highway" or "dense"; see the module.
+        dropout_rate: the share dropped of what a layer hands to the next, only when `unroll` is given a key.
+        dropout_kind: "elementwise", or "locked" in time.
+
+    Returns:
+        The stack.
+
+    Raises:
+        UserError: the sizes of neighbouring layers do not fit the connection, or a setting is out of its range.
     """
-    return _stacked(tuple(cells), connection, dropout_rate, dropout_kind)
-
-
-@functools.cache
-def _stacked(cells: tuple[Cell, ...], connection: str, dropout_rate: float, dropout_kind: str) -> Cell:
     _check(cells, connection, dropout_rate, dropout_kind)
     skips = [connection in ("residual", "highway") and c.input_size == c.output_size for c in cells]
 

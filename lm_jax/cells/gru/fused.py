@@ -14,12 +14,11 @@ reset="before", w = d a_n W_n^T:         d a_r = w s r (1 - r)
     d W_r, d W_z = sum_t s^T [d a_r, d a_z]             d W_n = sum_t (r s)^T d a_n
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
-from lm_jax.cells.recurrence import FusedParts, over_rows
+from lm_jax.caching import cached
+from lm_jax.cells.engines.fused import FusedParts, over_rows
 from lm_jax.layers import product
 
 
@@ -27,7 +26,7 @@ def _inputs(z):
     return tuple(jnp.split(z, 3, axis=-1))
 
 
-@functools.cache
+@cached
 def gru_after_parts(compute_dtype: str | None) -> FusedParts:
     """The parts for reset="after"; weights are (w_h, b_hn)."""
 
@@ -74,7 +73,7 @@ def gru_after_parts(compute_dtype: str | None) -> FusedParts:
     )
 
 
-@functools.cache
+@cached
 def gru_before_parts(compute_dtype: str | None) -> FusedParts:
     """The parts for reset="before"; weights are (w_h,)."""
 

@@ -5,19 +5,18 @@
 f is tanh, relu, sigmoid or the identity. Shapes: x [*B, E], h [*B, H], w_x [E, H], w_h [H, H], b [H].
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
+from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, hoisted_cell
-from lm_jax.cells.fused_rnn import rnn_parts
-from lm_jax.cells.initializers import Initializer, lecun_normal, orthogonal, zeros
-from lm_jax.cells.recurrence import with_recurrence
+from lm_jax.cells.engines.selection import with_recurrence
+from lm_jax.cells.rnn.fused import rnn_parts
 from lm_jax.cells.saturation import SATURATED
 from lm_jax.errors import check_sizes, one_of
+from lm_jax.initializers import Initializer, lecun_normal, orthogonal, zeros
 from lm_jax.layers import product
 
 
@@ -33,7 +32,7 @@ class RNNParams:
     b: Float[Array, "H"]
 
 
-@functools.cache
+@cached
 def rnn(
     input_size: int,
     hidden_size: int,
@@ -49,7 +48,7 @@ def rnn(
 
     nonlinearity: one of tanh, relu, sigmoid, identity (a linear network: the closed-form case of gradient analysis).
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/recurrence.py.
+    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/engines/selection.py.
     Raises UserError for a size below 1, an unknown nonlinearity or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)

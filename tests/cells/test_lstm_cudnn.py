@@ -9,8 +9,9 @@ import pytest
 from jax.experimental import rnn as jax_rnn
 
 from lm_jax import UserError
-from lm_jax.cells import cudnn_lstm, lstm
-from lm_jax.cells.cudnn_lstm import flat_weights
+from lm_jax.cells import lstm
+from lm_jax.cells.lstm import cudnn
+from lm_jax.cells.lstm.cudnn import flat_weights
 from tests.cases import draw_like, weighted_sum
 
 
@@ -27,7 +28,7 @@ def reference(x, h_0, c_0, weights, seq_lengths, input_size, hidden_size, num_la
 @pytest.fixture
 def engines(monkeypatch):
     """(scan, cudnn) of one LSTM: no kernel is called, and no device is asked for."""
-    monkeypatch.setattr(cudnn_lstm, "check_device", lambda: None)
+    monkeypatch.setattr(cudnn, "check_device", lambda: None)
     monkeypatch.setattr(jax_rnn, "lstm", reference)
     yield [lstm.__wrapped__(E, H, recurrence=recurrence) for recurrence in ("scan", "cudnn")]
 
@@ -90,6 +91,6 @@ def test_a_gpu_of_another_make_is_refused(monkeypatch):
 
 
 def test_another_type_is_refused(monkeypatch):
-    monkeypatch.setattr(cudnn_lstm, "check_device", lambda: None)
+    monkeypatch.setattr(cudnn, "check_device", lambda: None)
     with pytest.raises(UserError, match='"cudnn" computes in float32, got compute_dtype bfloat16'):
         lstm(E, H, recurrence="cudnn", compute_dtype="bfloat16")

@@ -23,11 +23,11 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from lm_jax.cells import initializers
+from lm_jax import initializers
 from lm_jax.errors import UserError, check_rising, check_sizes
 from lm_jax.layers import product, softmax_log_probs
-from lm_jax.models.readout import Readout
-from lm_jax.models.tail_log_probs import tail_log_probs
+from lm_jax.models.recurrent.readout import Readout
+from lm_jax.models.recurrent.tail_log_probs import tail_log_probs
 from lm_jax.types import Params
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from lm_jax.caching import cached
 from lm_jax.errors import UserError
 from lm_jax.types import Key
 
@@ -21,13 +22,13 @@ zeros: Initializer = jax.nn.initializers.zeros
 lecun_normal: Initializer = functools.cache(jax.nn.initializers.lecun_normal)()
 
 
-@functools.cache
+@cached
 def orthogonal(scale: float = 1.0) -> Initializer:
     """`scale` times a random orthogonal matrix: every singular value is `scale` (Saxe et al. 2014)."""
     return jax.nn.initializers.orthogonal(scale)
 
 
-@functools.cache
+@cached
 def identity(scale: float = 1.0) -> Initializer:
     """`scale` times the identity (Le et al. 2015, for ReLU networks)."""
 
@@ -40,7 +41,7 @@ def identity(scale: float = 1.0) -> Initializer:
     return init
 
 
-@functools.cache
+@cached
 def uniform(bound: float) -> Initializer:
     """Uniform on (-bound, bound)."""
 

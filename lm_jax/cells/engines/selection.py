@@ -1,0 +1,48 @@
+"""The choice of an engine: how the `unroll` of a cell is computed on this machine."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax
+from jaxtyping import Array
+
+from lm_jax.cells.base import Cell, UnrollFn
+from lm_jax.cells.engines.fused import FusedParts, fused_scan
+from lm_jax.errors import one_of
+from lm_jax.types import Params
+
+
+def engine(recurrence: str) -> str:
+    """The engine that a recurrence means on this machine: for "auto" the one that was measured to be faster here."""
+    if recurrence != "auto":
+        return recurrence
+    return "fused" if jax.default_backend() == "cpu" else "scan"
+
+
+def with_recurrence(
+    recurrence: str,
+    cell: Cell,
+    project: Callable[[Params, Array], Array],
+    weights: Callable[[Params], tuple],
+    parts: FusedParts,
+    others: Mapping[str, Callable[[], UnrollFn]] = MappingProxyType({}),
+) -> Cell:
+    """The cell, a plain one, with its unroll on the engine that is asked for; `step` and `observe` stay as they are.
+
+    recurrence:  "scan", the unroll that the cell has; "fused"; or "auto": `fused` on the CPU, where it was measured
+                 to be faster for every cell, and `scan` elsewhere
+    project:     (params, xs [T, *B, E]) -> z [T, *B, kH], the inputs' share of the pre-activations that the parts read
+    weights:     params -> what the parts call weights, a tuple, uncast
+    others:      what makes the unroll of an engine that only this cell has, by name
+    Raises UserError for another recurrence, and what makes an engine may raise its own.
+    """
+
+    def fused(params, carry, xs, *, mask=None, reset=None, key=None):
+        del key
+        return fused_scan(parts, weights(params), carry, project(params, xs), mask, reset)
+
+    def auto(*args, **switches):
+        return {"fused": fused, "scan": cell.unroll}[engine("auto")](*args, **switches)
+
+    engines = {"auto": lambda: auto, "scan": lambda: cell.unroll, "fused": lambda: fused, **others}
+    return cell._replace(unroll=one_of("recurrence", recurrence, engines)())
