@@ -158,7 +158,7 @@ def write_ledger(rows: list[dict[str, Any]], folder: str | Path, name: str = "le
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-        draw(rows, paths[2])
+        figure(rows).savefig(paths[2], dpi=120)
     except OSError as error:
         raise UserError(f"--out must be a folder that can be written, got {folder}: {error.strerror}") from error
     return paths
@@ -168,16 +168,16 @@ def _cell(value):
     return json.dumps(value) if isinstance(value, dict) else value
 
 
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
+def figure(rows: list[dict[str, Any]]) -> Any:
     """A dot with its 95 % interval for each row, the first at the top: perplexity, or bits per character without."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
 
     name = "bits_per_character" if rows[0]["perplexity"] is None else "perplexity"
-    figure = Figure(figsize=(7.2, 1.4 + 0.42 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    drawn = Figure(figsize=(7.2, 1.4 + 0.42 * len(rows)), layout="constrained")
+    FigureCanvasAgg(drawn)
+    axes = drawn.add_subplot()
     for place, row in enumerate(rows):
         _draw_row(axes, place, row, name)
     values = [row[name] for row in rows if math.isfinite(row[name])]
@@ -200,8 +200,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     families = list(dict.fromkeys(row["family"] for row in rows))
     if len(families) > 1:
         handles = [axes.plot([], [], "o-", color=_colour(family), label=family)[0] for family in families]
-        figure.legend(handles=handles, loc="outside upper right", ncols=len(families), frameon=False)
-    figure.savefig(path, dpi=120)
+        drawn.legend(handles=handles, loc="outside upper right", ncols=len(families), frameon=False)
+    return drawn
 
 
 def _colour(family):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 
 # Okabe & Ito, safe for colour-blind readers; a kind of model has the same colour in every figure.
 COLOURS = {
@@ -15,12 +17,32 @@ COLOURS = {
 }
 OTHER_COLOUR = "#000000"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SPLIT_COLOURS = dict(zip(("train", "valid", "test"), SERIES, strict=False))
+QUIET = "0.4"  # of marks beside the measurements: thresholds, chance
 
 
 def clean(axes: Any) -> None:
     """No lines that say nothing, and a grid that does not shout."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
+
+
+def draw_band(
+    axes: Any, x: Sequence[float], values: Any, colour: str, style: str = "-", label: str | None = None
+) -> Any:
+    """Draws the mean over the rows of `values` as a line and their range as a band, and returns the mean."""
+    values = np.asarray(values, float)
+    mean = values.mean(0)
+    axes.plot(x, mean, style, color=colour, markersize=3, label=label)
+    axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+    return mean
+
+
+def threshold(axes: Any, level: float, text: str, x: float = 0.01) -> None:
+    """Draws a dotted horizontal line with its name above it, at a share x of the width."""
+    axes.axhline(level, color=QUIET, linewidth=0.8, linestyle=":")
+    where = {"xycoords": axes.get_yaxis_transform(), "xytext": (0, 2), "textcoords": "offset points"}
+    axes.annotate(text, (x, level), **where, fontsize=8, color=QUIET)
 
 
 def label_ends(axes: Any, labels: Sequence[tuple[float, float, str, str]], fontsize: float = 8.5) -> None:
