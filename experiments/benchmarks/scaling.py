@@ -29,7 +29,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks.collectives import moved
-from experiments.benchmarks.scaling_report import COUNTS, ENGINES, LINKS, answer, draw, predict, to_rows
+from experiments.benchmarks.scaling_report import COUNTS, ENGINES, answer, assumptions, draw, predict, to_rows
 from experiments.harness import Findings, Study
 from experiments.harness.timing import by_turns
 from lm_jax.config import ModelConfig, OptimizerConfig
@@ -171,12 +171,7 @@ def run(arguments) -> Findings:
         "measured": measured,
         "large_work": large._asdict(),
         "counted": counted,
-        "assumptions": {
-            "utilisation": UTILISATION,
-            "seconds_per_iteration": ITERATION,
-            "overlap": 0,
-            "links": {name: link._asdict() for name, link in LINKS.items()},
-        },
+        "assumptions": assumptions(),
         "predicted": predicted,
     }
     return findings(results)

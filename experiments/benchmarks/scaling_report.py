@@ -39,6 +39,16 @@ LINKS = {
 }
 
 
+def assumptions() -> dict:
+    """What the prediction rests on."""
+    return {
+        "utilisation": UTILISATION,
+        "seconds_per_iteration": ITERATION,
+        "overlap": 0,
+        "links": {name: link._asdict() for name, link in LINKS.items()},
+    }
+
+
 def predict(rows: list[dict], weights: int, tokens: int, iterations: int) -> list[dict]:
     """Efficiency with the vocabulary whole, for each engine, link and number of chips.
 

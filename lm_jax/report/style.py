@@ -48,8 +48,9 @@ def threshold(axes: Any, level: float, text: str, x: float = 0.01) -> None:
 def label_ends(axes: Any, labels: Sequence[tuple[float, float, str, str]], fontsize: float = 8.5) -> None:
     """Writes text beside line ends (x, y, text, colour), moved apart up and down so that none covers another.
 
-    To be called after the limits and the scales of the axes are set. Ends outside the limits are put at the border.
+    Scales, and limits that are not automatic, must be set before. Ends outside the limits are put at the border.
     """
+    axes.get_xlim(), axes.get_ylim()  # matplotlib puts off automatic limits until somebody asks
     to_pixels, height = axes.transData.transform, axes.bbox.height
     gap = fontsize * 1.25 * axes.figure.dpi / 72
     left, bottom = axes.transAxes.transform((0, 0))

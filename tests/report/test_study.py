@@ -100,3 +100,15 @@ def test_labels_do_not_cover_each_other_and_stay_inside(values):
     assert boxes[0].y0 > axes.bbox.y0 - 15 and boxes[-1].y1 < axes.bbox.y1 + 15
     order = [int(text.get_text()) for text in axes.texts]
     assert [values[k] for k in order] == sorted(values)
+
+
+def test_labels_stand_at_their_lines_with_automatic_limits():
+    figure = Figure(figsize=(5, 4))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot([0, 1000], [50, 90], [0, 1000], [50, 10])
+    label_ends(axes, [(1000, 90, "high", "black"), (1000, 10, "low", "black")])
+    figure.draw_without_rendering()
+    for text, y in zip(sorted(axes.texts, key=lambda text: text.get_text()), (90, 10), strict=True):
+        box, (x_line, y_line) = text.get_window_extent(), axes.transData.transform((1000, y))
+        assert 0 < box.x0 - x_line < 20 and box.y0 < y_line < box.y1
