@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.harness import Findings, Study
+from experiments.harness.rows import with_ends
 from experiments.harness.runs import trained
 from experiments.uses.prose import divide, folder_blocks, head, library_blocks
 from lm_jax import DataConfig, ModelConfig, TrainConfig
@@ -165,16 +166,11 @@ def findings(results: dict) -> Findings:
             f"{row['kind']} {row['accuracy']:.1%} [{row['interval'][0]:.1%}, {row['interval'][1]:.1%}]" for row in own
         )
         parts.append(f"{length} characters: {shares}")
-    rows = [
-        {**{name: row[name] for name in ("kind", "characters", "passages", "accuracy")}, "low": low, "high": high}
-        for row in found
-        for low, high in [row["interval"]]
-    ]
     caption = "Share of passages given to their author by the length of the passage; bars: 95 % intervals."
     return Findings(
         answer=f"Passages given to the right one of {authors} authors (chance {1 / authors:.1%}): {'; '.join(parts)}.",
         results=results,
-        rows=rows,
+        rows=with_ends(found, "confusion"),
         pictures=[Picture("authorship", draw(results["accuracy_by_characters"], found, authors), caption)],
         seeds=[SEED],
     )

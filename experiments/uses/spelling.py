@@ -33,6 +33,7 @@ from matplotlib.ticker import PercentFormatter
 
 import lm_jax
 from experiments.harness import Findings, Study
+from experiments.harness.rows import with_ends
 from experiments.harness.runs import trained
 from experiments.language_models.lines import held_out_lines, settings
 from lm_jax.data.corpora import load_texts
@@ -184,16 +185,11 @@ def findings(results: dict) -> Findings:
             for kind, row in sorted(best.items())
         )
         parts.append(f"{group} ({own[0]['trials']:,}): {shares}")
-    rows = [
-        {**{name: value for name, value in row.items() if name != "interval"}, "low": low, "high": high}
-        for row in found
-        for low, high in [row["interval"]]
-    ]
     caption = "Real-word errors corrected against intact words spoiled, a point an error rate of the channel."
     return Findings(
         answer=f"Words that are right after correction, at the best error rate for each: {'; '.join(parts)}.",
         results=results,
-        rows=rows,
+        rows=with_ends(found),
         pictures=[Picture("spelling", draw(found), caption)],
         seeds=[SEED],
     )

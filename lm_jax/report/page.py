@@ -34,7 +34,7 @@ def to_html(record: dict[str, Any], images: Sequence[tuple[bytes, str]]) -> str:
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{words["title"]}</title><style>{STYLE}</style></head><body>
+<title>{words["title"]}</title><style>{" ".join(STYLE.split())}</style></head><body>
 <h1>{words["title"]}</h1>
 <p class="answer">{words["answer"]}</p>
 <p><b>Question.</b> {words["question"]}</p>

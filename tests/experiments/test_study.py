@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from experiments.harness import Findings, Study
+from experiments.harness.rows import with_ends
 from experiments.harness.study import text_table
 from experiments.harness.timing import by_turns, medians, minima
 
@@ -100,3 +101,7 @@ def test_work_goes_by_turns_and_the_first_round_is_to_warm_up():
     times = by_turns({"a": work("a", [9.0, 1.0, 3.0, 8.0]), "b": work("b", [9.0, 2.0, 2.0, 2.0])}, rounds=3)
     assert calls == ["a", "b"] * 4 and times == {"a": [1.0, 3.0, 8.0], "b": [2.0] * 3}
     assert minima(times) == {"a": 1.0, "b": 2.0} and medians(times) == {"a": 3.0, "b": 2.0}
+
+
+def test_ends_of_an_interval_are_columns():
+    assert with_ends([{"a": 1, "interval": [0.2, 0.4], "table": []}], "table") == [{"a": 1, "low": 0.2, "high": 0.4}]
