@@ -1,10 +1,11 @@
-"""Figures of a run. Colours are the colour-blind safe set of Okabe & Ito; every axis has a label with its unit."""
+"""Figures of a run; every axis has a label with its unit."""
 
 from pathlib import Path
 from typing import Any
 
+from lm_jax.report.style import SPLIT_COLOURS, clean
 
-TRAIN_COLOUR, VALID_COLOUR = "#0072B2", "#D55E00"
+
 UNITS = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
 
 
@@ -18,14 +19,13 @@ def draw_loss_curve(records: list[dict[str, Any]], path: Path, label: str) -> No
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for points, name, colour, marker in ((train, "train", TRAIN_COLOUR, None), (valid, "valid", VALID_COLOUR, "o")):
+    for points, name, marker in ((train, "train", None), (valid, "valid", "o")):
         if points:
             steps, losses = zip(*points, strict=True)
-            axes.plot(steps, losses, color=colour, marker=marker, markersize=4, label=name)
+            axes.plot(steps, losses, color=SPLIT_COLOURS[name], marker=marker, markersize=4, label=name)
     if train or valid:
         axes.legend(frameon=False)
     axes.set_xlabel("training step")
     axes.set_ylabel(label)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3)
+    clean(axes)
     figure.savefig(path, dpi=120)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lm_jax.report.study import Picture, write_study
+from lm_jax.report.study import Picture, Record, versions, write_study
 
 
 LABELS = 64  # as many tick labels as can be read
@@ -146,9 +146,8 @@ def write_heat_map(
         f"Layer {facts['layer']} of {facts['run']}. Each row is a predicted token, each column a token read before it, "
         "from ⏎, the start; the colour says what share of the gradient of the loss on the row is left at the column."
     )
-    write_study(
-        folder,
-        "heat_map",
+    record = Record(
+        name="heat_map",
         title="Which past tokens the loss on each token still reaches",
         question=f"In “{facts['text']}”, which past tokens does the loss on each token still reach?",
         expected="Rows that fade to the left: within a few tokens in a plain recurrent network, later with gates.",
@@ -156,6 +155,6 @@ def write_heat_map(
         command=command,
         results={**facts, "past": list(past), "predicted": list(predicted), "log_shares": log_shares},
         rows=reach_rows(log_shares, past, predicted, nats),
-        figures=[Picture("heat_map", heat_map(log_shares, past, predicted), caption)],
+        versions=versions(),
     )
-    return [folder / name for name in ("heat_map.json", "heat_map.csv", "heat_map.png", "report.html")]
+    return write_study(folder, record, [Picture("heat_map", heat_map(log_shares, past, predicted), caption)])

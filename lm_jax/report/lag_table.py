@@ -9,7 +9,7 @@ import numpy as np
 from lm_jax.analysis.lag_profile import LagProfile
 from lm_jax.report.figures import UNITS
 from lm_jax.report.lag_figure import lag_figure
-from lm_jax.report.study import Picture, write_study
+from lm_jax.report.study import Picture, Record, versions, write_study
 
 
 HEAD = ("layer", "leaf", "half-life", "<10 %", "<1 %", "95 % mass", "x/step 1-20", "x/step 20-60", "values")
@@ -101,9 +101,8 @@ def write_profiles(
         f"What is left of a gradient in layer {layer} against the distance it has come: median, its 95 % band over "
         f"{facts['texts']} texts (dark) and half of all predictions (light)."
     )
-    write_study(
-        folder,
-        "gradients",
+    record = Record(
+        name="gradients",
         title=f"Gradients of {facts['run']}",
         question="How much of the gradient of a prediction's loss is left, at each distance back through time?",
         expected="A fall by a constant factor a step in a plain network; a longer tail where gates keep a cell.",
@@ -111,6 +110,6 @@ def write_profiles(
         command=command,
         results={**facts, "profiles": summaries(profiles)},
         rows=lag_rows(profiles),
-        figures=[Picture("lag_profile", lag_figure(profiles[layer], level), caption)],
+        versions=versions(),
     )
-    return [folder / name for name in ("gradients.json", "gradients.csv", "lag_profile.png", "report.html")]
+    return write_study(folder, record, [Picture("lag_profile", lag_figure(profiles[layer], level), caption)])

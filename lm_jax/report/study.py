@@ -1,8 +1,6 @@
-"""What a study leaves behind: one JSON with every number, a CSV, figures, and a page that opens with the answer."""
+"""The record of a study: one JSON with every number, a CSV, figures, and a page that opens with the answer."""
 
-import base64
 import csv
-import html
 import io
 import json
 import os
@@ -12,21 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lm_jax.report.page import to_html
 from lm_jax.report.plain_json import to_json
 
 
 DOTS_PER_INCH = 130
-ROWS_SHOWN = 60
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; }
-.answer { font-size: 1.35rem; line-height: 1.4; border-left: .3rem solid #0072B2; padding-left: 1rem; }
-figure { margin: 2rem 0; } img { max-width: 100%; height: auto; } figcaption { color: #555; }
-div.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } code { background: #f3f3f3; padding: .1rem .3rem; }
-"""
+PACKAGES = ("jax", "numpy", "lm-jax")
 
 
 class Picture(NamedTuple):
@@ -35,6 +24,39 @@ class Picture(NamedTuple):
     name: str
     figure: Any
     caption: str
+
+
+class Record(NamedTuple):
+    """Everything that a study leaves but its pictures.
+
+    name: of the files. rows: the table of the page and of the CSV. seeds, machine, date: left out of the JSON where
+    nothing is known. figures: captions by the name of the picture's file.
+    """
+
+    name: str
+    title: str
+    question: str
+    expected: str
+    answer: str
+    command: str
+    results: dict[str, Any]
+    rows: Sequence[dict[str, Any]]
+    versions: dict[str, str]
+    seeds: Sequence[int] | None = None
+    machine: dict[str, Any] | None = None
+    date: str | None = None
+    figures: dict[str, str] = {}  # noqa: RUF012
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that the numbers were made with."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name.replace("-", "_")] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # lm_jax on the path, but not installed
+            continue
+    return found
 
 
 def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -48,37 +70,38 @@ def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any
     return json.loads(path.read_text())
 
 
-def write_study(
-    folder: Path,
-    name: str,
-    *,
-    title: str,
-    question: str,
-    expected: str,
-    answer: str,
-    command: str,
-    results: dict[str, Any],
-    rows: Sequence[dict[str, Any]],
-    figures: Sequence[Picture],
-) -> None:
+def write_study(folder: Path, record: Record, pictures: Sequence[Picture]) -> list[Path]:
     """Writes NAME.json (all of it), NAME.csv (the rows), a PNG for each picture, and report.html, which needs no other
-    file."""
+    file; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = {"title": title, "question": question, "expected": expected, "answer": answer, "command": command}
-    record = {**words, "versions": versions(), "results": results, "rows": rows}
-    lines = ",\n".join(f'"{key}": {to_json(value)}' for key, value in record.items())  # one a key: small and comparable
-    (folder / f"{name}.json").write_text(f"{{\n{lines}\n}}\n")
-    (folder / f"{name}.csv").write_text(to_csv(rows))
-    images = {picture.name: _png(picture.figure) for picture in figures}
-    for file, image in images.items():
-        (folder / f"{file}.png").write_bytes(image)
-    page = _page(words, versions(), rows, [(images[p.name], p.caption) for p in figures])
-    (folder / "report.html").write_text(page)
+    record = record._replace(figures={picture.name: picture.caption for picture in pictures})
+    write_record(folder, record)
+    images = [folder / f"{picture.name}.png" for picture in pictures]
+    for path, picture in zip(images, pictures, strict=True):
+        path.write_bytes(_png(picture.figure))
+    return [folder / f"{record.name}.json", folder / f"{record.name}.csv", *images, write_page(folder, record.name)]
 
 
-def versions() -> dict[str, str]:
-    """What the numbers were made with."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in ("jax", "numpy")}}
+def write_record(folder: Path, record: Record) -> None:
+    """Writes the JSON and the CSV of a record."""
+    fields = {name: value for name, value in record._asdict().items() if value is not None}
+    lines = ",\n".join(f'"{name}": {to_json(value)}' for name, value in fields.items())  # small, and lines compare
+    (folder / f"{record.name}.json").write_text(f"{{\n{lines}\n}}\n")
+    (folder / f"{record.name}.csv").write_text(to_csv(record.rows))
+
+
+def read_record(folder: Path, name: str) -> Record:
+    """Reads the record NAME.json of a folder."""
+    return Record(**json.loads((folder / f"{name}.json").read_text()))
+
+
+def write_page(folder: Path, name: str) -> Path:
+    """Writes report.html out of the record and the pictures that are in the folder, and returns its path."""
+    record = read_record(folder, name)
+    images = [((folder / f"{figure}.png").read_bytes(), caption) for figure, caption in record.figures.items()]
+    path = folder / "report.html"
+    path.write_text(to_html(record._asdict(), images))
+    return path
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -98,43 +121,3 @@ def _png(figure):
     FigureCanvasAgg(figure)
     figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return file.getvalue()
-
-
-def _page(words, made_with, rows, images):
-    words = {name: html.escape(text) for name, text in words.items()}
-    shown = [
-        f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(image).decode()}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        for image, caption in images
-    ]
-    software = html.escape(", ".join(f"{name} {version}" for name, version in made_with.items()))
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{words["title"]}</title><style>{STYLE}</style></head><body>
-<h1>{words["title"]}</h1>
-<p class="answer">{words["answer"]}</p>
-<p><b>Question.</b> {words["question"]}</p>
-<p><b>Expected.</b> {words["expected"]}</p>
-{"".join(shown)}
-{_table(rows)}
-<p><b>Made by</b> <code>{words["command"]}</code> ({software}).</p>
-</body></html>
-"""
-
-
-def _table(rows):
-    """The first rows; all of them are in the CSV."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    head = "".join(f"<th>{html.escape(column.replace('_', ' '))}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_cell(row.get(column)))}</td>" for column in columns) + "</tr>"
-        for row in rows[:ROWS_SHOWN]
-    )
-    rest = f"<p>{len(rows) - ROWS_SHOWN:,} more rows are in the CSV.</p>" if len(rows) > ROWS_SHOWN else ""
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{rest}'
-
-
-def _cell(value):
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 
 # Okabe & Ito, safe for colour-blind readers; a kind of model has the same colour in every figure.
 COLOURS = {
@@ -15,6 +17,8 @@ COLOURS = {
 }
 OTHER_COLOUR = "#000000"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SPLIT_COLOURS = dict(zip(("train", "valid", "test"), SERIES, strict=False))
+QUIET = "0.4"  # of marks beside the measurements: thresholds, chance
 
 
 def clean(axes: Any) -> None:
@@ -23,11 +27,30 @@ def clean(axes: Any) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
 
 
+def draw_band(
+    axes: Any, x: Sequence[float], values: Any, colour: str, style: str = "-", label: str | None = None
+) -> Any:
+    """Draws the mean over the rows of `values` as a line and their range as a band, and returns the mean."""
+    values = np.asarray(values, float)
+    mean = values.mean(0)
+    axes.plot(x, mean, style, color=colour, markersize=3, label=label)
+    axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+    return mean
+
+
+def threshold(axes: Any, level: float, text: str, x: float = 0.01) -> None:
+    """Draws a dotted horizontal line with its name above it, at a share x of the width."""
+    axes.axhline(level, color=QUIET, linewidth=0.8, linestyle=":")
+    where = {"xycoords": axes.get_yaxis_transform(), "xytext": (0, 2), "textcoords": "offset points"}
+    axes.annotate(text, (x, level), **where, fontsize=8, color=QUIET)
+
+
 def label_ends(axes: Any, labels: Sequence[tuple[float, float, str, str]], fontsize: float = 8.5) -> None:
     """Writes text beside line ends (x, y, text, colour), moved apart up and down so that none covers another.
 
-    To be called after the limits and the scales of the axes are set. Ends outside the limits are put at the border.
+    Scales, and limits that are not automatic, must be set before. Ends outside the limits are put at the border.
     """
+    axes.get_xlim(), axes.get_ylim()  # matplotlib puts off automatic limits until somebody asks
     to_pixels, height = axes.transData.transform, axes.bbox.height
     gap = fontsize * 1.25 * axes.figure.dpi / 72
     left, bottom = axes.transAxes.transform((0, 0))

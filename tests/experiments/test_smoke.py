@@ -1,15 +1,17 @@
-"""Every experiment runs in its smallest form, from a folder of its own, and writes a JSON record."""
+"""Every study runs in its smallest form, from a folder of its own, and leaves a record and a page."""
 
+import html
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from experiments.make_index import entry, scripts
 
-SCRIPTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.py"))
+
+SCRIPTS = scripts()
 
 
 @pytest.mark.slow
@@ -21,4 +23,7 @@ def test_smoke(script, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "out" / f"{script.stem}.json").read_text())
-    assert record["command"].startswith(f"python experiments/{script.name}")
+    assert record["command"] == f"python {entry(script).study.script} --smoke"
+    assert {"python", "jax", "numpy"} <= record["versions"].keys() and record["machine"]["cores"]
+    assert record["answer"] in done.stdout and record["rows"] and record["seeds"]
+    assert html.escape(record["answer"]) in (tmp_path / "out" / "report.html").read_text()

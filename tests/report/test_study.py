@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lm_jax.report.plain_json import to_json
-from lm_jax.report.study import Picture, remember, write_study
+from lm_jax.report.study import Picture, Record, read_record, remember, versions, write_page, write_study
 from lm_jax.report.style import label_ends
 
 
@@ -23,6 +23,9 @@ WORDS = {
     "command": "python experiments/x.py",
 }
 ROWS = [{"model": "rnn", "horizon": 7}, {"model": "<unk>", "horizon": None, "factor": np.float32(0.5)}]
+
+
+RECORD = Record(name="x", **WORDS, results={"n": np.int64(2)}, rows=ROWS, versions=versions())
 
 
 def picture():
@@ -37,7 +40,8 @@ def test_json_has_no_infinity_and_no_numpy():
 
 
 def test_the_files_of_a_study(tmp_path):
-    write_study(tmp_path / "new", "x", **WORDS, results={"n": np.int64(2)}, rows=ROWS, figures=[picture()])
+    written = write_study(tmp_path / "new", RECORD, [picture()])
+    assert [path.name for path in written] == ["x.json", "x.csv", "curve.png", "report.html"]
     record = json.loads((tmp_path / "new" / "x.json").read_text())
     assert record["results"] == {"n": 2} and record["rows"][1]["factor"] == 0.5 and record["answer"] == WORDS["answer"]
     with (tmp_path / "new" / "x.csv").open() as file:
@@ -48,6 +52,20 @@ def test_the_files_of_a_study(tmp_path):
     body = page[page.index("<body>") :]
     assert body.index("It is, by 3 &amp; more.") < body.index("is it?")
     assert "<td>&lt;unk&gt;</td><td>-</td><td>0.5</td>" in body and "A &lt; B" in page
+
+
+def test_a_page_is_made_again_from_record_and_pictures(tmp_path):
+    write_study(tmp_path, RECORD._replace(seeds=[0, 1], machine={"cores": 2}, date="2025-01-31"), [picture()])
+    page = (tmp_path / "report.html").read_text()
+    assert "cores 2, seeds 0, 1, 2025-01-31" in page and "<figcaption>what is left</figcaption>" in page
+    (tmp_path / "report.html").unlink()
+    assert write_page(tmp_path, "x").read_text() == page
+    assert read_record(tmp_path, "x").figures == {"curve": "what is left"}
+
+
+def test_what_is_not_known_is_left_out_of_a_record(tmp_path):
+    write_study(tmp_path, RECORD, [])
+    assert not {"seeds", "machine", "date"} & json.loads((tmp_path / "x.json").read_text()).keys()
 
 
 def test_a_finished_part_is_not_computed_again(tmp_path):
@@ -82,3 +100,15 @@ def test_labels_do_not_cover_each_other_and_stay_inside(values):
     assert boxes[0].y0 > axes.bbox.y0 - 15 and boxes[-1].y1 < axes.bbox.y1 + 15
     order = [int(text.get_text()) for text in axes.texts]
     assert [values[k] for k in order] == sorted(values)
+
+
+def test_labels_stand_at_their_lines_with_automatic_limits():
+    figure = Figure(figsize=(5, 4))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot([0, 1000], [50, 90], [0, 1000], [50, 10])
+    label_ends(axes, [(1000, 90, "high", "black"), (1000, 10, "low", "black")])
+    figure.draw_without_rendering()
+    for text, y in zip(sorted(axes.texts, key=lambda text: text.get_text()), (90, 10), strict=True):
+        box, (x_line, y_line) = text.get_window_extent(), axes.transData.transform((1000, y))
+        assert 0 < box.x0 - x_line < 20 and box.y0 < y_line < box.y1

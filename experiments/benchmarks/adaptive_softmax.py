@@ -1,0 +1,141 @@
+"""How much faster is a training step with an adaptive softmax, at a vocabulary of 33,278 words?
+
+    python experiments/benchmarks/adaptive_softmax.py     about 2 minutes on 2 CPU cores
+
+Whole steps (loss, gradient, clipping, SGD) of LSTM language models at a batch of 20 and 35 steps: 1x200 untied, and
+2x650 tied, with the full softmax and with cutoffs at 2,000 and 10,000. Words are drawn by Zipf's law, 1 / (rank + 2.7).
+Of a tail cluster the rows that need it are worked off some at a time: 64 is what the library does, the others (700: all
+rows of the batch in every tail) show why. All in one process by turns; minima and medians over --rounds.
+
+Expected: at least 5 times faster at 1x200, twice at 2x650.
+"""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.harness import Findings, Study
+from experiments.harness.timing import by_turns, medians, minima
+from lm_jax import lstm, recurrent_lm, stacked
+from lm_jax.data.batching import Streams
+from lm_jax.models.recurrent import tail_log_probs
+from lm_jax.training.losses import cross_entropy
+from lm_jax.training.state import build_train_steps, create_state
+
+
+STUDY = Study(
+    __doc__,
+    __file__,
+    "The speed of an adaptive softmax",
+    {"--rounds": {"type": int, "default": 12, "help": "at 200 units; half of them at 650"}},
+)
+BATCH, BPTT, STEPS = 20, 35, 4  # steps of a dispatch
+ROWS = tail_log_probs.ROWS
+
+
+def zipf(vocab_size: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Ids by Zipf's law."""
+    weights = 1 / (np.arange(vocab_size) + 2.7)
+    return np.random.default_rng(0).choice(vocab_size, size=shape, p=weights / weights.sum()).astype(np.int32)
+
+
+def prepare(vocab_size, cell, options, rows):
+    """A function that does STEPS steps and returns milliseconds a step; seconds to compile and parameters."""
+    model = recurrent_lm(vocab_size, cell, dropout_rate=0.2, **options)
+    optimizer = optax.chain(optax.clip_by_global_norm(0.25), optax.sgd(1.0))
+    train_steps = build_train_steps(model, cross_entropy(model), optimizer, bptt=BPTT, steps_per_epoch=STEPS)
+    state = create_state(model, optimizer, BATCH, seed=0)
+    length = STEPS * BPTT
+    streams = Streams(jnp.asarray(zipf(vocab_size, (length + 1, BATCH))), jnp.full((BATCH,), length))
+    parameters = sum(p.size for p in jax.tree.leaves(state.params))
+    tail_log_probs.ROWS = rows  # read when the step is traced
+    started = time.perf_counter()
+    compiled = train_steps.lower(state, streams, STEPS).compile()
+    took = time.perf_counter() - started
+    tail_log_probs.ROWS = ROWS
+
+    def run():
+        nonlocal state
+        started = time.perf_counter()
+        state = jax.block_until_ready(compiled(state, streams, STEPS))
+        return 1e3 * (time.perf_counter() - started) / STEPS
+
+    return run, took, parameters
+
+
+def measure(vocab_size, cell, variants, rounds):
+    """Minima and medians of every variant of one model."""
+    prepared = {name: prepare(vocab_size, cell, *variant) for name, variant in variants.items()}
+    times = by_turns({name: run for name, (run, *_) in prepared.items()}, rounds)
+    least, middle = minima(times), medians(times)
+    return {
+        name: {
+            "minimum_ms": least[name],
+            "median_ms": middle[name],
+            "full_softmax_over_this": least["full"] / least[name],
+            "compile_seconds": took,
+            "parameters": parameters,
+        }
+        for name, (_, took, parameters) in prepared.items()
+    }
+
+
+def measure_all(vocab_size, cutoffs, sizes, rounds) -> dict:
+    """Every variant of the small and of the large model."""
+    small, large = sizes
+
+    def cells(layers, size):
+        made = [lstm(size, size, recurrence="fused") for _ in range(layers)]
+        return made[0] if layers == 1 else stacked(made, dropout_rate=0.2)
+
+    by_rows = {f"adaptive, {n} rows": ({"cutoffs": cutoffs}, n) for n in (ROWS, 32, 128, BATCH * BPTT)}
+    tied = {"tied": True, "cutoffs": cutoffs}
+    untied_variants = {"full": ({}, ROWS), **by_rows, "adaptive, tied": (tied, ROWS)}
+    tied_variants = {"full": ({"tied": True}, ROWS), "adaptive": (tied, ROWS)}
+    return {
+        f"LSTM 1x{small}": measure(vocab_size, cells(1, small), untied_variants, rounds),
+        f"LSTM 2x{large} tied": measure(vocab_size, cells(2, large), tied_variants, (rounds + 1) // 2),
+    }
+
+
+def findings(results: dict) -> Findings:
+    """The answer and table."""
+    rows = [
+        {"model": name, "softmax": variant, **row}
+        for name, variants in results["results"].items()
+        for variant, row in variants.items()
+    ]
+    times = ", ".join(
+        f"{row['full_softmax_over_this']:.1f} ({row['model']}, {row['softmax']})"
+        for row in rows
+        if row["softmax"] != "full"
+    )
+    return Findings(
+        f"A step over {results['vocabulary']:,} words is so many times faster than with the full softmax: {times}.",
+        results,
+        rows,
+    )
+
+
+def run(arguments) -> Findings:
+    """Measures all variants."""
+    vocab_size, cutoffs, sizes = (60, (10, 30), (8, 8)) if arguments.smoke else (33278, (2000, 10000), (200, 650))
+    rounds = 1 if arguments.smoke else arguments.rounds
+    return findings(
+        {
+            "vocabulary": vocab_size,
+            "cutoffs": cutoffs,
+            "tokens_in_the_head": float(np.mean(zipf(vocab_size, (10**5,)) < cutoffs[0])),
+            "batch": BATCH,
+            "bptt": BPTT,
+            "rounds": rounds,
+            "results": measure_all(vocab_size, cutoffs, sizes, rounds),
+        }
+    )
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

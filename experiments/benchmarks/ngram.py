@@ -1,0 +1,183 @@
+"""How fast are n-gram models here, beside KenLM? Estimation from a text, and scoring that text.
+
+    python experiments/benchmarks/ngram.py --data FILE --kenlm FOLDER   a minute on 2 million words
+    python experiments/benchmarks/ngram.py --data FILE                  ours alone
+
+FOLDER has KenLM's lmplz, build_binary and query. Everything is a process of its own, timed from its start to its end,
+ours and KenLM's by turns; the best of --rounds counts. What is timed:
+
+    estimation   ours: Python starts, the text is read, split into words, counted and estimated (order 5, modified
+                 Kneser-Ney), tables and vocabulary are saved; no JAX is imported. lmplz: the same to an ARPA file,
+                 as it comes (sorting in 80 % of the memory) and with -S 300M, at which it is quickest and smallest on
+                 such a text; "with trie": and build_binary makes of it the file that `query` loads at once.
+    scoring      ours: of encoded tokens to a log-probability each, by numpy (whole text) and by the compiled model
+                 (64 streams), loading and compiling apart. KenLM: `query`, of text to a sum, loading apart.
+
+Expected: estimation at most 0.7 times lmplz's time and 1.5 times its memory; scoring at least KenLM's trie.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from experiments.harness import Findings, Study
+
+
+STUDY = Study(
+    __doc__,
+    __file__,
+    "N-gram models beside KenLM",
+    {
+        "--data": {"type": Path, "help": "a text file"},
+        "--kenlm": {"type": Path, "help": "folder of lmplz, build_binary and query"},
+        "--rounds": {"type": int, "default": 3},
+    },
+)
+ORDER = 5
+LMPLZ = {"lmplz": [], "lmplz -S 300M": ["-S", "300M"]}
+ESTIMATE = """
+import sys
+from pathlib import Path
+from lm_jax.data.vocabulary import build_vocabulary
+from lm_jax.models.ngram import estimate
+from lm_jax.models.ngram.storage import save_tables
+
+text = Path(sys.argv[1]).read_text()
+vocabulary = build_vocabulary("word", text)
+tokens = vocabulary.encode(text)
+del text
+params = estimate(tokens, int(sys.argv[3]), len(vocabulary), vocabulary.eol_id).params
+save_tables(Path(sys.argv[2]) / "tables.npz", params)
+vocabulary.save(Path(sys.argv[2]) / "vocabulary.json")
+assert "jax" not in sys.modules
+"""
+SCORE = """
+import json, sys, time
+from pathlib import Path
+import jax, jax.numpy as jnp, numpy as np
+from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.inference.likelihood import token_log_probs
+from lm_jax.models.ngram.model import ngram_lm
+from lm_jax.models.ngram.storage import load_tables
+from lm_jax.models.ngram.score_text import text_log_probs
+
+folder = Path(sys.argv[2])
+vocabulary = Vocabulary.load(folder / "vocabulary.json")
+tables = load_tables(folder / "tables.npz", len(vocabulary))
+tokens, eol_id = vocabulary.encode(Path(sys.argv[1]).read_text()), vocabulary.eol_id
+model, params = ngram_lm(tables.order, len(vocabulary), eol_id), jax.tree.map(jnp.asarray, tables)
+
+def timed(score):
+    score()
+    started = time.perf_counter()
+    log_probs = score()
+    return len(tokens) / (time.perf_counter() - started), float(np.sum(log_probs, dtype=np.float64))
+
+numpy_speed, total = timed(lambda: text_log_probs(tables, tokens, eol_id))
+jax_speed, _ = timed(lambda: token_log_probs(model, params, tokens, eol_id, eval_streams=64))
+print(json.dumps({"tokens": len(tokens), "log_prob": total, "numpy": numpy_speed, "compiled": jax_speed}))
+"""
+
+
+def timed_process(command, **options):
+    """Seconds and peak memory (MiB) of a process, and what it printed."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, stdout=options.pop("stdout", out), stderr=subprocess.DEVNULL, **options)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        if status:
+            raise SystemExit(f"{command[0]} failed with status {status}")
+        out.seek(0)
+        return {"seconds": seconds, "MiB": usage.ru_maxrss / 1024}, out.read().decode()
+
+
+def ours(text, folder):
+    """One estimation."""
+    return timed_process([sys.executable, "-c", ESTIMATE, str(text), str(folder), str(ORDER)])[0]
+
+
+def lmplz(kenlm, text, folder, options):
+    """One estimation by KenLM, and the making of a trie."""
+    with text.open("rb") as source, (folder / "model.arpa").open("wb") as target:
+        command = [str(kenlm / "lmplz"), "-o", str(ORDER), "-T", str(folder), *options]
+        estimated, _ = timed_process(command, stdin=source, stdout=target)
+    trie, _ = timed_process([str(kenlm / "build_binary"), "trie", str(folder / "model.arpa"), str(folder / "trie")])
+    return {**estimated, "seconds_with_trie": estimated["seconds"] + trie["seconds"]}
+
+
+def query(kenlm, text, folder, kind, rounds):
+    """Tokens a second of KenLM's query, loading apart: the time for the text less that for an empty one."""
+    if kind == "probing":
+        timed_process([str(kenlm / "build_binary"), "probing", str(folder / "model.arpa"), str(folder / "probing")])
+    (folder / "empty").write_text("")
+    command = [str(kenlm / "query"), "-v", "summary", "-l", "populate", str(folder / kind)]
+    best = {}
+    for name, file in (("text", text), ("empty", folder / "empty")):
+        seconds = []
+        for _ in range(rounds):
+            with file.open("rb") as source:
+                seconds.append(timed_process(command, stdin=source)[0]["seconds"])
+        best[name] = min(seconds)
+    return best["text"] - best["empty"]
+
+
+def measure(text, kenlm, folder, rounds):
+    """All of it."""
+    rows = {"ours": [], **{name: [] for name in LMPLZ if kenlm}}
+    for _ in range(rounds):
+        rows["ours"].append(ours(text, folder))
+        for name, options in LMPLZ.items() if kenlm else ():
+            rows[name].append(lmplz(kenlm, text, folder, options))
+    best = {name: min(runs, key=lambda r: r["seconds"]) for name, runs in rows.items()}
+    scoring = json.loads(timed_process([sys.executable, "-c", SCORE, str(text), str(folder)])[1])
+    record = {"estimation": best, "scoring": scoring}
+    if kenlm:
+        for kind in ("trie", "probing"):
+            scoring[f"kenlm_{kind}"] = scoring["tokens"] / query(kenlm, text, folder, kind, rounds)
+        record["ratios"] = {
+            f"{what} to {name}{' with trie' * (of != key)}": best["ours"][key] / best[name][of]
+            for name in LMPLZ
+            for what, key, of in (
+                ("time", "seconds", "seconds"),
+                ("time", "seconds", "seconds_with_trie"),
+                ("memory", "MiB", "MiB"),
+            )
+        }
+        fastest = max(scoring["numpy"], scoring["compiled"])
+        record["ratios"] |= {f"scoring to {kind}": fastest / scoring[f"kenlm_{kind}"] for kind in ("trie", "probing")}
+    return record
+
+
+def findings(results: dict) -> Findings:
+    """The answer and table."""
+    rows = [{"what": f"estimation, {name}", **numbers} for name, numbers in results["estimation"].items()]
+    rows += [
+        {"what": f"scoring, {name}", "tokens_per_second": speed}
+        for name, speed in results["scoring"].items()
+        if name not in ("tokens", "log_prob")
+    ]
+    ours, speeds = results["estimation"]["ours"], results["scoring"]
+    said = f"{ours['seconds']:.1f} s and {ours['MiB']:.0f} MiB to estimate a model of {speeds['tokens']:,} tokens, "
+    said += f"{max(speeds['numpy'], speeds['compiled']):,.0f} tokens/s to score"
+    ratios = "".join(f"; {name} {value:.2f}" for name, value in results.get("ratios", {}).items())
+    return Findings(f"{said}{ratios}.", results, rows)
+
+
+def run(arguments) -> Findings:
+    """Measures ours, and KenLM where it is."""
+    if not arguments.smoke and not arguments.data:
+        raise SystemExit("give --data, or try --smoke")
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "text"
+        content = "the cat sat on the mat\na dog saw the cat\n" * 50 if arguments.smoke else arguments.data.read_text()
+        text.write_text(content.replace("<unk>", "UNKW"))  # an ordinary word: lmplz refuses its own
+        return findings(measure(text, arguments.kenlm, Path(folder), 1 if arguments.smoke else arguments.rounds))
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

@@ -1,0 +1,88 @@
+"""What does telemetry cost beside the training that it watches?
+
+    python experiments/benchmarks/telemetry.py     about 5 minutes on 2 CPU cores
+
+The telemetry of `lm-jax train --telemetry-every 200` is one call every 200 steps. Both are timed in one process by
+turns: a dispatch of 200 training steps, then one measurement of the parameters that it leaves; the median over
+--rounds counts. Compilation is apart: it is paid once a run. The default character model (LSTM 1x256), a GRU and a
+simple RNN of 64 units, whose steps are short, and a stack of two layers.
+
+Expected: less than 5 % of the training time for every model.
+"""
+
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+
+import lm_jax
+from experiments.harness import Findings, Study
+from experiments.harness.runs import epoch_streams
+from lm_jax.runs.setup import set_up
+
+
+STUDY = Study(__doc__, __file__, "The cost of telemetry", {"--rounds": {"type": int, "default": 5}})
+EVERY = 200
+MODELS = {
+    "lstm 1x256": lm_jax.ModelConfig(),
+    "gru 1x64": lm_jax.ModelConfig(cell="gru", hidden_size=64),
+    "rnn 1x64": lm_jax.ModelConfig(cell="rnn", hidden_size=64),
+    "lstm 2x128": lm_jax.ModelConfig(hidden_size=128, layers=2),
+}
+
+
+def seconds(function):
+    """Of one call, and what it returns."""
+    started = time.perf_counter()
+    result = jax.block_until_ready(function())
+    return time.perf_counter() - started, result
+
+
+def measure(model, corpus, every, rounds):
+    """Times of one model in seconds."""
+    config = lm_jax.TrainConfig(model=model, telemetry_every=every, steps=every * (rounds + 1))
+    setup = set_up(config, corpus, config.steps)
+    state, streams = setup.create(), epoch_streams(setup.batches)
+    compile_training, state = seconds(lambda: setup.train_steps(state, streams, 1))
+    first_telemetry, _ = seconds(lambda: setup.measure(state.params, 1.0))
+    training, telemetry = [], []
+    for _ in range(rounds):
+        # stay in the epoch whose streams these are
+        state = state.replace(step=jnp.zeros((), int), position=jnp.zeros((), int))
+        took, state = seconds(lambda state=state: setup.train_steps(state, streams, every))
+        training.append(took)
+        took, _ = seconds(lambda state=state: setup.measure(state.params, 1.0))
+        telemetry.append(took)
+    return {
+        "training_seconds": statistics.median(training),
+        "telemetry_seconds": statistics.median(telemetry),
+        "share": statistics.median(telemetry) / statistics.median(training),
+        "largest_share": max(b / a for a, b in zip(training, telemetry, strict=True)),
+        "first_step_seconds": compile_training,
+        "first_telemetry_seconds": first_telemetry,
+    }
+
+
+def findings(results: dict) -> Findings:
+    """The answer and table."""
+    found = results["results"]
+    shares = ", ".join(f"{name} {row['share']:.2%}" for name, row in found.items())
+    return Findings(
+        f"Telemetry every {results['steps_between']} steps takes these shares of the training time: {shares}.",
+        results,
+        [{"model": name, **row} for name, row in found.items()],
+    )
+
+
+def run(arguments) -> Findings:
+    """Measures every model."""
+    every, rounds = (3, 2) if arguments.smoke else (EVERY, arguments.rounds)
+    corpus = lm_jax.load_corpus()
+    models = {"rnn 1x64": MODELS["rnn 1x64"]} if arguments.smoke else MODELS
+    measured = {name: measure(model, corpus, every, rounds) for name, model in models.items()}
+    return findings({"steps_between": every, "rounds": rounds, "results": measured})
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

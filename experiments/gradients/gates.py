@@ -1,0 +1,198 @@
+"""Can a gated cell keep its state for ever, and how long do those of a trained language model keep it?
+
+    python experiments/gradients/gates.py     about 5 minutes on 2 CPU cores
+
+By force: an LSTM with forget gate 1 and input gate 0, and a GRU with z = 1 (the lecture's update gate 0, u = 1 - z),
+read 1,000 characters. Learned: GRU, and LSTM with forget bias 0, 1 and 3, three seeds each; on held-out text, the
+values of every gate before and after training, and the time constants they imply: a unit that keeps a share f_t of
+its state at step t keeps exp(-t/tau) of it, tau = -1 / mean log f_t.
+
+Expected: the forced cells are unchanged to the last bit after 1,000 steps, and the derivative by the state is one in
+every direction. Before training the constants are those of the biases: 1.4 steps for 0 and for the GRU, 3.2 for 1,
+20.6 for 3. Training spreads them over units, most short and a few far longer than any bias gives, the longest where
+the forget bias began at 3.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lm_jax
+from experiments.gradients import gates_figures
+from experiments.gradients.gates_figures import EDGES, FORCED_STEPS, STAGES, VARIANTS, constants, time_constant
+from experiments.harness import Findings, Study
+from experiments.harness.runs import epoch_streams
+from lm_jax import ModelConfig, TrainConfig, analysis
+from lm_jax.report.study import remember
+from lm_jax.runs.setup import set_up
+
+
+STUDY = Study(__doc__, __file__, "What gates keep, and for how long")
+KEEPS = {"gru": "gate.update", "lstm": "gate.forget"}
+FORCED_BIASES = (0.0, 1.0, 3.0, 5.0, 7.0, 200.0)
+FULLY = 200.0  # sigmoid(200) is 1 and sigmoid(-200) is 0 in float32
+SHARES = (0.1, 0.5, 0.9)
+LONG = 100
+SIZE = {"hidden": 128, "steps": 400, "seeds": 3, "texts": 8, "length": 600, "warm_up": 100}
+SMOKE_SIZE = {"hidden": 8, "steps": 4, "seeds": 1, "texts": 2, "length": 40, "warm_up": 10}
+
+
+def forced_cells(corpus, size) -> dict:
+    """What is left after every step of an LSTM's c and a GRU's h with gates forced by biases of 200; their Jacobian."""
+    tokens = corpus.valid[: FORCED_STEPS + 1]
+    found = {}
+    for name, block, leaf in (("LSTM", {0: -FULLY, 1: FULLY}, "c"), ("GRU", {1: FULLY}, "h")):
+        model = lm_jax.from_config(
+            ModelConfig(cell=name.lower(), recurrence="scan", hidden_size=size), len(corpus.vocabulary)
+        )
+        params = model.init(jax.random.key(0))
+        gates = params.cell.b.reshape(-1, size)
+        for gate, bias in block.items():
+            gates = gates.at[gate].set(bias)
+        params = params.replace(cell=params.cell.replace(b=gates.ravel()))
+        drawn = jax.tree.map(lambda a: jax.random.normal(jax.random.key(1), a.shape), model.initial_carry(params, (1,)))
+        carry, _ = model.unroll(params, drawn, tokens[:FORCED_STEPS, None])
+        change = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), carry, drawn)
+        spectrum = analysis.step_jacobians(
+            model, params, tokens, leaf=leaf, lag=FORCED_STEPS - 1, positions=[FORCED_STEPS - 1]
+        )
+        logs = spectrum.log_singular_values
+        found[name] = {
+            "steps": FORCED_STEPS,
+            "largest_change": getattr(change, leaf) if hasattr(change, leaf) else change,
+            "log_singular_values": [float(logs.min()), float(logs.max())],
+        }
+    return found
+
+
+def biases_alone() -> dict:
+    """The share of c left after t steps of an LSTM whose gates are their biases: f^t."""
+    model = lm_jax.lstm(1, 1)
+    kept = {}
+    for bias in FORCED_BIASES:
+        params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
+        params = params.replace(b=params.b.at[:2].set(jnp.array([-FULLY, bias])))
+        carry = model.initial_carry(params, ())._replace(c=jnp.ones(1))
+        _, after = jax.lax.scan(
+            lambda carry, x, params=params: (model.step(params, carry, x)[0],) * 2, carry, jnp.zeros((FORCED_STEPS, 1))
+        )
+        kept[str(bias)] = np.asarray(after.c[:, 0])
+    return kept
+
+
+def measure(model, params, texts, warm_up: int, keeps: str) -> dict:
+    """Gate values, and the time constants of units, over all steps of the texts but the first."""
+    gates = {name: v[warm_up:].astype(np.float64) for name, v in analysis.gate_values(model, params, texts).items()}
+    with np.errstate(divide="ignore"):
+        logits = {name: np.clip(np.log(v) - np.log1p(-v), EDGES[0], EDGES[-1]) for name, v in gates.items()}
+        units = time_constant(np.exp(np.mean(np.log(gates[keeps]), axis=(0, 1))))
+    return {
+        "gates": {
+            name: {
+                "mean": v.mean(),
+                "quantiles": np.quantile(v, SHARES),
+                "histogram": np.histogram(logits[name], EDGES)[0] / v.size,
+            }
+            for name, v in gates.items()
+        },
+        "values": gates[keeps].size,
+        "time_constants": np.sort(units),
+        "time_constants_of_values": time_constant(np.quantile(gates[keeps], SHARES)),
+        "saturation": analysis.saturation(model, params, texts).share,
+        "radius": analysis.recurrent_radius(model, params),
+    }
+
+
+def trained(setup, steps: int):
+    """The parameters after so many steps of training."""
+    state, epoch = setup.create(), 0
+    while steps:
+        state = setup.train_steps(state, epoch_streams(setup.batches, epoch), min(steps, setup.batches.steps_per_epoch))
+        steps, epoch = max(0, steps - setup.batches.steps_per_epoch), epoch + 1
+    return state.params
+
+
+def network(variant: str, seed: int, corpus, size) -> dict:
+    """One network, measured before and after training."""
+    print(f"{variant}, seed {seed}", flush=True)
+    model = ModelConfig(recurrence="scan", hidden_size=size["hidden"], **VARIANTS[variant])
+    setup = set_up(TrainConfig(model=model, steps=size["steps"], seed=seed), corpus, size["steps"])
+    starts = np.linspace(0, len(corpus.valid) - size["length"], size["texts"]).astype(int)
+    texts = np.stack([corpus.valid[start : start + size["length"]] for start in starts], axis=1)
+    found = {"variant": variant, "seed": seed, "stages": {}}
+    for stage, steps in zip(STAGES, (0, size["steps"]), strict=True):
+        params = trained(setup, steps)
+        loss = lm_jax.likelihood(setup.model, params, corpus.valid, corpus.vocabulary.eol_id).cross_entropy
+        measured = measure(setup.model, params, texts, size["warm_up"], KEEPS[model.cell])
+        found["stages"][stage] = {"valid_loss": loss, **measured}
+    return found
+
+
+def to_rows(results) -> list[dict]:
+    """A line for every network and stage."""
+    rows = []
+    for result in results:
+        for stage, found in result["stages"].items():
+            tau = constants([result], result["variant"], stage)[0]
+            quantiles = dict(zip(("10", "50", "90"), np.quantile(tau, SHARES), strict=True))
+            rows.append(
+                {
+                    "variant": result["variant"],
+                    "seed": result["seed"],
+                    "stage": stage,
+                    **{f"tau_{share}": float(value) for share, value in quantiles.items()},
+                    "tau_longest": float(tau.max()),
+                    "units_above_10": float(np.mean(tau > 10)),
+                    f"units_above_{LONG}": float(np.mean(tau > LONG)),
+                    **{f"mean_{name.split('.')[-1]}": gate["mean"] for name, gate in found["gates"].items()},
+                    "saturated": found["saturation"][0],
+                    "valid_loss": found["valid_loss"],
+                }
+            )
+    return rows
+
+
+def answer(forced, results) -> str:
+    """What was found, in one sentence made of the numbers."""
+    exact = all(f["largest_change"] == 0 and f["log_singular_values"] == [0, 0] for f in forced.values())
+    largest = max(f["largest_change"] for f in forced.values())
+    first = (
+        f"An LSTM with forget gate 1 and input gate 0 and a GRU with z = 1 are {'' if exact else 'not '}unchanged to "
+        f"the last bit after {FORCED_STEPS:,} steps"
+        + (", and the derivative by the state is one in every direction" if exact else f" (changes: {largest:.1g})")
+    )
+    parts = []
+    for variant in VARIANTS:
+        before, after = (constants(results, variant, stage) for stage in STAGES)
+        parts.append(
+            f"{variant}: {np.median(before):.1f} to {np.median(after):.1f} steps, "
+            f"90 % quantile {np.quantile(after, 0.9):.2g}, longest {after.max():.2g}, {np.mean(after > LONG):.1%} of "
+            f"units above {LONG}"
+        )
+    return f"{first}; training moves the median unit's time constant, in the {'; in the '.join(parts)}."
+
+
+def run(arguments) -> Findings:
+    """Forces gates, trains and measures."""
+    size = SMOKE_SIZE if arguments.smoke else SIZE
+    corpus = lm_jax.load_corpus()
+    forced = remember(arguments.runs / "forced.json", functools.partial(forced_cells, corpus, size["hidden"]))
+    kept = remember(arguments.runs / "biases.json", biases_alone)
+    networks = [
+        remember(arguments.runs / f"{place}-{seed}.json", functools.partial(network, variant, seed, corpus, size))
+        for place, variant in enumerate(VARIANTS)
+        for seed in range(size["seeds"])
+    ]
+    return Findings(
+        answer=answer(forced, networks),
+        results={"forced": forced, "size": size, "networks": networks, "share_left_by_forget_bias": kept},
+        rows=to_rows(networks),
+        pictures=gates_figures.pictures(networks, kept, size),
+        seeds=range(size["seeds"]),
+    )
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

@@ -1,0 +1,143 @@
+"""Can a model still predict "tickets" when n words stand between the two mentions?
+
+    python experiments/gradients/long_distance.py     about 10 minutes on 2 CPU cores
+
+Networks learn a corpus of sentences and of stories, "anna tried to print her tickets ... then printed her tickets",
+with 3 to 29 words between the mentions. They are asked for the last word at other distances, up to 100
+words, and of two kinds of nouns: known from such stories, and new to them, though known from other sentences and
+repeated there after three words. Right is the most probable of the nouns. Beside it the gradient horizon of each
+network (lm_jax/analysis/lag_profile.py): the smallest lag at which the median gradient is below 10 % and 1 % of that at
+lag 0 by h, at lag 1 by the whole carry, over all words of long stories and for the last word alone.
+
+The same cells on three problems without words, trained anew for each delay: adding (Hochreiter & Schmidhuber 1997;
+share of variance explained), copy (five symbols after a delay) and delayed echo (each symbol, a delay later).
+
+Expected: within the distances trained on gated cells are right and the simple RNN falls with distance; beyond them
+all fall, the RNN first; the order is that of the gradient horizons. Nouns new to the stories are harder for all.
+"""
+
+import functools
+import random
+
+import jax
+import numpy as np
+
+from experiments.gradients.long_distance_problems import solve_all
+from experiments.gradients.long_distance_report import answer, pictures, to_rows
+from experiments.gradients.long_distance_stories import ASKED, CHANCE, KNOWN, NEW, TRAINED, story, write_corpus
+from experiments.harness import Findings, Study
+from experiments.harness.runs import trained
+from lm_jax import CELLS, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax.analysis import gradient_flow, lag_profile
+from lm_jax.report.study import remember
+
+
+STUDY = Study(
+    __doc__,
+    __file__,
+    "Long distance",
+    {"--seeds": {"type": int, "default": 3, "help": "networks of each kind"}},
+)
+LEAVES = ("h", "carry")  # gradients by h against lag 0, by the whole carry against lag 1
+DELAYS = (4, 12, 36)
+
+
+def settings(name, data, seed, smoke):
+    """The configuration of a network."""
+    size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 64}
+    return TrainConfig(
+        data=DataConfig(str(data), "word"),
+        model=ModelConfig(cell=name, recurrence="scan", **size),
+        optimizer=OptimizerConfig(learning_rate=7e-3),
+        mode="sentence",
+        batch_size=64,
+        bptt=48,  # chunks are cut anywhere: long ones seldom part the two mentions
+        epochs=14,
+        steps=5 if smoke else None,
+        eval_every=5 if smoke else None,
+        seed=seed,
+    )
+
+
+def ids_of(stories, vocabulary):
+    """Stories as columns of ids [T, B] after the end-of-line token, padded at the end."""
+    rows = [[vocabulary.eol_id, *(vocabulary.ids[word] for word in words)] for words in stories]
+    return np.array([row + [vocabulary.eol_id] * (max(map(len, rows)) - len(row)) for row in rows]).T
+
+
+def judge(loaded, each, texts):
+    """Shares of last words that are right, of nouns and of all words, by kind and distance; and gradient horizons."""
+    rng = random.Random(1)
+    asked = [
+        (kind, n, story(rng.choice(nouns), n, rng))
+        for kind, nouns in (("known", KNOWN), ("new", NEW))
+        for n in ASKED
+        for _ in range(each)
+    ]
+    shares = shares_right(loaded, [words for *_, words in asked], each)
+    far = [story(rng.choice(KNOWN), ASKED[-1], rng) for _ in range(texts)]
+    return {"right": shares, **horizons_of(loaded, far)}
+
+
+def shares_right(loaded, stories, each):
+    """Of known and of new nouns, at each distance, the share of last words that are right."""
+    model, params, vocabulary = loaded
+    tokens = ids_of(stories, vocabulary)
+    _, logits = jax.jit(model.unroll)(params, model.initial_carry(params, tokens.shape[1:]), tokens)
+    last = np.array([len(words) for words in stories])  # its place after the end-of-line token
+    rows = np.arange(len(stories))
+    logits, right = np.asarray(logits)[last - 1, rows], tokens[last, rows]
+    shares = {}
+    for among, words in {"nouns": KNOWN + NEW, "new nouns": NEW, "all words": vocabulary.tokens}.items():
+        ids = np.array([vocabulary.ids[word] for word in words])
+        hits = (ids[logits[:, ids].argmax(1)] == right).reshape(2, len(ASKED), each).mean(-1)
+        shares.update({f"{among}, {kind}": hits[k] for k, kind in enumerate(("known", "new"))})
+    return shares
+
+
+def horizons_of(loaded, stories):
+    """Gradient horizons and medians by lag, by every definition, over long stories."""
+    model, params, vocabulary = loaded
+    tokens = ids_of(stories, vocabulary)
+    flow = gradient_flow(model, params, tokens)
+    profiles = {
+        f"{leaf} of {what}": lag_profile(flow, leaf="h" if leaf == "h" else "all", first=first, resamples=0)
+        for leaf in LEAVES
+        for what, first in (("all words", 20), ("the last word", len(tokens) - 2))
+    }
+    horizons = {name: {str(share): p.horizons[share] for share in (0.1, 0.01)} for name, p in profiles.items()}
+    curves = {name: p.log_median for name, p in profiles.items()}
+    return {"horizons": horizons, "log_median": curves, "lags": int(flow.max_lag)}
+
+
+def networks_of(cells, seeds, smoke, runs):
+    """What every network of the stories can do, by cell and seed."""
+    write_corpus(runs / "text", 500 if smoke else 16_000, seed=0)
+
+    def judged(name, seed):
+        run = trained(settings(name, runs / "text", seed, smoke), runs / f"{name}-{seed}")
+        return judge((run.model, run.params, run.vocabulary), *((5, 2) if smoke else (100, 16)))
+
+    return {
+        name: [remember(runs / f"{name}-{seed}.json", functools.partial(judged, name, seed)) for seed in range(seeds)]
+        for name in cells
+    }
+
+
+def run(arguments) -> Findings:
+    """Trains, asks, solves."""
+    smoke = arguments.smoke
+    cells, seeds, delays = (("lstm",), 1, DELAYS[:1]) if smoke else (tuple(CELLS), arguments.seeds, DELAYS)
+    results = networks_of(cells, seeds, smoke, arguments.runs)
+    solved = solve_all(cells, delays, seeds, smoke, arguments.runs)
+    return Findings(
+        answer=answer(results, solved, delays),
+        results={"stories": results, "problems": solved, "asked": ASKED, "trained": TRAINED, "chance": CHANCE},
+        rows=to_rows(results, solved),
+        pictures=pictures(results, solved, delays),
+        seeds=range(seeds),
+    )
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

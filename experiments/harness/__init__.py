@@ -1,0 +1,6 @@
+"""The parts that all studies share: the command line and the record, runs, times, the machine."""
+
+from experiments.harness.study import Findings, Study
+
+
+__all__ = ["Findings", "Study"]

@@ -1,0 +1,24 @@
+"""The machine that a study ran on, for its record."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, system, how busy it is, and JAX's device if JAX was used."""
+    found = {"system": platform.system(), "processor": processor(), "cores": os.cpu_count()}
+    if "jax" in sys.modules:
+        import jax
+
+        found["device"] = jax.devices()[0].device_kind
+    return {**found, "load_at_end": os.getloadavg()[0]}
+
+
+def processor() -> str:
+    """The name of the processor, as Linux tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

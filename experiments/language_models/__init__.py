@@ -1,0 +1,1 @@
+"""Studies of language models: how good they are, and at what."""

@@ -1,0 +1,255 @@
+"""Does the verb agree with its subject when other nouns come between? "the writer of the books is / are"
+
+    python experiments/language_models/agreement.py     about 4 minutes on 2 CPU cores
+
+Models of sentences from a small grammar: a subject, up to two prepositional phrases, a verb. They are asked for the
+verb after phrases whose nouns have the subject's number or the other one (attractors), with up to four phrases:
+twice as many as any sentence they were trained on. An error is a verb of the wrong number being the more probable.
+
+Beside it the gradient horizons of each recurrent network on the longest of these sentences, with their verb: the
+smallest number of words back at which the median gradient of the loss by h is below 10 % and 1 % of that at the output,
+and by the whole carry of that one word back (lm_jax/analysis/lag_profile.py).
+
+Expected: models of the last four words fail as soon as the subject is farther back, and go by the last noun
+(sequential recency); recurrent networks mostly go by the subject (syntactic recency), worse with more attractors and
+beyond the lengths they know, gated ones less so than the simple RNN.
+"""
+
+import itertools
+import random
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+import lm_jax
+from experiments.harness import Findings, Study
+from experiments.harness.runs import trained
+from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
+from lm_jax.analysis import gradient_flow, lag_profile
+from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.report.study import Picture
+from lm_jax.report.style import COLOURS, clean, draw_band, threshold
+
+
+STUDY = Study(
+    __doc__,
+    __file__,
+    "Agreement of subject and verb",
+    {"--seeds": {"type": int, "default": 3, "help": "networks of each kind"}},
+)
+NOUNS = ("writer", "author", "farmer", "king", "pilot", "student", "teacher", "book", "house", "garden", "river", "dog")
+VERBS = (("is", "are"), ("was", "were"), ("has", "have"), ("sings", "sing"), ("waits", "wait"), ("stands", "stand"))
+PREPOSITIONS = ("of", "near", "behind", "with", "above")
+ADJECTIVES = ("old", "new", "small", "red", "quiet", "famous")
+ENDINGS = ("here", "there", "today", "again", "alone")
+KNOWN_PHRASES, MOST_PHRASES = 2, 4
+HORIZONS = (0.1, 0.01)
+LEAVES = {"h": "h", "carry": "all"}
+LONG = 17  # words of the sentences that gradients are measured on
+SMOKE = ("5-gram", "lstm")
+MODELS = {"5-gram": "n-gram", "window 4": "window", "rnn": "rnn", "gru": "gru", "lstm": "lstm"}  # with their families
+
+
+def noun(number, rng):
+    """A noun phrase: number 0 for one, 1 for many."""
+    adjective = [rng.choice(ADJECTIVES)] if rng.random() < 0.3 else []
+    return ["the", *adjective, rng.choice(NOUNS) + ("s" if number else "")]
+
+
+def subject(number, others, rng):
+    """A noun phrase with a prepositional phrase for each number in `others`."""
+    words = noun(number, rng)
+    for other in others:
+        words += [rng.choice(PREPOSITIONS), *noun(other, rng)]
+    return words
+
+
+def write_corpus(folder, sentences, seed):
+    """Training, validation and test text."""
+    rng = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, count in (("train", sentences), ("valid", sentences // 20), ("test", sentences // 20)):
+        lines = []
+        for _ in range(count):
+            number = rng.randrange(2)
+            others = [rng.randrange(2) for _ in range(rng.randint(0, KNOWN_PHRASES))]
+            lines.append([*subject(number, others, rng), rng.choice(VERBS)[number], rng.choice(ENDINGS)])
+        (folder / f"{split}.txt").write_text("".join(" ".join(line) + "\n" for line in lines))
+
+
+def questions(each, seed):
+    """Beginnings of sentences with the right and the wrong verb: `each` for every sequence of phrases' numbers."""
+    rng = random.Random(seed)
+    for phrases in range(MOST_PHRASES + 1):
+        for pattern in itertools.product((0, 1), repeat=phrases):  # 1: an attractor
+            for _ in range(each):
+                number = rng.randrange(2)
+                words = subject(number, [number ^ a for a in pattern], rng)
+                verb = rng.choice(VERBS)
+                at = next(i for i, word in enumerate(words) if word.rstrip("s") in NOUNS)
+                yield {
+                    "good": [*words, verb[number]],
+                    "bad": [*words, verb[1 - number]],
+                    "phrases": phrases,
+                    "attractors": sum(pattern),
+                    "distance": len(words) - at,
+                    "last_is_attractor": bool(pattern and pattern[-1]),
+                }
+
+
+def settings(name, data, seed, smoke):
+    """The configuration of a model."""
+    data = DataConfig(str(data), "word")
+    if name == "5-gram":
+        return NGramConfig(data, order=5)
+    size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 32}
+    kind = {"model": "window", "window": 4} if name == "window 4" else {"cell": name, "recurrence": "scan"}
+    return TrainConfig(
+        data=data,
+        model=ModelConfig(**kind, **size),
+        optimizer=OptimizerConfig(learning_rate=5e-3),
+        mode="sentence",
+        bptt=32,
+        epochs=4,
+        steps=5 if smoke else None,
+        eval_every=5 if smoke else None,
+        seed=seed,
+    )
+
+
+def errors(loaded, asked):
+    """For each question 1 if the wrong verb is the more probable, a half for a tie."""
+    ids, eol_id = loaded.vocabulary.ids, loaded.vocabulary.eol_id
+    lines = [[*(ids[word] for word in q[which]), eol_id] for which in ("good", "bad") for q in asked]
+    tokens = np.concatenate(lines).astype(np.int32)
+    log_probs = lm_jax.token_log_probs(loaded.model, loaded.params, tokens, eol_id, eval_streams=32, mode="sentence")
+    verbs = log_probs[np.cumsum([len(line) for line in lines]) - 2]  # the word before the end
+    differences = verbs[: len(asked)] - verbs[len(asked) :]
+    return np.where(differences == 0, 0.5, differences < 0)
+
+
+def horizons(loaded, asked):
+    """Gradient horizons by threshold on the longest right sentences; None where there is none up to "largest_lag"."""
+    if not isinstance(loaded.model, RecurrentLM):
+        return None
+    sentences = [q["good"][:LONG] for q in asked if len(q["good"]) >= LONG]
+    vocabulary = loaded.vocabulary
+    tokens = [[vocabulary.eol_id, *(vocabulary.ids[word] for word in words)] for words in sentences]
+    flow = gradient_flow(loaded.model, loaded.params, np.array(tokens).T)
+    found = {name: lag_profile(flow, leaf=leaf, horizons=HORIZONS, resamples=0) for name, leaf in LEAVES.items()}
+    lags = {name: {str(share): profile.horizons[share] for share in HORIZONS} for name, profile in found.items()}
+    return {**lags, "largest_lag": flow.max_lag}
+
+
+def horizon_text(found, leaf, share):
+    """A horizon as the table has it."""
+    if found is None:
+        return "-"
+    return f"> {found['largest_lag']}" if found[leaf][str(share)] is None else str(found[leaf][str(share)])
+
+
+def summary(wrong, asked):
+    """Error rates by what the questions have; the tables that are printed and drawn."""
+
+    def rates(field, keep=lambda q: True):
+        groups = sorted({q[field] for q in asked if keep(q)})
+        chosen = {g: [w for w, q in zip(wrong, asked, strict=True) if q[field] == g and keep(q)] for g in groups}
+        return {str(g): [float(np.mean(values)), len(values)] for g, values in chosen.items() if len(values) >= 30}
+
+    return {
+        "by_attractors": rates("attractors"),
+        "by_attractors_known_lengths": rates("attractors", lambda q: q["phrases"] <= KNOWN_PHRASES),
+        "by_phrases_without_attractor": rates("phrases", lambda q: q["attractors"] == 0),
+        "by_distance_last_noun_agrees": rates("distance", lambda q: not q["last_is_attractor"]),
+        "by_distance_last_noun_is_attractor": rates("distance", lambda q: q["last_is_attractor"]),
+        # where subject and last noun differ: 1 - error goes by the subject, the rest by the last noun
+        "last_noun_followed": float(np.mean([w for w, q in zip(wrong, asked, strict=True) if q["last_is_attractor"]])),
+    }
+
+
+PANELS = {
+    "by_attractors": "nouns of the other number in between",
+    "by_distance_last_noun_agrees": "words from subject to verb,\nlast noun of the subject's number",
+    "by_distance_last_noun_is_attractor": "words from subject to verb,\nlast noun of the other number",
+}
+
+
+def draw(results):
+    """A panel a question, a line a model: the mean over seeds, with their range."""
+    figure = Figure(figsize=(11.0, 3.8), layout="constrained")
+    for axes, (table, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
+        for name in dict.fromkeys(r["model"] for r in results):
+            own = [r["summary"][table] for r in results if r["model"] == name]
+            x = [key for key in own[0] if all(key in one for one in own)]
+            values = [[one[key][0] for key in x] for one in own]
+            draw_band(axes, [int(key) for key in x], values, COLOURS[MODELS[name]], "o-", name)
+        threshold(axes, 0.5, "chance")
+        axes.set_xlabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        clean(axes)
+        axes.set_ylim(-0.02, 1.02)
+    figure.axes[0].set_ylabel("share of verbs of the wrong number")
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def to_rows(results):
+    """A line a model and seed: errors by attractors, and horizons; empty where there is none within the sentences."""
+    rows = []
+    for result in results:
+        rates, found = result["summary"]["by_attractors"], result["gradient_horizons"]
+        row = {"model": result["model"], "seed": result["seed"]}
+        row |= {f"errors, {count} attractors": rate for count, (rate, _) in rates.items()}
+        row["last noun followed"] = result["summary"]["last_noun_followed"]
+        row |= {f"horizon {s}, {leaf}": found and found[leaf][str(s)] for leaf in LEAVES for s in HORIZONS}
+        rows.append({**row, "largest lag": found and found["largest_lag"]})
+    return rows
+
+
+def span(values, form):
+    """Of several seeds, the smallest and the largest."""
+    return " to ".join(dict.fromkeys(format(value, form) for value in (min(values), max(values))))
+
+
+def answer(results):
+    """What was found, in one sentence made of the numbers."""
+    parts = []
+    for name in dict.fromkeys(result["model"] for result in results):
+        own = [result for result in results if result["model"] == name]
+        errors_of = {a: [r["summary"]["by_attractors"][str(a)][0] for r in own] for a in (1, MOST_PHRASES)}
+        text = f"{name} {', '.join(span(values, '.0%') for values in errors_of.values())}"
+        found = [r["gradient_horizons"] for r in own]
+        if found[0]:
+            reach = [", ".join(horizon_text(f, leaf, HORIZONS[0]) for f in found) for leaf in LEAVES]
+            text += f" (10 % of the gradient reaches {reach[0]} words by h, {reach[1]} by the whole carry)"
+        parts.append(text)
+    return (
+        f"With 1 and with {MOST_PHRASES} nouns of the other number between subject and verb the verb is wrong in: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def run(arguments) -> Findings:
+    """Trains and asks."""
+    smoke, text = arguments.smoke, arguments.runs / "text"
+    write_corpus(text, 1000 if smoke else 30_000, seed=0)
+    asked = list(questions(30 if smoke else 100, seed=1))
+    models = []
+    for name in SMOKE if smoke else MODELS:
+        for seed in range(1 if smoke or name == "5-gram" else arguments.seeds):
+            one = trained(settings(name, text, seed, smoke), arguments.runs / f"{name.replace(' ', '-')}-{seed}")
+            found = {"summary": summary(errors(one, asked), asked), "gradient_horizons": horizons(one, asked)}
+            models.append({"model": name, "seed": seed, **found})
+    caption = f"Verbs of the wrong number among {len(asked):,} questions: mean and range over seeds; dotted: chance."
+    return Findings(
+        answer=answer(models),
+        results={"questions": len(asked), "models": models},
+        rows=to_rows(models),
+        pictures=[Picture("agreement", draw(models), caption)],
+        seeds=range(1 if smoke else arguments.seeds),
+    )
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

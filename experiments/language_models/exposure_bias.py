@@ -1,0 +1,194 @@
+"""What does it cost a model to read its own text instead of the true one, and does scheduled sampling help?
+
+    python experiments/language_models/exposure_bias.py     about 5 minutes on 2 CPU cores
+
+Of every held-out line the first 20 characters are read as they are; then the model is let loose, and the true
+characters are scored given the true past and given its own, by the number of own characters read
+(lm_jax/inference/free_running.py). Two models, three seeds each, on the lines of the default corpus: an LSTM of 128
+units under teacher forcing, and the same with a quarter of its inputs replaced by its own predictions (scheduled
+sampling, Bengio et al. 2015). Two scales beside them: what the same model loses when, after the same beginning, it
+reads another text of the corpus, which is not the true one either but is no text of its own; and the unigram model,
+which reads nothing.
+
+Expected: the loss given the own past leaves that given the true one at the first character and soon passes the
+unigram's: a confident model with another past in mind is worse than none. Another text costs the plain model no less
+than its own does, so the bias is not that its own text is bad; it is that it trusts a text that does not lead to the
+true one. Scheduled sampling raises the loss given the true past and roughly halves the bias, and it halves the cost
+of another text as well: it teaches the model to trust its past less (Huszar 2015 says why), and it stays above the
+unigram model.
+"""
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+import lm_jax
+from experiments.harness import Findings, Study
+from experiments.harness.runs import trained
+from experiments.language_models.lines import held_out_lines, settings
+from lm_jax.data.corpora import load_texts
+from lm_jax.inference import FreeRunning, free_running_loss
+from lm_jax.report.study import Picture
+from lm_jax.report.style import QUIET, SERIES, clean
+
+
+STUDY = Study(__doc__, __file__, "Reading its own text", runs="lines")
+RATES = {"plain": 0.0, "scheduled sampling": 0.25}
+SEEDS = (0, 1, 2)
+PREFIX = 20  # characters that are read before the model is let loose
+SHORTEST = 40  # characters of a line that takes part
+SAMPLES = 8  # continuations of a line
+DRAWN = 0.8  # a distance is drawn if so large a share of the lines is as long
+KIND_COLOURS = dict(zip(RATES, SERIES, strict=False))
+PAST_COLOURS = {"true": SERIES[0], "own": SERIES[1], "another": SERIES[2], "none": QUIET}
+
+
+def encoded_lines(vocabulary: lm_jax.Vocabulary) -> list[np.ndarray]:
+    """The long held-out lines; ids, each with its end."""
+    lines = held_out_lines(load_texts(None, "char"))
+    return [vocabulary.encode(line + "\n") for line in lines if len(line) >= SHORTEST]
+
+
+def another_text(run: lm_jax.Run, result: FreeRunning, lines: list[np.ndarray]) -> np.ndarray:
+    """log P [T, B] of the lines when, after the first part, another line from there on and those after it are read.
+
+    The lines are in random order; the carry is reset where one ends, as it is where the model ends its own line.
+    """
+    eol_id, length = run.vocabulary.eol_id, len(result.mask)
+    order = np.random.default_rng(0).permutation(len(lines))
+    targets, others = (np.full(result.mask.shape, eol_id, np.int32) for _ in range(2))
+    for here, *next_ones in zip(order, *(np.roll(order, -k) for k in (1, 2, 3)), strict=True):
+        targets[: len(lines[here]), here] = lines[here]
+        others[:, here] = np.concatenate([lines[i] for i in next_ones])[:length]
+    read = np.where(result.distance < 0, targets, others)
+    inputs = np.concatenate([np.full_like(read[:1], eol_id), read[:-1]])
+    carry = run.model.initial_carry(run.params, (len(lines),))
+    return np.asarray(jax.jit(run.model.score)(run.params, carry, inputs, targets, reset=inputs == eol_id)[1])
+
+
+def measure(run: lm_jax.Run, lines: list[np.ndarray], samples: int) -> dict:
+    """Losses of one model in nats per character, overall and by distance, with the standard error of the bias."""
+    eol_id, key = run.vocabulary.eol_id, jax.random.key(0)
+    options = {"eol_id": eol_id, "mode": "sentence"}
+    sampled = free_running_loss(run.model, run.params, lines, PREFIX, key, num_samples=samples, **options)
+    greedy = free_running_loss(
+        run.model, run.params, lines, PREFIX, key, sampler=lm_jax.Sampler(greedy=True), **options
+    )
+    other = sampled._replace(given_own=another_text(run, sampled, lines)[:, None])
+    true, own, count = sampled.by_distance()
+    gaps = np.where(sampled.mask, sampled.given_true - sampled.given_own.mean(axis=1), 0.0).sum(axis=0)
+    ends = (sampled.choices == eol_id) & sampled.mask[:, None] & np.roll(sampled.mask, -1, axis=0)[:, None]
+    residuals = gaps - sampled.exposure_bias * sampled.mask.sum(axis=0)
+    return {
+        "teacher_forced": sampled.teacher_forced,
+        "free_running": sampled.free_running,
+        "exposure_bias": sampled.exposure_bias,
+        "exposure_bias_error": float(np.sqrt(np.sum(residuals**2)) / sampled.tokens),  # over lines
+        "free_running_greedy": greedy.free_running,
+        "another_text": other.free_running,
+        "ended_early": float(np.mean(ends.any(axis=0))),  # continuations that end before the true line
+        "characters": sampled.tokens,
+        "lines": len(lines),
+        "by_distance": {
+            "lines": count.tolist(),
+            "teacher_forced": true.tolist(),
+            "free_running": own.tolist(),
+            "free_running_greedy": greedy.by_distance()[1].tolist(),
+            "another_text": other.by_distance()[1].tolist(),
+        },
+    }
+
+
+def unigram_loss(run: lm_jax.Run, lines: list[np.ndarray]) -> float:
+    """Cross-entropy of the second parts under add-one unigram probabilities of the training text."""
+    train_tokens = lm_jax.load_corpus(vocabulary=run.vocabulary).train
+    counts = np.bincount(train_tokens, minlength=len(run.vocabulary)) + 1.0
+    return -float(np.mean(np.log(counts / counts.sum())[np.concatenate([line[PREFIX:] for line in lines])]))
+
+
+def mean_curve(results: list[dict], kind: str, name: str) -> np.ndarray:
+    """A curve over distances, the mean of the seeds, as far as most lines reach."""
+    curves = [r["by_distance"] for r in results if r["kind"] == kind]
+    return np.mean([np.array(c[name])[np.array(c["lines"]) >= DRAWN * c["lines"][0]] for c in curves], axis=0)
+
+
+def label(axes, curve: np.ndarray, text: str, colour: str, va: str = "center") -> None:
+    """A line with its name at the right end."""
+    axes.plot(np.arange(len(curve)), curve, color=colour)
+    axes.annotate(f" {text}", (len(curve) - 1, np.mean(curve[-5:])), color=colour, va=va)
+
+
+def draw(results: list[dict], unigram: float):
+    """Left: the losses of the plain model by distance. Right: the exposure bias of both models, seeds thin."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    label(left, mean_curve(results, "plain", "teacher_forced"), "true past", PAST_COLOURS["true"])
+    label(left, mean_curve(results, "plain", "free_running"), "own past", PAST_COLOURS["own"], "bottom")
+    label(left, mean_curve(results, "plain", "another_text"), "another text", PAST_COLOURS["another"], "top")
+    label(left, np.full_like(mean_curve(results, "plain", "free_running"), unigram), "unigram", PAST_COLOURS["none"])
+    left.set_ylabel("loss of the true character (nats)")
+    left.set_title("Plain model: what the past is worth", loc="left")
+    for kind in RATES:
+        for result in (r for r in results if r["kind"] == kind):
+            curve = mean_curve([result], kind, "free_running") - mean_curve([result], kind, "teacher_forced")
+            right.plot(np.arange(len(curve)), curve, color=KIND_COLOURS[kind], alpha=0.3, linewidth=0.8)
+        curve = mean_curve(results, kind, "free_running") - mean_curve(results, kind, "teacher_forced")
+        label(right, curve, kind, KIND_COLOURS[kind])
+    right.set_ylabel("exposure bias (nats per character)")
+    right.set_title("Own past minus true past", loc="left")
+    for axes in (left, right):
+        axes.set_xlabel("own characters read")
+        axes.set_xlim(0, 1.35 * max(axes.get_lines()[0].get_xdata()) + 1)
+        axes.set_xticks(range(0, len(axes.get_lines()[0].get_xdata()), 10))
+        axes.set_ylim(bottom=0)
+        clean(axes)
+    return figure
+
+
+def findings(results: dict) -> Findings:
+    """The answer, table and picture."""
+    found, unigram = results["results"], results["unigram"]
+    columns = ("kind", "seed", "teacher_forced", "free_running", "free_running_greedy", "exposure_bias")
+    columns += ("exposure_bias_error", "another_text")
+    parts = []
+    for kind in RATES:
+        own = [one for one in found if one["kind"] == kind]
+        spans = {name: f"{min(o[name] for o in own):.2f} to {max(o[name] for o in own):.2f}" for name in columns[2:]}
+        parts.append(
+            f"{kind}: {spans['teacher_forced']} given the true past, {spans['free_running']} given its own, a bias of "
+            f"{spans['exposure_bias']}, {spans['another_text']} given another text"
+        )
+    caption = "By the number of own characters read; mean over seeds, single seeds thin."
+    return Findings(
+        answer=f"Nats per character: {'; '.join(parts)}; unigrams {unigram:.2f}.",
+        results=results,
+        rows=[{name: one[name] for name in columns} for one in found],
+        pictures=[Picture("exposure_bias", draw(found, unigram), caption)],
+        seeds=list(dict.fromkeys(one["seed"] for one in found)),
+    )
+
+
+def run(arguments) -> Findings:
+    """Trains and measures every model."""
+    samples, results = 2 if arguments.smoke else SAMPLES, []
+    for kind, rate in RATES.items():
+        for seed in SEEDS[: 1 if arguments.smoke else None]:
+            folder = arguments.runs / f"{kind.replace(' ', '-')}-{seed}"
+            one = trained(settings(seed, arguments.smoke, rate), folder)
+            lines = encoded_lines(one.vocabulary)
+            facts = {name: one.results[name] for name in ("parameters", "seconds", "best_step")}
+            facts |= {"kind": kind, "rate": rate, "seed": seed, "test": one.results["rows"][-1]}
+            results.append(facts | measure(one, lines, samples))
+    return findings(
+        {
+            "corpus_sha256": lm_jax.load_corpus().sha256,
+            "prefix": PREFIX,
+            "samples": samples,
+            "unigram": unigram_loss(one, lines),
+            "results": results,
+        }
+    )
+
+
+if __name__ == "__main__":
+    STUDY.main(run)

@@ -1,0 +1,1 @@
+"""Studies of what a language model can be used for."""

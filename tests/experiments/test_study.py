@@ -1,0 +1,107 @@
+"""The harness: words of a docstring, the command that is recorded, pages without a run, rounds by turns."""
+
+import json
+import sys
+
+import pytest
+
+from experiments.harness import Findings, Study
+from experiments.harness.rows import with_ends
+from experiments.harness.study import text_table
+from experiments.harness.timing import by_turns, medians, minima
+
+
+DOC = """Is it so?
+
+    python experiments/uses/so.py     a minute
+
+What is measured.
+
+Expected: it is so,
+by more than 3.
+
+More words.
+"""
+OPTIONS = {"--seeds": {"type": int, "default": 3}, "--data": {}, "part": {"nargs": "?"}}
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(DOC, tmp_path / "uses" / "so.py", "So", OPTIONS, runs="shared")
+
+
+def findings(arguments):
+    return Findings("It is.", {"n": 1, "folder": arguments.runs.name}, [{"a": 1.23456, "b": None}], seeds=[0, 1])
+
+
+def run(study, monkeypatch, *words, find=findings):
+    monkeypatch.setattr(sys, "argv", ["so.py", *map(str, words)])
+    study.main(find)
+
+
+def test_question_and_expectation_are_those_of_the_docstring(study):
+    assert (study.question, study.expected) == ("Is it so?", "it is so, by more than 3.")
+    assert (study.script, study.results.parts[-3:]) == ("experiments/uses/so.py", ("results", "uses", "so"))
+    assert study.runs.as_posix() == "checkpoints/shared"
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ([], ""),
+        (["--seeds", "3", "--out", "/tmp/x", "--runs", "/tmp/y"], ""),
+        (["--smoke", "--seeds", "2"], " --seeds 2 --smoke"),
+        (["train", "--data", "/home/me/text"], " --data DATA train"),
+    ],
+)
+def test_the_command_has_what_changes_numbers_and_no_paths(study, words, command):
+    parser = study.parser()
+    assert study.command(parser, parser.parse_args(words)) == f"python experiments/uses/so.py{command}"
+
+
+def test_a_run_leaves_a_record_and_says_what_it_found(study, tmp_path, monkeypatch, capsys):
+    run(study, monkeypatch, "--smoke", "--out", tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "so.json").read_text())
+    assert record["results"] == {"n": 1, "folder": "smoke"} and record["seeds"] == [0, 1]
+    assert record["machine"]["cores"] >= 1 and record["date"].count("-") == 2
+    assert study.recorded(tmp_path / "out") == record["results"] and study.recorded(tmp_path) == {}
+    assert capsys.readouterr().out.split() == ["It", "is.", "a", "b", "1.235", "-"]
+
+
+def test_a_page_is_written_again_without_a_run(study, tmp_path, monkeypatch):
+    run(study, monkeypatch, "--out", tmp_path)
+    page = tmp_path / "report.html"
+    before = page.read_text()
+    page.unlink()
+    run(study, monkeypatch, "--page", "--out", tmp_path, find=None)
+    assert page.read_text() == before
+
+
+def test_a_run_that_finds_nothing_to_write_writes_nothing(study, tmp_path, monkeypatch):
+    run(study, monkeypatch, "--out", tmp_path / "out", find=lambda arguments: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_docstring_without_expectation_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Expected: "):
+        Study("Is it so?\n\nIt is.", tmp_path / "so.py", "So")
+
+
+def test_a_long_table_is_cut():
+    lines = text_table([{"n": k} for k in range(35)]).splitlines()
+    assert len(lines) == 32 and lines[-1] == "(5 more rows)"
+
+
+def test_work_goes_by_turns_and_the_first_round_is_to_warm_up():
+    calls = []
+
+    def work(name, times):
+        return lambda: calls.append(name) or times.pop(0)
+
+    times = by_turns({"a": work("a", [9.0, 1.0, 3.0, 8.0]), "b": work("b", [9.0, 2.0, 2.0, 2.0])}, rounds=3)
+    assert calls == ["a", "b"] * 4 and times == {"a": [1.0, 3.0, 8.0], "b": [2.0] * 3}
+    assert minima(times) == {"a": 1.0, "b": 2.0} and medians(times) == {"a": 3.0, "b": 2.0}
+
+
+def test_ends_of_an_interval_are_columns():
+    assert with_ends([{"a": 1, "interval": [0.2, 0.4], "table": []}], "table") == [{"a": 1, "low": 0.2, "high": 0.4}]
