@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
-from lm_jax.config import ModelConfig
 from lm_jax.models.build import from_config
 from lm_jax.models.caches.continuous import continuous_cache
 from lm_jax.models.caches.unigram import unigram_cache
@@ -21,6 +20,7 @@ from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.models.recurrent import recurrent_lm
 from lm_jax.models.window import window_lm
+from tests.runs.toy import model_config
 
 
 VOCAB_SIZE = 5
@@ -125,7 +125,7 @@ def _window(window: int, **options) -> Entry:
 
 
 def _configured(**settings) -> Entry:
-    config = ModelConfig(**{"hidden_size": 4, "embedding_size": 3, **settings})
+    config = model_config(**{"hidden_size": 4, "embedding_size": 3, **settings})
     facts = BFLOAT16 if config.compute_dtype == "bfloat16" else {}
     return entry(from_config(config, VOCAB_SIZE), drops=config.dropout > 0, uniform=not config.cutoffs, **facts)
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 import lm_jax
-from lm_jax import ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax import OptimizerConfig, TrainConfig
+from tests.runs.toy import model_config
 
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def test_the_default_settings_soon_beat_unigrams(tmp_path):
 def test_a_small_model_beats_bigrams(cell, tmp_path):
     """Some hundred steps of 96 units; a bigram knows one character of context."""
     config = TrainConfig(
-        model=ModelConfig(cell=cell, hidden_size=96, embedding_size=32),
+        model=model_config(cell=cell, hidden_size=96, embedding_size=32),
         optimizer=dataclasses.replace(OptimizerConfig(), learning_rate=1e-2),
         steps=500,
         eval_every=500,

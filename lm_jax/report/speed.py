@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.config import ModelConfig, TrainConfig
+from lm_jax.config import RecurrentConfig, TrainConfig
 from lm_jax.models.build import from_config
 
 
@@ -40,7 +40,7 @@ def gflops(dtype, size: int, seconds: float) -> float:
 def lstm_tokens_per_second(seconds: float) -> float:
     """Of gradient descent on the default LSTM, 32 streams of 64 steps, 100 types."""
     config = TrainConfig()
-    model = from_config(ModelConfig(), VOCABULARY)
+    model = from_config(RecurrentConfig(), VOCABULARY)
     params = jax.jit(model.init)(jax.random.key(0))
     shape = (config.bptt, config.batch_size)
     inputs, targets = jnp.asarray(np.random.default_rng(0).integers(0, VOCABULARY, (2, *shape), np.int32))

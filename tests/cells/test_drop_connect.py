@@ -9,9 +9,9 @@ import pytest
 
 from lm_jax import UserError, gru, lstm, rnn, stacked
 from lm_jax.cells import drop_connect
-from lm_jax.config import ModelConfig
 from lm_jax.models.build import from_config
 from tests.catalogue import running_mean
+from tests.runs.toy import model_config
 
 
 E, H, T = 3, 6, 5
@@ -145,7 +145,7 @@ def test_every_layer_of_a_configured_model_drops():
     tokens = np.random.default_rng(0).integers(0, 5, (T, 4))
 
     def zeros(weight_drop):
-        config = ModelConfig(hidden_size=6, embedding_size=3, layers=2, weight_drop=weight_drop)
+        config = model_config(hidden_size=6, embedding_size=3, layers=2, weight_drop=weight_drop)
         model = from_config(config, 5)
         params = normal(jax.eval_shape(model.init, jax.random.key(0)))
         carry = model.initial_carry(params, (4,))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import ModelConfig, UserError, continuous_cache, from_config, gru, lstm, recurrent_lm, rnn
+from lm_jax import UserError, continuous_cache, from_config, gru, lstm, recurrent_lm, rnn
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.analysis.gradient_flow import gradient_flow
 from lm_jax.config import TrainConfig, from_dict, to_dict
@@ -17,6 +17,7 @@ from lm_jax.models.recurrent.tail_log_probs import ROWS, tail_log_probs
 from lm_jax.training.losses import Chunk, cross_entropy, regularised_cross_entropy
 from tests.cases import assert_close, draw_like
 from tests.oracles import adaptive as oracle
+from tests.runs.toy import model_config
 
 
 V, CUTOFFS, T, B = 23, (5, 11), 9, 16  # T * B rows are more than two pieces of a tail
@@ -186,7 +187,7 @@ def test_what_opens_a_model_at_its_states_works():
 
 
 def test_a_configuration_builds_it_and_survives_json():
-    config = TrainConfig(model=ModelConfig(cutoffs=(2, 9), cutoff_factor=2, hidden_size=8, embedding_size=3))
+    config = TrainConfig(model=model_config(cutoffs=(2, 9), cutoff_factor=2, hidden_size=8, embedding_size=3))
     model = from_config(from_dict(TrainConfig, to_dict(config)).model, V)
     assert model is from_config(config.model, V)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
@@ -203,8 +204,11 @@ MISTAKES = {
     "outside": (lambda: recurrent_lm(V, rnn(3, 4), cutoffs=(9, V)), rf"below the size .* {V}, got \(9, {V}\)"),
     "factor": (lambda: recurrent_lm(V, rnn(3, 4), cutoffs=(9,), cutoff_factor=0), "cutoff_factor .* at least 1, got 0"),
     "tied": (lambda: recurrent_lm(V, rnn(3, 4), tied=True, cutoffs=(9,)), "embedding_size equal to hidden_size"),
-    "settings": (lambda: TrainConfig(model=ModelConfig(cutoffs=(5, 3))).check(), r"rise, got \(5, 3\)"),
-    "window": (lambda: ModelConfig(model="window", cutoffs=(5,)).check(), "cutoffs must be left out with the window"),
+    "settings": (lambda: TrainConfig(model=model_config(cutoffs=(5, 3))).check(), r"rise, got \(5, 3\)"),
+    "window": (
+        lambda: model_config(model="window", cutoffs=(5,)).check(),
+        "cutoffs is a setting of recurrent, got model window",
+    ),
 }
 
 

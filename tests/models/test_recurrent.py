@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import ModelConfig, UserError, from_config, gru, initializers, lstm, recurrent_lm, rnn, stacked
+from lm_jax import UserError, from_config, gru, initializers, lstm, recurrent_lm, rnn, stacked
 from lm_jax.cells import RNNParams, drop_connect
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests.cases import assert_close, assert_identical, draw_like
+from tests.runs.toy import model_config
 
 
 V, T, B = 7, 5, 3
@@ -111,7 +112,7 @@ CONFIGURED = {
 
 @pytest.mark.parametrize(("settings", "make_cell"), CONFIGURED.values(), ids=CONFIGURED)
 def test_a_configuration_builds_the_cell_it_describes(settings, make_cell):
-    config = ModelConfig(hidden_size=4, embedding_size=3, **settings)
+    config = model_config(hidden_size=4, embedding_size=3, **settings)
     model = from_config(config, V)
     by_hand = recurrent_lm(V, make_cell(), compute_dtype=settings.get("compute_dtype"))
     params = model.init(jax.random.key(0))
@@ -128,7 +129,7 @@ def test_a_configuration_builds_the_cell_it_describes(settings, make_cell):
     ],
 )
 def test_a_configuration_builds_the_model_it_describes(settings):
-    config = ModelConfig(**{"hidden_size": 4, "embedding_size": 3, **settings})
+    config = model_config(**{"hidden_size": 4, "embedding_size": 3, **settings})
     names = {name: name.removeprefix("dropout_") + "_dropout" for name in settings if name != "dropout_kind"}
     options = {names[n] if n.startswith("dropout_") and n in names else n: v for n, v in settings.items()}
     options["dropout_rate"] = options.pop("dropout", 0.0)
@@ -142,7 +143,7 @@ def test_a_configuration_builds_the_model_it_describes(settings):
 
 def test_equal_settings_make_the_same_model():
     assert recurrent_lm(V, lstm(3, 4), tied=False) is recurrent_lm(V, lstm(3, 4), tied=False)
-    assert from_config(ModelConfig(layers=2, dropout=0.1), V) is from_config(ModelConfig(layers=2, dropout=0.1), V)
+    assert from_config(model_config(layers=2, dropout=0.1), V) is from_config(model_config(layers=2, dropout=0.1), V)
 
 
 MISTAKES = {
@@ -154,17 +155,17 @@ MISTAKES = {
     "output": (lambda: recurrent_lm(V, lstm(3, 4), output_dropout=1), r"output_dropout .* \[0, 1\), got 1"),
     "embedding": (lambda: recurrent_lm(V, lstm(3, 4), embedding_dropout=2), r"embedding_dropout .* \[0, 1\), got 2"),
     "config_cell": (
-        lambda: from_config(ModelConfig(cell="elman"), V),
+        lambda: from_config(model_config(cell="elman"), V),
         "cell must be one of rnn, gru, lstm, got 'elman'",
     ),
-    "config_init": (lambda: from_config(ModelConfig(init="ones"), V), "init must be one of .*, got 'ones'"),
-    "config_layers": (lambda: from_config(ModelConfig(layers=0), V), "layers must .* at least 1, got 0"),
+    "config_init": (lambda: from_config(model_config(init="ones"), V), "init must be one of .*, got 'ones'"),
+    "config_layers": (lambda: from_config(model_config(layers=0), V), "layers must .* at least 1, got 0"),
     "config_connection": (
-        lambda: from_config(ModelConfig(layers=2, connection="skip"), V),
+        lambda: from_config(model_config(layers=2, connection="skip"), V),
         "one of plain, .* got 'skip'",
     ),
     "config_kind": (
-        lambda: from_config(ModelConfig(dropout=0.5, dropout_kind="bound"), V),
+        lambda: from_config(model_config(dropout=0.5, dropout_kind="bound"), V),
         "dropout_kind must be one of elementwise, locked, got 'bound'",
     ),
     "model_kind": (

@@ -32,6 +32,11 @@ def toy_config(data: str, **changes) -> TrainConfig:
     )
 
 
+def model_config(**settings):
+    """The settings of a model by their flat names."""
+    return from_flat(TrainConfig, settings).model
+
+
 def saved_arrays(run: Path | str, step: int) -> dict[str, np.ndarray]:
     """Every array of a checkpoint by its path, without knowing what it belongs to."""
     from orbax.checkpoint import v1 as ocp

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import OptimizerConfig
+from lm_jax.config import OptimizerConfig, from_flat
 from lm_jax.training import build_optimizer, build_schedule
 
 
@@ -23,7 +23,7 @@ def first_update(config, grads=GRADS):
 
 
 def config(**settings):
-    return OptimizerConfig(**{"optimizer": "sgd", "learning_rate": 0.1, "schedule": "constant", **settings})
+    return from_flat(OptimizerConfig, {"optimizer": "sgd", "learning_rate": 0.1, "schedule": "constant", **settings})
 
 
 def scaled(tree, factor):

@@ -8,12 +8,13 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import OptimizerConfig, recurrent_lm, rnn, scan_unroll, stacked
+from lm_jax import recurrent_lm, rnn, scan_unroll, stacked
 from lm_jax.cells import Cell
-from lm_jax.config import ModelConfig
+from lm_jax.config import OptimizerConfig, from_flat
 from lm_jax.models.build import from_config
 from lm_jax.training import build_optimizer, build_schedule, cross_entropy
 from lm_jax.training.losses import Chunk, regularised_cross_entropy
+from tests.runs.toy import model_config
 
 
 V, E, T, B = 12, 4, 30, 5
@@ -129,7 +130,7 @@ SETTINGS = ["dropout_input", "dropout_layer", "dropout_output", "dropout_embeddi
 def test_without_a_key_nothing_is_dropped_and_each_setting_is_its_own(name):
     rates = {**dict.fromkeys(SETTINGS, 0.0), **({name: 0.5} if name else {})}
     size = {"cell": "gru", "hidden_size": 4, "embedding_size": 4, "layers": 2}
-    model, plain = (from_config(ModelConfig(**size, **more), V) for more in ({"dropout": 0.5, **rates}, {}))
+    model, plain = (from_config(model_config(**size, **more), V) for more in ({"dropout": 0.5, **rates}, {}))
     params = normal(plain)
     carry = model.initial_carry(params, (B,))
     expected = plain.score(params, carry, TOKENS, TOKENS)
@@ -206,7 +207,7 @@ P, G = np.array([1.0, -2.0, 0.5]), [np.array([0.3, 0.1, -0.2]), np.array([-1.0, 
 
 def optimised(**settings):
     """Parameters after each gradient of G."""
-    config = OptimizerConfig(schedule="constant", learning_rate=0.1, **settings)
+    config = from_flat(OptimizerConfig, {"schedule": "constant", "learning_rate": 0.1, **settings})
     optimizer = build_optimizer(config, build_schedule(config, 10))
     params, path = jnp.asarray(P), []
     state = optimizer.init(params)
