@@ -1,74 +1,90 @@
-"""lm_jax: recurrent and other language models as pure functions in JAX.
+"""lm_jax: language models and recurrent networks as pure functions in JAX.
 
 `import lm_jax` is quick: each name below loads its module at first use.
 """
 
 import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
 
+
+if TYPE_CHECKING:
+    from lm_jax import analysis, cells, data, inference, models, queries, training
+    from lm_jax import encoders as encoders
+    from lm_jax import interop as interop
+    from lm_jax import machine as machine
+    from lm_jax import tasks as tasks
+    from lm_jax.config import DataConfig, NGramConfig, OptimizerConfig, RecurrentConfig, TrainConfig, WindowConfig
+    from lm_jax.errors import UserError
+    from lm_jax.models import ngram
+    from lm_jax.queries import compare, evaluate, generate, gradients, load
+    from lm_jax.runs import resume, train, train_seeds
+    from lm_jax.training import Listener
+
+    __version__: str
+
+__all__ = [
+    "DataConfig",
+    "Listener",
+    "NGramConfig",
+    "OptimizerConfig",
+    "RecurrentConfig",
+    "TrainConfig",
+    "UserError",
+    "WindowConfig",
+    "__version__",
+    "analysis",
+    "cells",
+    "compare",
+    "data",
+    "evaluate",
+    "generate",
+    "gradients",
+    "inference",
+    "load",
+    "models",
+    "ngram",
+    "queries",
+    "resume",
+    "train",
+    "train_seeds",
+    "training",
+]
 
 _HOMES = {
-    "lm_jax.errors": ["UserError"],
-    "lm_jax.allocation": ["reuse_memory"],
-    "lm_jax.config": ["DataConfig", "NGramConfig", "OptimizerConfig", "RecurrentConfig", "TrainConfig", "WindowConfig"],
-    "lm_jax.data": ["Batches", "Corpus", "Vocabulary", "build_vocabulary", "load_corpus"],
-    "lm_jax.cells": ["CELLS", "Cell", "gru", "lstm", "rnn", "scan_unroll", "stacked"],
-    "lm_jax.encoders": [
-        "POOLING",
-        "Encoder",
-        "bidirectional",
-        "pool_last",
-        "pool_max",
-        "pool_mean",
-        "stacked_encoder",
-        "unidirectional",
-    ],
-    "lm_jax.models.language_model": ["LanguageModel"],
-    "lm_jax.models.build": ["from_config"],
-    "lm_jax.models.recurrent.model": ["recurrent_lm"],
-    "lm_jax.models.ngram": ["estimate"],
-    "lm_jax.models.ngram.model": ["ngram_lm"],
-    "lm_jax.models.window": ["window_lm"],
-    "lm_jax.models.caches.unigram": ["unigram_cache"],
-    "lm_jax.models.caches.continuous": ["continuous_cache", "continuous_cache_params"],
-    "lm_jax.models.interpolation": ["mixture", "mixture_params"],
-    "lm_jax.inference": [
-        "Likelihood",
-        "Sampler",
-        "beam_search",
-        "em_weights",
-        "fit_cache",
-        "fit_mixture",
-        "judge_pairs",
-        "likelihood",
-        "token_log_probs",
-    ],
-    "lm_jax.training.processes": ["connect"],
-    "lm_jax.runs": ["Run", "open_run", "resume", "train", "train_seeds"],
-    "lm_jax.training.listener": ["Listener"],
-    "lm_jax.report.doctor": ["doctor"],
-    "lm_jax.queries": [
-        "Mixture",
-        "TrainedLanguageModel",
-        "compare",
-        "evaluate",
-        "generate",
-        "gradient_map",
-        "gradients",
-        "load",
-        "minimal_pairs",
-        "next_tokens",
-        "score",
-    ],
+    "DataConfig": "lm_jax.config",
+    "Listener": "lm_jax.training",
+    "NGramConfig": "lm_jax.config",
+    "OptimizerConfig": "lm_jax.config",
+    "RecurrentConfig": "lm_jax.config",
+    "TrainConfig": "lm_jax.config",
+    "UserError": "lm_jax.errors",
+    "WindowConfig": "lm_jax.config",
+    "compare": "lm_jax.queries",
+    "evaluate": "lm_jax.queries",
+    "generate": "lm_jax.queries",
+    "gradients": "lm_jax.queries",
+    "load": "lm_jax.queries",
+    "resume": "lm_jax.runs",
+    "train": "lm_jax.runs",
+    "train_seeds": "lm_jax.runs",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_NAMESPACES = {
+    **{name: f"lm_jax.{name}" for name in ("analysis", "cells", "data", "encoders", "inference", "interop", "machine")},
+    **{name: f"lm_jax.{name}" for name in ("models", "queries", "tasks", "training")},
+    "ngram": "lm_jax.models.ngram",
+}
 
-__all__ = sorted(_HOME_OF)
 
-
-def __getattr__(name: str):
-    if name not in _HOME_OF:
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _NAMESPACES:
+        value = importlib.import_module(_NAMESPACES[name])
+    elif name == "__version__":
+        value = importlib.metadata.version("lm-jax")
+    else:
         raise AttributeError(f"module 'lm_jax' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -127,7 +127,9 @@ def _window(window: int, **options) -> Entry:
 def _configured(**settings) -> Entry:
     config = model_config(**{"hidden_size": 4, "embedding_size": 3, **settings})
     facts = BFLOAT16 if config.compute_dtype == "bfloat16" else {}
-    return entry(from_config(config, VOCAB_SIZE), drops=config.dropout > 0, uniform=not config.cutoffs, **facts)
+    return entry(
+        from_config(config, VOCAB_SIZE), drops=config.dropout > 0, uniform=not getattr(config, "cutoffs", ()), **facts
+    )
 
 
 # 64 bytes hold three rows of logits, so that `score` works in pieces, the last of them a padded one.

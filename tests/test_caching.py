@@ -4,8 +4,8 @@ import inspect
 
 import pytest
 
-from lm_jax import gru, lstm, stacked
 from lm_jax.caching import cached
+from lm_jax.cells import gru, lstm, stacked
 from lm_jax.encoders import stacked_encoder, unidirectional
 from lm_jax.models import mixture, recurrent_lm, unigram_cache
 

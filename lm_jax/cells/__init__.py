@@ -10,10 +10,7 @@ from lm_jax.cells.stack import StackParams, input_sizes, stacked
 
 # `gru`, `lstm` and `rnn` name a room and the factory in it. The imports above load every room before they bind the
 # factories, and a module is loaded once: the names are the factories' for good (tests/cells/test_rooms.py).
-CELLS = {"rnn": rnn, "gru": gru, "lstm": lstm}
-
 __all__ = [
-    "CELLS",
     "Cell",
     "GRUParams",
     "LSTMCarry",

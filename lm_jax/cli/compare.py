@@ -39,8 +39,8 @@ def main(argv: list[str]) -> None:
     """Parses, scores, prints."""
     arguments = parse(CompareArguments, "compare", argv)
 
-    from lm_jax.cli.compilation import keep_compiled
     from lm_jax.cli.console import print_progress
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import compare
     from lm_jax.report.comparison_files import to_json, write_comparison
     from lm_jax.report.comparison_table import notes, table

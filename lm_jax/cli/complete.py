@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     arguments = parse(CompleteArguments, "complete", argv)
     check_sizes(k=arguments.k)
 
-    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import next_tokens
 
     keep_compiled()

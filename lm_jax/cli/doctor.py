@@ -27,8 +27,8 @@ def main(argv: list[str]) -> None:
     """Parses, looks, prints."""
     arguments = parse(DoctorArguments, "doctor", argv)
 
-    from lm_jax.cli.compilation import compiled_folder
-    from lm_jax.report.doctor import doctor
+    from lm_jax.machine.compile_cache import compiled_folder
+    from lm_jax.machine.doctor import doctor
     from lm_jax.report.plain_json import to_json
 
     def say(stage):

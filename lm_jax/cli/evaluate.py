@@ -30,8 +30,8 @@ def main(argv: list[str]) -> None:
     if arguments.eval_streams is not None:
         check_sizes(eval_streams=arguments.eval_streams)
 
-    from lm_jax.cli.compilation import keep_compiled
     from lm_jax.cli.console import print_progress
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import evaluate
 
     keep_compiled()

@@ -43,8 +43,8 @@ def main(argv: list[str]) -> None:
     if arguments.beam_size is not None and (arguments.greedy or arguments.num_samples > 1):
         raise UserError("beam_size searches; it does not go with greedy or num_samples")
 
-    from lm_jax.cli.compilation import keep_compiled
     from lm_jax.inference.sampling import Sampler
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import load
 
     sampler = Sampler(arguments.greedy, arguments.temperature, arguments.top_k, arguments.top_p)

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     _check_one_kind(arguments)
     command = shlex.join(["lm-jax", "gradients", *argv])
 
-    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.report.out_folder import check_folder
     from lm_jax.runs.open import open_run
 

@@ -5,8 +5,8 @@ import importlib
 import re
 import sys
 
-from lm_jax.allocation import reuse_memory
 from lm_jax.errors import UserError
+from lm_jax.machine.memory import reuse_memory
 
 
 VERBS = {

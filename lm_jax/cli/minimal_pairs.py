@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     """Parses, judges, prints."""
     arguments = parse(MinimalPairsArguments, "minimal-pairs", argv)
 
-    from lm_jax.cli.compilation import keep_compiled
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import minimal_pairs
 
     keep_compiled()

@@ -21,8 +21,8 @@ def main(argv: list[str]) -> None:
     config = from_flat(NGramConfig, given)
     config.check()
 
-    from lm_jax.cli.compilation import keep_compiled
     from lm_jax.cli.estimate_console import EstimateConsole
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.runs import train
 
     keep_compiled()

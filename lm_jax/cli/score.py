@@ -27,9 +27,9 @@ def main(argv: list[str]) -> None:
     """Parses, scores, prints."""
     arguments = parse(ScoreArguments, "score", argv)
 
-    from lm_jax.cli.compilation import keep_compiled
     from lm_jax.cli.console import print_progress
     from lm_jax.data.sources import as_text, read_text
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import load, score, score_tokens
 
     keep_compiled()

@@ -103,9 +103,9 @@ def _train_with_others(arguments, config):
 
 
 def _train(arguments, config):
-    from lm_jax.cli.compilation import keep_compiled
     from lm_jax.cli.console import TrainingConsole
     from lm_jax.cli.seeds_console import SeedsConsole
+    from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.runs import resume, train, train_seeds
 
     keep_compiled()

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Cell, UserError, recurrent_lm, rnn, scan_unroll, stacked
+from lm_jax import UserError
 from lm_jax.analysis import context_use
+from lm_jax.cells import Cell, rnn, scan_unroll, stacked
+from lm_jax.models import recurrent_lm
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests import catalogue
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from lm_jax import gru, lstm, recurrent_lm, rnn, stacked
 from lm_jax.analysis import gradient_flow
+from lm_jax.cells import gru, lstm, rnn, stacked
 from lm_jax.cells.stack import StackParams
+from lm_jax.models import recurrent_lm
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests import catalogue
 from tests.cells.test_torch_golden import layer_params

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Cell, UserError, lstm, recurrent_lm, rnn, scan_unroll, stacked
+from lm_jax import UserError
 from lm_jax.analysis import gradient_flow
+from lm_jax.cells import Cell, lstm, rnn, scan_unroll, stacked
+from lm_jax.models import recurrent_lm
 from tests import catalogue
 
 

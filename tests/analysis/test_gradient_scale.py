@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import lstm, recurrent_lm, rnn, stacked
 from lm_jax.analysis import gradient_flow
 from lm_jax.analysis.gradient_flow import flow_on_device
-from lm_jax.cells import LSTMParams, RNNParams
+from lm_jax.cells import LSTMParams, RNNParams, lstm, rnn, stacked
 from lm_jax.cells.stack import StackParams
+from lm_jax.models import recurrent_lm
 from lm_jax.models.recurrent import RecurrentLMParams
 
 

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError, lstm, recurrent_lm, rnn, stacked
+from lm_jax import UserError
 from lm_jax.analysis import lyapunov_exponents, lyapunov_spectrum
+from lm_jax.cells import lstm, rnn, stacked
+from lm_jax.models import recurrent_lm
 from tests import catalogue
 from tests.oracles import recurrences
 

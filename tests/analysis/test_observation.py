@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError, recurrent_lm, rnn, stacked
+from lm_jax import UserError
 from lm_jax.analysis import gate_values, recurrent_radius, saturation
+from lm_jax.cells import rnn, stacked
+from lm_jax.models import recurrent_lm
 from tests import catalogue
 from tests.cases import draw_like
 

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError, recurrent_lm, rnn
+from lm_jax import UserError
 from lm_jax.analysis import step_jacobians
+from lm_jax.cells import rnn
+from lm_jax.models import recurrent_lm
 from tests import catalogue
 from tests.cases import draw_like
 from tests.oracles import recurrences

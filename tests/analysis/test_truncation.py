@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Cell, UserError, recurrent_lm, scan_unroll
+from lm_jax import UserError
 from lm_jax.analysis import TruncationBias, truncation_bias
+from lm_jax.cells import Cell, scan_unroll
+from lm_jax.models import recurrent_lm
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests import catalogue
 from tests.analysis.test_gradient_flow import drawn, tokens_of

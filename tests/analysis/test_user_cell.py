@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Cell, UserError, analysis, recurrent_lm, scan_unroll
+from lm_jax import UserError, analysis
+from lm_jax.cells import Cell, scan_unroll
+from lm_jax.models import recurrent_lm
 
 
 V, H, T, B = 5, 3, 6, 2

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Cell, UserError, lstm, recurrent_lm, scan_unroll
+from lm_jax import UserError
 from lm_jax.analysis import weight_gradient_by_step
 from lm_jax.analysis.weight_gradient import weight_gradient_on_device
+from lm_jax.cells import Cell, lstm, scan_unroll
+from lm_jax.models import recurrent_lm
 from tests import catalogue
 from tests.analysis.test_gradient_flow import drawn, tokens_of
 from tests.analysis.test_gradient_flow_use import blinking

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError, gru, lstm, rnn, stacked
-from lm_jax.cells import drop_connect
+from lm_jax import UserError
+from lm_jax.cells import drop_connect, gru, lstm, rnn, stacked
 from lm_jax.models.build import from_config
 from tests.catalogue import running_mean
 from tests.runs.toy import model_config

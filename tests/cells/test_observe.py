@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import gru, lstm, rnn, stacked
-from lm_jax.cells import drop_connect
+from lm_jax.cells import drop_connect, gru, lstm, rnn, stacked
 from lm_jax.cells.saturation import SATURATED
 from tests import catalogue
 from tests.cases import draw_inputs, draw_like, make_case

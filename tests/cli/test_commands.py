@@ -129,7 +129,7 @@ def test_generate_as_json(command, finished):
         jax.random.key(1),
         eol_id=vocabulary.eol_id,
         num_samples=2,
-        sampler=lm_jax.Sampler(top_k=3),
+        sampler=lm_jax.inference.Sampler(top_k=3),
     )
     np.testing.assert_array_equal(np.transpose([s["tokens"] for s in result["samples"]]), expected)
     assert [s["text"] for s in result["samples"]] == [vocabulary.decode(column) for column in expected.T]

@@ -66,7 +66,7 @@ def test_the_profile_as_json_lands_in_the_run(command, finished, expected, tmp_p
 
 
 def test_the_map_of_a_text(command, finished, tmp_path):
-    result = lm_jax.gradient_map(finished, TEXT)
+    result = lm_jax.queries.gradient_map(finished, TEXT)
     words = ("gradients", finished, "--text", TEXT, "--out", tmp_path / "out")
     code, out, err = command(*words)
     assert (code, err) == (0, "") and names(tmp_path / "out") == MAP

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from lm_jax import Batches, UserError
+from lm_jax import UserError
+from lm_jax.data import Batches
 from lm_jax.data.batching import cut_streams, pack_lines, pad_streams
 
 

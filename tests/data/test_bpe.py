@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from lm_jax import UserError, Vocabulary, build_vocabulary, load_corpus
-from lm_jax.data import bpe
+from lm_jax import UserError
+from lm_jax.data import Vocabulary, bpe, build_vocabulary, load_corpus
 
 
 TRAIN = "the students opened their books\nthe naïve students closed the books\n" * 20 + "漢字 and 🙂\n" * 5

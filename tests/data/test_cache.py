@@ -6,8 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from lm_jax import Vocabulary, load_corpus
-from lm_jax.data import cache, corpora
+from lm_jax.data import Vocabulary, cache, corpora, load_corpus
 from lm_jax.data.cache import cached_encoding
 
 

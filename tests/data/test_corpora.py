@@ -6,7 +6,8 @@ import platform
 import numpy as np
 import pytest
 
-from lm_jax import UserError, load_corpus
+from lm_jax import UserError
+from lm_jax.data import load_corpus
 from lm_jax.data.corpora import SPLITS, Texts, default_text, load_texts
 
 

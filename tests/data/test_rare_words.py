@@ -5,8 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from lm_jax import UserError, Vocabulary, build_vocabulary, load_corpus
+from lm_jax import UserError
 from lm_jax.config import DataConfig, TrainConfig
+from lm_jax.data import Vocabulary, build_vocabulary, load_corpus
 
 
 TEXT = "a a a b b c\nc d\n"  # a 3, b 2, c 2, two ends, d 1

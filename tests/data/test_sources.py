@@ -13,8 +13,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from lm_jax import UserError, load_corpus
-from lm_jax.data import sources
+from lm_jax import UserError
+from lm_jax.data import load_corpus, sources
 from lm_jax.data.sources import HUB, read_source
 
 

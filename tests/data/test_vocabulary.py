@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from lm_jax import UserError, Vocabulary, build_vocabulary
+from lm_jax import UserError
+from lm_jax.data import Vocabulary, build_vocabulary
 from lm_jax.data.vocabulary import BYTES, with_zero_count_type
 
 

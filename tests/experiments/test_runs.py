@@ -3,7 +3,8 @@
 import pytest
 
 from experiments.harness.runs import epoch_streams, finished, lines_of, trained
-from lm_jax import Batches, DataConfig, ModelConfig, NGramConfig, TrainConfig
+from lm_jax import DataConfig, ModelConfig, NGramConfig, TrainConfig
+from lm_jax.data import Batches
 
 
 @pytest.fixture

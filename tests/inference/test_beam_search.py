@@ -8,8 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError, recurrent_lm, rnn
-from lm_jax.inference import beam_search, generate
+from lm_jax import UserError
+from lm_jax.cells import rnn
+from lm_jax.inference import Sampler, beam_search, generate
+from lm_jax.models import recurrent_lm
 from tests.catalogue import MODELS, VOCAB_SIZE
 from tests.inference.toys import small_rnn, spelling_model, table_model
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError
-from lm_jax.inference import free_running_loss
+from lm_jax import UserError
+from lm_jax.inference import Sampler, free_running_loss
 from tests.inference.toys import from_step, small_rnn, spelling_model, table_model
 
 

@@ -5,8 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError, build_vocabulary, lstm, recurrent_lm
-from lm_jax.inference import generate, generation, stream
+from lm_jax import UserError
+from lm_jax.cells import lstm
+from lm_jax.data import build_vocabulary
+from lm_jax.inference import Sampler, generate, generation, stream
+from lm_jax.models import recurrent_lm
 from tests.inference.toys import from_step, small_rnn, spelling_model, table_model
 
 

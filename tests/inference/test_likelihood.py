@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from lm_jax import Likelihood, likelihood
 from lm_jax.data.batching import cut_streams
-from lm_jax.inference import score_streams
+from lm_jax.inference import Likelihood, likelihood, score_streams
 from tests.inference.toys import small_rnn, stepped_log_probs, table_model
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import UserError, recurrent_lm, rnn
+from lm_jax import UserError
+from lm_jax.cells import rnn
 from lm_jax.inference import em_weights, fit_cache, fit_mixture, likelihood, token_log_probs
+from lm_jax.models import recurrent_lm
 from lm_jax.models.caches.continuous import continuous_cache, continuous_cache_params
 from lm_jax.models.caches.unigram import unigram_cache
 from lm_jax.models.ngram import estimate
@@ -127,7 +129,7 @@ def test_in_one_line_from_the_front_door():
     """n-gram counts as numpy arrays, a recurrent model with a cache, one text: one call."""
     kn, cached = ngram_lm(2, V, EOL), continuous_cache(LM, 8)
     parts = [estimate(TRAIN, 2, V, EOL).params, continuous_cache_params(LM_PARAMS)]
-    model, params = lm_jax.fit_mixture([kn, cached], parts, VALID, EOL)
+    model, params = lm_jax.inference.fit_mixture([kn, cached], parts, VALID, EOL)
     mixed = likelihood(model, params, VALID, EOL).log_prob
     assert all(mixed > likelihood(*part, VALID, EOL).log_prob for part in zip((kn, cached), parts, strict=True))
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError
-from lm_jax.inference import draw, sampling
+from lm_jax import UserError
+from lm_jax.inference import Sampler, draw, sampling
 
 
 LARGE_V = 33_278

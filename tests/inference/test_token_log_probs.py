@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lm_jax import likelihood
-from lm_jax.inference import line_sums, token_log_probs
+from lm_jax.inference import likelihood, line_sums, token_log_probs
 from tests.inference.toys import small_rnn, stepped_log_probs, table_model
 
 

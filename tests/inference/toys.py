@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax import LanguageModel, recurrent_lm, rnn
+from lm_jax.cells import rnn
+from lm_jax.models import LanguageModel, recurrent_lm
 
 
 def table_model(logits: np.ndarray) -> tuple[LanguageModel, jax.Array]:

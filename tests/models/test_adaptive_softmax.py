@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError, continuous_cache, from_config, gru, lstm, recurrent_lm, rnn
+from lm_jax import UserError
 from lm_jax.analysis.forward import forward_pass
 from lm_jax.analysis.gradient_flow import gradient_flow
+from lm_jax.cells import gru, lstm, rnn
 from lm_jax.config import TrainConfig, from_dict, to_dict
 from lm_jax.interop.torch_language_model import language_model_to_torch
+from lm_jax.models import continuous_cache, from_config, recurrent_lm
 from lm_jax.models.recurrent.tail_log_probs import ROWS, tail_log_probs
 from lm_jax.training.losses import Chunk, cross_entropy, regularised_cross_entropy
 from tests.cases import assert_close, draw_like

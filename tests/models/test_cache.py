@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError, gru, recurrent_lm, rnn
+from lm_jax import UserError
+from lm_jax.cells import gru, rnn
 from lm_jax.inference import beam_search, generate, likelihood
+from lm_jax.models import recurrent_lm
 from lm_jax.models.caches.continuous import (
     ContinuousCacheParams,
     continuous_cache,

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from lm_jax import gru, recurrent_lm
+from lm_jax.cells import gru
+from lm_jax.models import recurrent_lm
 
 
 # Everything else is small beside the logits [T, B, V], 10 MB.

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import Sampler, UserError, recurrent_lm, rnn
-from lm_jax.inference import beam_search, generate, likelihood, token_log_probs
+from lm_jax import UserError
+from lm_jax.cells import rnn
+from lm_jax.inference import Sampler, beam_search, generate, likelihood, token_log_probs
+from lm_jax.models import recurrent_lm
 from lm_jax.models.caches.unigram import unigram_cache
 from lm_jax.models.interpolation import MixtureParams, mixture, mixture_params
 from lm_jax.models.ngram import estimate

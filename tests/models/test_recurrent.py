@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import UserError, from_config, gru, initializers, lstm, recurrent_lm, rnn, stacked
-from lm_jax.cells import RNNParams, drop_connect
+from lm_jax import UserError, initializers
+from lm_jax.cells import RNNParams, drop_connect, gru, lstm, rnn, stacked
+from lm_jax.models import from_config, recurrent_lm
 from lm_jax.models.recurrent import RecurrentLMParams
 from tests.cases import assert_close, assert_identical, draw_like
 from tests.runs.toy import model_config

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import TrainConfig, UserError, from_config, initializers, recurrent_lm, rnn, window_lm
+from lm_jax import TrainConfig, UserError, initializers
+from lm_jax.cells import rnn
 from lm_jax.config import from_dict, from_flat
 from lm_jax.layers import layer_norm
+from lm_jax.models import from_config, recurrent_lm, window_lm
 from lm_jax.models.window import BEFORE, LayerParams, WindowLMParams, position_norms
 from tests.cases import assert_close, assert_identical, draw_like
 from tests.oracles.windows import window_network

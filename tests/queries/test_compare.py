@@ -143,7 +143,7 @@ def test_unknown_words_are_not_characters(here):
 
 def test_the_order_of_types_does_not_matter(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "turned")
-    vocabulary = lm_jax.open_run(here / "lstm").vocabulary
+    vocabulary = lm_jax.runs.open_run(here / "lstm").vocabulary
     turned = dataclasses.replace(vocabulary, tokens=vocabulary.tokens[::-1])
     turned.save(tmp_path / "turned" / "vocabulary.json")
     rows = compare([here / "lstm", tmp_path / "turned"])
@@ -230,7 +230,7 @@ def test_probabilities_of_zero(here):
     logits = np.zeros((6, 6))
     logits[:, 5] = -np.inf
     rows = compare([answering(run, logits) for run in runs(here, "lstm", "gru")])
-    letter = lm_jax.open_run(here / "lstm").vocabulary.tokens[5]
+    letter = lm_jax.runs.open_run(here / "lstm").vocabulary.tokens[5]
     for row in rows:
         assert row.impossible == (here / "text" / "test.txt").read_text().count(letter) > 0
         assert row.interval("perplexity") == (math.inf, math.inf, math.inf)

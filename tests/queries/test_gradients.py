@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import DataConfig, UserError, Vocabulary
+from lm_jax import DataConfig, UserError
 from lm_jax.analysis import gradient_flow, lag_profile
+from lm_jax.data import Vocabulary
 from lm_jax.data.excerpts import cut_texts
 from lm_jax.queries.token_text import shown_tokens
 from tests.inference.toys import stepped_log_probs
@@ -114,14 +115,14 @@ def test_the_map_of_a_text_is_the_derivative(run):
     outputs = np.diagonal(np.linalg.norm(by_top, axis=-1))
     expected = norms / outputs[:, None]
     np.fill_diagonal(expected, 1.0)
-    result = lm_jax.gradient_map(run, TEXT)
+    result = lm_jax.queries.gradient_map(run, TEXT)
     below = np.tril_indices(count)
     np.testing.assert_allclose(np.exp(result.log_shares[below]), expected[below], rtol=1e-4)
     assert np.isnan(result.log_shares[np.triu_indices(count, 1)]).all()
     assert result.past == ("⏎", *"a␣bad␣ca") and result.predicted == tuple("a␣bad␣cab")
     np.testing.assert_allclose(result.nats, -np.array(stepped_log_probs(model, params, inputs)), rtol=1e-5)
     assert (result.layer, result.unknown) == (1, ())
-    assert not np.allclose(lm_jax.gradient_map(run, TEXT, layer=0).log_shares[below], result.log_shares[below])
+    assert not np.allclose(lm_jax.queries.gradient_map(run, TEXT, layer=0).log_shares[below], result.log_shares[below])
 
 
 def test_names_of_tokens():
@@ -136,7 +137,7 @@ def test_unknown_words_are_told(tmp_path):
     config = toy_config(write_corpus(tmp_path / "text"), level="word", batch_size=2, bptt=4, steps=1, cell="rnn")
     config = lm_jax.TrainConfig(**{**vars(config), "data": DataConfig(config.data.data, "word", max_vocab=5)})
     run = untrained(config, tmp_path / "run")
-    result = lm_jax.gradient_map(run, "a zebra a zoo zebra")
+    result = lm_jax.queries.gradient_map(run, "a zebra a zoo zebra")
     assert result.unknown == ("zebra", "zoo") and result.past == ("⏎", "a", "<unk>", "a", "<unk>")
 
 
@@ -162,7 +163,7 @@ def test_what_cannot_be_measured_is_told_in_a_line(run, changes, message):
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("a" * 401, 401)], ids=["none", "one", "too many"])
 def test_a_map_needs_some_tokens_and_not_too_many(run, text, count):
     with pytest.raises(UserError, match=f"a text of 2 to 400 tokens, got {count}"):
-        lm_jax.gradient_map(run, text)
+        lm_jax.queries.gradient_map(run, text)
 
 
 def test_what_has_no_recurrence_is_refused(run, tmp_path):
@@ -170,6 +171,6 @@ def test_what_has_no_recurrence_is_refused(run, tmp_path):
     counts = lm_jax.train(lm_jax.NGramConfig(DataConfig(data), order=2), tmp_path / "counts").folder
     window = untrained(toy_config(data, model="window", window=2), tmp_path / "window")
     for folder, kind in ((counts, "an n-gram model"), (window, "a window")):
-        for measure in (lambda f: lm_jax.gradients(f), lambda f: lm_jax.gradient_map(f, TEXT)):
+        for measure in (lambda f: lm_jax.gradients(f), lambda f: lm_jax.queries.gradient_map(f, TEXT)):
             with pytest.raises(UserError, match=f"need a recurrent network, got {kind} "):
                 measure(folder)

@@ -235,7 +235,7 @@ def test_mixtures_that_cannot_be(here, monkeypatch, names, options, message):
 
 def test_types_in_another_order_are_another_vocabulary(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "turned")
-    vocabulary = lm_jax.open_run(here / "lstm").vocabulary
-    lm_jax.Vocabulary(vocabulary.level, vocabulary.tokens[::-1]).save(tmp_path / "turned" / "vocabulary.json")
+    vocabulary = lm_jax.runs.open_run(here / "lstm").vocabulary
+    lm_jax.data.Vocabulary(vocabulary.level, vocabulary.tokens[::-1]).save(tmp_path / "turned" / "vocabulary.json")
     with pytest.raises(UserError, match=r"one vocabulary, .* got 6 types \(char\) of .*lstm and 6 types"):
         compare([here / "lstm", tmp_path / "turned"], mixture=True)

@@ -30,7 +30,7 @@ def test_a_run_through_an_arpa_file_is_the_run(run, tmp_path, name):
     one, other = lm_jax.load(run), lm_jax.load(folder)
     assert one.vocabulary == other.vocabulary and one.model is other.model
     assert_equal(one.params, other.params)
-    data = lm_jax.open_run(run).config.data.data
+    data = lm_jax.runs.open_run(run).config.data.data
     assert lm_jax.evaluate(folder, data).perplexity == lm_jax.evaluate(run).perplexity
     with pytest.raises(UserError, match="no text of its own: give --data"):
         lm_jax.evaluate(folder)
@@ -43,7 +43,7 @@ def test_pruning_says_what_it_costs(run, tmp_path):
         assert getattr(before, split) == pytest.approx(lm_jax.evaluate(run, split=split).perplexity, rel=1e-5)
         assert getattr(after, split) == pytest.approx(lm_jax.evaluate(folder, split=split).perplexity, rel=1e-5)
         assert getattr(after, split) != getattr(before, split)
-    assert lm_jax.load(folder).params.sizes == after.ngrams == lm_jax.open_run(folder).record["ngrams"]
+    assert lm_jax.load(folder).params.sizes == after.ngrams == lm_jax.runs.open_run(folder).record["ngrams"]
 
 
 def test_nothing_is_left_out_for_nothing(run, tmp_path):
@@ -52,9 +52,9 @@ def test_nothing_is_left_out_for_nothing(run, tmp_path):
 
 
 def test_pruning_by_count_while_estimating(run, tmp_path):
-    data = lm_jax.open_run(run).config.data
+    data = lm_jax.runs.open_run(run).config.data
     pruned = lm_jax.train(NGramConfig(data, order=3, prune_counts=(0, 0, 1)), tmp_path / "run")
-    assert lm_jax.open_run(pruned.folder).config.prune_counts == (0, 0, 1)
+    assert lm_jax.runs.open_run(pruned.folder).config.prune_counts == (0, 0, 1)
     sizes = lm_jax.load(run).params.sizes
     assert pruned.params.sizes[:2] == sizes[:2] and pruned.params.sizes[2] < sizes[2]
     _, logits = pruned.model.step(pruned.params, pruned.model.initial_carry(pruned.params, (1,)), np.zeros(1, np.int32))
@@ -69,7 +69,7 @@ def test_what_is_refused_leaves_nothing(run, tmp_path):
         import_arpa(tmp_path / "there.arpa", tmp_path / "run")
     with pytest.raises(UserError):
         prune_run(run, -1.0, tmp_path / "run")
-    neural = lm_jax.train(toy_config(lm_jax.open_run(run).config.data.data, steps=1), tmp_path / "neural").folder
+    neural = lm_jax.train(toy_config(lm_jax.runs.open_run(run).config.data.data, steps=1), tmp_path / "neural").folder
     for action in (lambda: prune_run(neural, 0.1, tmp_path / "run"), lambda: export_arpa(neural, tmp_path / "x.arpa")):
         with pytest.raises(UserError, match=r"runs of n-gram models, got .*, a run of lstm"):
             action()

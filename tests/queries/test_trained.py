@@ -136,7 +136,7 @@ def test_a_method_is_the_question_to_the_folder(trained, here):
     assert evaluated._replace(seconds=0) == again._replace(seconds=0)
     one, other = trained.gradients(texts=2, length=9), lm_jax.gradients(run, texts=2, length=9)
     assert one.profile["h"].horizons == other.profile["h"].horizons and one.run == other.run
-    assert lm_jax.next_tokens(run, "a", 2) == trained.next_tokens("a", 2)
+    assert lm_jax.queries.next_tokens(run, "a", 2) == trained.next_tokens("a", 2)
     (row,) = lm_jax.compare([trained])
     assert row._replace(tokens_per_second=0) == lm_jax.compare([run])[0]._replace(tokens_per_second=0)
 

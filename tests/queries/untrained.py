@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lm_jax import load_corpus
+from lm_jax.data import load_corpus
 from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks import task_of

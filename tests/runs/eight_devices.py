@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import load_corpus, lstm, recurrent_lm
+from lm_jax.cells import lstm
 from lm_jax.config import TrainConfig, from_flat
+from lm_jax.data import load_corpus
+from lm_jax.models import recurrent_lm
 from lm_jax.queries import evaluate
 from lm_jax.runs.folder import read_lines
 from lm_jax.runs.setup import set_up

@@ -33,7 +33,7 @@ def test_devices_that_do_not_fit_are_refused_before_anything_is_written(changes,
 
 def test_a_resumed_run_is_refused_devices_that_are_not_there(tmp_path):
     config, run = toy_config(write_corpus(tmp_path / "text"), batch_size=64), tmp_path / "run"
-    corpus = lm_jax.load_corpus(config.data.data)
+    corpus = lm_jax.data.load_corpus(config.data.data)
     RunFolder(run).create(config, corpus.vocabulary, {"decay_horizon": 20, "corpus": corpus.record})
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     changed = lm_jax.TrainConfig(**{**vars(config), "devices": 64})

@@ -9,10 +9,10 @@ import time
 
 import numpy as np
 import pytest
-from lm_jax.cli.last_words import ANOTHER_DIED
 
 import lm_jax
 from lm_jax import UserError
+from lm_jax.cli.dead_peers import ANOTHER_DIED
 from lm_jax.cli.network import NetworkArguments
 from lm_jax.runs.folder import read_lines
 from tests.runs.toy import saved_arrays, write_corpus
@@ -36,7 +36,7 @@ REFUSED = {
 @pytest.mark.parametrize(("settings", "message"), REFUSED.values(), ids=REFUSED)
 def test_settings_that_do_not_go_together_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
-        lm_jax.connect(*settings)
+        lm_jax.training.processes.connect(*settings)
 
 
 def test_processes_without_a_coordinator_are_refused():
@@ -64,7 +64,7 @@ F1121 18:24:02.921679   1 client.h:80] Terminating process because the JAX distr
 )
 def test_what_c_says_becomes_one_line(said, shown):
     script = (
-        f"import os\nfrom lm_jax.cli.last_words import *\nreport_deaths()\nos.write(2, {said.encode()!r})\nos.abort()"
+        f"import os\nfrom lm_jax.cli.dead_peers import *\nreport_deaths()\nos.write(2, {said.encode()!r})\nos.abort()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == -signal.SIGABRT and done.stderr == shown

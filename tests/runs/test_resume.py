@@ -9,8 +9,9 @@ import threading
 import pytest
 
 import lm_jax
-from lm_jax import UserError, load_corpus
+from lm_jax import UserError
 from lm_jax.config import TrainConfig, from_flat
+from lm_jax.data import load_corpus
 from lm_jax.runs.folder import RunFolder, read_lines
 from lm_jax.runs.open import open_run
 from lm_jax.runs.signals import stop_on_signal

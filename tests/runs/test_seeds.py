@@ -122,7 +122,7 @@ def test_a_stop_is_for_all_and_each_goes_on_alone(together, corpus, tmp_path):
 def test_vmapped_steps_are_those_in_turn(corpus, mode):
     """Up to rounding, with dropout, masks and batches of each seed's own order; integers and keys exactly."""
     config = toy_config(corpus, mode=mode, dropout=0.2, recurrence="fused")
-    texts = lm_jax.load_corpus(corpus, "char")
+    texts = lm_jax.data.load_corpus(corpus, "char")
     setups = [set_up(task_of(config), dataclasses.replace(config, seed=seed), texts, 20) for seed in range(SEEDS)]
     streams = [jax.tree.map(jnp.asarray, Streams(*setup.batches.epoch(0))) for setup in setups]
     found = []

@@ -90,8 +90,8 @@ def test_its_interval_may_change_when_a_run_goes_on(measured, tmp_path):
 def test_what_is_measured_is_what_the_instruments_say(data):
     """On the second 64 tokens of each half of the first 256, after the first 64."""
     config = toy_config(data, cell="rnn", layers=2)
-    corpus = lm_jax.load_corpus(data)
-    model = lm_jax.from_config(config.model, len(corpus.vocabulary))
+    corpus = lm_jax.data.load_corpus(data)
+    model = lm_jax.models.from_config(config.model, len(corpus.vocabulary))
     params = model.init(jax.random.key(0))
     telemetry = build_telemetry(config, corpus, model)(7, params, 2.5)
     found = telemetry.values
@@ -120,7 +120,7 @@ def test_bad_requests_leave_nothing_behind(data, tmp_path):
         lm_jax.train(window, tmp_path / "run")
     with pytest.raises(UserError, match="telemetry_every must be a whole number of at least 1, got 0"):
         lm_jax.train(toy_config(data, telemetry_every=0), tmp_path / "run")
-    corpus = lm_jax.load_corpus(data)
+    corpus = lm_jax.data.load_corpus(data)
     with pytest.raises(UserError, match="telemetry needs a validation text of at least two tokens, got 1"):
         build_telemetry(toy_config(data), dataclasses.replace(corpus, valid=corpus.valid[:1]), None)
     assert not (tmp_path / "run").exists()

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import UserError, Vocabulary, load_corpus
+from lm_jax import UserError
+from lm_jax.data import Vocabulary, load_corpus
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm

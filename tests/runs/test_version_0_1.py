@@ -47,7 +47,7 @@ def test_a_run_of_0_1_is_loaded(name, old_run):
     model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     tokens = vocabulary.encode("a cab\n")
     assert vocabulary.decode(tokens) == "a cab\n"
-    scores = lm_jax.token_log_probs(model, params, tokens, vocabulary.eol_id, eval_streams=1)
+    scores = lm_jax.inference.token_log_probs(model, params, tokens, vocabulary.eol_id, eval_streams=1)
     assert scores.shape == (6,) and np.all(scores < 0)
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import Batches, lstm, recurrent_lm, rnn, stacked
+from lm_jax.cells import lstm, rnn, stacked
+from lm_jax.data import Batches
 from lm_jax.data.batching import Streams
+from lm_jax.models import recurrent_lm
 from lm_jax.training import build_train_steps, create_state, cross_entropy
 from lm_jax.training.gradient import build_gradient
 from lm_jax.training.losses import Chunk, regularised_cross_entropy, scheduled_sampling

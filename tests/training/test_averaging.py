@@ -10,7 +10,9 @@ import optax
 import pytest
 
 import lm_jax
-from lm_jax import Batches, recurrent_lm, rnn
+from lm_jax.cells import rnn
+from lm_jax.data import Batches
+from lm_jax.models import recurrent_lm
 from lm_jax.training import Checkpoints, Hooks, Plan, build_train_steps, create_state, cross_entropy, fit
 from lm_jax.training.averaging import ema, has_stalled, running_mean, start, trigger
 from tests.runs.toy import assert_equal_runs, saved_arrays, toy_config, write_corpus

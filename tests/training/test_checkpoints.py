@@ -10,7 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import UserError, lstm, recurrent_lm, stacked
+from lm_jax import UserError
+from lm_jax.cells import lstm, stacked
+from lm_jax.models import recurrent_lm
 from lm_jax.training import Checkpoints, create_state
 
 

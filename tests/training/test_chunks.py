@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import Batches, LanguageModel
+from lm_jax.data import Batches
 from lm_jax.data.batching import Streams
+from lm_jax.models import LanguageModel
 from lm_jax.training import Tally, build_train_steps, create_state
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import Batches, recurrent_lm, rnn
+from lm_jax.cells import rnn
+from lm_jax.data import Batches
+from lm_jax.models import recurrent_lm
 from lm_jax.training import Diverged, History, Hooks, Plan, create_state, fit
 
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax import recurrent_lm, rnn
+from lm_jax.cells import rnn
+from lm_jax.models import recurrent_lm
 from lm_jax.training import cross_entropy
 from lm_jax.training.losses import Chunk
 

@@ -6,9 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import Batches, Sampler, build_vocabulary, gru, lstm, recurrent_lm, rnn
+from lm_jax.cells import gru, lstm, rnn
+from lm_jax.data import Batches, build_vocabulary
 from lm_jax.data.batching import Streams
-from lm_jax.inference import generate
+from lm_jax.inference import Sampler, generate
+from lm_jax.models import recurrent_lm
 from lm_jax.training import build_train_steps, create_state, cross_entropy
 
 

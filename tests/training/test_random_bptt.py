@@ -8,8 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import Batches, recurrent_lm, rnn
+from lm_jax.cells import rnn
+from lm_jax.data import Batches
 from lm_jax.data.batching import cut_streams
+from lm_jax.models import recurrent_lm
 from lm_jax.training import Hooks, Plan, build_train_steps, create_state, cross_entropy, fit
 from lm_jax.training.losses import Chunk
 

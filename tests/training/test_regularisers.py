@@ -8,9 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import recurrent_lm, rnn, scan_unroll, stacked
-from lm_jax.cells import Cell
+from lm_jax.cells import Cell, rnn, scan_unroll, stacked
 from lm_jax.config import OptimizerConfig, from_flat
+from lm_jax.models import recurrent_lm
 from lm_jax.models.build import from_config
 from lm_jax.training import build_optimizer, build_schedule, cross_entropy
 from lm_jax.training.losses import Chunk, regularised_cross_entropy

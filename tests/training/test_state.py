@@ -6,8 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from lm_jax import Batches, recurrent_lm, rnn
+from lm_jax.cells import rnn
+from lm_jax.data import Batches
 from lm_jax.data.batching import Streams
+from lm_jax.models import recurrent_lm
 from lm_jax.training import build_train_steps, create_state, cross_entropy
 
 

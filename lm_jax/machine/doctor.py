@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lm_jax.report.advice import PACKAGES, advise, read_signs, version_of
+from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
 
 
 LATEST_START = 7.0  # seconds after which no further measurement begins, so that all of them take about ten
@@ -82,7 +82,7 @@ def _compile_cache(devices):
 
 
 def _speeds(devices, on_stage):
-    from lm_jax.report.speed import speeds
+    from lm_jax.machine.speed import speeds
 
     start, found, failures = time.perf_counter(), {}, []
     for name, measure in speeds(accelerator=devices["platform"] != "cpu"):

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from lm_jax.allocation import reuse_memory
+from lm_jax.machine.memory import reuse_memory
 
 
 PROGRAM = """
 import resource, sys
-from lm_jax.allocation import reuse_memory
+from lm_jax.machine.memory import reuse_memory
 kept = reuse_memory() if sys.argv[1] == "reuse" else True
 
 def use():

@@ -1,0 +1,22 @@
+"""The machine: its memory, the cache of compiled programs, and what a doctor says of it."""
+
+from typing import TYPE_CHECKING
+
+from lm_jax.lazy import lazy_names
+
+
+if TYPE_CHECKING:
+    from lm_jax.machine.compile_cache import compiled_folder, keep_compiled
+    from lm_jax.machine.doctor import doctor
+    from lm_jax.machine.memory import reuse_memory
+
+__all__ = ["compiled_folder", "doctor", "keep_compiled", "reuse_memory"]
+
+_HOMES = {
+    "compiled_folder": "lm_jax.machine.compile_cache",
+    "doctor": "lm_jax.machine.doctor",
+    "keep_compiled": "lm_jax.machine.compile_cache",
+    "reuse_memory": "lm_jax.machine.memory",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
