@@ -9,6 +9,7 @@ import pytest
 
 from lm_jax.errors import UserError
 from lm_jax.inference import generate, likelihood, token_log_probs
+from lm_jax.config import AddK
 from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate
 from lm_jax.models.ngram.kneser_ney import discounts_of
 from lm_jax.models.ngram.model import ngram_lm
@@ -195,8 +196,8 @@ def test_without_an_estimate_the_model_is_uniform_and_it_generates():
     "options, message",
     [
         ({"order": 0}, "order must be a whole number of at least 1, got 0"),
-        ({"method": "add-k", "k": 0.0}, "k above 0, got 0.0"),
-        ({"method": "add-k", "k": float("nan")}, "k above 0, got nan"),
+        ({"method": AddK(0.0)}, "k must be positive and finite, got 0.0"),
+        ({"method": AddK(float("nan"))}, "k must be positive and finite, got nan"),
         ({"method": "kneser"}, "method must be one of"),
         ({"method": "jelinek-mercer"}, "needs held-out text"),
     ],

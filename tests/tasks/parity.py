@@ -1,118 +1,90 @@
-"""A task of its own: the parity of bit strings. It has no text, no carry and no vocabulary."""
+"""A task of its own: parity of bit strings, with batches and a metric of its own, no text, carry or vocabulary."""
 
 import dataclasses
-import hashlib
-from typing import Any, ClassVar, NamedTuple
+from collections import namedtuple
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.config import RunConfig
+from lm_jax.config import RunConfig, setting
 from lm_jax.tasks import Closing, Task
 from lm_jax.training import BatchSource, Score, Tally, one_a_step
 
 
 @dataclasses.dataclass(frozen=True)
 class ParityConfig(RunConfig):
-    """Strings of `bits` bits."""
-
     task: ClassVar[str] = "parity"
-    bits: int = 6
+    bits: int = setting(6, "Bits of a string.")
 
 
-class Strings(NamedTuple):
-    """All strings [2^bits, bits], and their parities."""
-
-    strings: np.ndarray
-    parities: np.ndarray
-    sha256: str
-    source: str = "all bit strings"
-    vocabulary: None = None
-    phrases: tuple[str, ...] = ("two classes",)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        return {"source": self.source, "sha256": self.sha256}
-
-
-class Network(NamedTuple):
-    init: Any
-    logits: Any
-
-
-class Row(NamedTuple):
-    split: str
-    accuracy: float
+Strings = namedtuple("Strings", "x y sha256 record source vocabulary phrases", defaults=("bits", None, ()))
+Network, Row = namedtuple("Network", "init logits"), namedtuple("Row", "split accuracy")
 
 
 def load(settings, saved):
-    strings = (np.arange(2**settings.bits)[:, None] >> np.arange(settings.bits)) & 1
-    data = Strings(strings, strings.sum(1) % 2, hashlib.sha256(strings.tobytes()).hexdigest())
-    if saved is not None:
-        saved.check_same(data.source, data.sha256)
-    return data
+    x = ((np.arange(2**settings.bits)[:, None] >> np.arange(settings.bits)) & 1).astype(np.float32)
+    return Strings(x, x.sum(1) % 2, f"{settings.bits} bits", {"source": "bits", "sha256": f"{settings.bits} bits"})
 
 
 def model(settings, vocabulary):
     def init(key):
-        keys, size = jax.random.split(key), settings.bits
-        return {"w": jax.random.normal(keys[0], (size, 32)), "v": jax.random.normal(keys[1], (32,)) / 6}
+        w, v = (jax.random.normal(k, (settings.bits, 32)) for k in jax.random.split(key))
+        return {"w": w, "v": v[0] / 6, "b": v[1]}
 
-    return Network(init, lambda params, x: jnp.tanh(x @ params["w"] - 0.5 * jnp.arange(32) / 4) @ params["v"])
+    return Network(init, lambda params, x: jnp.tanh(x @ params["w"] + params["b"]) @ params["v"])
 
 
 def batches(settings, data, model):
-    steps = len(data.strings) // settings.batch_size
+    steps, size = len(data.x) // settings.batch_size, settings.batch_size
 
     def epoch(number):
-        order = np.random.default_rng((settings.seed, number)).permutation(len(data.strings))
-        rows = order[: steps * settings.batch_size].reshape(steps, -1)
-        return np.moveaxis(data.strings[rows], 2, 1).astype(np.float32), data.parities[rows][:, None]
+        rows = (
+            np.random.default_rng((settings.seed, number)).permutation(len(data.x))[: steps * size].reshape(steps, size)
+        )
+        return np.moveaxis(data.x[rows], 2, 1), data.y[rows][:, None]
 
-    def batch(params, epoch, carry, start, length):
-        return carry, jax.tree.map(lambda array: array[start], epoch)
+    def batch(params, arrays, carry, start, length):
+        return carry, jax.tree.map(lambda array: array[start], arrays)
 
-    return BatchSource(steps, epoch, batch, one_a_step(steps), 1, steps * settings.batch_size)
+    return BatchSource(steps, epoch, batch, one_a_step(steps), usual_length=1, targets_per_epoch=steps * size)
 
 
 def loss(settings, model):
     def mean_loss(params, carry, batch, key, whole=None):
-        logits = model.logits(params, batch[0].T)
-        nll = jnp.sum(jax.nn.softplus(jnp.where(batch[1][0] == 1, -logits, logits)))
-        return nll / (batch if whole is None else whole)[1].size, (carry, Tally(nll, jnp.asarray(batch[1].size)))
+        nll = jnp.sum(jax.nn.softplus((1 - 2 * batch[1][0]) * model.logits(params, batch[0].T)))
+        return nll / (whole or batch)[1].size, (carry, Tally(nll, jnp.asarray(batch[1].size)))
 
     return mean_loss
 
 
 def accuracy(data, model, params):
-    return float(np.mean((np.asarray(model.logits(params, data.strings.astype(np.float32))) > 0) == data.parities))
+    return float(np.mean((np.asarray(model.logits(params, data.x)) > 0) == data.y))
 
 
 def validate(settings, data, model, params, progress):
-    right = accuracy(data, model, params)
-    return Score(1 - right, {"accuracy": right}, f"accuracy {right:.1%}")
+    return Score(1 - (right := accuracy(data, model, params)), {"accuracy": right}, f"accuracy {right:.1%}")
 
 
 def close(settings, data, model, params, key, progress):
-    right = accuracy(data, model, params)
-    return Closing(rows=(Row("all", right),), summary={"all": {"accuracy": right}}, remarks=(f"{right:.1%} right",))
+    row = Row("all", accuracy(data, model, params))
+    return Closing(rows=(row,), summary={"all": {"accuracy": row.accuracy}})
 
 
 def evaluate(settings, vocabulary, model, params, request):
     return Row(request.split, accuracy(load(settings, None), model, params))
 
 
+NAMES = {name: lambda settings: "parity" for name in ("name", "folder_name", "family")}
 PARITY = Task(
-    config=ParityConfig,
-    name=lambda settings: f"parity of {settings.bits}",
-    folder_name=lambda settings: "parity",
-    family=lambda settings: "parity",
+    ParityConfig,
     load=load,
     model=model,
-    batches=batches,
-    loss=loss,
     validate=validate,
     close=close,
     evaluate=evaluate,
+    batches=batches,
+    loss=loss,
+    **NAMES,
 )
