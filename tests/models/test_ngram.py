@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lm_jax.config import AddK
 from lm_jax.errors import UserError
 from lm_jax.inference import generate, likelihood, token_log_probs
-from lm_jax.config import AddK
 from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate
 from lm_jax.models.ngram.kneser_ney import discounts_of
 from lm_jax.models.ngram.model import ngram_lm
