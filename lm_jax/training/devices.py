@@ -80,16 +80,15 @@ class Devices:
         placed = whole.replace(carry=jax.tree.map(lambda _: self._rows(0), state.carry))
         if self.vocab_axes is None:
             return placed
-        params = jax.tree.map(self._cut, self.vocab_axes)
-        structure = jax.tree.structure(state.params)
+        params, shapes = jax.tree.map(self._cut, self.vocab_axes), _shapes(state.params)
 
-        def like_params(tree):
-            return jax.tree.structure(tree) == structure
+        def like_params(tree):  # an optimiser's moments and an average; not a count, nor moments of rows or columns
+            return _shapes(tree) == shapes
 
-        def cut(tree):  # an optimiser's moments and an average are trees like the parameters
-            return params if like_params(tree) else tree
+        def cut(tree):
+            return params if like_params(tree) else NamedSharding(self.mesh, PartitionSpec())
 
-        parts = {name: getattr(placed, name) for name in ("params", "opt_state", "average")}
+        parts = {name: getattr(state, name) for name in ("params", "opt_state", "average")}
         return placed.replace(**jax.tree.map(cut, parts, is_leaf=like_params))
 
     def place_epoch(self, epoch: Any) -> Any:
@@ -140,6 +139,12 @@ def _vocabulary_sizes(params, vocab_axes):
         return []
     pairs = zip(jax.tree.leaves(params), jax.tree.leaves(vocab_axes), strict=True)
     return [array.shape[axis] for array, axis in pairs if axis != WHOLE]
+
+
+def _shapes(tree):
+    """The structure of a tree and the shape of each of its arrays."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [leaf.shape for leaf in leaves]
 
 
 ONE_DEVICE = Devices()

@@ -22,9 +22,8 @@ class Start(NamedTuple):
     parameters: how many numbers are trained. data: phrases about the data. source: where the data come from.
     steps, steps_per_epoch, first_step: length of the run, of an epoch, and the steps already done.
     targets_per_epoch: predictions in one pass over the data. unit: the name of a target, in the plural.
-    columns: of the task, in the table of reports.
-    command: the words of the command line that train this task. run: the folder. mirror: the folder of its copy.
-    seeds: how many runs are trained side by side.
+    columns: of the task, in the table of reports. command: the words of the command line that train this task.
+    run: the folder. mirror: the folder of its copy. seeds: how many runs are trained side by side.
     """
 
     device: str

@@ -10,9 +10,8 @@ import pytest
 
 from lm_jax.cells import lstm, rnn, stacked
 from lm_jax.data import Batches
-from lm_jax.data.batching import Streams
 from lm_jax.models import recurrent_lm
-from lm_jax.training import build_train_steps, create_state, cross_entropy
+from lm_jax.training import build_train_steps, create_state, cross_entropy, text_source
 from lm_jax.training.gradient import build_gradient
 from lm_jax.training.losses import Chunk, regularised_cross_entropy, scheduled_sampling
 
@@ -110,24 +109,14 @@ def test_parts_draw_masks_of_their_own(loss, x64):
 def test_training_in_parts(mode, parts):
     """Over more than an epoch, whose last chunk is ragged, in float32."""
     tokens = np.random.default_rng(0).integers(0, V, 405).astype(np.int32)
-    batches = Batches(tokens, EOL, 8, 5, mode)
+    source = text_source(Batches(tokens, EOL, 8, 5, mode), SMALL)
     adam = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(1e-2))
 
     def trained(accumulate):
-        train_steps = build_train_steps(
-            SMALL,
-            cross_entropy(SMALL),
-            adam,
-            bptt=5,
-            steps_per_epoch=batches.steps_per_epoch,
-            mode=mode,
-            eol_id=EOL,
-            clip=0.1,
-            accumulate=accumulate,
-        )
-        state = create_state(SMALL, adam, 8, 0)
-        for epoch, count in enumerate((batches.steps_per_epoch, 3)):
-            state = train_steps(state, Streams(*map(jnp.asarray, batches.epoch(epoch))), count)
+        train_steps = build_train_steps(cross_entropy(SMALL), source, adam, clip=0.1, accumulate=accumulate)
+        state = create_state(SMALL.init, source, adam, 0)
+        for epoch, count in enumerate((source.steps_per_epoch, 3)):
+            state = train_steps(state, jax.tree.map(jnp.asarray, source.epoch(epoch)), count)
         return state
 
     one, other = trained(1), trained(parts)

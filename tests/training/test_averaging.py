@@ -9,22 +9,35 @@ import numpy as np
 import optax
 import pytest
 
-import lm_jax
 from lm_jax.cells import rnn
 from lm_jax.data import Batches
 from lm_jax.models import recurrent_lm
-from lm_jax.training import Checkpoints, Hooks, Plan, build_train_steps, create_state, cross_entropy, fit
+from lm_jax.training import (
+    Checkpoints,
+    LoopFunctions,
+    Plan,
+    Score,
+    Training,
+    build_train_steps,
+    create_state,
+    cross_entropy,
+    fit,
+    text_source,
+)
 from lm_jax.training.averaging import ema, has_stalled, running_mean, start, trigger
-from tests.runs.toy import assert_equal_runs, saved_arrays, toy_config, write_corpus
 
 
 MODEL = recurrent_lm(5, rnn(3, 4))
 SGD = optax.sgd(0.5)
-BATCHES = Batches(np.random.default_rng(0).integers(0, 5, 330).astype(np.int32), 0, 4, 6)
+SOURCE = text_source(Batches(np.random.default_rng(0).integers(0, 5, 330).astype(np.int32), 0, 4, 6), MODEL)
 PATH = [
     {"a": np.float32(generator.normal(size=3)), "b": np.float32(generator.normal(size=(2, 2)))}
     for generator in map(np.random.default_rng, range(30))
 ]
+
+
+def averaged_state(seed=0):
+    return create_state(MODEL.init, SOURCE, SGD, seed, averaged=True)
 
 
 def averages(update, average):
@@ -66,7 +79,7 @@ def test_the_running_mean_is_that_of_all_steps_since_the_trigger(waits):
 
 def test_an_average_is_a_copy():
     """The parameters are donated at every step: their buffers must not be the average's."""
-    state = create_state(MODEL, SGD, 4, 0, True)
+    state = averaged_state()
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((state.params, state.average.params))]
     assert len(set(pointers)) == len(pointers) and int(state.average.count) == 0
 
@@ -106,27 +119,27 @@ def test_when_a_loss_has_stalled_by_hand(losses, stalled):
 @functools.cache
 def train_steps(averaging):
     update = {"ema": ema(0.9), "ntasgd": running_mean(), "none": None}[averaging]
-    return build_train_steps(
-        MODEL, cross_entropy(MODEL), SGD, bptt=6, steps_per_epoch=BATCHES.steps_per_epoch, update_average=update
-    )
+    return build_train_steps(cross_entropy(MODEL), SOURCE, SGD, update_average=update)
 
 
 def test_the_loop_starts_the_mean_when_the_loss_has_stalled():
     """Validations after 2, 4, .. 12 steps; the fourth is worse than the best of those more than one before it."""
     losses, validated = iter([3.0, 2.0, 2.5, 2.2, 1.0, 4.0]), []
-    streams = jax.tree.map(jnp.asarray, BATCHES.epoch(0))
-    state, path = create_state(MODEL, SGD, 4, 0), []
+    streams = jax.tree.map(jnp.asarray, SOURCE.epoch(0))
+    state, path = create_state(MODEL.init, SOURCE, SGD, 0), []
     for _ in range(12):
         state = train_steps("none")(state, streams, 1)
         path.append(jax.tree.map(np.asarray, state.params))
 
     def validate(params):
         validated.append(jax.tree.map(np.asarray, params))
-        return next(losses)
+        return Score(next(losses), {}, "")
 
-    hooks = Hooks(validate, lambda *_: None, lambda *_: None, lambda *_: None)
+    functions = LoopFunctions(validate, save=lambda *_: None)
     plan = Plan(steps=12, log_every=100, eval_every=2, nonmono=1)
-    state, _ = fit(create_state(MODEL, SGD, 4, 0, True), train_steps("ntasgd"), BATCHES, plan, hooks, lambda step: 0.5)
+    training = Training(averaged_state(), SOURCE, plan, functions, lambda step: 0.5)
+    fit(training, train_steps("ntasgd"))
+    state = training.state
     assert_close(state.params, path[-1])  # averaging does not change the way
     for step, params in zip(range(2, 13, 2), validated, strict=True):
         since = path[step - 1 : step] if step <= 8 else path[8:step]
@@ -136,44 +149,16 @@ def test_the_loop_starts_the_mean_when_the_loss_has_stalled():
 
 @pytest.mark.parametrize("averaging", ["ema", "ntasgd"])
 def test_a_checkpoint_is_loaded_with_the_average_and_resumed_without(averaging, tmp_path):
-    streams = jax.tree.map(jnp.asarray, BATCHES.epoch(0))
-    state = create_state(MODEL, SGD, 4, 0, True)
+    streams = jax.tree.map(jnp.asarray, SOURCE.epoch(0))
+    state = averaged_state()
     state = state.replace(average=trigger(state.average)) if averaging == "ntasgd" else state
     state = train_steps(averaging)(state, streams, 5)
     assert np.abs(state.params.w_out - state.evaluation_params.w_out).max() > 1e-3
     with Checkpoints(tmp_path) as states:
         states.save(state, {}, 2.0)
         loaded = states.load_params(jax.eval_shape(MODEL.init, jax.random.key(0)))
-        restored, _ = states.restore_newest(create_state(MODEL, SGD, 4, 9, True))
+        restored, _ = states.restore_newest(averaged_state(seed=9))
     jax.tree.map(np.testing.assert_array_equal, loaded, state.average.params)
     jax.tree.map(np.testing.assert_array_equal, (restored.params, restored.average), (state.params, state.average))
     one, other = (train_steps(averaging)(s, streams, 3) for s in (state, restored))
     jax.tree.map(np.testing.assert_array_equal, (one.params, one.average), (other.params, other.average))
-
-
-EVERYTHING = {
-    "model": {"layers": 2, "embedding_size": 8, "tied": True, "dropout": 0.2, "dropout_kind": "locked"},
-    "weights": {"dropout_embedding": 0.1, "weight_drop": 0.3, "weight_decay": 1e-5},
-    "penalties": {"activation_reg": 2.0, "temporal_reg": 1.0, "scheduled_sampling": 0.1},
-    "chunks": {"random_bptt": True, "accumulate": 2, "eval_every": 2, "checkpoint_every": 3},
-    # far too high, so that the loss stalls early
-    "optimizer": {"optimizer": "sgd", "learning_rate": 8.0, "schedule": "constant", "nonmono": 1},
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("averaging", "mode"), [("ntasgd", "sentence"), ("ema", "stream")])
-def test_a_run_with_every_regulariser_resumes_bit_for_bit(averaging, mode, tmp_path):
-    """Ten steps and ten more are twenty steps."""
-    settings = {name: value for part in EVERYTHING.values() for name, value in part.items()}
-    ten, twenty = (
-        toy_config(write_corpus(tmp_path / "text"), averaging=averaging, mode=mode, steps=steps, **settings)
-        for steps in (10, 20)
-    )
-    straight = lm_jax.train(twenty, tmp_path / "straight")
-    lm_jax.train(ten, tmp_path / "resumed")
-    resumed = lm_jax.resume(tmp_path / "resumed", twenty)
-    assert_equal_runs(resumed.folder, straight.folder, step=20)
-    assert saved_arrays(straight.folder, 20)["['train']['average']"] > 1  # steps that are in it: the mean has begun
-    for name in ("step", "best_step", "rows", "sample"):
-        assert resumed.results[name] == straight.results[name]

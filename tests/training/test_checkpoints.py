@@ -13,16 +13,17 @@ import pytest
 from lm_jax import UserError
 from lm_jax.cells import lstm, stacked
 from lm_jax.models import recurrent_lm
-from lm_jax.training import Checkpoints, create_state
+from lm_jax.training import Checkpoints, chunk_source, create_state
 
 
 MODEL = recurrent_lm(5, stacked([lstm(3, 4), lstm(4, 4)]))
+SOURCE = chunk_source(MODEL, batch_size=2, bptt=3, steps_per_epoch=4)
 ADAM = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.linear_schedule(0.0, 1e-2, 5)))
 
 
 def state_at(step, seed=0):
     """A state with nothing in it that a fresh one has."""
-    state = create_state(MODEL, ADAM, 2, seed)
+    state = create_state(MODEL.init, SOURCE, ADAM, seed)
 
     def stir(leaf):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -53,7 +54,7 @@ def save_all(folder, losses):
 def test_a_state_comes_back_bit_for_bit(tmp_path):
     save_all(tmp_path, {7: 2.5})
     with Checkpoints(tmp_path) as states:
-        state, host = states.restore_newest(create_state(MODEL, ADAM, 2, seed=9))
+        state, host = states.restore_newest(create_state(MODEL.init, SOURCE, ADAM, seed=9))
     assert host == {"misses": 7}
     assert_identical(state, state_at(7))
     # and it is one to go on from: nothing in it is shared or committed elsewhere
@@ -124,7 +125,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path):
     damage(tmp_path / "5")
     with Checkpoints(tmp_path) as states:
         with pytest.warns(UserWarning, match=r"checkpoint 5 is damaged .* set aside as 5.unreadable"):
-            state, host = states.restore_newest(create_state(MODEL, ADAM, 2, seed=9))
+            state, host = states.restore_newest(create_state(MODEL.init, SOURCE, ADAM, seed=9))
         assert states.steps == [4] and host == {"misses": 4}
         assert_identical(state, state_at(4))
         states.save(state_at(5), {"misses": 50}, 1.0)  # its place is free again

@@ -7,9 +7,8 @@ import optax
 import pytest
 
 from lm_jax.data import Batches
-from lm_jax.data.batching import Streams
 from lm_jax.models import LanguageModel
-from lm_jax.training import Tally, build_train_steps, create_state
+from lm_jax.training import Tally, build_train_steps, create_state, text_source
 
 
 EOL, T, B = 0, 6, 4
@@ -22,7 +21,7 @@ def initial_carry(params, batch_shape):
     return {**chunk, "age": jnp.zeros(batch_shape, int), "key": jnp.zeros((*batch_shape, 2), jnp.uint32)}
 
 
-def loss(params, carry, chunk, key, sizes=None):
+def loss(params, carry, chunk, key, whole=None):
     """Nothing to minimise: the chunk goes into the carry."""
     starts = jnp.zeros((T, B), int).at[0].set(carry["age"] == 0)
     reset = starts if chunk.reset is None else chunk.reset
@@ -38,13 +37,13 @@ def test_chunks_on_the_device_are_those_of_the_host(mode, length):
     tokens = np.random.default_rng(0).integers(0, 5, length).astype(np.int32)
     batches = Batches(tokens, EOL, B, T, mode)
     model = LanguageModel(lambda key: jnp.zeros(()), initial_carry, None, None, None, 5)
-    optimizer, per_epoch = optax.sgd(1.0), batches.steps_per_epoch
-    train_steps = build_train_steps(model, loss, optimizer, bptt=T, steps_per_epoch=per_epoch, mode=mode, eol_id=EOL)
+    optimizer, source, per_epoch = optax.sgd(1.0), text_source(batches, model), batches.steps_per_epoch
+    train_steps = build_train_steps(loss, source, optimizer)
     carry = initial_carry(None, (B,))
-    state = create_state(model, optimizer, B, 0).replace(carry=jax.tree.map(jnp.copy, carry))
+    state = create_state(model.init, source, optimizer, 0).replace(carry=jax.tree.map(jnp.copy, carry))
     keys = set()
     for step in range(2 * per_epoch + 1):
-        streams = jax.tree.map(jnp.asarray, Streams(*batches.epoch(step // per_epoch)))
+        streams = jax.tree.map(jnp.asarray, source.epoch(step // per_epoch))
         state = train_steps(state, streams, 1)
         expected = batches.batch_at(step)
         for name in ("inputs", "targets", "mask", "reset"):

@@ -1,4 +1,4 @@
-"""The first step tells how it was compiled: by the compiler or from the cache on disk."""
+"""The first step reports how it was compiled: by the compiler or from the cache on disk."""
 
 import math
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from lm_jax.training.compile_time import telling_compilation
+from lm_jax.training.compile_time import reporting_compilation
 
 
 @pytest.fixture
@@ -30,26 +30,26 @@ def steps_of(traces):
     """Steps that are compiled anew each time this is called."""
 
     @jax.jit
-    def steps(state, streams, count, length=None):
+    def steps(state, epoch, count, length=None):
         traces.append(1)
-        return jnp.sin(state) * count + streams
+        return jnp.sin(state) * count + epoch
 
     return steps
 
 
 def test_the_second_time_it_is_read_from_the_cache(cache):
-    told, traces = [], []
+    reported, traces = [], []
     for _ in range(2):
-        steps = telling_compilation(steps_of(traces), told.append)
+        steps = reporting_compilation(steps_of(traces), reported.append)
         results = [steps(jnp.ones(7), jnp.ones(7), count) for count in (1, 2, 3)]
         assert [float(r[0]) for r in results] == pytest.approx([math.sin(1) * n + 1 for n in (1, 2, 3)])
-    assert [compilation.from_cache for compilation in told] == [False, True]
-    assert all(compilation.seconds > 0 for compilation in told)
+    assert [compilation.from_cache for compilation in reported] == [False, True]
+    assert all(compilation.seconds > 0 for compilation in reported)
     assert len(traces) == 2  # one for each program
 
 
-def test_nothing_is_told_of_what_had_been_compiled():
-    told, steps = [], steps_of([])
+def test_nothing_is_reported_of_what_had_been_compiled():
+    reported, steps = [], steps_of([])
     steps(jnp.ones(7), jnp.ones(7), 1, length=None)
-    telling_compilation(steps, told.append)(jnp.ones(7), jnp.ones(7), 1)
-    assert not told
+    reporting_compilation(steps, reported.append)(jnp.ones(7), jnp.ones(7), 1)
+    assert not reported

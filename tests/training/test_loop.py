@@ -13,15 +13,28 @@ import pytest
 from lm_jax.cells import rnn
 from lm_jax.data import Batches
 from lm_jax.models import recurrent_lm
-from lm_jax.training import Diverged, History, Hooks, Plan, create_state, fit
+from lm_jax.training import (
+    Diverged,
+    History,
+    Listener,
+    LoopFunctions,
+    Plan,
+    Score,
+    Training,
+    Validation,
+    create_state,
+    fit,
+    text_source,
+)
+from lm_jax.training.listener import Telemetry
 
 
 MODEL = recurrent_lm(5, rnn(3, 4))
-BATCHES = Batches(np.zeros(280, np.int32), 0, 4, 10)  # 7 steps an epoch
+SOURCE = text_source(Batches(np.zeros(280, np.int32), 0, 4, 10), MODEL)  # 7 steps an epoch
 EPOCH = 7
 
 
-def advance(state, streams, count, length=None):
+def advance(state, epoch, count, length=None):
     """Training that changes nothing: 2 nats and 3 of gradient norm a token, one token a step, half of them clipped."""
     old = state.totals
     totals = old._replace(
@@ -33,24 +46,44 @@ def advance(state, streams, count, length=None):
     return state.replace(step=state.step + count, totals=totals)
 
 
-class Recorder:
-    """Hooks that note all they are told; validations give the losses of a list."""
+def perplexity(loss):
+    return {"perplexity": math.exp(min(loss, 700.0))}
+
+
+class Recorder(Listener):
+    """Notes all that a training reports, validates, measures and saves; validations give the losses of a list."""
 
     def __init__(self, valid_losses=(), stop_at=math.inf):
         self.valid_losses, self.stop_at = iter(valid_losses), stop_at
         self.saved, self.reports, self.validations, self.dispatches = {}, [], [], []
-        self.telemetry = []
+        self.telemetry, self.measured = [], []
+        self.on_report, self.on_validation = self.reports.append, self.validations.append
+        self.on_telemetry, self.on_steps = self.telemetry.append, self.dispatches.append
 
-    def hooks(self):
-        return Hooks(
-            validate=lambda params: next(self.valid_losses, 1.0),
-            save=lambda state, host, loss: self.saved.update({int(state.step): (host, loss)}),
-            on_report=lambda record, times: self.reports.append((record, times)),
-            on_validation=lambda record, state: self.validations.append(record),
-            on_dispatch=self.dispatches.append,
-            on_telemetry=lambda record, params: self.telemetry.append((record, params)),
+    def functions(self):
+        return LoopFunctions(
+            validate=self.validate,
+            save=self.save,
+            metrics=perplexity,
+            sample=lambda params, step: f"sample at {step}",
+            measure=self.measure,
             should_stop=lambda: bool(self.dispatches) and self.dispatches[-1] >= self.stop_at,
         )
+
+    def validate(self, params):
+        loss = next(self.valid_losses, 1.0)
+        return Score(loss, perplexity(loss), f"loss {loss}")
+
+    def save(self, state, history, loss):
+        self.saved[int(state.step)] = (dataclasses.asdict(history), loss)
+
+    def measure(self, step, params, grad_norm):
+        self.measured.append(params)
+        return Telemetry(step, {"grad_norm": grad_norm}, f"norm {grad_norm}")
+
+    def timeless_reports(self):
+        """The reports but for what they say of the clock."""
+        return [report._replace(seconds=0.0, targets_per_second=None) for report in self.reports]
 
 
 def plan(steps=20, log_every=5, eval_every=8, **settings):
@@ -58,11 +91,13 @@ def plan(steps=20, log_every=5, eval_every=8, **settings):
 
 
 def start(step=0):
-    return create_state(MODEL, optax.sgd(0.1), 4, 0).replace(step=jnp.asarray(step))
+    return create_state(MODEL.init, SOURCE, optax.sgd(0.1), 0).replace(step=jnp.asarray(step))
 
 
 def run(plan, recorder, state=None, history=None, train_steps=advance, rate=lambda step: 0.5):
-    return fit(state or start(), train_steps, BATCHES, plan, recorder.hooks(), rate, history)
+    training = Training(state or start(), SOURCE, plan, recorder.functions(), rate, listener=recorder, history=history)
+    fit(training, train_steps)
+    return training.state, training.history
 
 
 @pytest.mark.parametrize(
@@ -82,8 +117,8 @@ def test_everything_happens_at_its_step():
     recorder = Recorder([3.0, 2.0, 2.5])
     state, history = run(plan(checkpoint_every=6), recorder)
     assert int(state.step) == recorder.dispatches[-1] == 20
-    assert [record["step"] for record, _ in recorder.reports] == [5, 10, 15, 20]
-    assert [(r["step"], r["valid_loss"], r["best"]) for r in recorder.validations] == [
+    assert [report.step for report in recorder.reports] == [5, 10, 15, 20]
+    assert [(v.step, v.score.loss, v.best) for v in recorder.validations] == [
         (8, 3.0, True),
         (16, 2.0, True),
         (20, 2.5, False),
@@ -104,28 +139,28 @@ def test_everything_happens_at_its_step():
 def test_reports_are_means_over_their_steps():
     recorder = Recorder()
     run(plan(), recorder, rate=lambda step: 100.0 + step)
-    for record, times in recorder.reports:
-        step = record["step"]
-        expected = {"step": step, "loss": 2.0, "perplexity": math.exp(2), "grad_norm": 3.0, "clipped": 0.0}
-        assert record == {**expected, "learning_rate": 99.0 + step}  # of the step that was just made
-        assert times["step"] == step
-        json.dumps([record, times], allow_nan=False)
+    for report in recorder.reports:
+        step, loss, metrics, grad_norm, clipped, learning_rate, seconds, targets_per_second = report
+        assert (loss, metrics, grad_norm, clipped) == (2.0, {"perplexity": math.exp(2)}, 3.0, 0.0)
+        assert learning_rate == 99.0 + step  # of the step that was just made
+        assert seconds > 0 and targets_per_second > 0  # a target a step
+        json.dumps(report, allow_nan=False)
 
 
 def test_telemetry_is_asked_for_at_its_steps_with_the_mean_norm_since_the_last_report():
     """The norm of step k is k here; step 4 comes in the middle between reports, step 20 together with one."""
 
-    def train_steps(state, streams, count, length=None):
+    def train_steps(state, epoch, count, length=None):
         norms = sum(int(state.step) + 1 + k for k in range(count))
-        new = advance(state, streams, count, length)
+        new = advance(state, epoch, count, length)
         return new.replace(totals=new.totals._replace(grad_norm=state.totals.grad_norm + norms))
 
     recorder = Recorder([3.0, 2.0, 2.5])
     state, _ = run(plan(telemetry_every=4), recorder, train_steps=train_steps)
     means = {4: 2.5, 8: 7.0, 12: 11.5, 16: 16.0, 20: 18.0}
-    assert [record for record, _ in recorder.telemetry] == [{"step": s, "grad_norm": n} for s, n in means.items()]
-    assert [record["grad_norm"] for record, _ in recorder.reports] == [3.0, 8.0, 13.0, 18.0]
-    assert recorder.telemetry[-1][1] is state.params
+    assert recorder.telemetry == [Telemetry(s, {"grad_norm": n}, f"norm {n}") for s, n in means.items()]
+    assert [report.grad_norm for report in recorder.reports] == [3.0, 8.0, 13.0, 18.0]
+    assert recorder.measured[-1] is state.params
     silent = Recorder([3.0, 2.0, 2.5])
     run(plan(), silent)
     assert silent.telemetry == []
@@ -136,19 +171,15 @@ def test_the_plateau_lowers_the_rate_at_every_miss():
     state, _ = run(plan(steps=25, eval_every=5, decay_factor=0.5), recorder)
     assert float(state.learning_rate_scale) == 0.125
     # reports come before the validation of the same step
-    assert [record["learning_rate"] for record, _ in recorder.reports] == [0.5, 0.5, 0.25, 0.125, 0.125]
+    assert [report.learning_rate for report in recorder.reports] == [0.5, 0.5, 0.25, 0.125, 0.125]
 
 
 def test_the_closing_validation_is_on_the_record_only():
     recorder = Recorder([3.0, 4.0])
     state, history = run(plan(steps=7, eval_every=5, decay_factor=0.5, patience=1), recorder)
-    assert recorder.validations[-1] == {
-        "step": 7,
-        "valid_loss": 4.0,
-        "valid_perplexity": math.exp(4),
-        "best": False,
-        "closing": True,
-    }
+    score = Score(4.0, {"perplexity": math.exp(4)}, "loss 4.0")
+    assert recorder.validations[-1] == Validation(7, score, best=False, closing=True, sample="sample at 7")
+    assert not recorder.validations[0].closing
     assert float(state.learning_rate_scale) == 1.0
     assert (history.best_valid_loss, history.best_step, history.misses) == (3.0, 5, 0)
 
@@ -158,7 +189,7 @@ def test_patience(patience, last):
     recorder = Recorder([3.0, 2.0, 2.0, 1.0, 1.5, 1.5, 1.5, 0.5, 0.5, 0.5])
     state, history = run(plan(steps=40, eval_every=4, patience=patience), recorder)
     assert int(state.step) == last and history.finished == (patience is not None)
-    assert recorder.validations[-1]["step"] == last == max(recorder.saved)
+    assert recorder.validations[-1].step == last == max(recorder.saved)
 
 
 def test_a_stop_saves_and_a_resume_does_what_was_left():
@@ -170,7 +201,7 @@ def test_a_stop_saves_and_a_resume_does_what_was_left():
     assert 12 <= stopped < 16 and stopped in first.saved and first.saved[stopped][1] is None
     host = json.loads(json.dumps(first.saved[stopped][0]))  # as a checkpoint keeps it
     state, history = run(settings, second, state, History(**host))
-    assert [r for r, _ in first.reports + second.reports] == [r for r, _ in whole.reports]
+    assert first.timeless_reports() + second.timeless_reports() == whole.timeless_reports()
     assert first.validations + second.validations == whole.validations
     assert history == expected_history
     jax.tree.map(np.testing.assert_array_equal, (state.step, state.totals), (expected.step, expected.totals))
@@ -184,8 +215,8 @@ def test_a_finished_run_does_not_go_on():
 
 
 def nan_from(step):
-    def train_steps(state, streams, count, length=None):
-        state = advance(state, streams, count)
+    def train_steps(state, epoch, count, length=None):
+        state = advance(state, epoch, count)
         bad = jnp.where(state.step >= step, jnp.nan, 0.0)
         return state.replace(totals=state.totals._replace(nll=state.totals.nll + bad))
 
@@ -195,10 +226,12 @@ def nan_from(step):
 @pytest.mark.parametrize(("settings", "noticed"), [({"log_every": 5}, 15), ({"log_every": 100}, 16)], ids=str)
 def test_a_loss_that_is_no_number_ends_the_run_unsaved(settings, noticed):
     recorder = Recorder()
-    with pytest.raises(Diverged, match=f"the loss must stay finite, got nan by step {noticed}: .*lower"):
+    advice = "lower learning_rate or clip"
+    with pytest.raises(Diverged, match=f"the loss must stay finite, got nan by step {noticed}: .*{advice}") as caught:
         run(plan(**settings), recorder, train_steps=nan_from(11))
+    assert caught.value.settings == ("learning_rate", "clip") and "\n" not in str(caught.value)
     assert max(recorder.saved) == 8
-    assert all(math.isfinite(record["loss"]) for record, _ in recorder.reports)
+    assert all(math.isfinite(report.loss) for report in recorder.reports)
 
 
 def test_the_last_state_is_checked_before_it_is_saved():
@@ -210,13 +243,14 @@ def test_the_last_state_is_checked_before_it_is_saved():
 
 @pytest.mark.parametrize("checkpoint_every", [None, 3])
 def test_parameters_that_are_no_numbers_are_not_saved(checkpoint_every):
-    def train_steps(state, streams, count, length=None):
-        state = advance(state, streams, count)
+    def train_steps(state, epoch, count, length=None):
+        state = advance(state, epoch, count)
         return state.replace(params=state.params.replace(b_out=state.params.b_out + jnp.inf))
 
     recorder = Recorder()
-    with pytest.raises(Diverged, match="the parameters must stay finite"):
+    with pytest.raises(Diverged, match="the parameters must stay finite") as caught:
         run(plan(checkpoint_every=checkpoint_every), recorder, train_steps=train_steps)
+    assert caught.value.settings == ("learning_rate", "clip")
     assert not recorder.saved and not recorder.validations
 
 

@@ -8,10 +8,9 @@ import pytest
 
 from lm_jax.cells import gru, lstm, rnn
 from lm_jax.data import Batches, build_vocabulary
-from lm_jax.data.batching import Streams
 from lm_jax.inference import Sampler, generate
 from lm_jax.models import recurrent_lm
-from lm_jax.training import build_train_steps, create_state, cross_entropy
+from lm_jax.training import build_train_steps, create_state, cross_entropy, text_source
 
 
 SENTENCE = "the quick brown fox jumps over the lazy dog and runs on\n"
@@ -23,18 +22,10 @@ def test_one_sentence_is_learned_by_heart(cell, mode):
     batches = Batches(vocabulary.encode(SENTENCE), vocabulary.eol_id, 1, 14, mode)  # in 4 chunks, or 5 and padding
     model = recurrent_lm(len(vocabulary), cell(16, 32))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
-    per_epoch = batches.steps_per_epoch
-    train_steps = build_train_steps(
-        model,
-        cross_entropy(model),
-        optimizer,
-        bptt=14,
-        steps_per_epoch=per_epoch,
-        mode=mode,
-        eol_id=vocabulary.eol_id,
-    )
-    state = create_state(model, optimizer, 1, 0)
-    streams = jax.tree.map(jnp.asarray, Streams(*batches.epoch(0)))
+    source, per_epoch = text_source(batches, model), batches.steps_per_epoch
+    train_steps = build_train_steps(cross_entropy(model), source, optimizer)
+    state = create_state(model.init, source, optimizer, 0)
+    streams = jax.tree.map(jnp.asarray, source.epoch(0))
     state = train_steps(state, streams, 120 * per_epoch)
     before = np.asarray(state.totals.nll)
     state = train_steps(state, streams, per_epoch)

@@ -12,7 +12,18 @@ from lm_jax.cells import rnn
 from lm_jax.data import Batches
 from lm_jax.data.batching import cut_streams
 from lm_jax.models import recurrent_lm
-from lm_jax.training import Hooks, Plan, build_train_steps, create_state, cross_entropy, fit
+from lm_jax.training import (
+    LoopFunctions,
+    Plan,
+    Score,
+    Training,
+    build_train_steps,
+    chunk_source,
+    create_state,
+    cross_entropy,
+    fit,
+    text_source,
+)
 from lm_jax.training.losses import Chunk
 
 
@@ -113,17 +124,18 @@ def test_training_takes_the_same_chunks(mode):
     assert len(set(lengths.tolist())) >= 3
     traces, loss_fn = [], cross_entropy(MODEL)
 
-    def loss(params, carry, chunk, key, sizes=None):
+    def loss(params, carry, chunk, key, whole=None):
         traces.append(len(chunk.inputs))
         return loss_fn(params, carry, chunk, key)
 
-    train_steps = build_train_steps(
-        MODEL, loss, SGD, bptt=32, steps_per_epoch=varied.steps_per_epoch, mode=mode, eol_id=EOL
-    )
-    hooks = Hooks(lambda params: 1.0, lambda *_: None, lambda *_: None, lambda *_: None)
+    source = text_source(varied, MODEL)
+    functions = LoopFunctions(validate=lambda params: Score(1.0, {}, ""), save=lambda *_: None)
     plan = Plan(steps=steps, log_every=1000, eval_every=1000)
-    state, _ = fit(create_state(MODEL, SGD, 3, 0), train_steps, varied, plan, hooks, lambda step: RATE)
-    params, carry, tokens = by_hand(create_state(MODEL, SGD, 3, 0), varied, steps)
+    state = create_state(MODEL.init, source, SGD, 0)
+    params, carry, tokens = by_hand(state, varied, steps)
+    training = Training(state, source, plan, functions, lambda step: RATE)
+    fit(training, build_train_steps(loss, source, SGD))
+    state = training.state
     assert int(state.step) == steps and int(state.totals.tokens) == tokens
     assert int(state.position) == lengths[-4:].sum()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), state.params, params)
@@ -136,8 +148,9 @@ def test_the_learning_rate_is_in_proportion_to_the_length():
     streams = jax.tree.map(np.asarray, batches("stream", 4, random_bptt=False).epoch(0))
     changes = []
     for usual, length in ((4, None), (2, 4), (8, 4)):
-        train_steps = build_train_steps(MODEL, cross_entropy(MODEL), SGD, bptt=usual, steps_per_epoch=99)
-        state = create_state(MODEL, SGD, 3, 0)
+        source = chunk_source(MODEL, batch_size=3, bptt=usual, steps_per_epoch=99)
+        train_steps = build_train_steps(cross_entropy(MODEL), source, SGD)
+        state = create_state(MODEL.init, source, SGD, 0)
         before = np.asarray(state.params.w_out)
         changes.append(np.asarray(train_steps(state, streams, 1, length=length).params.w_out) - before)
     np.testing.assert_allclose(changes[1], 2 * changes[0], rtol=1e-3, atol=1e-6)

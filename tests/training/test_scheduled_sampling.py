@@ -25,7 +25,7 @@ def mixed(model, params, rate, chunk, key=KEY, carry=None):
     """The chunk, the carry and the key that the loss underneath is given."""
     given = []
 
-    def loss_fn(params, carry, chunk, key, sizes=None):
+    def loss_fn(params, carry, chunk, key, whole=None):
         given.append((chunk, carry, key))
         return 0.0, (carry, None)
 
