@@ -32,7 +32,6 @@ from matplotlib.ticker import MaxNLocator
 import lm_jax
 from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.report.study import Picture, write_study
 
 
@@ -146,7 +145,7 @@ def errors(loaded, asked):
 
 def horizons(loaded, asked):
     """Gradient horizons by threshold on the longest right sentences; None where there is none up to "largest_lag"."""
-    if not isinstance(loaded.model, RecurrentLM):
+    if loaded.model.opened is None:
         return None
     sentences = [q["good"][:LONG] for q in asked if len(q["good"]) >= LONG]
     vocabulary = loaded.vocabulary

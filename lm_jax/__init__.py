@@ -35,7 +35,7 @@ _HOMES = {
         "Likelihood",
         "Sampler",
         "beam_search",
-        "complete",
+        "next_tokens",
         "em_weights",
         "fit_cache",
         "fit_mixture",

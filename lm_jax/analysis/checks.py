@@ -1,11 +1,10 @@
-"""What every instrument asks of its arguments: a recurrent model, a text of its vocabulary, a carry that fits.
+"""The arguments of the instruments: a recurrent model, a text of its vocabulary, a carry that fits.
 
-Each mistake is a `UserError` of one line. `what` names the instrument in it, such as "gradient flow".
+Each mistake is a `UserError` of one line.
 """
 
 import numbers
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,21 +12,18 @@ import numpy as np
 from jaxtyping import Int
 
 from lm_jax.errors import UserError, check_rising, check_sizes
-from lm_jax.models.recurrent.model import RecurrentLM
+from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Carry, Tokens
 
 
-def checked_model(model: Any, what: str) -> RecurrentLM:
-    """The model if it can be opened at its hidden states; UserError for an n-gram, a window, a mixture."""
-    if not isinstance(model, RecurrentLM):
-        raise UserError(
-            f"{what} needs a model with a recurrent network, as recurrent_lm makes, got a {type(model).__name__}"
-        )
-    return model
+def check_opened(model: LanguageModel) -> None:
+    """Raises UserError unless the model can be opened at its hidden states: for an n-gram, a window, a mixture."""
+    if model.opened is None:
+        raise UserError("this analysis needs a model with a recurrent network, as recurrent_lm makes, got another one")
 
 
 def inputs_and_targets(
-    tokens: Tokens, targets: Tokens | None, vocab_size: int, what: str
+    tokens: Tokens, targets: Tokens | None, vocab_size: int
 ) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
     """Both of int32. Without targets, `tokens` [T+1, B] are predicted from those before them, all but the first.
 
@@ -43,7 +39,7 @@ def inputs_and_targets(
     if tokens.ndim != 2 or tokens.shape != targets.shape or not tokens.shape[1]:
         raise UserError(f"tokens must be [T, B], and targets of the same shape, got {tokens.shape} and {targets.shape}")
     if len(tokens) < 2:
-        raise UserError(f"{what} needs at least two predictions, for a lag of one, got {len(tokens)}")
+        raise UserError(f"this analysis needs at least two predictions, for a lag of one, got {len(tokens)}")
     both = np.stack([tokens, targets])
     if not np.issubdtype(both.dtype, np.integer) or both.min() < 0 or both.max() >= vocab_size:
         raise UserError(f"tokens must be ids of a vocabulary of {vocab_size}, got {both.min()} to {both.max()}")
@@ -86,7 +82,9 @@ def checked_rising(name: str, numbers: Sequence[int]) -> tuple[int, ...]:
     return numbers
 
 
-def check_finite(gradients: Sequence[np.ndarray], what: str) -> None:
+def check_finite(gradients: Sequence[np.ndarray]) -> None:
     """Raises UserError unless all of these arrays are numbers."""
     if not all(np.all(np.isfinite(np.asarray(a, np.float64))) for a in gradients):
-        raise UserError(f"{what} needs gradients that are numbers, got NaN or infinite ones (has the model diverged?)")
+        raise UserError(
+            "this analysis needs gradients that are numbers, got NaN or infinite ones (has the model diverged?)"
+        )

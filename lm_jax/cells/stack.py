@@ -122,15 +122,14 @@ def _observer(cells, through_layers):
         return None
 
     def observe(params, carry, x):
-        seen = {}
+        layers = []
 
         def apply_cell(layer, p, c, u):
-            observed = cells[layer].observe(p, c, u)
-            seen.update({f"{layer}.{name}": array for name, array in observed.items()})
+            layers.extend(cells[layer].observe(p, c, u))
             return cells[layer].step(p, c, u)
 
         through_layers(params, carry, x, apply_cell, lambda k, y: y)
-        return seen
+        return tuple(layers)
 
     return observe
 

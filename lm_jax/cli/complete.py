@@ -30,13 +30,13 @@ def main(argv: list[str]) -> None:
     check_sizes(k=arguments.k)
 
     from lm_jax.cli.compilation import keep_compiled
-    from lm_jax.inference.completion import complete
+    from lm_jax.inference import next_tokens
     from lm_jax.runs import load
 
     keep_compiled()
     model, params, vocabulary = load(arguments.run)
     prompt = vocabulary.encode(arguments.prompt)
-    ids, probs = complete(model, params, prompt, arguments.k, eol_id=vocabulary.eol_id)
+    ids, probs = next_tokens(model, params, prompt, arguments.k, eol_id=vocabulary.eol_id)
     rows = [{"token": vocabulary.tokens[i], "probability": float(p)} for i, p in zip(ids, probs, strict=True)]
     if arguments.json:
         print(to_json({"prompt": arguments.prompt, "completions": rows}))

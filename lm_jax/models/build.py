@@ -7,7 +7,7 @@ from lm_jax.cells import CELLS, Cell, drop_connect, input_sizes, stacked
 from lm_jax.config import ModelConfig
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent.model import RecurrentLM, recurrent_lm
+from lm_jax.models.recurrent import recurrent_lm
 from lm_jax.models.window import window_lm
 
 
@@ -49,7 +49,7 @@ def _compute_dtype(config):
     return None if config.compute_dtype == "float32" else config.compute_dtype
 
 
-def from_config(config: ModelConfig, vocab_size: int) -> RecurrentLM | LanguageModel:
+def from_config(config: ModelConfig, vocab_size: int) -> LanguageModel:
     """The language model that a configuration describes.
 
     Raises UserError for a setting outside its range, or one that the chosen model does not have.

@@ -33,8 +33,8 @@ from lm_jax.errors import UserError, check_rate, check_sizes, one_of
 from lm_jax.initializers import Initializer, lecun_normal, orthogonal, zeros
 from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
 from lm_jax.layers import layer_norm as normalise
-from lm_jax.models.language_model import LanguageModel
-from lm_jax.types import Carry, Mask, Tokens
+from lm_jax.models.language_model import LanguageModel, check_vocab_size, masked_log_probs, step_of
+from lm_jax.types import Mask, Tokens
 
 
 BEFORE = -1  # instead of a token id where the stream has not begun
@@ -92,7 +92,7 @@ def window_lm(
 ) -> LanguageModel:
     """A language model of the last `window` tokens; the carry is all but the newest of them.
 
-    The carry is int32 [*B, window - 1], the newest first; an empty tuple for a window of 1. A gradient never flows
+    The carry is int32 [*B, window - 1], the newest first. A gradient never flows
     from step to step. With the defaults it is the model of 2003 without its direct connection.
     top_size: units of the last layer, if not hidden_size. connection: "plain" or "residual". direct: adds W x.
     tied: U is the embedding transposed, which needs a last layer of embedding_size units.
@@ -130,7 +130,7 @@ def window_lm(
 
     def initial_carry(params, batch_shape):
         del params
-        return () if window == 1 else jnp.full((*batch_shape, window - 1), BEFORE, jnp.int32)
+        return jnp.full((*batch_shape, window - 1), BEFORE, jnp.int32)
 
     def readout(params):
         w = params.embedding.T if tied else params.w_out
@@ -151,26 +151,33 @@ def window_lm(
         w, b = readout(params)
         return carry, product(u, w) + b
 
-    def step(params, carry, token):
-        carry, logits = unroll(params, carry, token[None])
-        return carry, logits[0]
-
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         carry, u = last_layer(params, carry, inputs, mask, reset, key)
         log_probs = softmax_log_probs(u, *readout(params), targets, logits_limit)
-        return carry, log_probs if mask is None else jnp.where(mask, log_probs, 0.0)
+        return carry, masked_log_probs(log_probs, mask)
 
-    return LanguageModel(init, initial_carry, step, unroll, score, vocab_size)
+    return LanguageModel(init, initial_carry, step_of(unroll), unroll, score, vocab_size, vocab_axes=window_vocab_axes)
+
+
+def window_vocab_axes(params: WindowLMParams) -> WindowLMParams:
+    """The vocabulary axes of the embedding, the softmax and the direct connection; -1 for the layers."""
+    return WindowLMParams(
+        embedding=0,
+        layers=jax.tree.map(lambda _: -1, params.layers),
+        w_out=None if params.w_out is None else 1,
+        w_direct=None if params.w_direct is None else 1,
+        b_out=0,
+    )
 
 
 def read_windows(
-    initial: Carry, carry: Carry, tokens: Tokens, mask: Mask | None, reset: Mask | None
-) -> tuple[Carry, Int[Array, "T *B window"]]:
+    initial: Int[Array, "*B W"], carry: Int[Array, "*B W"], tokens: Tokens, mask: Mask | None, reset: Mask | None
+) -> tuple[Int[Array, "*B W"], Int[Array, "T *B W+1"]]:
     """The last tokens at every step, the newest first, and the carry after the last step; integers only.
 
     A masked step is left out of all later windows; a reset puts `initial` before its step.
     """
-    if isinstance(carry, tuple):
+    if not carry.shape[-1]:  # a window of one token: there is nothing to remember, to mask or to reset
         return carry, tokens[..., None]
     if mask is None and reset is None:  # no loop: the window is slices of one stream
         earlier = jnp.moveaxis(carry[..., ::-1], -1, 0)
@@ -222,8 +229,7 @@ def _feed_forward(f, residual, rate, dropout_kind, compute_dtype):
 
 
 def _check(vocab_size, embedding_size, sizes, connection, tied):
-    if vocab_size < 2:
-        raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
+    check_vocab_size(vocab_size)
     if connection not in CONNECTIONS:
         raise UserError(f"connection must be plain or residual for a window model, got {connection!r}")
     if connection == "residual" and sizes[0] != sizes[-1]:

@@ -100,7 +100,7 @@ def gradients(
         raise UserError(f"max_lag must be below the number of predictions of a text, {length}, got {max_lag}")
     carry = model.initial_carry(params, tokens.shape[1:])
     if warm_up:
-        carry, _, _ = model.hidden(params, carry, tokens[:warm_up], None, None, None)  # without logits [W, B, V]
+        carry, _, _ = model.opened.hidden(params, carry, tokens[:warm_up])  # without logits [W, B, V]
     flow = gradient_flow(model, params, tokens[warm_up:], carry=carry, max_lag=largest)
     profiles = tuple(
         {leaf: lag_profile(flow, layer=k, leaf=leaf) for leaf in leaves} for k, leaves in enumerate(flow.carry)

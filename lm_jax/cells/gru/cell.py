@@ -21,7 +21,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
-from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
 from lm_jax.cells.saturation import saturated_share
@@ -110,14 +110,23 @@ def gru(
         h = (1 - z) * n + z * h
         return h, h
 
-    def watch(params, weights, h, z_x):
+    def observe_step(params, weights, h, z_x):
         r, z, n = gates(weights, h, z_x)
         w_r, w_z, w_n = jnp.split(params.w_h, 3, axis=-1)
-        matrices = {"matrix.reset": w_r, "matrix.update": w_z, "matrix.candidate": w_n}
-        return {"gate.reset": r, "gate.update": z, **matrices, "saturation": saturated_share((r, z), (n,))}
+        matrices = {"reset": w_r, "update": w_z, "candidate": w_n}
+        return Observed({"reset": r, "update": z}, matrices, saturated_share((r, z), (n,)))
 
     def loop_weights(params):
         return (params.w_h, params.b_hn) if reset == "after" else (params.w_h,)
 
-    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
+    cell = hoisted_cell(
+        init=init,
+        initial_carry=initial_carry,
+        project=project,
+        recurrent_weights=recurrent_weights,
+        recur=recur,
+        input_size=input_size,
+        output_size=hidden_size,
+        observe_step=observe_step,
+    )
     return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype))

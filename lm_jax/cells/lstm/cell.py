@@ -20,7 +20,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
-from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.lstm.cudnn import cudnn_unroll
 from lm_jax.cells.lstm.fused import halved, lstm_parts
@@ -61,14 +61,11 @@ def _gated(w_h, carry, z):
     return (i, f, g, o, shown), LSTMCarry(o * shown, c)
 
 
-def _watch(params, w_h, carry, z):
+def _observe_step(params, w_h, carry, z):
     (i, f, g, o, shown), _ = _gated(w_h, carry, z)
-    matrices = jnp.split(params.w_h, 4, axis=-1)
-    return {
-        **{"gate.input": i, "gate.forget": f, "gate.output": o},
-        **{f"matrix.{name}": w for name, w in zip(("input", "forget", "candidate", "output"), matrices, strict=True)},
-        "saturation": saturated_share((i, f, o), (g, shown)),
-    }
+    names = ("input", "forget", "candidate", "output")
+    matrices = dict(zip(names, jnp.split(params.w_h, 4, axis=-1), strict=True))
+    return Observed({"input": i, "forget": f, "output": o}, matrices, saturated_share((i, f, o), (g, shown)))
 
 
 @cached
@@ -113,7 +110,16 @@ def lstm(
     def recurrent_weights(params):
         return params.w_h.astype(compute_dtype or params.w_h.dtype)
 
-    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size, _watch)
+    cell = hoisted_cell(
+        init=init,
+        initial_carry=initial_carry,
+        project=project,
+        recurrent_weights=recurrent_weights,
+        recur=_recur,
+        input_size=input_size,
+        output_size=hidden_size,
+        observe_step=_observe_step,
+    )
 
     def project_halved(params, xs):
         w_x = halved(params.w_x)

@@ -161,4 +161,17 @@ def adaptive_readout(vocab_size, cell, cutoffs, factor, tied, init_bound, comput
     def log_probs(params, ys, targets):
         return adaptive_log_probs(operands(params), clusters, ys, targets, logits_limit)
 
-    return Readout(init, embed, logits, log_probs)
+    return Readout(init, embed, logits, log_probs, adaptive_vocab_axes)
+
+
+def adaptive_vocab_axes(params: AdaptiveLMParams) -> AdaptiveLMParams:
+    """The axes of words: of the embedding, of the head's words, and of each tail's words and biases.
+
+    The rows of the clusters and the projections have none, nor has b_head: its last entries are of clusters.
+    """
+    tails = tuple(ClusterParams(words=0, projection=-1, bias=0) for _ in params.softmax.tails)
+    return AdaptiveLMParams(
+        embedding=None if params.embedding is None else 0,
+        cell=jax.tree.map(lambda _: -1, params.cell),
+        softmax=AdaptiveParams(head=0, clusters=-1, b_head=-1, tails=tails),
+    )
