@@ -23,7 +23,7 @@ from lm_jax.analysis.checks import check_opened, checked_rising
 from lm_jax.analysis.trajectory import open_text
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds
 
 
 STARTS = {"elsewhere": 0, "initial": 1}  # rows of the axis S below
@@ -73,7 +73,7 @@ class ContextUse(NamedTuple):
 def context_use(
     model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     contexts: Sequence[int] = (1, 2, 5, 10, 20, 50, 100, 200),
     positions: int = 512,
@@ -103,10 +103,10 @@ def context_use(
     inputs, targets = text.inputs, text.targets
     chosen = _choose(inputs.shape, longest, positions, np.random.default_rng((seed, 0)))
 
-    starts, ys = _starts_and_outputs(model, params, text.carry, inputs, chosen)
+    starts, ys = _starts_and_outputs(model, text.opened, params, text.carry, inputs, chosen)
     i, b = chosen.T
     windows = inputs[i + np.arange(1 - longest, 1)[:, None], b]
-    read = functools.partial(_compiled_reading(model.opened), params, starts, ys, targets[i, b])
+    read = functools.partial(_compiled_reading(text.opened), params, starts, ys, targets[i, b])
     full, cut, distance = (np.stack(a) for a in zip(*[_on_host(read(windows, n)) for n in contexts], strict=True))
     generator = np.random.default_rng((seed, 1))
     shuffled = [_on_host(read(_shuffled(windows, k, generator), longest))[1] for k in ks]
@@ -119,11 +119,11 @@ def context_use(
     return result
 
 
-def _starts_and_outputs(model, params, carry, inputs, chosen):
+def _starts_and_outputs(model, opened, params, carry, inputs, chosen):
     """(the carries that contexts are read from [S, P, ...], the output of the whole past at each prediction [P, H])."""
     slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is kept
     slots[tuple(chosen.T)] = np.arange(len(chosen))
-    carries, ys = _compiled_pass(model.opened, len(chosen))(params, carry, inputs, slots)
+    carries, ys = _compiled_pass(opened, len(chosen))(params, carry, inputs, slots)
     elsewhere = jax.tree.map(lambda a: jnp.roll(a, len(chosen) // 2, axis=0), carries)
     return jax.tree.map(lambda *a: jnp.stack(a), elsewhere, model.initial_carry(params, (len(chosen),))), ys
 
@@ -197,7 +197,7 @@ def _checked_lengths(contexts, shuffle_beyond) -> tuple[tuple[int, ...], tuple[i
     return contexts, ks
 
 
-def _cut(tokens: Tokens, streams: int) -> np.ndarray:
+def _cut(tokens: TextIds, streams: int) -> np.ndarray:
     """One text as `streams` columns, each beginning with the token that its first prediction is made from."""
     tokens = np.atleast_1d(tokens)
     if streams == 1:

@@ -24,7 +24,7 @@ from lm_jax.analysis.adjoint_scan import edge_norms, log_norm
 from lm_jax.analysis.checks import checked_lag
 from lm_jax.analysis.trajectory import ALL, forward_pass, leaf_places, open_text
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds
 
 
 class GradientFlow(NamedTuple):
@@ -45,9 +45,9 @@ class GradientFlow(NamedTuple):
 def gradient_flow(
     model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
-    targets: Tokens | None = None,
+    targets: TextIds | None = None,
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> GradientFlow:
@@ -65,7 +65,7 @@ def gradient_flow(
     text = open_text(model, params, tokens, targets, carry)
     rows = checked_lag(max_lag, len(text.inputs))
     places = leaf_places(text.carry, params.cell)
-    compiled = _compiled(model.opened, places, rows)
+    compiled = _compiled(text.opened, places, rows)
     log_output, log_leaves, exponents = compiled(params, text.carry, text.inputs, text.targets)
     layers = []
     for names, leaves, exponent in zip(places, log_leaves, exponents, strict=True):

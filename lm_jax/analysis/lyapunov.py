@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from lm_jax.analysis.trajectory import open_text, precision, push_forward, real_leaves
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds
 
 
 MOST_BY_DEFAULT = 10
@@ -68,7 +68,7 @@ def lyapunov_spectrum(
 def lyapunov_exponents(
     model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     count: int | None = None,
     carry: Carry | None = None,
@@ -89,7 +89,7 @@ def lyapunov_exponents(
         size = sum(leaves[place][0].size for place in real_leaves(text.carry))
         count = min(MOST_BY_DEFAULT, size) if count is None else count
         _check(count, discard, size, len(text.inputs))
-        compiled = _compiled(model.opened, count, discard)
+        compiled = _compiled(text.opened, count, discard)
         exponents = np.asarray(compiled(text.params, text.carry, text.inputs), np.float64)
     if np.any(np.isnan(exponents)):
         raise UserError("this analysis needs states that are numbers, got NaN (has the model diverged?)")

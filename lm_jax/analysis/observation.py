@@ -14,10 +14,10 @@ from jaxtyping import Float
 
 from lm_jax.analysis.checks import check_opened
 from lm_jax.analysis.trajectory import open_text
-from lm_jax.cells.base import Cell
+from lm_jax.cells.base import ObserveFn
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds
 
 
 class Saturation(NamedTuple):
@@ -31,7 +31,7 @@ class Saturation(NamedTuple):
 
 
 def gate_values(
-    model: LanguageModel, params: Params, tokens: Tokens, *, carry: Carry | None = None
+    model: LanguageModel, params: Params, tokens: TextIds, *, carry: Carry | None = None
 ) -> dict[str, Float[np.ndarray, "T B H"]]:
     """The gates of every step of a text, by name, such as "gate.forget" or "1.gate.update"; none for an RNN.
 
@@ -52,7 +52,7 @@ def gate_values(
     return {name: np.asarray(values) for name, values in _named("gate", layers).items()}
 
 
-def saturation(model: LanguageModel, params: Params, tokens: Tokens, *, carry: Carry | None = None) -> Saturation:
+def saturation(model: LanguageModel, params: Params, tokens: TextIds, *, carry: Carry | None = None) -> Saturation:
     """How much of each layer is saturated along a text. Arguments are those of `gate_values`, and so are errors: also
     UserError for an `observe` that does not give saturation."""
     shares = _along(model, params, tokens, carry, lambda layer: layer.saturation)
@@ -67,8 +67,9 @@ def recurrent_radius(model: LanguageModel, params: Params) -> dict[str, float]:
 
     Raises UserError for a cell without `observe`, a model without a recurrence, and matrices that are no numbers.
     """
-    cell = _observed_cell(model)
-    layers = cell.observe(params.cell, cell.initial_carry(params.cell, ()), jnp.zeros((cell.input_size,)))
+    opened = check_opened(model)
+    observe, carry = _observer(opened), opened.cell.initial_carry(params.cell, ())
+    layers = observe(params.cell, carry, jnp.zeros((opened.cell.input_size,)))
     named = _named("matrix", [layer.matrices for layer in layers])
     matrices = {name: np.asarray(matrix, np.float64) for name, matrix in named.items()}
     if not all(np.all(np.isfinite(matrix)) for matrix in matrices.values()):
@@ -76,11 +77,10 @@ def recurrent_radius(model: LanguageModel, params: Params) -> dict[str, float]:
     return {name: float(np.max(np.abs(np.linalg.eigvals(matrix)))) for name, matrix in matrices.items()}
 
 
-def _observed_cell(model: LanguageModel) -> Cell:
-    check_opened(model)
-    if model.opened.cell.observe is None:
+def _observer(opened: Opened) -> ObserveFn:
+    if opened.cell.observe is None:
         raise UserError("this analysis needs a cell with `observe`, got one without")
-    return model.opened.cell
+    return opened.cell.observe
 
 
 def _named(kind: str, layers: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -95,9 +95,9 @@ def _named(kind: str, layers: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _along(model, params, tokens, carry, part) -> list[Any]:
     """For each layer the part of what is observed, [T, B, H]."""
-    _observed_cell(model)
+    _observer(check_opened(model))
     text = open_text(model, params, tokens, tokens, carry)
-    layers, finite = _compiled(model.opened)(params, text.carry, text.inputs)
+    layers, finite = _compiled(text.opened)(params, text.carry, text.inputs)
     if not finite:  # a gate that is no number is below every threshold
         raise UserError(
             "this analysis needs states that are numbers, got NaN or infinite ones (has the model diverged?)"
@@ -107,12 +107,12 @@ def _along(model, params, tokens, carry, part) -> list[Any]:
 
 @functools.cache
 def _compiled(opened: Opened) -> Callable:
-    cell = opened.cell
+    cell, observe = opened.cell, _observer(opened)
 
     @jax.jit
     def along(params, carry, inputs):
         def body(carry, x):
-            layers = [layer._replace(matrices={}) for layer in cell.observe(params.cell, carry, x)]
+            layers = [layer._replace(matrices={}) for layer in observe(params.cell, carry, x)]
             after, y = cell.step(params.cell, carry, x)
             return after, (layers, jnp.all(jnp.isfinite(y)))
 

@@ -22,7 +22,7 @@ from lm_jax.analysis.checks import checked_layer
 from lm_jax.analysis.trajectory import ALL, forward_pass, leaf_places, open_text, precision, push_forward, step_from
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds
 
 
 MOST_POSITIONS = 32
@@ -49,7 +49,7 @@ class StepJacobians(NamedTuple):
 def step_jacobians(
     model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     carry: Carry | None = None,
     layer: int = -1,
@@ -70,14 +70,14 @@ def step_jacobians(
     """
     with precision(double):
         text = open_text(model, params, tokens, tokens, carry, double=double)
-        positions = _checked_positions(positions, lag, len(text.inputs))
+        steps = _checked_positions(positions, lag, len(text.inputs))
         layers = leaf_places(text.carry, params.cell)
         chosen = layers[checked_layer(layer, len(layers))]
         places = tuple(place for _, place in chosen)
         read = one_of("leaf", leaf, {**{name: (place,) for name, place in chosen}, ALL: places})
-        result = _compiled(model.opened, places, read, lag)(text.params, text.carry, text.inputs, positions)
+        result = _compiled(text.opened, places, read, lag)(text.params, text.carry, text.inputs, steps)
         matrices, exponents = np.asarray(result[0], np.float64), np.asarray(result[1])
-    return _spectra(positions, lag, matrices, exponents)
+    return _spectra(steps, lag, matrices, exponents)
 
 
 def _checked_positions(positions, lag, steps):
@@ -108,7 +108,7 @@ def _spectra(positions, lag, matrices, exponents):
         log_singular_values = np.log(np.linalg.svd(matrices, compute_uv=False)) + log_scale[..., None]
         log_radius = np.log(np.abs(eigenvalues[..., 0])) + log_scale
     with np.errstate(under="ignore", over="ignore"):
-        for part in (eigenvalues.real, eigenvalues.imag):  # apart: infinity times 0j is NaN
+        for part in (np.real(eigenvalues), np.imag(eigenvalues)):  # apart: infinity times 0j is NaN
             part[...] = np.ldexp(part, exponents[..., None])
     return StepJacobians(positions, lag, log_singular_values, eigenvalues, log_radius, log_singular_values[..., 0])
 

@@ -22,15 +22,16 @@ from lm_jax.analysis.checks import check_opened, checked_carry, inputs_and_targe
 from lm_jax.cells.stack import StackParams
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds, Tokens
 
 
 ALL = "all"  # the leaves of a layer together
 
 
 class OpenedText(NamedTuple):
-    """A text under a recurrent model: its parameters, inputs and targets, and the carry before the first step."""
+    """A text under a recurrent model: the opened model, parameters, ids, and the carry before the first step."""
 
+    opened: Opened
     params: Params
     inputs: Int[np.ndarray, "T B"]
     targets: Int[np.ndarray, "T B"]
@@ -40,8 +41,8 @@ class OpenedText(NamedTuple):
 def open_text(
     model: LanguageModel,
     params: Params,
-    tokens: Tokens,
-    targets: Tokens | None = None,
+    tokens: TextIds,
+    targets: TextIds | None = None,
     carry: Carry | None = None,
     *,
     double: bool = False,
@@ -64,11 +65,11 @@ def open_text(
         UserError: a model without a recurrent network, fewer than two predictions, shapes that do not fit, or ids that
             are not in the vocabulary.
     """
-    check_opened(model)
-    inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size)
+    opened = check_opened(model)
+    inputs, outputs = inputs_and_targets(tokens, targets, model.vocab_size)
     params, carry = in_precision((params, carry), double)
     initial = in_precision(model.initial_carry(params, inputs.shape[1:]), double)
-    return OpenedText(params, inputs, targets, checked_carry(carry, initial))
+    return OpenedText(opened, params, inputs, outputs, checked_carry(carry, initial))
 
 
 def forward_pass(
@@ -162,7 +163,7 @@ def precision(double: bool) -> AbstractContextManager:
         return contextlib.nullcontext()
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # before JAX 0.8
+    from jax.experimental import enable_x64  # pyright: ignore[reportAttributeAccessIssue]  # before JAX 0.8
 
     return enable_x64(True)
 

@@ -22,7 +22,7 @@ from lm_jax.analysis.checks import check_finite, checked_rising
 from lm_jax.analysis.trajectory import forward_pass, open_text
 from lm_jax.errors import UserError, one_of
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds
 
 
 class TruncationBias(NamedTuple):
@@ -53,10 +53,10 @@ class TruncationBias(NamedTuple):
 def truncation_bias(
     model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     lengths: Sequence[int] = (1, 2, 5, 10, 20, 35, 70, 150),
-    targets: Tokens | None = None,
+    targets: TextIds | None = None,
     carry: Carry | None = None,
 ) -> TruncationBias:
     """The gradient of the mean cross-entropy of a text by truncated back-propagation, against the whole one.
@@ -71,10 +71,10 @@ def truncation_bias(
     """
     text = open_text(model, params, tokens, targets, carry)
     steps = len(text.inputs)
-    lengths = np.asarray(checked_rising("lengths", lengths))
-    if not len(lengths):
+    chunks = np.asarray(checked_rising("lengths", lengths))
+    if not len(chunks):
         raise UserError("lengths must be chunk lengths, at least one, got none")
-    carries = _compiled_carries(model.opened)(params, text.carry, text.inputs)
+    carries = _compiled_carries(text.opened)(params, text.carry, text.inputs)
 
     def gradient(length):
         result = jax.device_get(_compiled(model, length)(params, carries, text.inputs, text.targets))
@@ -83,12 +83,12 @@ def truncation_bias(
 
     whole = gradient(steps)
     compared = {group: [] for group in whole}
-    for length in lengths:
+    for length in chunks:
         truncated = gradient(int(length)) if length < steps else whole
         for group, pairs in compared.items():
             pairs.append(_compare(truncated[group], whole[group]))
     cosine, ratio = ({group: np.array(pairs)[:, k] for group, pairs in compared.items()} for k in (0, 1))
-    return TruncationBias(lengths, cosine, ratio)
+    return TruncationBias(chunks, cosine, ratio)
 
 
 @functools.cache

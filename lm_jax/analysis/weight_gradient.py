@@ -25,7 +25,7 @@ from lm_jax.analysis.checks import check_finite, checked_lag
 from lm_jax.analysis.trajectory import forward_pass, open_text, push_forward, real_leaves, step_from
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel, Opened
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.types import Carry, Params, TextIds
 
 
 class WeightGradient(NamedTuple):
@@ -61,9 +61,9 @@ class WeightGradient(NamedTuple):
 def weight_gradient_by_step(
     model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
-    targets: Tokens | None = None,
+    targets: TextIds | None = None,
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> WeightGradient:
@@ -86,7 +86,7 @@ def weight_gradient_by_step(
     if not paths:
         raise UserError("this analysis needs a cell with parameters, got one without")
     names = [jax.tree_util.keystr(path, simple=True, separator=".") or "params" for path, _ in paths]
-    compiled = _compiled(model.opened, real_leaves(text.carry), rows)
+    compiled = _compiled(text.opened, real_leaves(text.carry), rows)
     result = compiled(params, text.carry, text.inputs, text.targets)
     sums, exponents, log_norms, (shares, share_exponents) = jax.device_get(result)
     check_finite(sums)

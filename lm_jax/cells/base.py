@@ -101,14 +101,14 @@ def select(condition: Array, on_true: Any, on_false: Any) -> Any:
 
 
 def masked_scan(
-    recur: Callable[[Carry, Any], tuple[Carry, Array]],
+    recur: Callable[[Carry, Any], tuple[Carry, Any]],
     initial: Carry,
     carry: Carry,
     inputs: Any,
     mask: Mask | None,
     reset: Mask | None,
-    scan: Callable[..., tuple[Carry, Array]] = jax.lax.scan,
-) -> tuple[Carry, Array]:
+    scan: Callable[..., tuple[Carry, Any]] = jax.lax.scan,
+) -> tuple[Carry, Any]:
     """`lax.scan` of `recur` over axis 0 of `inputs` under law 4; `initial` is what a reset goes back to.
 
     scan: another loop with the arguments of `lax.scan`.
@@ -169,7 +169,11 @@ def hoisted_cell(
         initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
         return masked_scan(lambda c, z: recur(weights, c, z), initial, carry, project(params, xs), mask, reset)
 
+    cell = Cell(init, initial_carry, step, unroll, input_size, output_size)
+    if observe_step is None:
+        return cell
+
     def observe(params, carry, x):
         return (observe_step(params, recurrent_weights(params), carry, project(params, x)),)
 
-    return Cell(init, initial_carry, step, unroll, input_size, output_size, None if observe_step is None else observe)
+    return cell._replace(observe=observe)

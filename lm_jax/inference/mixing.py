@@ -98,13 +98,13 @@ def fit_cache(
         raise UserError("a cache needs at least one theta to choose from, got none")
     cached = continuous_cache(model, size)
     alone = token_log_probs(model, params, tokens, eol_id, eval_streams=eval_streams, mode=mode)
-    best, chosen = -np.inf, None
-    for theta in thetas:
+    best, chosen = -np.inf, continuous_cache_params(params)
+    for number, theta in enumerate(thetas):
         all_cache = continuous_cache_params(params, theta, weight=1.0)
         columns = [alone, token_log_probs(cached, all_cache, tokens, eol_id, eval_streams=eval_streams, mode=mode)]
         weight = float(np.clip(em_weights(np.stack(columns))[1], 1e-6, 1 - 1e-6))
         log_weights = np.log([[1 - weight], [weight]])
         log_prob = np.logaddexp.reduce(np.stack(columns).astype(np.float64) + log_weights, axis=0).sum()
-        if chosen is None or log_prob > best:
+        if number == 0 or log_prob > best:
             best, chosen = log_prob, continuous_cache_params(params, theta, weight)
     return cached, chosen

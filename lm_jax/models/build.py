@@ -1,14 +1,16 @@
 """From a configuration to a model."""
 
 import math
+from typing import Any
 
 from lm_jax import initializers
 from lm_jax.cells import CELLS, Cell, drop_connect, input_sizes, stacked
 from lm_jax.config import ModelConfig
 from lm_jax.errors import check_sizes, one_of
+from lm_jax.layers import Dropout
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent import recurrent_lm
-from lm_jax.models.window import window_lm
+from lm_jax.models.window import WindowInits, window_lm
 
 
 def build_cell(config: ModelConfig) -> Cell:
@@ -66,11 +68,17 @@ def _recurrent_lm(config, vocab_size):
         tied=config.tied,
         cutoffs=config.cutoffs,
         cutoff_factor=config.cutoff_factor,
-        **_common_options(config),
+        dropout_rate=config.dropout,
+        dropout_kind=config.dropout_kind,
+        input_dropout=config.dropout_input,
+        output_dropout=config.dropout_output,
+        embedding_dropout=config.dropout_embedding,
+        compute_dtype=_compute_dtype(config),
     )
 
 
 def _window_lm(config, vocab_size):
+    inits: dict[str, Any] = _initial_weights(config, config.hidden_size)
     return window_lm(
         vocab_size,
         window=config.window,
@@ -83,18 +91,14 @@ def _window_lm(config, vocab_size):
         nonlinearity=config.nonlinearity,
         direct=config.direct,
         tied=config.tied,
-        layer_dropout=config.dropout_layer,
-        **_common_options(config),
-        **_initial_weights(config, config.hidden_size),
+        dropout=Dropout(
+            config.dropout,
+            config.dropout_kind,
+            config.dropout_input,
+            config.dropout_layer,
+            config.dropout_output,
+            config.dropout_embedding,
+        ),
+        inits=WindowInits(**inits),
+        compute_dtype=_compute_dtype(config),
     )
-
-
-def _common_options(config):
-    return {
-        "dropout_rate": config.dropout,
-        "dropout_kind": config.dropout_kind,
-        "input_dropout": config.dropout_input,
-        "output_dropout": config.dropout_output,
-        "embedding_dropout": config.dropout_embedding,
-        "compute_dtype": _compute_dtype(config),
-    }

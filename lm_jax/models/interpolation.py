@@ -29,18 +29,18 @@ class MixtureParams:
     models: tuple[Params, ...]
 
 
-def mixture_params(weights: Sequence[float], models_params: Sequence[Params]) -> MixtureParams:
+def mixture_params(weights: Sequence[float] | np.ndarray, models_params: Sequence[Params]) -> MixtureParams:
     """The parameters of a mixture: weights [M], and the parameters of its models in the same order.
 
     Raises UserError for weights that are negative or do not sum to one, or a number of them that is not that of models.
     """
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (len(models_params),):
-        raise UserError(f"a mixture of {len(models_params)} models needs one weight for each, got {weights.tolist()}")
-    if not (np.all(weights >= 0) and math.isclose(weights.sum(), 1, abs_tol=1e-6)):
-        raise UserError(f"the weights of a mixture must be at least 0 and sum to one, got {weights.tolist()}")
+    given = np.asarray(weights, np.float64)
+    if given.shape != (len(models_params),):
+        raise UserError(f"a mixture of {len(models_params)} models needs one weight for each, got {given.tolist()}")
+    if not (np.all(given >= 0) and math.isclose(given.sum(), 1, abs_tol=1e-6)):
+        raise UserError(f"the weights of a mixture must be at least 0 and sum to one, got {given.tolist()}")
     with np.errstate(divide="ignore"):
-        log_weights = jnp.asarray(np.log(weights), jnp.float32)
+        log_weights = jnp.asarray(np.log(given), jnp.float32)
     return MixtureParams(log_weights, tuple(jax.tree.map(jnp.asarray, params) for params in models_params))
 
 

@@ -27,7 +27,7 @@ from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 @struct.dataclass
@@ -97,10 +97,10 @@ def gru(
         return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
 
     def project(params, xs):
-        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+        return product(xs, cast(params.w_x, compute_dtype)) + params.b
 
     def recurrent_weights(params):
-        w_h = params.w_h.astype(compute_dtype or params.w_h.dtype)
+        w_h = cast(params.w_h, compute_dtype)
         if reset == "after":
             return w_h, params.b_hn
         return w_h[:, : 2 * hidden_size], w_h[:, 2 * hidden_size :]

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from lm_jax.caching import cached
 from lm_jax.cells.engines.fused import FusedParts, over_rows
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 def _inputs(z):
@@ -29,9 +29,6 @@ def _inputs(z):
 @cached
 def gru_after_parts(compute_dtype: str | None) -> FusedParts:
     """The parts for reset="after"; weights are (w_h, b_hn)."""
-
-    def cast(w_h):
-        return w_h.astype(compute_dtype or w_h.dtype)
 
     def step(arranged, h, x):
         w_r, w_z, w_n, b_hn = arranged
@@ -64,9 +61,9 @@ def gru_after_parts(compute_dtype: str | None) -> FusedParts:
 
     return FusedParts(
         inputs=_inputs,
-        arrange=lambda weights: (*jnp.split(cast(weights[0]), 3, axis=-1), weights[1]),
+        arrange=lambda weights: (*jnp.split(cast(weights[0], compute_dtype), 3, axis=-1), weights[1]),
         step=step,
-        arrange_back=lambda weights: cast(weights[0]).T,
+        arrange_back=lambda weights: cast(weights[0], compute_dtype).T,
         factors=factors,
         step_back=step_back,
         collect=collect,
@@ -79,7 +76,7 @@ def gru_before_parts(compute_dtype: str | None) -> FusedParts:
 
     def arrange(weights):
         (w_h,) = weights
-        return jnp.split(w_h.astype(compute_dtype or w_h.dtype), 3, axis=-1)
+        return jnp.split(cast(w_h, compute_dtype), 3, axis=-1)
 
     def arrange_back(weights):
         w_r, w_z, w_n = arrange(weights)

@@ -27,7 +27,7 @@ from lm_jax.cells.lstm.fused import halved, lstm_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 @struct.dataclass
@@ -63,8 +63,8 @@ def _gated(w_h, carry, z):
 
 def _observe_step(params, w_h, carry, z):
     (i, f, g, o, shown), _ = _gated(w_h, carry, z)
-    names = ("input", "forget", "candidate", "output")
-    matrices = dict(zip(names, jnp.split(params.w_h, 4, axis=-1), strict=True))
+    w_i, w_f, w_g, w_o = jnp.split(params.w_h, 4, axis=-1)
+    matrices = {"input": w_i, "forget": w_f, "candidate": w_g, "output": w_o}
     return Observed({"input": i, "forget": f, "output": o}, matrices, saturated_share((i, f, o), (g, shown)))
 
 
@@ -105,10 +105,10 @@ def lstm(
         return LSTMCarry(jnp.zeros(shape, params.w_h.dtype), jnp.zeros(shape, params.w_h.dtype))
 
     def project(params, xs):
-        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+        return product(xs, cast(params.w_x, compute_dtype)) + params.b
 
     def recurrent_weights(params):
-        return params.w_h.astype(compute_dtype or params.w_h.dtype)
+        return cast(params.w_h, compute_dtype)
 
     cell = hoisted_cell(
         init=init,
@@ -123,7 +123,7 @@ def lstm(
 
     def project_halved(params, xs):
         w_x = halved(params.w_x)
-        return product(xs, w_x.astype(compute_dtype or w_x.dtype))
+        return product(xs, cast(w_x, compute_dtype))
 
     def loop_weights(params):
         return halved(params.w_h), halved(params.b)

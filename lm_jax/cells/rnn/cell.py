@@ -17,7 +17,7 @@ from lm_jax.cells.rnn.fused import rnn_parts
 from lm_jax.cells.saturation import SATURATED
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.initializers import Initializer, lecun_normal, orthogonal, zeros
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 NONLINEARITIES = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "identity": lambda a: a}
@@ -66,13 +66,13 @@ def rnn(
         return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
 
     def project_unbiased(params, xs):
-        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype))
+        return product(xs, cast(params.w_x, compute_dtype))
 
     def project(params, xs):
         return project_unbiased(params, xs) + params.b
 
     def recurrent_weights(params):
-        return params.w_h.astype(compute_dtype or params.w_h.dtype)
+        return cast(params.w_h, compute_dtype)
 
     def recur(w_h, h, z):
         h = f(z + product(h, w_h))

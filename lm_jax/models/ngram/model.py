@@ -123,7 +123,8 @@ def _overlay(params, k, row, log_probs):
 def uniform_params(order: int, vocab_size: int) -> BackoffParams:
     """Tables without n-grams: every word has probability 1 / V."""
     none = np.zeros(0, np.int32)
-    unigrams = NGrams(np.arange(vocab_size, dtype=np.int32), *[np.zeros(vocab_size, np.int32)] * 3, none)
+    zeros = np.zeros(vocab_size, np.int32)
+    unigrams = NGrams(np.arange(vocab_size, dtype=np.int32), zeros, zeros, zeros, none)
     tables = [unigrams, *[NGrams(none, none, none, none, none)] * (order - 1)]
     log_probs = [np.full(len(table.words), -np.log(vocab_size)) for table in tables]
     return build_tables(tables, log_probs, [np.zeros(len(table.words)) for table in tables[:-1]])

@@ -20,8 +20,8 @@ from lm_jax import initializers
 from lm_jax.caching import cached
 from lm_jax.cells import Cell
 from lm_jax.encoders import Encoder
-from lm_jax.errors import UserError, check_rate, check_sizes
-from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.layers import Dropout, cast, dropout, product, row_dropout, softmax_log_probs
 from lm_jax.models.language_model import LanguageModel, Opened, check_vocab_size, masked_log_probs
 from lm_jax.models.recurrent.adaptive_softmax import adaptive_readout
 from lm_jax.models.recurrent.readout import Readout
@@ -69,10 +69,8 @@ def recurrent_lm(
     Raises UserError for a vocabulary below 2, a rate outside [0, 1), sizes that cannot be tied, cutoffs that do not
     rise inside the vocabulary, or an encoder.
     """
-    input_rate = dropout_rate if input_dropout is None else input_dropout
-    output_rate = dropout_rate if output_dropout is None else output_dropout
-    rates = {"dropout_rate": dropout_rate, "input_dropout": input_rate, "output_dropout": output_rate}
-    _check(vocab_size, cell, tied, {**rates, "embedding_dropout": embedding_dropout}, dropout_kind)
+    _check(vocab_size, cell, tied)
+    rates = Dropout(dropout_rate, dropout_kind, input_dropout, None, output_dropout, embedding_dropout)
 
     if cutoffs:
         readout = adaptive_readout(
@@ -95,12 +93,12 @@ def recurrent_lm(
     def hidden(params, carry, tokens, *, mask=None, reset=None, key=None):
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         xs = readout.embed(params, tokens)
-        if key is not None and embedding_dropout > 0:
-            types = row_dropout(keys[0], embedding_dropout, jnp.ones((vocab_size, 1), xs.dtype))
+        if key is not None and rates.embedding > 0:
+            types = row_dropout(keys[0], rates.embedding, jnp.ones((vocab_size, 1), xs.dtype))
             xs = xs * types[tokens]
-        xs = dropout(keys[1], input_rate, xs, dropout_kind)
+        xs = dropout(keys[1], rates.input_rate, xs, rates.kind)
         carry, ys = cell.unroll(params.cell, carry, xs, mask=mask, reset=reset, key=keys[2])
-        return carry, ys, dropout(keys[3], output_rate, ys, dropout_kind)
+        return carry, ys, dropout(keys[3], rates.output_rate, ys, rates.kind)
 
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
         carry, _, ys = hidden(params, carry, tokens, mask=mask, reset=reset, key=key)
@@ -128,7 +126,7 @@ def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limi
 
     def weights(params):
         w = params.embedding.T if tied else params.w_out
-        return w.astype(compute_dtype or w.dtype), params.b_out
+        return cast(w, compute_dtype), params.b_out
 
     def embed(params, tokens):
         return params.embedding[tokens]
@@ -145,25 +143,17 @@ def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limi
 
 def full_vocab_axes(params: RecurrentLMParams) -> RecurrentLMParams:
     """The vocabulary axes of a model with one full softmax; -1 for the parameters of the cell."""
-    return RecurrentLMParams(
-        embedding=0,
-        cell=jax.tree.map(lambda _: -1, params.cell),
-        w_out=None if params.w_out is None else 1,
-        b_out=0,
-    )
+    axes = jax.tree.map(lambda _: -1, params)
+    return axes.replace(embedding=0, w_out=None if params.w_out is None else 1, b_out=0)
 
 
-def _check(vocab_size, cell, tied, rates, dropout_kind):
+def _check(vocab_size, cell, tied):
     if isinstance(cell, Encoder):
         raise UserError(
             "a language model needs a Cell, which reads from left to right: an encoder may look right, where it sees "
             "the token that it has to predict, got an Encoder"
         )
     check_sizes(vocab_size=vocab_size)
-    for name, rate in rates.items():
-        check_rate(name, rate)
-    if dropout_kind not in DROPOUT_KINDS:
-        raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {dropout_kind!r}")
     check_vocab_size(vocab_size)
     if tied and cell.input_size != cell.output_size:
         raise UserError(
