@@ -61,7 +61,7 @@ class WindowLMParams:
     embedding: Float[Array, "V E"]
     layers: tuple[LayerParams, ...]
     w_out: Float[Array, "H V"] | None
-    w_direct: Float[Array, "window*E V"] | None
+    w_direct: Float[Array, "inputs V"] | None
     b_out: Float[Array, "V"]
 
 

@@ -34,9 +34,9 @@ from lm_jax.layers import cast, product
 class GRUParams:
     """Gates in the order r, z, n. w_x [E, 3H], w_h [H, 3H], b [3H], b_hn [H] (None where reset="before")."""
 
-    w_x: Float[Array, "E 3H"]
-    w_h: Float[Array, "H 3H"]
-    b: Float[Array, "3H"]
+    w_x: Float[Array, "E 3*H"]
+    w_h: Float[Array, "H 3*H"]
+    b: Float[Array, "3*H"]
     b_hn: Float[Array, "H"] | None
 
 

@@ -34,9 +34,9 @@ from lm_jax.layers import cast, product
 class LSTMParams:
     """Gates in the order i, f, g, o. w_x [E, 4H], w_h [H, 4H], b [4H]."""
 
-    w_x: Float[Array, "E 4H"]
-    w_h: Float[Array, "H 4H"]
-    b: Float[Array, "4H"]
+    w_x: Float[Array, "E 4*H"]
+    w_h: Float[Array, "H 4*H"]
+    b: Float[Array, "4*H"]
 
 
 class LSTMCarry(NamedTuple):

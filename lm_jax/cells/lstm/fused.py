@@ -21,7 +21,7 @@ from lm_jax.cells.engines.fused import FusedParts, over_rows
 from lm_jax.layers import cast, product
 
 
-def halved(a: Float[Array, "*N 4H"]) -> Float[Array, "*N 4H"]:
+def halved(a: Float[Array, "*N gates"]) -> Float[Array, "*N gates"]:
     """Weights or a bias with the blocks of the sigmoid gates divided by 2, which no type rounds."""
     scale = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], a.dtype), a.shape[-1] // 4)
     return a * scale
