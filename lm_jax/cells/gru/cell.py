@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
+from lm_jax.cells.gru.equations import candidate_after, candidate_before, new_state, open_gates
 from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes, one_of
@@ -44,18 +45,16 @@ def _gates_after(weights, h, projected):
     w_h, b_hn = weights
     r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
     r_h, z_h, n_h = jnp.split(product(h, w_h), 3, axis=-1)
-    r = jax.nn.sigmoid(r_x + r_h)
-    z = jax.nn.sigmoid(z_x + z_h)
-    return r, z, jnp.tanh(n_x + r * (n_h + b_hn))
+    r, z = open_gates(r_x, z_x, r_h, z_h)
+    return r, z, candidate_after(n_x, r, n_h + b_hn)
 
 
 def _gates_before(weights, h, projected):
     w_rz, w_n = weights
     r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
     r_h, z_h = jnp.split(product(h, w_rz), 2, axis=-1)
-    r = jax.nn.sigmoid(r_x + r_h)
-    z = jax.nn.sigmoid(z_x + z_h)
-    return r, z, jnp.tanh(n_x + product(r * h, w_n))
+    r, z = open_gates(r_x, z_x, r_h, z_h)
+    return r, z, candidate_before(n_x, r, h, lambda state: product(state, w_n))
 
 
 GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
@@ -107,7 +106,7 @@ def gru(
 
     def recur(weights, h, z_x):
         _, z, n = gates(weights, h, z_x)
-        h = (1 - z) * n + z * h
+        h = new_state(z, n, h)
         return h, h
 
     def observe_step(params, weights, h, z_x):
