@@ -1,6 +1,7 @@
 """Memory of results: a function that is called with equal arguments again returns the object of the first call."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -12,13 +13,17 @@ def cached(f: F) -> F:
     """Returns `f` with a memory without limit: equal arguments give the identical result.
 
     So a model that is made twice is compiled once. Unlike with `functools.cache`, type checkers and `inspect` still
-    see the signature of `f`, and a list among the arguments is taken as the tuple of its items.
+    see the signature of `f`, a list among the arguments is taken as the tuple of its items, and a default is the same
+    whether it is written out or not.
     """
-    remembered = functools.cache(f)
+    remembered, signature = functools.cache(f), inspect.signature(f)
 
     @functools.wraps(f)
     def call(*args, **settings):
-        return remembered(*map(_hashable, args), **{name: _hashable(value) for name, value in settings.items()})
+        given = signature.bind(*args, **settings)
+        given.apply_defaults()
+        named = {name: _hashable(value) for name, value in given.kwargs.items()}
+        return remembered(*map(_hashable, given.args), **named)
 
     return cast(F, call)
 

@@ -3,13 +3,14 @@
 Shapes: x [..., E], w [E, H], b [H]; logits [..., V].
 """
 
+import dataclasses
 import math
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, check_rate
 from lm_jax.types import Key
 
 
@@ -36,6 +37,52 @@ def product(x: Array, w: Array) -> Array:
         return jnp.matmul(x.astype(w.dtype), w, preferred_element_type=accumulate)
     rows = x.astype(w.dtype).reshape(-1, x.shape[-1])
     return jnp.matmul(rows, w, preferred_element_type=accumulate).reshape(*x.shape[:-1], w.shape[-1])
+
+
+def cast(w: Array, compute_dtype: str | None) -> Array:
+    """Returns the operand of a product in the type that products have; None keeps its own."""
+    return w.astype(compute_dtype or w.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout:
+    """The shares dropped in a model, each in [0, 1), and how masks are drawn.
+
+    rate: of whatever has no rate of its own. kind: "elementwise", or "locked" in time. input: of embedded inputs.
+    layer: between layers. output: of outputs. embedding: of the types that are absent from a call.
+    Raises UserError for a rate out of range or an unknown kind.
+    """
+
+    rate: float = 0.0
+    kind: str = "elementwise"
+    input: float | None = None
+    layer: float | None = None
+    output: float | None = None
+    embedding: float = 0.0
+
+    def __post_init__(self):
+        check_rate("dropout_rate", self.rate)
+        check_rate("input_dropout", self.input_rate)
+        check_rate("layer_dropout", self.layer_rate)
+        check_rate("output_dropout", self.output_rate)
+        check_rate("embedding_dropout", self.embedding)
+        if self.kind not in DROPOUT_KINDS:
+            raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {self.kind!r}")
+
+    @property
+    def input_rate(self) -> float:
+        """The share dropped of embedded inputs."""
+        return self.rate if self.input is None else self.input
+
+    @property
+    def layer_rate(self) -> float:
+        """The share dropped between layers."""
+        return self.rate if self.layer is None else self.layer
+
+    @property
+    def output_rate(self) -> float:
+        """The share dropped of outputs."""
+        return self.rate if self.output is None else self.output
 
 
 def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -> Array:

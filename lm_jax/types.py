@@ -15,6 +15,7 @@ Params = Any  # a pytree of arrays: what training changes
 Carry = Any  # a pytree of arrays, each starting with the batch axes: what a step hands to the next
 Key = PRNGKeyArray  # made by jax.random.key
 Tokens = Int[Array, "T *B"]
+TextIds = Any  # ids of texts on the host, [T] or [T, B]: an array of either library, or lists
 Logits = Float[Array, "T *B V"]
 LogProbs = Float[Array, "T *B"]
 Mask = Bool[Array, "T *B"]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
+from lm_jax.layers import Dropout
 from lm_jax.models.build import from_config
 from lm_jax.models.caches.continuous import continuous_cache
 from lm_jax.models.caches.unigram import unigram_cache
@@ -119,9 +120,9 @@ def _around(name: str, **options) -> Entry:
 
 def _window(window: int, **options) -> Entry:
     """Without dropout or with one rate for all."""
-    facts = BFLOAT16 if "compute_dtype" in options else {}
+    settings = BFLOAT16 if "compute_dtype" in options else {}
     model = window_lm(VOCAB_SIZE, window=window, **{"embedding_size": 3, "hidden_size": 4, **options})
-    return entry(model, drops="dropout_rate" in options, **facts)
+    return entry(model, drops="dropout" in options, **settings)
 
 
 def _configured(**settings) -> Entry:
@@ -166,8 +167,12 @@ MODELS: dict[str, Entry] = {
     "window_of_one": _window(1, direct=True, tied=True, hidden_size=3),
     "window_longer_than_the_text": _window(9, direct=True, **_chunked),
     "window_deep": _window(3, layers=3, connection="residual", layer_norm=True, tied=True, embedding_size=4),
-    "window_dropout": _window(2, layers=2, top_size=3, direct=True, nonlinearity="relu", layer_norm=True, **_dropout),
-    "window_locked": _window(4, layers=3, connection="residual", nonlinearity="sigmoid", **_locked),
+    "window_dropout": _window(
+        2, layers=2, top_size=3, direct=True, nonlinearity="relu", layer_norm=True, dropout=Dropout(0.5)
+    ),
+    "window_locked": _window(
+        4, layers=3, connection="residual", nonlinearity="sigmoid", dropout=Dropout(0.5, "locked")
+    ),
     "window_bfloat16": _window(3, layers=2, direct=True, compute_dtype="bfloat16"),
     "config_window": _configured(model="window", window=3, layers=2, direct=True, layer_norm=True, dropout=0.5),
 }

@@ -55,7 +55,7 @@ def test_signatures_are_visible():
 
 def test_factories_take_lists_where_they_take_sequences():
     cells = [lstm(3, 4), gru(4, 4)]
-    assert stacked(cells) is stacked(tuple(cells))
+    assert stacked(cells) is stacked(tuple(cells), dropout_rate=0.0) is stacked(cells=tuple(cells))
     assert recurrent_lm(9, cells[0], cutoffs=[2, 5]) is recurrent_lm(9, cells[0], cutoffs=(2, 5))
     encoders = [unidirectional(cell) for cell in cells]
     assert stacked_encoder(encoders) is stacked_encoder(tuple(encoders))

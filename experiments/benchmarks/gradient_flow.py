@@ -38,13 +38,13 @@ def backward_pass(model, form, params, inputs, targets, i):
     def loss(perturbations):
         def step(carry, slices):
             x, perturbation = slices
-            carry, y = model.cell.step(params.cell, carry, x)
+            carry, y = model.opened.cell.step(params.cell, carry, x)
             return jax.tree.map(jnp.add, carry, perturbation), y
 
         _, ys = jax.lax.scan(step, carry, (params.embedding[inputs], perturbations))
         if form == "lean":
-            return -model.log_probs(params, ys[i][None], targets[i][None])[0, 0]
-        return -model.log_probs(params, ys, targets)[i, 0]
+            return -model.opened.log_probs(params, ys[i][None], targets[i][None])[0, 0]
+        return -model.opened.log_probs(params, ys, targets)[i, 0]
 
     zeros = jax.tree.map(lambda leaf: jnp.zeros((len(inputs), *leaf.shape)), carry)
     return [jnp.linalg.norm(leaf[:, 0], axis=-1) for leaf in jax.tree.leaves(jax.grad(loss)(zeros))]
@@ -65,7 +65,7 @@ def measure(cell, vocab_size, steps, rounds, passes_rounds):
     inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
     carry = model.initial_carry(params, (1,))
     names = [("h", 0), ("c", 1)][: len(jax.tree.leaves(carry))]
-    scan = jax.jit(functools.partial(flow_on_device, model, (tuple(names),), steps - 1))
+    scan = jax.jit(functools.partial(flow_on_device, model.opened, (tuple(names),), steps - 1))
     compiled = scan.lower(params, carry, inputs, targets).compile()
     passes = {form: jax.jit(functools.partial(backward_pass, model, form)) for form in ("score", "lean")}
     best = {}

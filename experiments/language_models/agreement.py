@@ -131,7 +131,7 @@ def errors(loaded, asked):
 
 def horizons(loaded, asked):
     """Gradient horizons by threshold on the longest right sentences; None where there is none up to "largest_lag"."""
-    if not isinstance(loaded.model, RecurrentLM):
+    if loaded.model.opened is None:
         return None
     sentences = [q["good"][:LONG] for q in asked if len(q["good"]) >= LONG]
     vocabulary = loaded.vocabulary

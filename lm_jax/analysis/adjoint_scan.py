@@ -14,10 +14,13 @@ of a stack have exponents of their own, since the adjoint of an upper layer may 
 it takes no part of. For this every layer's adjoints are pulled back by themselves, and then added.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lm_jax.analysis.trajectory import step_from
 from lm_jax.cells import Cell
 from lm_jax.types import Carry, Params
 
@@ -47,11 +50,10 @@ def edge_norms(
     steps, batch_size = xs.shape[:2]
     chunk = min(rows, -(-CHUNK // batch_size))
     chunks = -(-rows // chunk)
-    tree = jax.tree.structure(carries)
 
     def body(state, slices):
         t, before, x, g = slices
-        pull_output, pull_layers = _linearise(cell, params, tree, jax.tree.leaves(before), layers, x)
+        pull_output, pull_layers = _linearise(functools.partial(cell.step, params), before, layers, x)
 
         def pull_chunk(k, state):
             start = k * chunk
@@ -73,19 +75,19 @@ def edge_norms(
     return jax.lax.scan(body, (blocks, exponents, norms), slices, reverse=True)[1]
 
 
-def _linearise(cell, params, tree, leaves, layers, x):
-    """Of one step: from gradients by y, and by each layer's leaves after it, to those by all layers' leaves before."""
+def _linearise(cell_step, before, layers, x):
+    """The pull-backs of one step: from gradients by y, and by each layer's leaves after, to those by all leaves before.
+
+    Leaves before are by layer.
+    """
+    step_of_values, flat = step_from(cell_step, before, [place for layer in layers for place in layer])
+    remaining = iter(flat)
+    values = [[next(remaining) for _ in layer] for layer in layers]
 
     def step(values):
-        merged = list(leaves)
-        for layer, layer_values in zip(layers, values, strict=True):
-            for place, value in zip(layer, layer_values, strict=True):
-                merged[place] = value
-        new, y = cell.step(params, jax.tree.unflatten(tree, merged), x)
-        new = jax.tree.leaves(new)
-        return [[new[place] for place in layer] for layer in layers], y
+        after, y = step_of_values([value for layer_values in values for value in layer_values], x)
+        return [[after[place] for place in layer] for layer in layers], y
 
-    values = [[leaves[place] for place in layer] for layer in layers]
     pull_output = jax.vjp(lambda v: step(v)[1], values)[1]
     return pull_output, [jax.vjp(lambda v, k=k: step(v)[0][k], values)[1] for k in range(len(layers))]
 

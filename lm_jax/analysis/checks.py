@@ -1,11 +1,10 @@
-"""What every instrument asks of its arguments: a recurrent model, a text of its vocabulary, a carry that fits.
+"""The arguments of the instruments: a recurrent model, a text of its vocabulary, a carry that fits.
 
-Each mistake is a `UserError` of one line. `what` names the instrument in it, such as "gradient flow".
+Each mistake is a `UserError` of one line.
 """
 
 import numbers
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,21 +12,19 @@ import numpy as np
 from jaxtyping import Int
 
 from lm_jax.errors import UserError, check_rising, check_sizes
-from lm_jax.models.recurrent.model import RecurrentLM
-from lm_jax.types import Carry, Tokens
+from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.types import Carry, TextIds
 
 
-def checked_model(model: Any, what: str) -> RecurrentLM:
-    """The model if it can be opened at its hidden states; UserError for an n-gram, a window, a mixture."""
-    if not isinstance(model, RecurrentLM):
-        raise UserError(
-            f"{what} needs a model with a recurrent network, as recurrent_lm makes, got a {type(model).__name__}"
-        )
-    return model
+def check_opened(model: LanguageModel) -> Opened:
+    """The model opened at its hidden states; UserError for one that cannot be: an n-gram, a window, a mixture."""
+    if model.opened is None:
+        raise UserError("this analysis needs a model with a recurrent network, as recurrent_lm makes, got another one")
+    return model.opened
 
 
 def inputs_and_targets(
-    tokens: Tokens, targets: Tokens | None, vocab_size: int, what: str
+    tokens: TextIds, targets: TextIds | None, vocab_size: int
 ) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
     """Both of int32. Without targets, `tokens` [T+1, B] are predicted from those before them, all but the first.
 
@@ -35,20 +32,21 @@ def inputs_and_targets(
     are not in the vocabulary.
     """
     try:
-        tokens, targets = (None if ids is None else np.atleast_1d(ids) for ids in (tokens, targets))
+        inputs = np.atleast_1d(np.asarray(tokens))
+        outputs = None if targets is None else np.atleast_1d(np.asarray(targets))
     except ValueError:
         raise UserError("tokens must be [T, B], texts of one length, got texts of several") from None
-    tokens, targets = (tokens[:-1], tokens[1:]) if targets is None else (tokens, targets)
-    tokens, targets = (ids[:, None] if ids.ndim == 1 else ids for ids in (tokens, targets))
-    if tokens.ndim != 2 or tokens.shape != targets.shape or not tokens.shape[1]:
-        raise UserError(f"tokens must be [T, B], and targets of the same shape, got {tokens.shape} and {targets.shape}")
-    if len(tokens) < 2:
-        raise UserError(f"{what} needs at least two predictions, for a lag of one, got {len(tokens)}")
-    both = np.stack([tokens, targets])
+    inputs, outputs = (inputs[:-1], inputs[1:]) if outputs is None else (inputs, outputs)
+    inputs, outputs = (ids[:, None] if ids.ndim == 1 else ids for ids in (inputs, outputs))
+    if inputs.ndim != 2 or inputs.shape != outputs.shape or not inputs.shape[1]:
+        raise UserError(f"tokens must be [T, B], and targets of the same shape, got {inputs.shape} and {outputs.shape}")
+    if len(inputs) < 2:
+        raise UserError(f"this analysis needs at least two predictions, for a lag of one, got {len(inputs)}")
+    both = np.stack([inputs, outputs])
     if not np.issubdtype(both.dtype, np.integer) or both.min() < 0 or both.max() >= vocab_size:
         raise UserError(f"tokens must be ids of a vocabulary of {vocab_size}, got {both.min()} to {both.max()}")
-    inputs, targets = both.astype(np.int32)
-    return inputs, targets
+    inputs, outputs = both.astype(np.int32)
+    return inputs, outputs
 
 
 def checked_carry(carry: Carry | None, initial: Carry) -> Carry:
@@ -86,7 +84,9 @@ def checked_rising(name: str, numbers: Sequence[int]) -> tuple[int, ...]:
     return numbers
 
 
-def check_finite(gradients: Sequence[np.ndarray], what: str) -> None:
+def check_finite(gradients: Sequence[np.ndarray]) -> None:
     """Raises UserError unless all of these arrays are numbers."""
     if not all(np.all(np.isfinite(np.asarray(a, np.float64))) for a in gradients):
-        raise UserError(f"{what} needs gradients that are numbers, got NaN or infinite ones (has the model diverged?)")
+        raise UserError(
+            "this analysis needs gradients that are numbers, got NaN or infinite ones (has the model diverged?)"
+        )

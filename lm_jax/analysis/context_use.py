@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from lm_jax.analysis.checks import checked_carry, checked_model, checked_rising, inputs_and_targets
+from lm_jax.analysis.checks import check_opened, checked_rising
+from lm_jax.analysis.trajectory import open_text
 from lm_jax.errors import UserError, check_sizes, one_of
-from lm_jax.models.recurrent.model import RecurrentLM
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.types import Carry, Params, TextIds
 
 
 STARTS = {"elsewhere": 0, "initial": 1}  # rows of the axis S below
@@ -70,9 +71,9 @@ class ContextUse(NamedTuple):
 
 
 def context_use(
-    model: RecurrentLM,
+    model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     contexts: Sequence[int] = (1, 2, 5, 10, 20, 50, 100, 200),
     positions: int = 512,
@@ -94,44 +95,46 @@ def context_use(
     Raises UserError for a model without a recurrence, a text with fewer than two such predictions, contexts that do
     not rise, a k that is not below the longest, ids not in the vocabulary, or losses that are no numbers.
     """
-    model = checked_model(model, "context use")
+    check_opened(model)
     contexts, ks = _checked_lengths(contexts, shuffle_beyond)
     longest = contexts[-1]
     check_sizes(positions=positions, streams=streams)
-    inputs, targets = inputs_and_targets(_cut(tokens, streams), None, model.vocab_size, "context use")
+    text = open_text(model, params, _cut(tokens, streams), carry=carry)
+    inputs, targets = text.inputs, text.targets
     chosen = _choose(inputs.shape, longest, positions, np.random.default_rng((seed, 0)))
-    carry = checked_carry(carry, model.initial_carry(params, inputs.shape[1:]))
 
-    starts, ys = _starts_and_outputs(model, params, carry, inputs, chosen)
+    starts, ys = _starts_and_outputs(model, text.opened, params, text.carry, inputs, chosen)
     i, b = chosen.T
     windows = inputs[i + np.arange(1 - longest, 1)[:, None], b]
-    read = functools.partial(_compiled_reading(model), params, starts, ys, targets[i, b])
+    read = functools.partial(_compiled_reading(text.opened), params, starts, ys, targets[i, b])
     full, cut, distance = (np.stack(a) for a in zip(*[_on_host(read(windows, n)) for n in contexts], strict=True))
     generator = np.random.default_rng((seed, 1))
     shuffled = [_on_host(read(_shuffled(windows, k, generator), longest))[1] for k in ks]
     ordered = np.stack(shuffled, axis=1) if ks else np.empty((len(STARTS), 0, len(chosen)))
     result = ContextUse(contexts, ks, chosen, full[0], cut.swapaxes(0, 1), ordered, distance.swapaxes(0, 1))
     if not all(np.isfinite(losses).all() for losses in (result.full, result.cut, result.ordered)):
-        raise UserError("context use needs losses that are numbers, got NaN or infinite ones (has the model diverged?)")
+        raise UserError(
+            "this analysis needs losses that are numbers, got NaN or infinite ones (has the model diverged?)"
+        )
     return result
 
 
-def _starts_and_outputs(model, params, carry, inputs, chosen):
+def _starts_and_outputs(model, opened, params, carry, inputs, chosen):
     """(the carries that contexts are read from [S, P, ...], the output of the whole past at each prediction [P, H])."""
     slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is kept
     slots[tuple(chosen.T)] = np.arange(len(chosen))
-    carries, ys = _compiled_pass(model, len(chosen))(params, carry, inputs, slots)
+    carries, ys = _compiled_pass(opened, len(chosen))(params, carry, inputs, slots)
     elsewhere = jax.tree.map(lambda a: jnp.roll(a, len(chosen) // 2, axis=0), carries)
     return jax.tree.map(lambda *a: jnp.stack(a), elsewhere, model.initial_carry(params, (len(chosen),))), ys
 
 
 @functools.cache
-def _compiled_pass(model: RecurrentLM, count: int) -> Callable:
+def _compiled_pass(opened: Opened, count: int) -> Callable:
     """(params, carry, inputs [T, B], slots [T, B]) -> carry and output [count, ...] after the steps with a slot."""
 
     def whole_text(params, carry, inputs, slots):
         def step(carry, token):
-            return model.cell.step(params.cell, carry, model.embed(params, token))
+            return opened.cell.step(params.cell, carry, opened.embed(params, token))
 
         def body(state, slices):
             carry, kept = state
@@ -147,7 +150,7 @@ def _compiled_pass(model: RecurrentLM, count: int) -> Callable:
 
 
 @functools.cache
-def _compiled_reading(model: RecurrentLM) -> Callable:
+def _compiled_reading(opened: Opened) -> Callable:
     """(params, starts [S, P, ...], ys [P, H], targets [P], windows [L, P], n) -> J_full [P], J_cut, distance [S, P].
 
     n, the number of last tokens that are read, is data: one compilation for all of them.
@@ -157,13 +160,15 @@ def _compiled_reading(model: RecurrentLM) -> Callable:
         longest = len(windows)
 
         def body(s, state):
-            xs = jnp.broadcast_to(model.embed(params, windows[s]), (len(STARTS), *ys.shape[:1], model.cell.input_size))
-            return model.cell.step(params.cell, state[0], xs)
+            xs = jnp.broadcast_to(
+                opened.embed(params, windows[s]), (len(STARTS), *ys.shape[:1], opened.cell.input_size)
+            )
+            return opened.cell.step(params.cell, state[0], xs)
 
         outputs = jnp.zeros((len(STARTS), *ys.shape), ys.dtype)
         _, outputs = jax.lax.fori_loop(longest - n, longest, body, (starts, outputs))
         every = jnp.concatenate([ys[None], outputs])
-        losses = -model.log_probs(params, every, jnp.broadcast_to(targets, every.shape[:2]))
+        losses = -opened.log_probs(params, every, jnp.broadcast_to(targets, every.shape[:2]))
         apart = jnp.linalg.norm(outputs - ys, axis=-1)
         distance = jnp.where(apart == 0, 0, apart / jnp.linalg.norm(ys, axis=-1))
         return losses[0], losses[1:], distance
@@ -192,7 +197,7 @@ def _checked_lengths(contexts, shuffle_beyond) -> tuple[tuple[int, ...], tuple[i
     return contexts, ks
 
 
-def _cut(tokens: Tokens, streams: int) -> np.ndarray:
+def _cut(tokens: TextIds, streams: int) -> np.ndarray:
     """One text as `streams` columns, each beginning with the token that its first prediction is made from."""
     tokens = np.atleast_1d(tokens)
     if streams == 1:
@@ -209,7 +214,7 @@ def _choose(shape, longest, count, generator) -> Int[np.ndarray, "P 2"]:
     usable = max(0, steps - longest) * batch_size
     if usable < 2:
         raise UserError(
-            f"context use needs two predictions after more than {longest} tokens, got a text of {steps} predictions"
+            f"this analysis needs two predictions after more than {longest} tokens, got a text of {steps} predictions"
         )
     drawn = np.sort(generator.choice(usable, size=min(count, usable), replace=False))
     b, i = np.divmod(drawn, steps - longest)

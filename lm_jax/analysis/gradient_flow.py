@@ -21,12 +21,10 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis.adjoint_scan import edge_norms, log_norm
-from lm_jax.analysis.carry_leaves import ALL, leaf_places
-from lm_jax.analysis.checks import checked_carry, checked_lag, checked_model, inputs_and_targets
-from lm_jax.analysis.forward import forward_pass
-from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent.model import RecurrentLM
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.analysis.checks import checked_lag
+from lm_jax.analysis.trajectory import ALL, forward_pass, leaf_places, open_text
+from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.types import Carry, Params, TextIds
 
 
 class GradientFlow(NamedTuple):
@@ -45,11 +43,11 @@ class GradientFlow(NamedTuple):
 
 
 def gradient_flow(
-    model: RecurrentLM | LanguageModel,
+    model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
-    targets: Tokens | None = None,
+    targets: TextIds | None = None,
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> GradientFlow:
@@ -64,13 +62,11 @@ def gradient_flow(
     Raises UserError for a model without a recurrence (an n-gram, a window), fewer than two predictions, a max_lag
     that no prediction has, shapes that do not fit, or ids that are not in the vocabulary.
     """
-    model = checked_model(model, "gradient flow")
-    inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, "gradient flow")
-    steps, batch_size = inputs.shape
-    rows = checked_lag(max_lag, steps)
-    carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
-    places = leaf_places(carry, params.cell, "gradient flow")
-    log_output, log_leaves, exponents = _compiled(model, places, rows)(params, carry, inputs, targets)
+    text = open_text(model, params, tokens, targets, carry)
+    rows = checked_lag(max_lag, len(text.inputs))
+    places = leaf_places(text.carry, params.cell)
+    compiled = _compiled(text.opened, places, rows)
+    log_output, log_leaves, exponents = compiled(params, text.carry, text.inputs, text.targets)
     layers = []
     for names, leaves, exponent in zip(places, log_leaves, exponents, strict=True):
         scale = np.asarray(exponent, np.float64) * np.log(2)
@@ -80,19 +76,19 @@ def gradient_flow(
 
 
 @functools.cache
-def _compiled(model: RecurrentLM, places, rows: int) -> Callable:
-    return jax.jit(functools.partial(flow_on_device, model, places, rows))
+def _compiled(opened: Opened, places, rows: int) -> Callable:
+    return jax.jit(functools.partial(flow_on_device, opened, places, rows))
 
 
-def flow_on_device(model: RecurrentLM, places, rows, params, carry, inputs, targets):
+def flow_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
     """What the device computes of a gradient flow: log ||dJ_i/dy_i|| [T, B], and the result of `edge_norms`.
 
     places: of each layer, (name, place in the flattened carry) of its leaves. rows: the largest lag.
     """
-    xs, carries, ys = forward_pass(model, params, carry, inputs)
-    gradients = jax.grad(lambda ys: -jnp.sum(model.log_probs(params, ys, targets)))(ys)
+    xs, carries, ys = forward_pass(opened, params, carry, inputs)
+    gradients = jax.grad(lambda ys: -jnp.sum(opened.log_probs(params, ys, targets)))(ys)
     layers = [[place for _, place in names] for names in places]
-    return log_norm(gradients, 2), *edge_norms(model.cell, params.cell, carries, xs, gradients, layers, rows)
+    return log_norm(gradients, 2), *edge_norms(opened.cell, params.cell, carries, xs, gradients, layers, rows)
 
 
 def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.ndarray, "B T T"]:

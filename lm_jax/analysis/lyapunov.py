@@ -19,16 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lm_jax.analysis.carry_leaves import real_leaves
-from lm_jax.analysis.checks import checked_carry, checked_model, inputs_and_targets
-from lm_jax.analysis.derivative import push_forward
-from lm_jax.analysis.double import in_precision, precision
+from lm_jax.analysis.trajectory import open_text, precision, push_forward, real_leaves
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.models.recurrent.model import RecurrentLM
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.types import Carry, Params, TextIds
 
 
-WHAT = "a Lyapunov spectrum"
 MOST_BY_DEFAULT = 10
 
 
@@ -44,7 +40,7 @@ def lyapunov_spectrum(
     """
     tree = jax.tree.structure(state)
     leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(state)]
-    places = real_leaves(state, WHAT)
+    places = real_leaves(state)
     sizes = [leaves[place].size for place in places]
     steps = len(jax.tree.leaves(xs)[0])
     _check(count, discard, sum(sizes), steps)
@@ -70,9 +66,9 @@ def lyapunov_spectrum(
 
 
 def lyapunov_exponents(
-    model: RecurrentLM,
+    model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     count: int | None = None,
     carry: Carry | None = None,
@@ -87,33 +83,30 @@ def lyapunov_exponents(
     Time is about that of `count` + 1 forward passes, and a QR decomposition of [n, count] a step.
     Raises UserError for a model without a recurrence, a text of one token, a count or a discard out of range.
     """
-    model = checked_model(model, WHAT)
-    inputs, _ = inputs_and_targets(tokens, tokens, model.vocab_size, WHAT)
     with precision(double):
-        params, carry = in_precision((params, carry), double)
-        initial = in_precision(model.initial_carry(params, (inputs.shape[1],)), double)
-        carry = checked_carry(carry, initial)
-        leaves = jax.tree.leaves(carry)
-        size = sum(leaves[place][0].size for place in real_leaves(carry, WHAT))
+        text = open_text(model, params, tokens, tokens, carry, double=double)
+        leaves = jax.tree.leaves(text.carry)
+        size = sum(leaves[place][0].size for place in real_leaves(text.carry))
         count = min(MOST_BY_DEFAULT, size) if count is None else count
-        _check(count, discard, size, len(inputs))
-        exponents = np.asarray(_compiled(model, count, discard)(params, carry, inputs), np.float64)
+        _check(count, discard, size, len(text.inputs))
+        compiled = _compiled(text.opened, count, discard)
+        exponents = np.asarray(compiled(text.params, text.carry, text.inputs), np.float64)
     if np.any(np.isnan(exponents)):
-        raise UserError(f"{WHAT} needs states that are numbers, got NaN (has the model diverged?)")
+        raise UserError("this analysis needs states that are numbers, got NaN (has the model diverged?)")
     return exponents
 
 
 @functools.cache
-def _compiled(model: RecurrentLM, count: int, discard: int) -> Callable:
+def _compiled(opened: Opened, count: int, discard: int) -> Callable:
     @jax.jit
     def exponents(params, carry, inputs):
         def of_one_text(carry, xs):
             def step(carry, x):
-                return model.cell.step(params.cell, carry, x)[0]
+                return opened.cell.step(params.cell, carry, x)[0]
 
             return lyapunov_spectrum(step, carry, xs, count=count, discard=discard)
 
-        return jax.vmap(of_one_text, in_axes=(0, 1))(carry, model.embed(params, inputs))
+        return jax.vmap(of_one_text, in_axes=(0, 1))(carry, opened.embed(params, inputs))
 
     return exponents
 

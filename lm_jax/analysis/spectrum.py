@@ -18,17 +18,13 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 
 from lm_jax.analysis.adjoint_scan import NOTHING, expand, split_power
-from lm_jax.analysis.carry_leaves import ALL, leaf_places
-from lm_jax.analysis.checks import checked_carry, checked_layer, checked_model, inputs_and_targets
-from lm_jax.analysis.derivative import push_forward
-from lm_jax.analysis.double import in_precision, precision
-from lm_jax.analysis.forward import forward_pass
+from lm_jax.analysis.checks import checked_layer
+from lm_jax.analysis.trajectory import ALL, forward_pass, leaf_places, open_text, precision, push_forward, step_from
 from lm_jax.errors import UserError, check_sizes, one_of
-from lm_jax.models.recurrent.model import RecurrentLM
-from lm_jax.types import Carry, Params, Tokens
+from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.types import Carry, Params, TextIds
 
 
-WHAT = "a spectrum of step Jacobians"
 MOST_POSITIONS = 32
 
 
@@ -51,9 +47,9 @@ class StepJacobians(NamedTuple):
 
 
 def step_jacobians(
-    model: RecurrentLM,
+    model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     carry: Carry | None = None,
     layer: int = -1,
@@ -72,20 +68,16 @@ def step_jacobians(
     Time is mostly that of the spectra, N * B matrices of [n, n] on the host: for large n ask for few positions.
     Raises UserError for a model without a recurrence, a lag longer than the text, and what does not exist or fit.
     """
-    model = checked_model(model, WHAT)
-    inputs, _ = inputs_and_targets(tokens, tokens, model.vocab_size, WHAT)
-    positions = _checked_positions(positions, lag, len(inputs))
     with precision(double):
-        params, carry = in_precision((params, carry), double)
-        initial = in_precision(model.initial_carry(params, (inputs.shape[1],)), double)
-        carry = checked_carry(carry, initial)
-        layers = leaf_places(carry, params.cell, WHAT)
+        text = open_text(model, params, tokens, tokens, carry, double=double)
+        steps = _checked_positions(positions, lag, len(text.inputs))
+        layers = leaf_places(text.carry, params.cell)
         chosen = layers[checked_layer(layer, len(layers))]
         places = tuple(place for _, place in chosen)
         read = one_of("leaf", leaf, {**{name: (place,) for name, place in chosen}, ALL: places})
-        result = _compiled(model, places, read, lag)(params, carry, inputs, positions)
+        result = _compiled(text.opened, places, read, lag)(text.params, text.carry, text.inputs, steps)
         matrices, exponents = np.asarray(result[0], np.float64), np.asarray(result[1])
-    return _spectra(positions, lag, matrices, exponents)
+    return _spectra(steps, lag, matrices, exponents)
 
 
 def _checked_positions(positions, lag, steps):
@@ -105,7 +97,9 @@ def _checked_positions(positions, lag, steps):
 def _spectra(positions, lag, matrices, exponents):
     """Of matrices [N, B, n, n], to be multiplied by 2^exponent [N, B]."""
     if not np.all(np.isfinite(matrices)):
-        raise UserError(f"{WHAT} needs derivatives that are numbers, got NaN or infinity (has the model diverged?)")
+        raise UserError(
+            "this analysis needs derivatives that are numbers, got NaN or infinity (has the model diverged?)"
+        )
     eigenvalues = np.linalg.eigvals(matrices).astype(np.complex128)
     order = np.argsort(-np.abs(eigenvalues), axis=-1, kind="stable")
     eigenvalues = np.take_along_axis(eigenvalues, order, axis=-1)
@@ -114,27 +108,27 @@ def _spectra(positions, lag, matrices, exponents):
         log_singular_values = np.log(np.linalg.svd(matrices, compute_uv=False)) + log_scale[..., None]
         log_radius = np.log(np.abs(eigenvalues[..., 0])) + log_scale
     with np.errstate(under="ignore", over="ignore"):
-        for part in (eigenvalues.real, eigenvalues.imag):  # apart: infinity times 0j is NaN
+        for part in (np.real(eigenvalues), np.imag(eigenvalues)):  # apart: infinity times 0j is NaN
             part[...] = np.ldexp(part, exponents[..., None])
     return StepJacobians(positions, lag, log_singular_values, eigenvalues, log_radius, log_singular_values[..., 0])
 
 
 @functools.cache
-def _compiled(model: RecurrentLM, places, read, lag: int) -> Callable:
-    return jax.jit(functools.partial(_on_device, model, places, read, lag))
+def _compiled(opened: Opened, places, read, lag: int) -> Callable:
+    return jax.jit(functools.partial(_on_device, opened, places, read, lag))
 
 
-def _on_device(model, places, read, lag, params, carry, inputs, positions):
+def _on_device(opened, places, read, lag, params, carry, inputs, positions):
     """(matrices [N, B, n, n], exponents [N, B]): J_t is matrix * 2^exponent, rows the state after, columns before.
 
     places: the leaves of the layer in the flattened carry, those that act on each other. read: the leaves of J_t.
     """
-    xs, carries, _ = forward_pass(model, params, carry, inputs)
+    xs, carries, _ = forward_pass(opened, params, carry, inputs)
 
     def along(t):
         before = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, t - lag + 1, keepdims=False), carries)
         window = jax.lax.dynamic_slice_in_dim(xs, t - lag + 1, lag)
-        return _through(functools.partial(model.cell.step, params.cell), before, window, places, read)
+        return _through(functools.partial(opened.cell.step, params.cell), before, window, places, read)
 
     return jax.lax.map(along, positions)
 
@@ -146,15 +140,13 @@ def _through(step, carry, xs, places, read):
 
     def body(state, x):
         leaves, block, exponent = state
+        step_of_values, values = step_from(step, jax.tree.unflatten(tree, leaves), places)
 
         def layer_step(values):
-            merged = list(leaves)
-            for place, value in zip(places, values, strict=True):
-                merged[place] = value
-            after = jax.tree.leaves(step(jax.tree.unflatten(tree, merged), x)[0])
+            after, _ = step_of_values(values, x)
             return [after[place] for place in places], after
 
-        push, after = push_forward(layer_step, [leaves[place] for place in places])
+        push, after = push_forward(layer_step, values)
         return (after, *_rescaled(jax.vmap(push)(block), exponent)), None
 
     block = _basis([leaves[place] for place in places], [place in read for place in places], batch_size)

@@ -18,15 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from lm_jax.analysis.checks import check_finite, checked_carry, checked_model, checked_rising, inputs_and_targets
-from lm_jax.analysis.forward import forward_pass
+from lm_jax.analysis.checks import check_finite, checked_rising
+from lm_jax.analysis.trajectory import forward_pass, open_text
 from lm_jax.errors import UserError, one_of
-from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent.model import RecurrentLM
-from lm_jax.types import Carry, Params, Tokens
-
-
-WHAT = "truncation bias"
+from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.types import Carry, Params, TextIds
 
 
 class TruncationBias(NamedTuple):
@@ -55,12 +51,12 @@ class TruncationBias(NamedTuple):
 
 
 def truncation_bias(
-    model: RecurrentLM | LanguageModel,
+    model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
     lengths: Sequence[int] = (1, 2, 5, 10, 20, 35, 70, 150),
-    targets: Tokens | None = None,
+    targets: TextIds | None = None,
     carry: Carry | None = None,
 ) -> TruncationBias:
     """The gradient of the mean cross-entropy of a text by truncated back-propagation, against the whole one.
@@ -73,42 +69,40 @@ def truncation_bias(
     Raises UserError for a model without a recurrence (an n-gram, a window), lengths that do not rise, fewer than two
     predictions, shapes that do not fit, ids that are not in the vocabulary, or gradients that are no numbers.
     """
-    model = checked_model(model, WHAT)
-    inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, WHAT)
-    steps, batch_size = inputs.shape
-    lengths = np.asarray(checked_rising("lengths", lengths))
-    if not len(lengths):
+    text = open_text(model, params, tokens, targets, carry)
+    steps = len(text.inputs)
+    chunks = np.asarray(checked_rising("lengths", lengths))
+    if not len(chunks):
         raise UserError("lengths must be chunk lengths, at least one, got none")
-    carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
-    carries = _compiled_carries(model)(params, carry, inputs)
+    carries = _compiled_carries(text.opened)(params, text.carry, text.inputs)
 
     def gradient(length):
-        result = jax.device_get(_compiled(model, length)(params, carries, inputs, targets))
-        check_finite(jax.tree.leaves(result), WHAT)
+        result = jax.device_get(_compiled(model, length)(params, carries, text.inputs, text.targets))
+        check_finite(jax.tree.leaves(result))
         return {"all": jax.tree.leaves(result), "cell": jax.tree.leaves(result.cell)}
 
     whole = gradient(steps)
     compared = {group: [] for group in whole}
-    for length in lengths:
+    for length in chunks:
         truncated = gradient(int(length)) if length < steps else whole
         for group, pairs in compared.items():
             pairs.append(_compare(truncated[group], whole[group]))
     cosine, ratio = ({group: np.array(pairs)[:, k] for group, pairs in compared.items()} for k in (0, 1))
-    return TruncationBias(lengths, cosine, ratio)
+    return TruncationBias(chunks, cosine, ratio)
 
 
 @functools.cache
-def _compiled_carries(model: RecurrentLM) -> Callable:
-    return jax.jit(lambda params, carry, inputs: forward_pass(model, params, carry, inputs)[1])
+def _compiled_carries(opened: Opened) -> Callable:
+    return jax.jit(lambda params, carry, inputs: forward_pass(opened, params, carry, inputs)[1])
 
 
 @functools.cache
-def _compiled(model: RecurrentLM, length: int) -> Callable:
+def _compiled(model: LanguageModel, length: int) -> Callable:
     return jax.jit(functools.partial(truncated_gradient, model, length))
 
 
 def truncated_gradient(
-    model: RecurrentLM,
+    model: LanguageModel,
     length: int,
     params: Params,
     carries: Carry,

@@ -21,17 +21,11 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis.adjoint_scan import add_scaled, log_norm
-from lm_jax.analysis.carry_leaves import real_leaves
-from lm_jax.analysis.checks import check_finite, checked_carry, checked_lag, checked_model, inputs_and_targets
-from lm_jax.analysis.derivative import push_forward
-from lm_jax.analysis.forward import forward_pass
+from lm_jax.analysis.checks import check_finite, checked_lag
+from lm_jax.analysis.trajectory import forward_pass, open_text, push_forward, real_leaves, step_from
 from lm_jax.errors import UserError
-from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent.model import RecurrentLM
-from lm_jax.types import Carry, Params, Tokens
-
-
-WHAT = "weight gradient by step"
+from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.types import Carry, Params, TextIds
 
 
 class WeightGradient(NamedTuple):
@@ -65,11 +59,11 @@ class WeightGradient(NamedTuple):
 
 
 def weight_gradient_by_step(
-    model: RecurrentLM | LanguageModel,
+    model: LanguageModel,
     params: Params,
-    tokens: Tokens,
+    tokens: TextIds,
     *,
-    targets: Tokens | None = None,
+    targets: TextIds | None = None,
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> WeightGradient:
@@ -86,18 +80,16 @@ def weight_gradient_by_step(
     predictions, a max_lag that no prediction has, shapes that do not fit, ids that are not in the vocabulary, or
     gradients that are no numbers.
     """
-    model = checked_model(model, WHAT)
-    inputs, targets = inputs_and_targets(tokens, targets, model.vocab_size, WHAT)
-    steps, batch_size = inputs.shape
-    rows = checked_lag(max_lag, steps)
-    carry = checked_carry(carry, model.initial_carry(params, (batch_size,)))
+    text = open_text(model, params, tokens, targets, carry)
+    rows = checked_lag(max_lag, len(text.inputs))
     paths, tree = jax.tree_util.tree_flatten_with_path(params.cell)
     if not paths:
-        raise UserError(f"{WHAT} needs a cell with parameters, got one without")
+        raise UserError("this analysis needs a cell with parameters, got one without")
     names = [jax.tree_util.keystr(path, simple=True, separator=".") or "params" for path, _ in paths]
-    compiled = _compiled(model, real_leaves(carry, WHAT), rows)
-    sums, exponents, log_norms, (shares, share_exponents) = jax.device_get(compiled(params, carry, inputs, targets))
-    check_finite(sums, WHAT)
+    compiled = _compiled(text.opened, real_leaves(text.carry), rows)
+    result = compiled(params, text.carry, text.inputs, text.targets)
+    sums, exponents, log_norms, (shares, share_exponents) = jax.device_get(result)
+    check_finite(sums)
     gradient = [np.ldexp(np.asarray(leaf, np.float64), e) for leaf, e in zip(sums, exponents, strict=True)]
     with np.errstate(invalid="ignore"):
         sizes = np.array([np.linalg.norm(np.asarray(leaf, np.float64)) for leaf in sums])
@@ -110,48 +102,45 @@ def weight_gradient_by_step(
 
 
 @functools.cache
-def _compiled(model: RecurrentLM, places, rows: int) -> Callable:
-    return jax.jit(functools.partial(weight_gradient_on_device, model, places, rows))
+def _compiled(opened: Opened, places, rows: int) -> Callable:
+    return jax.jit(functools.partial(weight_gradient_on_device, opened, places, rows))
 
 
-def weight_gradient_on_device(model: RecurrentLM, places, rows, params, carry, inputs, targets):
+def weight_gradient_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
     """What the device computes: the gradient as leaves and exponents of two, log norms [T, P], and shares.
 
     places: of the leaves of the flattened carry that have a derivative. rows: the largest lag L.
     The shares are projections on the unit vector along the gradient, [L+1, P], and their exponents; P parameters.
     """
-    xs, carries, ys = forward_pass(model, params, carry, inputs)
-    gradients = jax.grad(lambda ys: -jnp.mean(model.log_probs(params, ys, targets)))(ys)
+    xs, carries, ys = forward_pass(opened, params, carry, inputs)
+    gradients = jax.grad(lambda ys: -jnp.mean(opened.log_probs(params, ys, targets)))(ys)
     weights, tree = jax.tree.flatten(params.cell)
 
-    def opened(before, x):
+    def open_step(before, x):
         """One step as a function of the parameters and the carry, as lists of leaves, to [*carry, y]."""
-        leaves, structure = jax.tree.flatten(before)
 
         def step(weights, values):
-            merged = list(leaves)
-            for place, value in zip(places, values, strict=True):
-                merged[place] = value
-            new, y = model.cell.step(jax.tree.unflatten(tree, weights), jax.tree.unflatten(structure, merged), x)
-            new = jax.tree.leaves(new)
-            return [*(new[place] for place in places), y]
+            cell_step = functools.partial(opened.cell.step, jax.tree.unflatten(tree, weights))
+            after, y = step_from(cell_step, before, places)[0](values, x)
+            return [*(after[place] for place in places), y]
 
+        leaves = jax.tree.leaves(before)
         return step, [leaves[place] for place in places]
 
     slices = carries, xs, gradients
-    sums, exponents, log_norms = _sum_of_uses(opened, weights, slices)
+    sums, exponents, log_norms = _sum_of_uses(open_step, weights, slices)
     sizes = [jnp.exp(log_norm(leaf, 0)).astype(leaf.dtype) for leaf in sums]
     directions = [leaf / jnp.where(size > 0, size, 1) for leaf, size in zip(sums, sizes, strict=True)]
-    return sums, exponents, log_norms, _projections(opened, weights, directions, slices, rows)
+    return sums, exponents, log_norms, _projections(open_step, weights, directions, slices, rows)
 
 
-def _sum_of_uses(opened, weights, slices):
+def _sum_of_uses(open_step, weights, slices):
     """The sum over steps of dJ/dweight_t, as leaves near 1 and exponents, and the log norms [T, P] of its terms."""
 
     def body(state, slices):
         adjoint, exponent, sums, exponents = state
         before, x, g = slices
-        step, values = opened(before, x)
+        step, values = open_step(before, x)
         _, pull = jax.vjp(step, weights, values)
         later, now = [[*adjoint, jnp.zeros_like(g)]], [[*map(jnp.zeros_like, adjoint), g]]
         (cotangent,), (exponent,) = add_scaled([later, now], [exponent, jnp.zeros_like(exponent)])
@@ -162,19 +151,19 @@ def _sum_of_uses(opened, weights, slices):
         return (adjoint, exponent, sums, exponents), log_norms
 
     zero = jnp.zeros((), jnp.int32)
-    first = opened(*jax.tree.map(lambda a: a[0], slices[:2]))[1]
+    first = open_step(*jax.tree.map(lambda a: a[0], slices[:2]))[1]
     initial = ([jnp.zeros_like(v) for v in first], zero, [jnp.zeros_like(w) for w in weights], [zero] * len(weights))
     (_, _, sums, exponents), log_norms = jax.lax.scan(body, initial, slices, reverse=True)
     return sums, exponents, log_norms
 
 
-def _projections(opened, weights, directions, slices, rows):
+def _projections(open_step, weights, directions, slices, rows):
     """sum over t of <dJ_{t+l}/dweight_t, direction> [L+1, P], near 1, and exponents; a row of adjoints for each lag."""
 
     def body(state, slices):
         block, exponents, sums, sum_exponents = state
         before, x, g = slices
-        step, values = opened(before, x)
+        step, values = open_step(before, x)
         _, pull = jax.vjp(lambda v: step(weights, v), values)
         ((g,),), (g_exponent,) = add_scaled([[[g]]], [jnp.zeros((), jnp.int32)])
         exponents = jnp.concatenate([g_exponent[None], exponents])
@@ -196,7 +185,7 @@ def _projections(opened, weights, directions, slices, rows):
         (block,), (exponents,) = add_scaled([[block]], [exponents[:-1]])
         return (block, exponents, sums, sum_exponents), None
 
-    first = opened(*jax.tree.map(lambda a: a[0], slices[:2]))[1]
+    first = open_step(*jax.tree.map(lambda a: a[0], slices[:2]))[1]
     block = [jnp.zeros((rows, *v.shape), v.dtype) for v in first]
     sums = jnp.zeros((rows + 1, len(weights)), slices[2].dtype)
     initial = (block, jnp.zeros(rows, jnp.int32), sums, jnp.zeros(sums.shape, jnp.int32))

@@ -1,6 +1,6 @@
 """Recurrent cells: pure functions on `lax.scan`, a room each. To add one, see "Adding a cell" in the README."""
 
-from lm_jax.cells.base import Cell, scan_unroll
+from lm_jax.cells.base import Cell, Observed, hoisted_cell, scan_unroll
 from lm_jax.cells.drop_connect import drop_connect
 from lm_jax.cells.gru import GRUParams, gru
 from lm_jax.cells.lstm import LSTMCarry, LSTMParams, lstm
@@ -15,10 +15,12 @@ __all__ = [
     "GRUParams",
     "LSTMCarry",
     "LSTMParams",
+    "Observed",
     "RNNParams",
     "StackParams",
     "drop_connect",
     "gru",
+    "hoisted_cell",
     "input_sizes",
     "lstm",
     "rnn",

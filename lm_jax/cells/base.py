@@ -10,16 +10,8 @@ A cell is a NamedTuple of pure functions. Its laws (tests/cells/test_laws.py run
 5. Randomness only in `unroll`, only when a `key` is given; no key means evaluation.
 6. A later input changes no earlier output.
 
-A cell may also have `observe`, which tells what its step does inside: (params, carry, x) -> {name: array}, of the
-step that reads x from this carry, computed as the step computes it. The names:
-
-    gate.NAME      [*B, H]   a gate's values, from 0 to 1: for the LSTM input, forget, output; for the GRU reset,
-                             update (1 keeps the state); none for the simple network
-    matrix.NAME    [H, H]    a recurrent matrix, applied as h W: one a gate, and "candidate" where it is for the new
-                             content; "matrix.h" of the simple network
-    saturation     [*B, H]   the share of a unit's nonlinearities that are saturated (lm_jax/cells/saturation.py)
-
-A stack has the names of its layers after the layer's number: "0.gate.input". It has no `observe` if a layer has none.
+A cell may also have `observe`, which shows the inside of its step: (params, carry, x) -> one `Observed` a layer, of
+the step that reads x from this carry, computed as the step computes it. A stack has no `observe` if a layer has none.
 """
 
 from collections.abc import Callable
@@ -65,10 +57,26 @@ class UnrollFn(Protocol):
     ) -> tuple[Carry, Float[Array, "T *B H"]]: ...
 
 
-class ObserveFn(Protocol):
-    """What a step does inside, by name: see the module."""
+class Observed(NamedTuple):
+    """The inside of one layer's step.
 
-    def __call__(self, params: Params, carry: Carry, x: Float[Array, "*B E"]) -> dict[str, Array]: ...
+    gates: by name, values from 0 to 1 [*B, H]: for the LSTM input, forget, output; for the GRU reset, update (1 keeps
+        the state); none for the simple network.
+    matrices: by name, the recurrent matrices [H, H], applied as h W: one a gate, and "candidate" where it is for the
+        new content; "h" of the simple network.
+    saturation: [*B, H], the share of a unit's nonlinearities that are saturated (lm_jax/cells/saturation.py); None
+        where a cell does not say.
+    """
+
+    gates: dict[str, Float[Array, "*B H"]]
+    matrices: dict[str, Float[Array, "H H"]]
+    saturation: Float[Array, "*B H"] | None = None
+
+
+class ObserveFn(Protocol):
+    """The inside of a step, a record for each layer, the lowest first."""
+
+    def __call__(self, params: Params, carry: Carry, x: Float[Array, "*B E"]) -> tuple[Observed, ...]: ...
 
 
 class Cell(NamedTuple):
@@ -93,14 +101,14 @@ def select(condition: Array, on_true: Any, on_false: Any) -> Any:
 
 
 def masked_scan(
-    recur: Callable[[Carry, Any], tuple[Carry, Array]],
+    recur: Callable[[Carry, Any], tuple[Carry, Any]],
     initial: Carry,
     carry: Carry,
     inputs: Any,
     mask: Mask | None,
     reset: Mask | None,
-    scan: Callable[..., tuple[Carry, Array]] = jax.lax.scan,
-) -> tuple[Carry, Array]:
+    scan: Callable[..., tuple[Carry, Any]] = jax.lax.scan,
+) -> tuple[Carry, Any]:
     """`lax.scan` of `recur` over axis 0 of `inputs` under law 4; `initial` is what a reset goes back to.
 
     scan: another loop with the arguments of `lax.scan`.
@@ -134,14 +142,22 @@ def hoisted_cell(
     recur: Callable[[Any, Carry, Any], tuple[Carry, Array]],
     input_size: int,
     output_size: int,
-    watch: Callable[[Params, Any, Carry, Any], dict[str, Array]] | None = None,
+    observe_step: Callable[[Params, Any, Carry, Any], Observed] | None = None,
 ) -> Cell:
-    """A cell whose dependence on the input is one product: it leaves the loop, and so do casts of the weights.
+    """Makes a cell whose dependence on the input is one product: it leaves the loop, and so do casts of the weights.
 
-    project:            (params, xs [..., E]) -> z, the input's share of the pre-activations, for any leading axes
-    recurrent_weights:  params -> whatever the loop needs, cast and arranged once
-    recur:              (weights, carry, z of one step) -> (carry, y)
-    watch:              (params, weights, carry, z of one step) -> what `observe` gives; None for a cell without
+    Args:
+        init: key -> params.
+        initial_carry: (params, batch_shape) -> the carry before the first step.
+        project: (params, xs [..., E]) -> z, the input's share of the pre-activations, for any leading axes.
+        recurrent_weights: params -> whatever the loop needs, cast and arranged once.
+        recur: (weights, carry, z of one step) -> (carry, y).
+        input_size: E.
+        output_size: H.
+        observe_step: (params, weights, carry, z of one step) -> the inside of the step; None for a cell without.
+
+    Returns:
+        The cell, its unroll a plain scan.
     """
 
     def step(params, carry, x):
@@ -153,7 +169,11 @@ def hoisted_cell(
         initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
         return masked_scan(lambda c, z: recur(weights, c, z), initial, carry, project(params, xs), mask, reset)
 
-    def observe(params, carry, x):
-        return watch(params, recurrent_weights(params), carry, project(params, x))
+    cell = Cell(init, initial_carry, step, unroll, input_size, output_size)
+    if observe_step is None:
+        return cell
 
-    return Cell(init, initial_carry, step, unroll, input_size, output_size, None if watch is None else observe)
+    def observe(params, carry, x):
+        return (observe_step(params, recurrent_weights(params), carry, project(params, x)),)
+
+    return cell._replace(observe=observe)

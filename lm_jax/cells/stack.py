@@ -22,8 +22,8 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell
-from lm_jax.errors import UserError, check_rate, check_sizes
-from lm_jax.layers import DROPOUT_KINDS, dropout, product
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.layers import Dropout, dropout, product
 from lm_jax.types import Params
 
 
@@ -73,7 +73,8 @@ def stacked(
     Raises:
         UserError: the sizes of neighbouring layers do not fit the connection, or a setting is out of its range.
     """
-    _check(cells, connection, dropout_rate, dropout_kind)
+    rates = Dropout(dropout_rate, dropout_kind)
+    _check(cells, connection)
     skips = [connection in ("residual", "highway") and c.input_size == c.output_size for c in cells]
 
     def init(key):
@@ -88,7 +89,7 @@ def stacked(
         return tuple(c.initial_carry(p, batch_shape) for c, p in zip(cells, params.cells, strict=True))
 
     def through_layers(params, carry, x, apply_cell, drop):
-        carries, u = [], x
+        carries, u, y = [], x, x
         for layer, skip in enumerate(skips):
             if layer > 0:
                 handed = drop(layer, y)
@@ -108,7 +109,7 @@ def stacked(
             return cells[layer].unroll(p, c, us, mask=mask, reset=reset, key=keys[layer])
 
         def drop(layer, ys):
-            return dropout(keys[len(cells) + layer], dropout_rate, ys, dropout_kind)
+            return dropout(keys[len(cells) + layer], rates.layer_rate, ys, rates.kind)
 
         return through_layers(params, carry, xs, apply_cell, drop)
 
@@ -122,15 +123,14 @@ def _observer(cells, through_layers):
         return None
 
     def observe(params, carry, x):
-        seen = {}
+        layers = []
 
         def apply_cell(layer, p, c, u):
-            observed = cells[layer].observe(p, c, u)
-            seen.update({f"{layer}.{name}": array for name, array in observed.items()})
+            layers.extend(cells[layer].observe(p, c, u))
             return cells[layer].step(p, c, u)
 
         through_layers(params, carry, x, apply_cell, lambda k, y: y)
-        return seen
+        return tuple(layers)
 
     return observe
 
@@ -147,7 +147,7 @@ def _init_gate(key, size):
     return HighwayParams(w_t=w_t, b_t=jnp.full((size,), -1.0))
 
 
-def _check(cells, connection, dropout_rate, dropout_kind):
+def _check(cells, connection):
     if connection not in CONNECTIONS:
         raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}")
     if not cells:
@@ -158,9 +158,6 @@ def _check(cells, connection, dropout_rate, dropout_kind):
                 "a stack is made of cells, which read from left to right (encoders, which may look right: "
                 f"stacked_encoder), got {type(cell).__name__} as layer {layer}"
             )
-    check_rate("dropout_rate", dropout_rate)
-    if dropout_kind not in DROPOUT_KINDS:
-        raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {dropout_kind!r}")
     expected = input_sizes(connection, cells[0].input_size, [c.output_size for c in cells])
     for layer, (cell, size) in enumerate(zip(cells, expected, strict=True)):
         if cell.input_size != size:

@@ -1,9 +1,8 @@
 """Scoring, searching and generating with any language model; this package knows the contract only."""
 
 from lm_jax.inference.beam_search import Beams, beam_search
-from lm_jax.inference.completion import complete
 from lm_jax.inference.free_running import FreeRunning, free_running_loss
-from lm_jax.inference.generation import generate, read_prompt, stream
+from lm_jax.inference.generation import generate, next_tokens, read_prompt, stream
 from lm_jax.inference.likelihood import Likelihood, likelihood, line_sums, score_streams, token_log_probs
 from lm_jax.inference.minimal_pairs import Accuracy, judge_pairs
 from lm_jax.inference.mixing import em_weights, fit_cache, fit_mixture
@@ -17,7 +16,6 @@ __all__ = [
     "Likelihood",
     "Sampler",
     "beam_search",
-    "complete",
     "draw",
     "em_weights",
     "fit_cache",
@@ -27,6 +25,7 @@ __all__ = [
     "judge_pairs",
     "likelihood",
     "line_sums",
+    "next_tokens",
     "read_prompt",
     "score_streams",
     "stream",

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
 from lm_jax.cells.base import select
 from lm_jax.errors import UserError, check_sizes, one_of
@@ -38,11 +38,11 @@ class FreeRunning(NamedTuple):
     distance [T, B]: own tokens read since the model was let loose. mask [T, B]: the second parts of the lines.
     """
 
-    given_true: Float[Array, "T B"]
-    given_own: Float[Array, "T K B"]
-    choices: Int[Array, "T K B"]
-    distance: Int[Array, "T B"]
-    mask: Bool[Array, "T B"]
+    given_true: Float[np.ndarray, "T B"]
+    given_own: Float[np.ndarray, "T K B"]
+    choices: Int[np.ndarray, "T K B"]
+    distance: Int[np.ndarray, "T B"]
+    mask: Bool[np.ndarray, "T B"]
 
     @property
     def tokens(self) -> int:
@@ -71,8 +71,8 @@ class FreeRunning(NamedTuple):
         sums = [np.bincount(distance, values[self.mask]) for values in (self.given_true, self._own())]
         return -sums[0] / lines, -sums[1] / lines, lines
 
-    def _own(self):
-        return np.mean(self.given_own, axis=1, dtype=np.float64)
+    def _own(self) -> np.ndarray:
+        return np.asarray(np.mean(self.given_own, axis=1, dtype=np.float64))
 
 
 def free_running_loss(

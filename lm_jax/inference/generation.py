@@ -1,4 +1,8 @@
-"""Generating text from any language model: the prompt in one `unroll`, then one jitted scan of `step`."""
+"""Text from any language model: the prompt in one `unroll`, then one jitted scan of `step`; or only the next token.
+
+`generate` and `stream` draw continuations of a prompt. `next_tokens` gives the most likely tokens after it, as
+predictive typing does.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -7,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.sampling import Sampler
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Carry, Key, Params
@@ -53,6 +57,16 @@ def stream(
         yield np.asarray(tokens)[: num_tokens - start]
 
 
+def next_tokens(
+    model: LanguageModel, params: Params, prompt: np.ndarray, k: int, *, eol_id: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k most likely tokens after a prompt (ids int [P]), most likely first, and their probabilities; [k] both."""
+    check_sizes(k=k)
+    carry, token = read_prompt(model, params, prompt, eol_id, 1)
+    probs, ids = _jitted_top(model, min(k, model.vocab_size))(params, carry, token)
+    return np.asarray(ids[0]), np.asarray(probs[0])
+
+
 def read_prompt(
     model: LanguageModel, params: Params, prompt: np.ndarray, eol_id: int, rows: int
 ) -> tuple[Carry, np.ndarray]:
@@ -96,3 +110,12 @@ def _jitted_extend(model, sampler):
         return carry, token, tokens
 
     return jax.jit(extend)
+
+
+@functools.cache
+def _jitted_top(model, k):
+    def top(params, carry, token):
+        _, logits = model.step(params, carry, token)
+        return jax.lax.top_k(jax.nn.softmax(logits), k)
+
+    return jax.jit(top)

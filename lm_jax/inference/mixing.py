@@ -1,4 +1,4 @@
-"""Weights of mixtures, fitted on held-out text by EM (Jelinek & Mercer 1980; Dempster, Laird & Rubin 1977).
+"""Weights of mixtures and caches, fitted on held-out text by EM (Jelinek & Mercer 1980; Dempster, Laird & Rubin 1977).
 
     E   g_mn = w_m p_mn / sum_k w_k p_kn             how much of token n the model m accounts for
     M   w_m = (1/N) sum_n g_mn
@@ -14,10 +14,9 @@ from jaxtyping import Float
 
 from lm_jax.errors import UserError
 from lm_jax.inference.likelihood import token_log_probs
-from lm_jax.models.caches.continuous import ContinuousCacheParams, continuous_cache, continuous_cache_params
+from lm_jax.models.caches import ContinuousCacheParams, continuous_cache, continuous_cache_params
 from lm_jax.models.interpolation import MixtureParams, mixture, mixture_params
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Params
 
 
@@ -73,14 +72,14 @@ def fit_mixture(
     """
     mixed, params = mixture(models), mixture_params(np.full(len(models), 1 / max(1, len(models))), models_params)
     columns = [
-        token_log_probs(model, own, tokens, eol_id, eval_streams=eval_streams, mode=mode)
-        for model, own in zip(models, params.models, strict=True)
+        token_log_probs(model, model_params, tokens, eol_id, eval_streams=eval_streams, mode=mode)
+        for model, model_params in zip(models, params.models, strict=True)
     ]
     return mixed, mixture_params(em_weights(np.stack(columns)), params.models)
 
 
 def fit_cache(
-    model: RecurrentLM,
+    model: LanguageModel,
     params: Params,
     tokens: np.ndarray,
     eol_id: int,
@@ -99,13 +98,13 @@ def fit_cache(
         raise UserError("a cache needs at least one theta to choose from, got none")
     cached = continuous_cache(model, size)
     alone = token_log_probs(model, params, tokens, eol_id, eval_streams=eval_streams, mode=mode)
-    best, chosen = -np.inf, None
-    for theta in thetas:
+    best, chosen = -np.inf, continuous_cache_params(params)
+    for number, theta in enumerate(thetas):
         all_cache = continuous_cache_params(params, theta, weight=1.0)
         columns = [alone, token_log_probs(cached, all_cache, tokens, eol_id, eval_streams=eval_streams, mode=mode)]
         weight = float(np.clip(em_weights(np.stack(columns))[1], 1e-6, 1 - 1e-6))
         log_weights = np.log([[1 - weight], [weight]])
         log_prob = np.logaddexp.reduce(np.stack(columns).astype(np.float64) + log_weights, axis=0).sum()
-        if chosen is None or log_prob > best:
+        if number == 0 or log_prob > best:
             best, chosen = log_prob, continuous_cache_params(params, theta, weight)
     return cached, chosen

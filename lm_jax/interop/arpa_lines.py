@@ -7,9 +7,9 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -24,7 +24,7 @@ COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)")
 class Lines:
     """The lines of a file, the number of the last one taken, and the one that `advance` has found."""
 
-    def __init__(self, path: Path, file: IO[bytes]):
+    def __init__(self, path: Path, file: Iterable[bytes]):
         self.path, self.file, self.number = path, file, 0
         self.current: bytes | None = None
 

@@ -112,8 +112,8 @@ def _read_ngrams(lines: Lines, k: int, counts: list[int], ids: dict[bytes, int])
         sections.append(Section(np.stack(columns, 1), block.log_prob, block.log_backoff, block.line))
     if not sections:
         return Section(np.zeros((0, k), np.int32), np.zeros(0), np.zeros(0), lines.number)
-    arrays = (np.concatenate([section[i] for section in sections]) for i in range(3))
-    return Section(*arrays, sections[0].line)
+    first, second, third = (np.concatenate([section[i] for section in sections]) for i in range(3))
+    return Section(first, second, third, sections[0].line)
 
 
 def _contexts(lines: Lines, section: Section, keys: list[np.ndarray], words: list[bytes]) -> np.ndarray:

@@ -45,7 +45,7 @@ def write_arpa(path: str | Path, params: BackoffParams, vocabulary: Vocabulary, 
 
 
 @contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
+def _new_file(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """A file to write that takes its name at the end; compressed by name, with no time in it."""
     part = path.with_name(f"{path.name}.part")
     try:

@@ -125,7 +125,8 @@ def checked_tensors(expected: Mapping[str, Any], given: Mapping[str, Any]) -> di
     """
     if not isinstance(given, (dict, FrozenDict)):
         raise UserError(f"parameters must be a dict (of nnx: nnx.to_pure_dict), got {type(given).__name__}")
-    wanted, found = flatten_dict(expected), flatten_dict(given)
+    wanted: dict[tuple[str, ...], Any] = flatten_dict(expected)
+    found: dict[tuple[str, ...], Any] = flatten_dict(given)
     for path, tensor in wanted.items():
         if path not in found:
             raise UserError(f"the given parameters lack {'/'.join(path)}, of shape {tensor.shape}")

@@ -52,9 +52,9 @@ class NNXCell(nnx.RNNCellBase):
         """(carry, inputs [*B, E]) -> (carry, y [*B, H]), one step."""
         return self.cell.step(self.params(), carry, inputs)
 
-    def initialize_carry(self, input_shape, rngs=None):
+    def initialize_carry(self, input_shape, rngs=None, carry_init=None):
         """The cell's initial carry for inputs [*B, E]."""
-        del rngs  # nothing in it is drawn
+        del rngs, carry_init  # nothing in it is drawn
         return self.cell.initial_carry(self.params(), tuple(input_shape[:-1]))
 
     @property
@@ -104,7 +104,7 @@ def params_from_nnx(cell: Cell, nnx_params: Mapping[str, Any]) -> Params:
     if isinstance(ours, LSTMParams):
         return LSTMParams(w_x, w_h, found["dense_h", "bias"])
     if isinstance(ours, GRUParams):
-        return GRUParams(w_x, w_h, found["dense_i", "bias"], jnp.zeros(ours.b_hn.shape, w_h.dtype))
+        return GRUParams(w_x, w_h, found["dense_i", "bias"], jnp.zeros(w_h.shape[:1], w_h.dtype))
     return RNNParams(w_x, w_h, found["dense_i", "bias"])
 
 

@@ -1,4 +1,4 @@
-"""Whole language models of torch's example `word_language_model`, to and from our RecurrentLM.
+"""Whole language models of torch's example `word_language_model`, to and from our `recurrent_lm`.
 
     encoder.weight [V, E]      embedding
     rnn.*                      the cell, or the plain stack of them: lm_jax/interop/torch_weights.py
@@ -20,7 +20,8 @@ from lm_jax.cells import CELLS, stacked
 from lm_jax.errors import UserError, one_of
 from lm_jax.interop.linen import checked_tensors
 from lm_jax.interop.torch_weights import floats, params_from_torch, params_to_torch
-from lm_jax.models.recurrent.model import RecurrentLM, RecurrentLMParams, recurrent_lm
+from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.recurrent import RecurrentLMParams, recurrent_lm
 
 
 HIDDEN = "rnn.weight_hh_l0"  # [gates*H, H]: its last axis is the size of the layers
@@ -28,7 +29,7 @@ HIDDEN = "rnn.weight_hh_l0"  # [gates*H, H]: its last axis is the size of the la
 
 def language_model_from_torch(
     state_dict: Mapping[str, Any], cell: str = "lstm", *, nonlinearity: str = "tanh", dropout_rate: float = 0.0
-) -> tuple[RecurrentLM, RecurrentLMParams]:
+) -> tuple[LanguageModel, RecurrentLMParams]:
     """The model of a state dict, of arrays or of torch's own tensors, and its parameters; the sizes are the tensors'.
 
     cell: "rnn", "gru" or "lstm". nonlinearity: of "rnn", "tanh" or "relu". dropout_rate: for training on, as in torch
@@ -56,7 +57,7 @@ def language_model_from_torch(
     )
 
 
-def language_model_to_torch(model: RecurrentLM, params: RecurrentLMParams) -> dict[str, np.ndarray]:
+def language_model_to_torch(model: LanguageModel, params: RecurrentLMParams) -> dict[str, np.ndarray]:
     """The state dict of a `word_language_model` that is our model; of a tied one both matrices are the same array.
 
     In torch: module.load_state_dict(safetensors.torch.load_file(path)), or of {name: torch.from_numpy(array)}.

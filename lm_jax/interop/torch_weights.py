@@ -84,17 +84,18 @@ def _names(name):
 def _torch_arrays(params):
     """weight_ih, weight_hh, bias_ih, bias_hh."""
     zeros = np.zeros_like(params.b)
-    if isinstance(params, GRUParams):
+    if isinstance(params, GRUParams) and params.b_hn is not None:
         zeros = np.concatenate([zeros[: -len(params.b_hn)], params.b_hn])
     return params.w_x.T, params.w_h.T, params.b, zeros
 
 
 def _cell_params(kind, w_ih, w_hh, b_ih, b_hh):
+    make: Any = kind  # of numpy's arrays, which become JAX's later
     b = np.where(b_hh == 0, b_ih, b_ih + b_hh)  # the sum, but -0.0 + 0.0 would be 0.0
     if kind is GRUParams:
         n = 2 * w_hh.shape[1]
-        return GRUParams(w_ih.T, w_hh.T, np.concatenate([b[:n], b_ih[n:]]), b_hh[n:])
-    return kind(w_ih.T, w_hh.T, b)
+        return make(w_ih.T, w_hh.T, np.concatenate([b[:n], b_ih[n:]]), b_hh[n:])
+    return make(w_ih.T, w_hh.T, b)
 
 
 def _named_cells(params):

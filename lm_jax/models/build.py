@@ -9,9 +9,10 @@ from lm_jax import initializers
 from lm_jax.cells import Cell, drop_connect, input_sizes, stacked
 from lm_jax.config import CELLS, MODELS, RecurrentConfig, UserCell, WindowConfig
 from lm_jax.errors import UserError, check_sizes, one_of
+from lm_jax.layers import Dropout
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent.model import recurrent_lm
-from lm_jax.models.window import window_lm
+from lm_jax.models.window import WindowInits, window_lm
 
 
 def from_config(config: RecurrentConfig | WindowConfig, vocab_size: int) -> LanguageModel:
@@ -93,12 +94,18 @@ def recurrent(config: RecurrentConfig, vocab_size: int) -> LanguageModel:
         tied=config.tied,
         cutoffs=config.cutoffs,
         cutoff_factor=config.cutoff_factor,
-        **_common_options(config),
+        dropout_rate=config.dropout,
+        dropout_kind=config.dropout_kind,
+        input_dropout=config.dropout_input,
+        output_dropout=config.dropout_output,
+        embedding_dropout=config.dropout_embedding,
+        compute_dtype=_compute_dtype(config),
     )
 
 
 def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
     """Builds the window language model of a configuration."""
+    inits: dict[str, Any] = _initial_weights(config, config.hidden_size)
     return window_lm(
         vocab_size,
         window=config.window,
@@ -111,18 +118,14 @@ def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
         nonlinearity=config.nonlinearity,
         direct=config.direct,
         tied=config.tied,
-        layer_dropout=config.dropout_layer,
-        **_common_options(config),
-        **_initial_weights(config, config.hidden_size),
+        dropout=Dropout(
+            config.dropout,
+            config.dropout_kind,
+            config.dropout_input,
+            config.dropout_layer,
+            config.dropout_output,
+            config.dropout_embedding,
+        ),
+        inits=WindowInits(**inits),
+        compute_dtype=_compute_dtype(config),
     )
-
-
-def _common_options(config):
-    return {
-        "dropout_rate": config.dropout,
-        "dropout_kind": config.dropout_kind,
-        "input_dropout": config.dropout_input,
-        "output_dropout": config.dropout_output,
-        "embedding_dropout": config.dropout_embedding,
-        "compute_dtype": _compute_dtype(config),
-    }

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.errors import UserError
-from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.language_model import LanguageModel, masked_log_probs
 from lm_jax.types import Params
 
 
@@ -29,18 +29,18 @@ class MixtureParams:
     models: tuple[Params, ...]
 
 
-def mixture_params(weights: Sequence[float], models_params: Sequence[Params]) -> MixtureParams:
+def mixture_params(weights: Sequence[float] | np.ndarray, models_params: Sequence[Params]) -> MixtureParams:
     """The parameters of a mixture: weights [M], and the parameters of its models in the same order.
 
     Raises UserError for weights that are negative or do not sum to one, or a number of them that is not that of models.
     """
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (len(models_params),):
-        raise UserError(f"a mixture of {len(models_params)} models needs one weight for each, got {weights.tolist()}")
-    if not (np.all(weights >= 0) and math.isclose(weights.sum(), 1, abs_tol=1e-6)):
-        raise UserError(f"the weights of a mixture must be at least 0 and sum to one, got {weights.tolist()}")
+    given = np.asarray(weights, np.float64)
+    if given.shape != (len(models_params),):
+        raise UserError(f"a mixture of {len(models_params)} models needs one weight for each, got {given.tolist()}")
+    if not (np.all(given >= 0) and math.isclose(given.sum(), 1, abs_tol=1e-6)):
+        raise UserError(f"the weights of a mixture must be at least 0 and sum to one, got {given.tolist()}")
     with np.errstate(divide="ignore"):
-        log_weights = jnp.asarray(np.log(weights), jnp.float32)
+        log_weights = jnp.asarray(np.log(given), jnp.float32)
     return MixtureParams(log_weights, tuple(jax.tree.map(jnp.asarray, params) for params in models_params))
 
 
@@ -54,37 +54,40 @@ def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
     if len(set(sizes)) != 1:
         raise UserError(f"the models of a mixture must share one vocabulary, got {sizes or 'no models'}")
 
-    def each(function, params, carry, *arguments, key, **switches):
+    unrolls, scores = [model.unroll for model in models], [model.score for model in models]
+
+    def each(functions, params, carry, *arguments, key, **switches):
+        """Calls a function of every model, each with the model's own parameters, carry and key."""
         keys = [None] * len(models) if key is None else jax.random.split(key, len(models))
         results = [
-            getattr(model, function)(own, before, *arguments, key=own_key, **switches)
-            for model, own, before, own_key in zip(models, params.models, carry, keys, strict=True)
+            function(model_params, before, *arguments, key=model_key, **switches)
+            for function, model_params, before, model_key in zip(functions, params.models, carry, keys, strict=True)
         ]
         carries, values = zip(*results, strict=True)
         return carries, values
 
     def init(key):
         keys = jax.random.split(key, len(models))
-        own = tuple(model.init(own_key) for model, own_key in zip(models, keys, strict=True))
-        return MixtureParams(jnp.zeros(len(models)), own)
+        models_params = tuple(model.init(model_key) for model, model_key in zip(models, keys, strict=True))
+        return MixtureParams(jnp.zeros(len(models)), models_params)
 
     def initial_carry(params, batch_shape):
         pairs = zip(models, params.models, strict=True)
-        return tuple(model.initial_carry(own, batch_shape) for model, own in pairs)
+        return tuple(model.initial_carry(model_params, batch_shape) for model, model_params in pairs)
 
     def step(params, carry, token):
-        results = [m.step(own, c, token) for m, own, c in zip(models, params.models, carry, strict=True)]
+        results = [m.step(p, c, token) for m, p, c in zip(models, params.models, carry, strict=True)]
         carries, logits = zip(*results, strict=True)
         return carries, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
 
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
-        carry, logits = each("unroll", params, carry, tokens, mask=mask, reset=reset, key=key)
+        carry, logits = each(unrolls, params, carry, tokens, mask=mask, reset=reset, key=key)
         return carry, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
 
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
-        carry, log_probs = each("score", params, carry, inputs, targets, mask=mask, reset=reset, key=key)
+        carry, log_probs = each(scores, params, carry, inputs, targets, mask=mask, reset=reset, key=key)
         result = mix(params.log_weights, log_probs)
-        return carry, result if mask is None else jnp.where(mask, result, 0.0)
+        return carry, masked_log_probs(result, mask)
 
     return LanguageModel(init, initial_carry, step, unroll, score, models[0].vocab_size)
 

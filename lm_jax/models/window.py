@@ -18,6 +18,7 @@ Sun & Iyyer (arXiv 2104.03474) have two products to a layer, and also summaries 
 adaptive softmax, which are not here.
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -29,12 +30,13 @@ from lm_jax import initializers
 from lm_jax.caching import cached
 from lm_jax.cells.base import masked_scan
 from lm_jax.cells.rnn import NONLINEARITIES
-from lm_jax.errors import UserError, check_rate, check_sizes, one_of
+from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.initializers import Initializer, lecun_normal, orthogonal, zeros
-from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
+from lm_jax.layers import Dropout, cast, product, row_dropout, softmax_log_probs
+from lm_jax.layers import dropout as drop_out
 from lm_jax.layers import layer_norm as normalise
-from lm_jax.models.language_model import LanguageModel
-from lm_jax.types import Carry, Mask, Tokens
+from lm_jax.models.language_model import LanguageModel, check_vocab_size, masked_log_probs, step_of
+from lm_jax.types import Mask, Tokens
 
 
 BEFORE = -1  # instead of a token id where the stream has not begun
@@ -59,8 +61,22 @@ class WindowLMParams:
     embedding: Float[Array, "V E"]
     layers: tuple[LayerParams, ...]
     w_out: Float[Array, "H V"] | None
-    w_direct: Float[Array, "window*E V"] | None
+    w_direct: Float[Array, "inputs V"] | None
     b_out: Float[Array, "V"]
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowInits:
+    """How the weights of a window model are drawn.
+
+    w_x_init: the first layer's weights. w_h_init: those of the other layers. b_init: biases. init_bound: embedding,
+    U and W start uniform on (-init_bound, init_bound).
+    """
+
+    w_x_init: Initializer = lecun_normal
+    w_h_init: Initializer = orthogonal()
+    b_init: Initializer = zeros
+    init_bound: float = 0.1
 
 
 @cached
@@ -77,52 +93,55 @@ def window_lm(
     nonlinearity: str = "tanh",
     direct: bool = False,
     tied: bool = False,
-    dropout_rate: float = 0.0,
-    dropout_kind: str = "elementwise",
-    input_dropout: float | None = None,
-    layer_dropout: float | None = None,
-    output_dropout: float | None = None,
-    embedding_dropout: float = 0.0,
-    w_x_init: Initializer = lecun_normal,
-    w_h_init: Initializer = orthogonal(),
-    b_init: Initializer = zeros,
-    init_bound: float = 0.1,
+    dropout: Dropout = Dropout(),
+    inits: WindowInits = WindowInits(),
     compute_dtype: str | None = None,
     logits_limit: int = 2**29,
 ) -> LanguageModel:
     """A language model of the last `window` tokens; the carry is all but the newest of them.
 
-    The carry is int32 [*B, window - 1], the newest first; an empty tuple for a window of 1. A gradient never flows
+    The carry is int32 [*B, window - 1], the newest first. A gradient never flows
     from step to step. With the defaults it is the model of 2003 without its direct connection.
-    top_size: units of the last layer, if not hidden_size. connection: "plain" or "residual". direct: adds W x.
-    tied: U is the embedding transposed, which needs a last layer of embedding_size units.
-    dropout_rate: share dropped of x, between layers and of the last layer, unless input_dropout, layer_dropout or
-    output_dropout say another; only with a key. dropout_kind: "elementwise" or "locked" in time. embedding_dropout:
-    share of the types that are absent from a call.
-    w_x_init, w_h_init, b_init: of the first layer's weights, of those of the others, of biases. init_bound: embedding,
-    U and W start uniform on (-init_bound, init_bound).
-    compute_dtype: the type of the operands of products; None keeps the parameters' own.
-    logits_limit: bytes of logits above which `score` works in pieces and holds no [T, B, V] array.
-    Raises UserError for a size, a rate or a choice outside its range, or sizes that cannot be tied or added.
+
+    Args:
+        vocab_size: V.
+        window: how many tokens a prediction is made from.
+        embedding_size: E.
+        hidden_size: units of a layer.
+        top_size: units of the last layer, if not hidden_size.
+        layers: how many.
+        connection: "plain" or "residual".
+        layer_norm: whether layers end with layer normalisation.
+        nonlinearity: f, one of tanh, relu, sigmoid, identity.
+        direct: adds W x.
+        tied: U is the embedding transposed, which needs a last layer of embedding_size units.
+        dropout: the shares dropped of x (input), between layers and of the last layer (output), and of the types;
+            only with a key.
+        inits: how weights are drawn.
+        compute_dtype: the type of the operands of products; None keeps the parameters' own.
+        logits_limit: bytes of logits above which `score` works in pieces and holds no [T, B, V] array.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: a size or a choice outside its range, or sizes that cannot be tied or added.
     """
     check_sizes(vocab_size=vocab_size, window=window, embedding_size=embedding_size, layers=layers)
     sizes = [hidden_size] * (layers - 1) + [hidden_size if top_size is None else top_size]
     check_sizes(hidden_size=hidden_size, top_size=sizes[-1])
-    own = {"input_dropout": input_dropout, "layer_dropout": layer_dropout, "output_dropout": output_dropout}
-    rates = {name: dropout_rate if rate is None else rate for name, rate in own.items()}
     _check(vocab_size, embedding_size, sizes, connection, tied)
-    _check_dropout({"dropout_rate": dropout_rate, **rates, "embedding_dropout": embedding_dropout}, dropout_kind)
-    inits = [w_x_init] + [w_h_init] * (layers - 1)
+    w_inits = [inits.w_x_init] + [inits.w_h_init] * (layers - 1)
     f = one_of("nonlinearity", nonlinearity, NONLINEARITIES)
-    through_layers = _feed_forward(f, connection == "residual", rates["layer_dropout"], dropout_kind, compute_dtype)
-    drop = functools.partial(dropout, kind=dropout_kind)
+    through_layers = _feed_forward(f, connection == "residual", dropout, compute_dtype)
+    drop = functools.partial(drop_out, kind=dropout.kind)
 
     def init(key):
         key_e, key_l, key_o, key_d = jax.random.split(key, 4)
-        draw = initializers.uniform(init_bound)
+        draw = initializers.uniform(inits.init_bound)
         return WindowLMParams(
             embedding=draw(key_e, (vocab_size, embedding_size), jnp.float32),
-            layers=_init_layers(key_l, [window * embedding_size, *sizes], inits, b_init, layer_norm),
+            layers=_init_layers(key_l, [window * embedding_size, *sizes], w_inits, inits.b_init, layer_norm),
             w_out=None if tied else draw(key_o, (sizes[-1], vocab_size), jnp.float32),
             w_direct=draw(key_d, (window * embedding_size, vocab_size), jnp.float32) if direct else None,
             b_out=jnp.zeros((vocab_size,)),
@@ -130,20 +149,20 @@ def window_lm(
 
     def initial_carry(params, batch_shape):
         del params
-        return () if window == 1 else jnp.full((*batch_shape, window - 1), BEFORE, jnp.int32)
+        return jnp.full((*batch_shape, window - 1), BEFORE, jnp.int32)
 
     def readout(params):
         w = params.embedding.T if tied else params.w_out
         w = jnp.concatenate([w, params.w_direct]) if direct else w
-        return w.astype(compute_dtype or w.dtype), params.b_out
+        return cast(w, compute_dtype), params.b_out
 
     def last_layer(params, carry, tokens, mask, reset, key):
         """What the logits are linear in, [T, *B, H]; for the direct connection with x beside it."""
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         carry, ids = read_windows(initial_carry(params, tokens.shape[1:]), carry, tokens, mask, reset)
-        x = look_up(row_dropout(keys[0], embedding_dropout, params.embedding), ids)
-        x = drop(keys[1], rates["input_dropout"], x)
-        u = drop(keys[3], rates["output_dropout"], through_layers(params.layers, x, keys[2]))
+        x = look_up(row_dropout(keys[0], dropout.embedding, params.embedding), ids)
+        x = drop(keys[1], dropout.input_rate, x)
+        u = drop(keys[3], dropout.output_rate, through_layers(params.layers, x, keys[2]))
         return carry, jnp.concatenate([u, x], axis=-1) if direct else u
 
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
@@ -151,26 +170,29 @@ def window_lm(
         w, b = readout(params)
         return carry, product(u, w) + b
 
-    def step(params, carry, token):
-        carry, logits = unroll(params, carry, token[None])
-        return carry, logits[0]
-
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         carry, u = last_layer(params, carry, inputs, mask, reset, key)
         log_probs = softmax_log_probs(u, *readout(params), targets, logits_limit)
-        return carry, log_probs if mask is None else jnp.where(mask, log_probs, 0.0)
+        return carry, masked_log_probs(log_probs, mask)
 
-    return LanguageModel(init, initial_carry, step, unroll, score, vocab_size)
+    return LanguageModel(init, initial_carry, step_of(unroll), unroll, score, vocab_size, vocab_axes=window_vocab_axes)
+
+
+def window_vocab_axes(params: WindowLMParams) -> WindowLMParams:
+    """The vocabulary axes of the embedding, the softmax and the direct connection; -1 for the layers."""
+    axes = jax.tree.map(lambda _: -1, params)
+    w_out, w_direct = (None if w is None else 1 for w in (params.w_out, params.w_direct))
+    return axes.replace(embedding=0, w_out=w_out, w_direct=w_direct, b_out=0)
 
 
 def read_windows(
-    initial: Carry, carry: Carry, tokens: Tokens, mask: Mask | None, reset: Mask | None
-) -> tuple[Carry, Int[Array, "T *B window"]]:
+    initial: Int[Array, "*B W"], carry: Int[Array, "*B W"], tokens: Tokens, mask: Mask | None, reset: Mask | None
+) -> tuple[Int[Array, "*B W"], Int[Array, "T *B W+1"]]:
     """The last tokens at every step, the newest first, and the carry after the last step; integers only.
 
     A masked step is left out of all later windows; a reset puts `initial` before its step.
     """
-    if isinstance(carry, tuple):
+    if not carry.shape[-1]:  # a window of one token: there is nothing to remember, to mask or to reset
         return carry, tokens[..., None]
     if mask is None and reset is None:  # no loop: the window is slices of one stream
         earlier = jnp.moveaxis(carry[..., ::-1], -1, 0)
@@ -208,12 +230,12 @@ def _init_layers(key, sizes, inits, b_init, layer_norm):
     return tuple(layers)
 
 
-def _feed_forward(f, residual, rate, dropout_kind, compute_dtype):
+def _feed_forward(f, residual, dropout, compute_dtype):
     def through_layers(layers, u, key):
         keys = [None] * len(layers) if key is None else jax.random.split(key, len(layers))
         for number, layer in enumerate(layers):
-            u = dropout(keys[number], rate, u, dropout_kind) if number > 0 else u
-            a = f(product(u, layer.w.astype(compute_dtype or layer.w.dtype)) + layer.b)
+            u = drop_out(keys[number], dropout.layer_rate, u, dropout.kind) if number > 0 else u
+            a = f(product(u, cast(layer.w, compute_dtype)) + layer.b)
             a = u + a if residual and number > 0 else a
             u = a if layer.scale is None else normalise(a, layer.scale, layer.offset)
         return u
@@ -222,8 +244,7 @@ def _feed_forward(f, residual, rate, dropout_kind, compute_dtype):
 
 
 def _check(vocab_size, embedding_size, sizes, connection, tied):
-    if vocab_size < 2:
-        raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
+    check_vocab_size(vocab_size)
     if connection not in CONNECTIONS:
         raise UserError(f"connection must be plain or residual for a window model, got {connection!r}")
     if connection == "residual" and sizes[0] != sizes[-1]:
@@ -232,10 +253,3 @@ def _check(vocab_size, embedding_size, sizes, connection, tied):
         raise UserError(
             f"a tied softmax needs embedding_size equal to hidden_size, got {embedding_size} and {sizes[-1]}"
         )
-
-
-def _check_dropout(rates, dropout_kind):
-    for name, rate in rates.items():
-        check_rate(name, rate)
-    if dropout_kind not in DROPOUT_KINDS:
-        raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {dropout_kind!r}")

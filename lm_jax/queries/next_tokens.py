@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lm_jax.inference.completion import complete
+from lm_jax.inference import generation
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded
 from lm_jax.queries.token_text import Text, to_ids
 
@@ -31,5 +31,5 @@ def next_tokens(run: RunLike, prompt: Text = "", k: int = 10, cell: UserCell | N
     """
     run = as_loaded(run, cell)
     prompt = to_ids(run.vocabulary, prompt)
-    ids, probs = complete(run.model, run.params, prompt, k, eol_id=run.vocabulary.eol_id)
+    ids, probs = generation.next_tokens(run.model, run.params, prompt, k, eol_id=run.vocabulary.eol_id)
     return [NextToken(run.vocabulary.tokens[i], float(p)) for i, p in zip(ids, probs, strict=True)]

@@ -9,7 +9,7 @@ from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 
 def opened_of(model: Any) -> Any:
     """Returns the model opened at its hidden states; None for a model without a recurrent network."""
-    return model if hasattr(model, "hidden") else None
+    return getattr(model, "opened", None)
 
 
 class RecurrentRun(NamedTuple):

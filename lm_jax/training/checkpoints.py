@@ -150,13 +150,21 @@ class Checkpoints:
 def _parts(state):
     """`params` is what a run is loaded with; where that is an average, the parameters themselves go to `train`."""
     rest = {field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "params"}
+    if _is_empty(state.carry):  # such as [B, 0] of a window of one token: there is nothing to save
+        rest["carry"] = ()
     if state.average is None:
         return {"params": state.params, "train": rest}
     return {"params": state.average.params, "train": {**rest, "average": state.average.count, "raw": state.params}}
 
 
+def _is_empty(carry):
+    return all(leaf.size == 0 for leaf in jax.tree.leaves(carry))
+
+
 def _whole(template, parts):
     params, train = parts["params"], dict(parts["train"])
+    if _is_empty(template.carry):
+        train["carry"] = template.carry
     if template.average is not None:
         average = template.average._replace(params=params, count=train["average"])
         params, train = train.pop("raw"), {**train, "average": average}

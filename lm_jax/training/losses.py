@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int
 
 from lm_jax.inference.sampling import draw
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent.model import RecurrentLM
 from lm_jax.types import Carry, Key, Mask, Params, Tokens
 
 
@@ -68,7 +67,7 @@ def cross_entropy(model: LanguageModel) -> LossFn:
     return loss
 
 
-def regularised_cross_entropy(model: RecurrentLM, activation_reg: float, temporal_reg: float) -> LossFn:
+def regularised_cross_entropy(model: LanguageModel, activation_reg: float, temporal_reg: float) -> LossFn:
     """Cross-entropy with penalties on the top layer's outputs y (Merity et al. 2018, section 4.7).
 
         J + alpha mean(dropout(y)^2) + beta mean((y_t - y_{t-1})^2)        alpha, beta: activation_reg, temporal_reg
@@ -78,8 +77,10 @@ def regularised_cross_entropy(model: RecurrentLM, activation_reg: float, tempora
 
     def loss(params, carry, chunk, key, whole=None):
         sizes = sizes_of(chunk if whole is None else whole)
-        carry, ys, dropped = model.hidden(params, carry, chunk.inputs, _carry_mask(chunk), chunk.reset, key)
-        tally = _tally(model.log_probs(params, dropped, chunk.targets), chunk)
+        carry, ys, dropped = model.opened.hidden(
+            params, carry, chunk.inputs, mask=_carry_mask(chunk), reset=chunk.reset, key=key
+        )
+        tally = _tally(model.opened.log_probs(params, dropped, chunk.targets), chunk)
         penalty = activation_reg * _mean_square(dropped, chunk.mask, sizes.tokens)
         penalty += temporal_reg * _mean_square(ys[1:] - ys[:-1], _joined(chunk), sizes.pairs)
         return tally.nll / sizes.tokens + penalty, (carry, tally)

@@ -180,7 +180,7 @@ def use_of(name="rnn_tanh", tokens=TOKENS, **options):
 
 
 MISTAKES = {
-    "n-gram": (lambda: use_of("bigram_katz"), "context use needs a model with a recurrent network"),
+    "n-gram": (lambda: use_of("bigram_katz"), "this analysis needs a model with a recurrent network"),
     "short_text": (
         lambda: use_of(contexts=(1, 50)),
         "two predictions after more than 50 tokens, got .* 40 predictions",

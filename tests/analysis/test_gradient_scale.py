@@ -117,7 +117,7 @@ def program(cell, vocab_size, steps, batch_size=1):
     layers = (carry,) if hasattr(carry, "c") else carry
     places = tuple((("h", 2 * k), ("c", 2 * k + 1)) for k in range(len(layers)))
     arguments = (params, carry, tokens, tokens)
-    return lambda *arguments: flow_on_device(model, places, steps - 1, *arguments), arguments
+    return lambda *arguments: flow_on_device(model.opened, places, steps - 1, *arguments), arguments
 
 
 def test_no_array_has_two_axes_of_time_and_one_of_states():

@@ -175,7 +175,7 @@ def diverged():
 
 
 MISTAKES = SimpleNamespace(
-    ngram=(lambda: call("bigram_katz"), "a recurrent network, .* got a LanguageModel"),
+    ngram=(lambda: call("bigram_katz"), "a recurrent network, .* got another"),
     one_token=(lambda: call(tokens=TOKENS[:1]), "at least two .* got 1"),
     count=(lambda: call(count=9), "count must be at most the 8 real numbers of the state, got 9"),
     none=(lambda: call(count=0), "count must be .* at least 1, got 0"),

@@ -10,7 +10,7 @@ import pytest
 
 from lm_jax import UserError
 from lm_jax.analysis import gate_values, recurrent_radius, saturation
-from lm_jax.cells import rnn, stacked
+from lm_jax.cells import Observed, rnn, stacked
 from lm_jax.models import recurrent_lm
 from tests import catalogue
 from tests.cases import draw_like
@@ -29,10 +29,10 @@ def opened(name):
 
 
 def step_by_step(model, params, carry):
-    """What is observed at each step, a list of dicts."""
+    """The layers observed at each step, a list of tuples."""
     seen = []
     for token in TOKENS:
-        seen.append(model.cell.observe(params.cell, carry, params.embedding[token]))
+        seen.append(model.opened.cell.observe(params.cell, carry, params.embedding[token]))
         carry, _ = model.step(params, carry, token)
     return seen
 
@@ -42,13 +42,13 @@ def test_gates_and_saturation_are_those_of_each_step(name):
     model, params, carry = opened(name)
     seen = step_by_step(model, params, carry)
     gates = gate_values(model, params, TOKENS, carry=carry)
-    prefixes = [""] if name == "lstm" else ["0.", "1."]
     names = [f"gate.{n}" for n in ("forget", "input", "output")]
     assert list(gates) == (names if name == "lstm" else [*(f"0.{n}" for n in names), "1.gate.reset", "1.gate.update"])
     for gate, values in gates.items():
-        np.testing.assert_allclose(values, np.stack([s[gate] for s in seen]), rtol=1e-5)
+        layer, name_of_gate = int(gate[0]) if gate[0].isdigit() else 0, gate.split(".")[-1]
+        np.testing.assert_allclose(values, np.stack([s[layer].gates[name_of_gate] for s in seen]), rtol=1e-5)
     measured = saturation(model, params, TOKENS, carry=carry)
-    expected = np.array([[np.mean(s[f"{prefix}saturation"]) for prefix in prefixes] for s in seen])
+    expected = np.array([[np.mean(layer.saturation) for layer in s] for s in seen])
     np.testing.assert_allclose(measured.by_step, expected, rtol=1e-6)
     np.testing.assert_allclose(measured.share, expected.mean(axis=0), rtol=1e-6)
 
@@ -97,10 +97,10 @@ INSTRUMENTS = {
 }
 
 
-@pytest.mark.parametrize(("what", "instrument"), INSTRUMENTS.items(), ids=INSTRUMENTS)
+@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
 @pytest.mark.parametrize("cell", ["running_mean", "stack_of_user_cells"])
-def test_a_cell_without_observe_is_named(what, instrument, cell):
-    with pytest.raises(UserError, match=f"^{what} needs a cell with `observe`, got one without$"):
+def test_a_cell_without_observe_is_named(instrument, cell):
+    with pytest.raises(UserError, match=r"^this analysis needs a cell with `observe`, got one without$"):
         instrument(*opened(cell)[:2], TOKENS)
 
 
@@ -118,19 +118,19 @@ def diverged(instrument, *tokens):
 
 def without_saturation():
     """A cell that tells of its gates alone."""
-    cell = catalogue.CELLS["rnn_tanh"].subject._replace(observe=lambda p, c, x: {"gate.all": c})
+    cell = catalogue.CELLS["rnn_tanh"].subject._replace(observe=lambda p, c, x: (Observed({"all": c}, {}),))
     model = recurrent_lm(V, cell)
     return saturation(model, model.init(jax.random.key(0)), TOKENS)
 
 
 MISTAKES = SimpleNamespace(
-    ngram=(lambda: call("bigram_katz"), "a recurrent network, .* got a LanguageModel"),
+    ngram=(lambda: call("bigram_katz"), "a recurrent network, .* got another"),
     one_token=(lambda: call("lstm", TOKENS[:1]), "at least two .* got 1"),
     carry=(lambda: call("rnn", carry=jnp.zeros((1, 4))), r"the shapes \(2, 4\), got \(1, 4\)"),
     ids=(lambda: call("lstm", TOKENS + 1), "ids of a vocabulary of 5, got 1 to 5"),
     diverged=(lambda: diverged(recurrent_radius), "got NaN or infinity"),
-    diverged_gates=(lambda: diverged(gate_values, TOKENS), "gate_values needs states that are numbers, got NaN"),
-    diverged_saturation=(lambda: diverged(saturation, TOKENS), "saturation needs states that are numbers, got NaN"),
+    diverged_gates=(lambda: diverged(gate_values, TOKENS), "this analysis needs states that are numbers, got NaN"),
+    diverged_saturation=(lambda: diverged(saturation, TOKENS), "this analysis needs states that are numbers, got NaN"),
     no_saturation=(without_saturation, "saturation needs a cell whose `observe` gives saturation"),
 )
 

@@ -191,7 +191,7 @@ def diverged():
 
 
 MISTAKES = SimpleNamespace(
-    ngram=(lambda: call("bigram_katz"), "a recurrent network, .* got a LanguageModel"),
+    ngram=(lambda: call("bigram_katz"), "a recurrent network, .* got another"),
     one_token=(lambda: call(tokens=TOKENS[:1]), "at least two .* got 1"),
     long_lag=(lambda: call(lag=T), "lag must be below the number of steps, 8, got 8"),
     no_lag=(lambda: call(lag=0), "lag must be .* at least 1, got 0"),

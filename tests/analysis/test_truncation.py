@@ -154,12 +154,12 @@ def diverged():
 
 
 MISTAKES = {
-    "window": (lambda: of("window"), "truncation bias needs .* a recurrent network, .* got a LanguageModel"),
-    "one_token": (lambda: of("lstm", TOKENS[:1]), "truncation bias needs at least two predictions, .* got 0"),
+    "window": (lambda: of("window"), "this analysis needs .* a recurrent network, .* got another"),
+    "one_token": (lambda: of("lstm", TOKENS[:1]), "this analysis needs at least two predictions, .* got 0"),
     "no_length": (lambda: of("lstm", lengths=()), "lengths must be chunk lengths, at least one, got none"),
     "zero": (lambda: of("lstm", lengths=(0, 1)), "lengths must be .* at least 1, got 0"),
     "falling": (lambda: of("lstm", lengths=(2, 1)), r"lengths must be numbers that rise, got \(2, 1\)"),
-    "diverged": (diverged, "truncation bias needs gradients that are numbers, got NaN"),
+    "diverged": (diverged, "this analysis needs gradients that are numbers, got NaN"),
     "carry": (lambda: of("rnn", carry=jnp.zeros((2, 4))), r"the shapes \(1, 4\), got \(2, 4\)"),
 }
 

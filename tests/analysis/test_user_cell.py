@@ -104,7 +104,7 @@ def test_context_use():
     assert np.all(np.isfinite(use.cut)) and use.cost()[0].shape == (3,)
 
 
-@pytest.mark.parametrize("what", ["gate_values", "saturation", "recurrent_radius"])
-def test_what_needs_observe_says_so(what):
-    with pytest.raises(UserError, match=f"^{what} needs a cell with `observe`, got one without$"):
-        getattr(analysis, what)(MODEL, PARAMS, *([] if what == "recurrent_radius" else [TOKENS]))
+@pytest.mark.parametrize("instrument", ["gate_values", "saturation", "recurrent_radius"])
+def test_an_instrument_that_needs_observe_says_so(instrument):
+    with pytest.raises(UserError, match=r"^this analysis needs a cell with `observe`, got one without$"):
+        getattr(analysis, instrument)(MODEL, PARAMS, *([] if instrument == "recurrent_radius" else [TOKENS]))

@@ -186,7 +186,7 @@ def test_no_array_has_an_axis_of_time_and_those_of_a_weight():
     params = jax.eval_shape(model.init, jax.random.key(0))
     carry = jax.eval_shape(lambda p: model.initial_carry(p, (1,)), params)
     tokens = jax.ShapeDtypeStruct((steps, 1), jnp.int32)
-    function = functools.partial(weight_gradient_on_device, model, (0, 1), steps - 1)
+    function = functools.partial(weight_gradient_on_device, model.opened, (0, 1), steps - 1)
     shapes = set(shapes_of(jax.make_jaxpr(function)(params, carry, tokens, tokens).jaxpr))
     assert (size, 4 * size) in shapes and (steps - 1, 1, size) in shapes  # a weight's gradient, and the rows
     assert max(map(math.prod, shapes)) <= steps * 4 * size
@@ -258,11 +258,11 @@ def diverged():
 
 
 MISTAKES = {
-    "n-gram": (lambda: of("bigram_katz"), "weight gradient by step needs .* a recurrent network, .* a LanguageModel"),
-    "one_token": (lambda: of("lstm", TOKENS[:1]), "weight gradient by step needs at least two predictions, .* got 0"),
+    "n-gram": (lambda: of("bigram_katz"), "this analysis needs .* a recurrent network, .* got another"),
+    "one_token": (lambda: of("lstm", TOKENS[:1]), "this analysis needs at least two predictions, .* got 0"),
     "long_lag": (lambda: of("lstm", max_lag=7), "max_lag must be below the number of predictions, 7, got 7"),
     "unknown_id": (lambda: of("lstm", TOKENS + 1), "ids of a vocabulary of 5, got 1 to 5"),
-    "diverged": (diverged, "weight gradient by step needs gradients that are numbers, got NaN"),
+    "diverged": (diverged, "this analysis needs gradients that are numbers, got NaN"),
     "carry": (lambda: of("rnn", carry=jnp.zeros((2, 4))), r"the shapes \(1, 4\), got \(2, 4\)"),
     "no_parameters": (lambda: without({}, jnp.zeros((1, 3))), "needs a cell with parameters, got one without"),
     "no_carry": (lambda: without(jnp.ones(3), ()), "needs a carry of real numbers, got"),

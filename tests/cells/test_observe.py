@@ -1,4 +1,4 @@
-"""What a cell tells of a step: the names, the ranges, and that these gates are the ones the step used."""
+"""The inside of a step: the names, the ranges, and that these gates are the ones the step used."""
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,17 @@ STACKS = {
 }
 
 
+def named(layers):
+    """What is observed of all layers, by names such as "gate.input", with the layer's number before it in a stack."""
+    found = {}
+    for number, layer in enumerate(layers):
+        prefix = f"{number}." if len(layers) > 1 else ""
+        found |= {f"{prefix}gate.{n}": a for n, a in layer.gates.items()}
+        found |= {f"{prefix}matrix.{n}": a for n, a in layer.matrices.items()}
+        found[f"{prefix}saturation"] = layer.saturation
+    return found
+
+
 def expected_names(name):
     """From the documentation, with the numbers of layers before them in a stack."""
     if name in STACKS:
@@ -44,7 +55,7 @@ def test_every_cell_of_the_library_is_observed_and_a_users_need_not_be():
 @pytest.mark.parametrize("name", OWN)
 def test_names_shapes_and_ranges(name):
     case = make_case(catalogue.CELLS[name])
-    seen = jax.jit(case.subject.observe)(case.params, case.carry, case.xs[0])
+    seen = named(jax.jit(case.subject.observe)(case.params, case.carry, case.xs[0]))
     assert set(seen) == expected_names(name)
     carries = jax.tree.leaves(case.carry[0] if name in STACKS else case.carry)
     size = carries[0].shape[-1]
@@ -64,7 +75,7 @@ def gates_of(cell, batch=(3,), scale=1.0, seed=0):
     params = jax.tree.map(lambda a: scale * a.astype(float), draw_like(params, seed))
     carry = jax.tree.map(lambda a: a.astype(float), draw_like(cell.initial_carry(params, batch), seed + 1))
     x = draw_inputs(cell, batch).astype(float)
-    return params, carry, cell.step(params, carry, x)[0], cell.observe(params, carry, x), x
+    return params, carry, cell.step(params, carry, x)[0], named(cell.observe(params, carry, x)), x
 
 
 def column(params, place, gates):
@@ -146,17 +157,17 @@ def test_layers_of_a_stack_see_what_the_layer_below_hands_on(connection):
         t = sigmoid(x @ params.gates[0].w_t + params.gates[0].b_t)
         y = t * y + (1 - t) * x
     handed = {"plain": y, "residual": x + y, "highway": y, "dense": jnp.concatenate([x, y], -1)}[connection]
-    seen = stack.observe(params, carry, x)
+    seen = named(stack.observe(params, carry, x))
     for layer, cell, inputs in ((0, lower, x), (1, upper, handed)):
-        for name, array in cell.observe(params.cells[layer], carry[layer], inputs).items():
+        for name, array in named(cell.observe(params.cells[layer], carry[layer], inputs)).items():
             np.testing.assert_allclose(seen[f"{layer}.{name}"], array, rtol=1e-5, err_msg=name)
 
 
-def test_a_stack_of_stacks_has_both_numbers():
+def test_a_stack_of_stacks_has_all_layers_in_their_order():
     stack = stacked([stacked([rnn(3, 4), gru(4, 4)]), drop_connect(lstm(4, 4), 0.5)])
     params = stack.init(jax.random.key(0))
-    seen = stack.observe(params, stack.initial_carry(params, (2,)), jnp.zeros((2, 3)))
-    assert {"0.0.matrix.h", "0.1.gate.update", "1.gate.forget"} <= set(seen)
+    seen = named(stack.observe(params, stack.initial_carry(params, (2,)), jnp.zeros((2, 3))))
+    assert {"0.matrix.h", "1.gate.update", "2.gate.forget"} <= set(seen)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +187,7 @@ def test_gates_open_and_shut_by_force_keep_the_state_to_the_last_bit(cell, biase
     kept = (after.c, carry.c) if hasattr(carry, "c") else (after, carry)
     np.testing.assert_array_equal(*kept)
     assert np.abs(kept[1]).min() > 0
-    seen = cell.observe(params, carry, xs[0])
+    seen = named(cell.observe(params, carry, xs[0]))
     forced = {"gate.forget": 1, "gate.input": 0} if hasattr(carry, "c") else {"gate.update": 1}
     for gate, value in forced.items():
         np.testing.assert_array_equal(seen[gate], np.full((2, 4), value))

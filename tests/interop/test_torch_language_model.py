@@ -60,7 +60,7 @@ def test_ours_to_torch_and_back_to_the_last_bit(cell, tied):
     model = recurrent_lm(7, cell, tied=tied)
     params = entry(model).make_params(jax.random.key(1))
     again, read = language_model_from_torch(language_model_to_torch(model, params))
-    assert again.cell == cell and again.vocab_size == 7
+    assert again.opened.cell == cell and again.vocab_size == 7
     assert jax.tree.structure(read) == jax.tree.structure(params)
     assert_identical(read, params)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lm_jax import UserError
-from lm_jax.analysis.forward import forward_pass
 from lm_jax.analysis.gradient_flow import gradient_flow
+from lm_jax.analysis.trajectory import forward_pass
 from lm_jax.cells import gru, lstm, rnn
 from lm_jax.config import TrainConfig, from_dict, to_dict
 from lm_jax.interop.torch_language_model import language_model_to_torch
@@ -68,7 +68,7 @@ def test_log_probabilities_are_those_of_the_equations(tied, low, high):
     params, targets = drawn(model), tokens_among(low, high)
     inputs = tokens_among(0, V, seed=1)
     carry = model.initial_carry(params, (B,))
-    _, ys, _ = model.hidden(params, carry, inputs, None, None, None)
+    _, ys, _ = model.opened.hidden(params, carry, inputs)
     p = as_oracle(params.softmax)
     rows = zip(np.asarray(ys, np.float64).reshape(-1, 8), targets.reshape(-1), strict=True)
     expected = np.reshape([oracle.log_prob(p, CUTOFFS, y, word) for y, word in rows], targets.shape)
@@ -82,7 +82,7 @@ def test_a_tied_embedding_is_a_row_of_the_head_or_a_projected_word():
     params = drawn(model)
     p, words = as_oracle(params.softmax), np.arange(V)
     expected = [oracle.embedding(p, CUTOFFS, word) for word in words]
-    assert_close(np.asarray(model.embed(params, words), np.float64), np.array(expected), 1e-6)
+    assert_close(np.asarray(model.opened.embed(params, words), np.float64), np.array(expected), 1e-6)
     assert params.embedding is None
     assert [tail.words.shape for tail in params.softmax.tails] == [(6, 2), (12, 1)]  # 8 / 4, and at least 1
 
@@ -145,7 +145,7 @@ def test_nothing_of_the_size_of_the_logits_is_held(tied, train):
 def test_embeddings_and_logits_start_with_one_variance_in_every_cluster():
     model = recurrent_lm(3000, rnn(64, 64), tied=True, cutoffs=(1000, 2000))
     params = model.init(jax.random.key(0))
-    clusters = np.split(np.asarray(model.embed(params, np.arange(3000))), [1000, 2000])
+    clusters = np.split(np.asarray(model.opened.embed(params, np.arange(3000))), [1000, 2000])
     ys = np.random.default_rng(0).normal(size=(500, 64))
     tails = params.softmax.tails
     logits = [ys @ params.softmax.head.T, *(ys @ tail.projection.T @ tail.words.T for tail in tails)]
@@ -158,8 +158,8 @@ def test_dropout_of_types_takes_whole_words_of_every_cluster():
     params = drawn(model)
     params = params.replace(cell=jax.tree.map(np.zeros_like, params.cell).replace(w_x=np.eye(4, dtype=np.float32)))
     words, carry = np.arange(V)[None], model.initial_carry(params, (V,))
-    ys = np.asarray(model.hidden(params, carry, words, None, None, jax.random.key(1))[1])[0]
-    factors = ys / np.asarray(model.embed(params, words[0]))
+    ys = np.asarray(model.opened.hidden(params, carry, words, key=jax.random.key(1))[1])[0]
+    factors = ys / np.asarray(model.opened.embed(params, words[0]))
     np.testing.assert_allclose(factors, np.round(factors[:, :1]).repeat(4, 1), atol=1e-5)
     assert {0, 2} == set(np.round(factors[:, 0]).astype(int))
 
@@ -170,7 +170,9 @@ def test_what_opens_a_model_at_its_states_works():
     model = recurrent_lm(V, lstm(8, 8), tied=True, cutoffs=CUTOFFS)
     params, inputs, targets = drawn(model), tokens_among(0, V, (5, 2)), tokens_among(0, V, (5, 2), 1)
     carry = model.initial_carry(params, (2,))
-    np.testing.assert_array_equal(forward_pass(model, params, carry, inputs)[0], model.embed(params, inputs))
+    np.testing.assert_array_equal(
+        forward_pass(model.opened, params, carry, inputs)[0], model.opened.embed(params, inputs)
+    )
 
     cached = continuous_cache(model, 3)
     cache_params = cached.init(jax.random.key(0)).replace(model=params)
@@ -183,8 +185,8 @@ def test_what_opens_a_model_at_its_states_works():
     assert values[0] == pytest.approx(float(values[1]), rel=1e-6)
 
     flow = gradient_flow(model, params, inputs, targets=targets)
-    ys = model.hidden(params, carry, inputs, None, None, None)[1]
-    slopes = jax.grad(lambda ys: -jnp.sum(gathered(model.logits(params, ys), targets)))(ys)
+    ys = model.opened.hidden(params, carry, inputs)[1]
+    slopes = jax.grad(lambda ys: -jnp.sum(gathered(model.opened.logits(params, ys), targets)))(ys)
     np.testing.assert_allclose(flow.output, np.log(np.linalg.norm(slopes, axis=-1).T), atol=1e-4)
 
 

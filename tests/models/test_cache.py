@@ -243,7 +243,7 @@ NO_STATES = LanguageModel(*[None] * 5, V)
         (lambda: unigram_cache(V, 3, pseudo_count=0.0), "pseudo_count must be above 0, got 0.0"),
         (lambda: unigram_cache(V, 3, decay=-1.0), "decay must be at least 0, got -1.0"),
         (lambda: continuous_cache(RNN, 0), "size must be a whole number of at least 1, got 0"),
-        (lambda: continuous_cache(NO_STATES, 3), "needs a recurrent model, for its hidden states, got a LanguageModel"),
+        (lambda: continuous_cache(NO_STATES, 3), "needs a recurrent model, for its hidden states, got one without"),
         (lambda: continuous_cache_params(RNN_PARAMS, 1.0, 1.5), r"in \[0, 1\], got 1.5"),
     ],
 )

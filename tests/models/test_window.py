@@ -11,9 +11,9 @@ import lm_jax
 from lm_jax import TrainConfig, UserError, initializers
 from lm_jax.cells import rnn
 from lm_jax.config import from_dict, from_flat
-from lm_jax.layers import layer_norm
+from lm_jax.layers import Dropout, layer_norm
 from lm_jax.models import from_config, recurrent_lm, window_lm
-from lm_jax.models.window import BEFORE, LayerParams, WindowLMParams, position_norms
+from lm_jax.models.window import BEFORE, LayerParams, WindowInits, WindowLMParams, position_norms
 from tests.cases import assert_close, assert_identical, draw_like
 from tests.oracles.windows import window_network
 from tests.runs.toy import model_config, toy_config, write_corpus
@@ -144,7 +144,7 @@ def test_the_carry_is_all_but_the_oldest_of_the_window():
     carry, _ = model.unroll(params, model.initial_carry(params, (B,)), TOKENS)
     assert_identical(carry, TOKENS[:-WINDOW:-1].T)
     one, one_params = make(window=1)
-    assert one.unroll(one_params, one.initial_carry(one_params, (B,)), TOKENS)[0] == ()
+    assert one.unroll(one_params, one.initial_carry(one_params, (B,)), TOKENS)[0].shape == (B, 0)
 
 
 def test_without_weights_the_direct_connection_adds_nothing_and_alone_it_is_linear():
@@ -175,14 +175,14 @@ def masks(rate_of, kind, layers=1):
     """What dropout leaves of ones, [T, B, size], in a model of one token that shows it as its logits."""
     size = 6
     options = {"embedding_size": size, "hidden_size": size, "nonlinearity": "identity", "layers": layers}
-    model = window_lm(size, window=1, **options, dropout_kind=kind, **{rate_of: 0.5})
+    model = window_lm(size, window=1, **options, dropout=Dropout(kind=kind, **{rate_of: 0.5}))
     layer = LayerParams(jnp.eye(size), jnp.zeros(size), None, None)
     params = WindowLMParams(jnp.ones((size, size)), (layer,) * layers, jnp.eye(size), None, jnp.zeros(size))
     tokens = np.random.default_rng(0).integers(size, size=(20, B), dtype=np.int32)
-    return tokens, np.asarray(model.unroll(params, (), tokens, key=jax.random.key(0))[1])
+    return tokens, np.asarray(model.unroll(params, model.initial_carry(params, (B,)), tokens, key=jax.random.key(0))[1])
 
 
-@pytest.mark.parametrize("rate_of", ["input_dropout", "layer_dropout", "output_dropout"])
+@pytest.mark.parametrize("rate_of", ["input", "layer", "output"])
 def test_dropout_is_elementwise_or_locked(rate_of):
     for kind, locked in (("elementwise", False), ("locked", True)):
         _, left = masks(rate_of, kind, layers=2)
@@ -191,13 +191,13 @@ def test_dropout_is_elementwise_or_locked(rate_of):
 
 
 def test_dropout_rate_is_that_of_inputs_of_outputs_and_between_layers():
-    assert set(np.unique(masks("dropout_rate", "elementwise")[1])) == {0.0, 4.0}
-    assert set(np.unique(masks("dropout_rate", "elementwise", layers=2)[1])) == {0.0, 8.0}
-    assert set(np.unique(masks("layer_dropout", "elementwise")[1])) == {1.0}  # there is nothing between
+    assert set(np.unique(masks("rate", "elementwise")[1])) == {0.0, 4.0}
+    assert set(np.unique(masks("rate", "elementwise", layers=2)[1])) == {0.0, 8.0}
+    assert set(np.unique(masks("layer", "elementwise")[1])) == {1.0}  # there is nothing between
 
 
 def test_embedding_dropout_takes_a_type_wherever_it_stands():
-    tokens, left = masks("embedding_dropout", "elementwise")
+    tokens, left = masks("embedding", "elementwise")
     assert set(np.unique(left)) == {0.0, 2.0}
     for token in range(6):
         assert len(np.unique(left[tokens == token])) == 1
@@ -214,7 +214,9 @@ def test_layer_norm():
 
 
 def test_initial_weights():
-    model = window_lm(50, window=3, embedding_size=40, hidden_size=80, layers=2, layer_norm=True, init_bound=0.05)
+    model = window_lm(
+        50, window=3, embedding_size=40, hidden_size=80, layers=2, layer_norm=True, inits=WindowInits(init_bound=0.05)
+    )
     params = model.init(jax.random.key(0))
     for weights in (params.embedding, params.w_out):
         assert 0.049 < np.abs(weights).max() < 0.05
@@ -242,14 +244,17 @@ CONFIGURED = {
     "top_size": ({"layers": 2, "top_size": 3}, {"layers": 2, "top_size": 3}),
     "uniform": (
         {"init": "uniform", "init_scale": 0.3},
-        dict.fromkeys(("w_x_init", "w_h_init", "b_init"), initializers.uniform(0.3)),
+        {"inits": WindowInits(*[initializers.uniform(0.3)] * 3)},
     ),
-    "identity": ({"init": "identity", "layers": 2}, {"w_h_init": initializers.identity(1.0), "layers": 2}),
+    "identity": (
+        {"init": "identity", "layers": 2},
+        {"inits": WindowInits(w_h_init=initializers.identity(1.0)), "layers": 2},
+    ),
     "bfloat16": ({"compute_dtype": "bfloat16"}, {"compute_dtype": "bfloat16"}),
-    "dropout": ({"dropout": 0.5, "dropout_kind": "locked"}, {"dropout_rate": 0.5, "dropout_kind": "locked"}),
+    "dropout": ({"dropout": 0.5, "dropout_kind": "locked"}, {"dropout": Dropout(0.5, "locked")}),
     "dropouts": (
         {"dropout_input": 0.1, "dropout_layer": 0.2, "dropout_output": 0.3, "dropout_embedding": 0.4, "layers": 2},
-        {"input_dropout": 0.1, "layer_dropout": 0.2, "output_dropout": 0.3, "embedding_dropout": 0.4, "layers": 2},
+        {"dropout": Dropout(input=0.1, layer=0.2, output=0.3, embedding=0.4), "layers": 2},
     ),
 }
 
@@ -323,9 +328,9 @@ MISTAKES = {
         "top_size equal to hidden_size, got 9 and 256",
     ),
     "nonlinearity": (lambda: window_lm(V, nonlinearity="cubic"), "nonlinearity must be one of .* got 'cubic'"),
-    "rate": (lambda: window_lm(V, layer_dropout=1.0), r"layer_dropout .* \[0, 1\), got 1.0"),
-    "embedding_rate": (lambda: window_lm(V, embedding_dropout=-1), r"embedding_dropout .* \[0, 1\), got -1"),
-    "kind": (lambda: window_lm(V, dropout_kind="bound"), "dropout_kind must be one of .* got 'bound'"),
+    "rate": (lambda: Dropout(layer=1.0), r"layer_dropout .* \[0, 1\), got 1.0"),
+    "embedding_rate": (lambda: Dropout(embedding=-1), r"embedding_dropout .* \[0, 1\), got -1"),
+    "kind": (lambda: Dropout(kind="bound"), "dropout_kind must be one of .* got 'bound'"),
 }
 
 

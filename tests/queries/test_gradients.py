@@ -104,8 +104,8 @@ def test_the_map_of_a_text_is_the_derivative(run):
     def losses(edges, tops):
         carry, found = model.initial_carry(params, ()), []
         for x, target, edge, top in zip(inputs, inputs[1:], edges, tops, strict=False):
-            carry, y = model.cell.step(params.cell, carry, params.embedding[x])
-            found.append(-model.log_probs(params, (y + top)[None], jnp.asarray(target)[None])[0])
+            carry, y = model.opened.cell.step(params.cell, carry, params.embedding[x])
+            found.append(-model.opened.log_probs(params, (y + top)[None], jnp.asarray(target)[None])[0])
             carry = (carry[0], carry[1]._replace(h=carry[1].h + edge))
         return jnp.stack(found)
 

@@ -46,7 +46,7 @@ def normal(model, seed=0):
 def seen(model, params, key):
     """What the cell is given and what the softmax is given, [T, B, E], with a key."""
     carry = model.initial_carry(params, (B,))
-    _, ys, dropped = model.hidden(params, carry, TOKENS, None, None, key)
+    _, ys, dropped = model.opened.hidden(params, carry, TOKENS, key=key)
     return np.asarray(ys), np.asarray(dropped)
 
 
@@ -117,7 +117,7 @@ def test_expectations_are_preserved(options):
     model, n = recurrent_lm(V, MIRROR, **options), 2000
     params = normal(model)
     carry = model.initial_carry(params, (B,))
-    hidden = jax.vmap(lambda key: model.hidden(params, carry, TOKENS[:3], None, None, key)[1])
+    hidden = jax.vmap(lambda key: model.opened.hidden(params, carry, TOKENS[:3], key=key)[1])
     mean = np.asarray(jax.jit(hidden)(jax.random.split(jax.random.key(5), n)), np.float64).mean(axis=0)
     whole = np.asarray(params.embedding)[TOKENS[:3]]
     assert np.abs((mean - whole) / (whole * math.sqrt(0.4 / 0.6 / n))).max() < 5
@@ -153,7 +153,7 @@ def a_chunk(reset):
 def by_hand(chunk, params, carry, key, alpha, beta):
     """The two penalties in float64, term by term."""
     mask = None if chunk.reset is None else chunk.mask
-    _, ys, dropped = MODEL.hidden(params, carry, TOKENS, mask, chunk.reset, key)
+    _, ys, dropped = MODEL.opened.hidden(params, carry, TOKENS, mask=mask, reset=chunk.reset, key=key)
     ys, dropped = np.asarray(ys, np.float64), np.asarray(dropped, np.float64)
     squares, changes = [], []
     for b in range(B):

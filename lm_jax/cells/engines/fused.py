@@ -30,7 +30,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.cells.base import masked_scan, select
 from lm_jax.cells.engines.early_end import real_steps, scan_first
-from lm_jax.layers import on_a_mesh
+from lm_jax.layers import cast, on_a_mesh
 from lm_jax.types import Carry
 
 
@@ -120,7 +120,7 @@ def over_rows(
 ) -> Float[Array, "H N"]:
     """left^T right as one product over all T * B rows, with operands in the type of the other products."""
     accumulate = left.dtype
-    left, right = (a.astype(compute_dtype or a.dtype) for a in (left, right))
+    left, right = (cast(a, compute_dtype) for a in (left, right))
     if on_a_mesh():
         rows = tuple(range(left.ndim - 1))
         return jax.lax.dot_general(left, right, ((rows, rows), ((), ())), preferred_element_type=accumulate)

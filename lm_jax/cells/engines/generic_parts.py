@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from lm_jax.cells.engines.fused import FusedParts, over_rows
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 from lm_jax.types import Carry
 
 
@@ -32,7 +32,7 @@ def cell_parts(
 
     def arrange(weights):
         (w_h,) = weights
-        return w_h.astype(compute_dtype or w_h.dtype)
+        return cast(w_h, compute_dtype)
 
     def step(w_h, start, z):
         p = product(hidden(start), w_h)

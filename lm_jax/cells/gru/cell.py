@@ -21,22 +21,23 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
-from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
+from lm_jax.cells.gru.equations import candidate_after, candidate_before, new_state, open_gates
 from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 @struct.dataclass
 class GRUParams:
     """Gates in the order r, z, n. w_x [E, 3H], w_h [H, 3H], b [3H], b_hn [H] (None where reset="before")."""
 
-    w_x: Float[Array, "E 3H"]
-    w_h: Float[Array, "H 3H"]
-    b: Float[Array, "3H"]
+    w_x: Float[Array, "E 3*H"]
+    w_h: Float[Array, "H 3*H"]
+    b: Float[Array, "3*H"]
     b_hn: Float[Array, "H"] | None
 
 
@@ -44,18 +45,16 @@ def _gates_after(weights, h, projected):
     w_h, b_hn = weights
     r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
     r_h, z_h, n_h = jnp.split(product(h, w_h), 3, axis=-1)
-    r = jax.nn.sigmoid(r_x + r_h)
-    z = jax.nn.sigmoid(z_x + z_h)
-    return r, z, jnp.tanh(n_x + r * (n_h + b_hn))
+    r, z = open_gates(r_x, z_x, r_h, z_h)
+    return r, z, candidate_after(n_x, r, n_h + b_hn)
 
 
 def _gates_before(weights, h, projected):
     w_rz, w_n = weights
     r_x, z_x, n_x = jnp.split(projected, 3, axis=-1)
     r_h, z_h = jnp.split(product(h, w_rz), 2, axis=-1)
-    r = jax.nn.sigmoid(r_x + r_h)
-    z = jax.nn.sigmoid(z_x + z_h)
-    return r, z, jnp.tanh(n_x + product(r * h, w_n))
+    r, z = open_gates(r_x, z_x, r_h, z_h)
+    return r, z, candidate_before(n_x, r, h, lambda state: product(state, w_n))
 
 
 GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
@@ -97,27 +96,36 @@ def gru(
         return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
 
     def project(params, xs):
-        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+        return product(xs, cast(params.w_x, compute_dtype)) + params.b
 
     def recurrent_weights(params):
-        w_h = params.w_h.astype(compute_dtype or params.w_h.dtype)
+        w_h = cast(params.w_h, compute_dtype)
         if reset == "after":
             return w_h, params.b_hn
         return w_h[:, : 2 * hidden_size], w_h[:, 2 * hidden_size :]
 
     def recur(weights, h, z_x):
         _, z, n = gates(weights, h, z_x)
-        h = (1 - z) * n + z * h
+        h = new_state(z, n, h)
         return h, h
 
-    def watch(params, weights, h, z_x):
+    def observe_step(params, weights, h, z_x):
         r, z, n = gates(weights, h, z_x)
         w_r, w_z, w_n = jnp.split(params.w_h, 3, axis=-1)
-        matrices = {"matrix.reset": w_r, "matrix.update": w_z, "matrix.candidate": w_n}
-        return {"gate.reset": r, "gate.update": z, **matrices, "saturation": saturated_share((r, z), (n,))}
+        matrices = {"reset": w_r, "update": w_z, "candidate": w_n}
+        return Observed({"reset": r, "update": z}, matrices, saturated_share((r, z), (n,)))
 
     def loop_weights(params):
         return (params.w_h, params.b_hn) if reset == "after" else (params.w_h,)
 
-    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
+    cell = hoisted_cell(
+        init=init,
+        initial_carry=initial_carry,
+        project=project,
+        recurrent_weights=recurrent_weights,
+        recur=recur,
+        input_size=input_size,
+        output_size=hidden_size,
+        observe_step=observe_step,
+    )
     return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype))

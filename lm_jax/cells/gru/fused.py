@@ -14,12 +14,12 @@ reset="before", w = d a_n W_n^T:         d a_r = w s r (1 - r)
     d W_r, d W_z = sum_t s^T [d a_r, d a_z]             d W_n = sum_t (r s)^T d a_n
 """
 
-import jax
 import jax.numpy as jnp
 
 from lm_jax.caching import cached
 from lm_jax.cells.engines.fused import FusedParts, over_rows
-from lm_jax.layers import product
+from lm_jax.cells.gru.equations import candidate_after, candidate_before, new_state, open_gates
+from lm_jax.layers import cast, product
 
 
 def _inputs(z):
@@ -30,16 +30,12 @@ def _inputs(z):
 def gru_after_parts(compute_dtype: str | None) -> FusedParts:
     """The parts for reset="after"; weights are (w_h, b_hn)."""
 
-    def cast(w_h):
-        return w_h.astype(compute_dtype or w_h.dtype)
-
     def step(arranged, h, x):
         w_r, w_z, w_n, b_hn = arranged
-        r = jax.nn.sigmoid(x[0] + product(h, w_r))
-        z = jax.nn.sigmoid(x[1] + product(h, w_z))
+        r, z = open_gates(x[0], x[1], product(h, w_r), product(h, w_z))
         v = product(h, w_n) + b_hn
-        n = jnp.tanh(x[2] + r * v)
-        new = (1 - z) * n + z * h
+        n = candidate_after(x[2], r, v)
+        new = new_state(z, n, h)
         return new, new, (r, z, n, v)
 
     def factors(starts, ys, kept):
@@ -64,9 +60,9 @@ def gru_after_parts(compute_dtype: str | None) -> FusedParts:
 
     return FusedParts(
         inputs=_inputs,
-        arrange=lambda weights: (*jnp.split(cast(weights[0]), 3, axis=-1), weights[1]),
+        arrange=lambda weights: (*jnp.split(cast(weights[0], compute_dtype), 3, axis=-1), weights[1]),
         step=step,
-        arrange_back=lambda weights: cast(weights[0]).T,
+        arrange_back=lambda weights: cast(weights[0], compute_dtype).T,
         factors=factors,
         step_back=step_back,
         collect=collect,
@@ -79,7 +75,7 @@ def gru_before_parts(compute_dtype: str | None) -> FusedParts:
 
     def arrange(weights):
         (w_h,) = weights
-        return jnp.split(w_h.astype(compute_dtype or w_h.dtype), 3, axis=-1)
+        return jnp.split(cast(w_h, compute_dtype), 3, axis=-1)
 
     def arrange_back(weights):
         w_r, w_z, w_n = arrange(weights)
@@ -87,10 +83,9 @@ def gru_before_parts(compute_dtype: str | None) -> FusedParts:
 
     def step(arranged, h, x):
         w_r, w_z, w_n = arranged
-        r = jax.nn.sigmoid(x[0] + product(h, w_r))
-        z = jax.nn.sigmoid(x[1] + product(h, w_z))
-        n = jnp.tanh(x[2] + product(r * h, w_n))
-        new = (1 - z) * n + z * h
+        r, z = open_gates(x[0], x[1], product(h, w_r), product(h, w_z))
+        n = candidate_before(x[2], r, h, lambda state: product(state, w_n))
+        new = new_state(z, n, h)
         return new, new, (r, z, n)
 
     def factors(starts, ys, kept):
@@ -112,4 +107,12 @@ def gru_before_parts(compute_dtype: str | None) -> FusedParts:
         d_w = over_rows(starts, d_rz, compute_dtype), over_rows(kept[0] * starts, d_n, compute_dtype)
         return (jnp.concatenate(d_w, axis=-1),), jnp.concatenate([d_rz, d_n], axis=-1)
 
-    return FusedParts(_inputs, arrange, step, arrange_back, factors, step_back, collect)
+    return FusedParts(
+        inputs=_inputs,
+        arrange=arrange,
+        step=step,
+        arrange_back=arrange_back,
+        factors=factors,
+        step_back=step_back,
+        collect=collect,
+    )

@@ -20,23 +20,23 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
-from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.lstm.cudnn import cudnn_unroll
 from lm_jax.cells.lstm.fused import halved, lstm_parts
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.errors import check_sizes
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 @struct.dataclass
 class LSTMParams:
     """Gates in the order i, f, g, o. w_x [E, 4H], w_h [H, 4H], b [4H]."""
 
-    w_x: Float[Array, "E 4H"]
-    w_h: Float[Array, "H 4H"]
-    b: Float[Array, "4H"]
+    w_x: Float[Array, "E 4*H"]
+    w_h: Float[Array, "H 4*H"]
+    b: Float[Array, "4*H"]
 
 
 class LSTMCarry(NamedTuple):
@@ -61,14 +61,11 @@ def _gated(w_h, carry, z):
     return (i, f, g, o, shown), LSTMCarry(o * shown, c)
 
 
-def _watch(params, w_h, carry, z):
+def _observe_step(params, w_h, carry, z):
     (i, f, g, o, shown), _ = _gated(w_h, carry, z)
-    matrices = jnp.split(params.w_h, 4, axis=-1)
-    return {
-        **{"gate.input": i, "gate.forget": f, "gate.output": o},
-        **{f"matrix.{name}": w for name, w in zip(("input", "forget", "candidate", "output"), matrices, strict=True)},
-        "saturation": saturated_share((i, f, o), (g, shown)),
-    }
+    w_i, w_f, w_g, w_o = jnp.split(params.w_h, 4, axis=-1)
+    matrices = {"input": w_i, "forget": w_f, "candidate": w_g, "output": w_o}
+    return Observed({"input": i, "forget": f, "output": o}, matrices, saturated_share((i, f, o), (g, shown)))
 
 
 @cached
@@ -108,16 +105,25 @@ def lstm(
         return LSTMCarry(jnp.zeros(shape, params.w_h.dtype), jnp.zeros(shape, params.w_h.dtype))
 
     def project(params, xs):
-        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype)) + params.b
+        return product(xs, cast(params.w_x, compute_dtype)) + params.b
 
     def recurrent_weights(params):
-        return params.w_h.astype(compute_dtype or params.w_h.dtype)
+        return cast(params.w_h, compute_dtype)
 
-    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, _recur, input_size, hidden_size, _watch)
+    cell = hoisted_cell(
+        init=init,
+        initial_carry=initial_carry,
+        project=project,
+        recurrent_weights=recurrent_weights,
+        recur=_recur,
+        input_size=input_size,
+        output_size=hidden_size,
+        observe_step=_observe_step,
+    )
 
     def project_halved(params, xs):
         w_x = halved(params.w_x)
-        return product(xs, w_x.astype(compute_dtype or w_x.dtype))
+        return product(xs, cast(w_x, compute_dtype))
 
     def loop_weights(params):
         return halved(params.w_h), halved(params.b)

@@ -7,6 +7,8 @@ no reset and no mask but a length: a call with either runs on the plain scan. Th
 derivative and no `vmap`.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -33,7 +35,7 @@ def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, p
         batch_shape = xs.shape[1:-1]
         h, c = (leaf.reshape(1, -1, hidden_size) for leaf in carry)
         rows = jnp.swapaxes(xs.reshape(len(xs), -1, input_size), 0, 1)
-        ys, h, c = rnn.lstm(
+        result: Any = rnn.lstm(
             rows,
             h,
             c,
@@ -45,6 +47,7 @@ def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, p
             dropout=0.0,
             bidirectional=False,
         )
+        ys, h, c = result
         h, c = (leaf.reshape(*batch_shape, hidden_size) for leaf in (h, c))
         return carry._replace(h=h, c=c), jnp.swapaxes(ys, 0, 1).reshape(*xs.shape[:-1], hidden_size)
 

@@ -18,10 +18,10 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.engines.fused import FusedParts, over_rows
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
-def halved(a: Float[Array, "*N 4H"]) -> Float[Array, "*N 4H"]:
+def halved(a: Float[Array, "*N gates"]) -> Float[Array, "*N gates"]:
     """Weights or a bias with the blocks of the sigmoid gates divided by 2, which no type rounds."""
     scale = jnp.repeat(jnp.array([0.5, 0.5, 1.0, 0.5], a.dtype), a.shape[-1] // 4)
     return a * scale
@@ -31,18 +31,15 @@ def halved(a: Float[Array, "*N 4H"]) -> Float[Array, "*N 4H"]:
 def lstm_parts(compute_dtype: str | None) -> FusedParts:
     """The parts; weights are (w_h, b), both halved, z comes from halved weights without a bias; the carry is (h, c)."""
 
-    def cast(w_h):
-        return w_h.astype(compute_dtype or w_h.dtype)
-
     def collect(starts, ys, kept, factors, d_a):
         del ys, kept, factors
         return (over_rows(starts.h, d_a, compute_dtype), jnp.sum(d_a, axis=tuple(range(d_a.ndim - 1)))), d_a
 
     return FusedParts(
         inputs=lambda z: z,
-        arrange=lambda weights: (cast(weights[0]), weights[1]),
+        arrange=lambda weights: (cast(weights[0], compute_dtype), weights[1]),
         step=_step,
-        arrange_back=lambda weights: cast(weights[0]).T,
+        arrange_back=lambda weights: cast(weights[0], compute_dtype).T,
         factors=_factors,
         step_back=_step_back,
         collect=collect,

@@ -11,13 +11,13 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
-from lm_jax.cells.base import Cell, hoisted_cell
+from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.rnn.fused import rnn_parts
 from lm_jax.cells.saturation import SATURATED
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.initializers import Initializer, lecun_normal, orthogonal, zeros
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 NONLINEARITIES = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "identity": lambda a: a}
@@ -66,22 +66,31 @@ def rnn(
         return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
 
     def project_unbiased(params, xs):
-        return product(xs, params.w_x.astype(compute_dtype or params.w_x.dtype))
+        return product(xs, cast(params.w_x, compute_dtype))
 
     def project(params, xs):
         return project_unbiased(params, xs) + params.b
 
     def recurrent_weights(params):
-        return params.w_h.astype(compute_dtype or params.w_h.dtype)
+        return cast(params.w_h, compute_dtype)
 
     def recur(w_h, h, z):
         h = f(z + product(h, w_h))
         return h, h
 
-    def watch(params, w_h, h, z):
+    def observe_step(params, w_h, h, z):
         y, _ = recur(w_h, h, z)
-        return {"matrix.h": params.w_h, "saturation": SATURATED[nonlinearity](y).astype(y.dtype)}
+        return Observed({}, {"h": params.w_h}, SATURATED[nonlinearity](y).astype(y.dtype))
 
-    cell = hoisted_cell(init, initial_carry, project, recurrent_weights, recur, input_size, hidden_size, watch)
+    cell = hoisted_cell(
+        init=init,
+        initial_carry=initial_carry,
+        project=project,
+        recurrent_weights=recurrent_weights,
+        recur=recur,
+        input_size=input_size,
+        output_size=hidden_size,
+        observe_step=observe_step,
+    )
     parts = rnn_parts(f, nonlinearity, compute_dtype)
     return with_recurrence(recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts)

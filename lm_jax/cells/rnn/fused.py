@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.engines.fused import FusedParts, over_rows
-from lm_jax.layers import product
+from lm_jax.layers import cast, product
 
 
 DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
@@ -28,9 +28,6 @@ DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
 @cached
 def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str | None) -> FusedParts:
     """The parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
-
-    def cast(w_h):
-        return w_h.astype(compute_dtype or w_h.dtype)
 
     def step(weights, start, z):
         w_h, b = weights
@@ -51,9 +48,9 @@ def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str
 
     return FusedParts(
         inputs=lambda z: z,
-        arrange=lambda weights: (cast(weights[0]), weights[1]),
+        arrange=lambda weights: (cast(weights[0], compute_dtype), weights[1]),
         step=step,
-        arrange_back=lambda weights: cast(weights[0]).T,
+        arrange_back=lambda weights: cast(weights[0], compute_dtype).T,
         factors=factors,
         step_back=step_back,
         collect=collect,

@@ -22,8 +22,7 @@ from jaxtyping import Array, Float, Int
 from lm_jax.caching import cached
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.caches.past import EMPTY, look_back, sum_by_word
-from lm_jax.models.language_model import LanguageModel
-from lm_jax.models.recurrent.model import RecurrentLM
+from lm_jax.models.language_model import LanguageModel, masked_log_probs, step_of
 from lm_jax.types import Carry, Params
 
 
@@ -54,13 +53,12 @@ def continuous_cache_params(model_params: Params, theta: float = 0.3, weight: fl
 
 
 @cached
-def continuous_cache(model: RecurrentLM, size: int = 2000) -> LanguageModel:
+def continuous_cache(model: LanguageModel, size: int = 2000) -> LanguageModel:
     """A recurrent model with a cache of `size` steps. Raises UserError for a model that shows no hidden states."""
     check_sizes(size=size)
-    if not hasattr(model, "hidden"):
-        raise UserError(
-            f"a continuous cache needs a recurrent model, for its hidden states, got a {type(model).__name__}"
-        )
+    if model.opened is None:
+        raise UserError("a continuous cache needs a recurrent model, for its hidden states, got one without")
+    opened = model.opened
 
     def init(key):
         return continuous_cache_params(model.init(key))
@@ -68,12 +66,12 @@ def continuous_cache(model: RecurrentLM, size: int = 2000) -> LanguageModel:
     def initial_carry(params, batch_shape):
         carry = model.initial_carry(params.model, batch_shape)
         tokens = jnp.zeros((1, *batch_shape), jnp.int32)
-        _, ys, _ = jax.eval_shape(lambda p, c: model.hidden(p, c, tokens, None, None, None), params.model, carry)
+        _, ys, _ = jax.eval_shape(lambda p, c: opened.hidden(p, c, tokens), params.model, carry)
         hidden = jnp.zeros((*batch_shape, size, ys.shape[-1]), ys.dtype)
         return ContinuousCacheCarry(carry, jnp.full((*batch_shape, size), EMPTY, jnp.int32), hidden)
 
     def attend(params, carry, tokens, mask, reset, key):
-        model_carry, ys, dropped = model.hidden(params.model, carry.model, tokens, mask, reset, key)
+        model_carry, ys, dropped = opened.hidden(params.model, carry.model, tokens, mask=mask, reset=reset, key=key)
         past = look_back(carry.tokens, tokens, mask, reset)
         hidden = jnp.concatenate([carry.hidden, jnp.moveaxis(ys, 0, -2)], axis=-2)
         similarity = params.theta * jnp.einsum("t...h,...jh->t...j", ys, hidden)
@@ -84,22 +82,18 @@ def continuous_cache(model: RecurrentLM, size: int = 2000) -> LanguageModel:
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
         carry, ys, attention, following = attend(params, carry, tokens, mask, reset, key)
 
-        log_probs = jax.nn.log_softmax(model.logits(params.model, ys))
+        log_probs = jax.nn.log_softmax(opened.logits(params.model, ys))
         cached = sum_by_word(attention, following, model.vocab_size)
         return carry, interpolate(params.logit_weight, log_probs, cached, attention.any(-1)[..., None])
-
-    def step(params, carry, token):
-        carry, logits = unroll(params, carry, token[None])
-        return carry, logits[0]
 
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         carry, ys, attention, following = attend(params, carry, inputs, mask, reset, key)
         cached = jnp.where(following == targets[..., None], attention, 0.0).sum(-1)
-        log_probs = model.log_probs(params.model, ys, targets)
+        log_probs = opened.log_probs(params.model, ys, targets)
         result = interpolate(params.logit_weight, log_probs, cached, attention.any(-1))
-        return carry, result if mask is None else jnp.where(mask, result, 0.0)
+        return carry, masked_log_probs(result, mask)
 
-    return LanguageModel(init, initial_carry, step, unroll, score, model.vocab_size)
+    return LanguageModel(init, initial_carry, step_of(unroll), unroll, score, model.vocab_size)
 
 
 def masked_softmax(logits: Float[Array, "*N J"], seen: Array) -> Float[Array, "*N J"]:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from lm_jax.caching import cached
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.models.caches.past import EMPTY, look_back, sum_by_word
-from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.language_model import LanguageModel, masked_log_probs, step_of
 
 
 @struct.dataclass
@@ -62,19 +62,15 @@ def unigram_cache(vocab_size: int, size: int = 2000, *, pseudo_count: float = 1.
         counts = sum_by_word(weights, past.tokens, vocab_size)
         return past.window(past.tokens, EMPTY), log_prob(params, counts, weights.sum(-1)[..., None])
 
-    def step(params, carry, token):
-        carry, logits = unroll(params, carry, token[None])
-        return carry, logits[0]
-
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         del key
         past, weights = count(params, carry, inputs, mask, reset)
         counts = jnp.where(past.tokens == targets[..., None], weights, 0.0).sum(-1)
         result = log_prob(params, counts, weights.sum(-1))
-        return past.window(past.tokens, EMPTY), result if mask is None else jnp.where(mask, result, 0.0)
+        return past.window(past.tokens, EMPTY), masked_log_probs(result, mask)
 
     def log_prob(params, counts, total):
         k = jnp.exp(params.log_pseudo_count)
         return jnp.log(counts + k / vocab_size) - jnp.log(total + k)
 
-    return LanguageModel(init, initial_carry, step, unroll, score, vocab_size)
+    return LanguageModel(init, initial_carry, step_of(unroll), unroll, score, vocab_size)

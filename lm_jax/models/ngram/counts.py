@@ -50,7 +50,7 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
         at = np.flatnonzero(since_start >= k - 2) if k > 2 else slice(None)
         keys = trie_keys(previous[at], words[at], vocab_size)
         keys, counts, example, rank = group(keys, len(tables[-1].words) * vocab_size)
-        ends = example if k == 2 else at[example]
+        ends = at[example] if isinstance(at, np.ndarray) else example
         tables.append(
             NGrams(
                 words=(keys % vocab_size).astype(np.int32),

@@ -11,7 +11,7 @@ import numpy as np
 from lm_jax.caching import cached
 from lm_jax.cells.base import select
 from lm_jax.errors import check_sizes
-from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.language_model import LanguageModel, masked_log_probs, step_of
 from lm_jax.models.ngram import query
 from lm_jax.models.ngram.counts import BEFORE, NGrams
 from lm_jax.models.ngram.tables import BackoffParams, build_tables
@@ -49,18 +49,14 @@ def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
         carry, states = read(params, carry, tokens, mask, reset)
         return carry, next_log_probs(params, states)
 
-    def step(params, carry, token):
-        carry, logits = unroll(params, carry, token[None])
-        return carry, logits[0]
-
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         del key
         carry, states = read(params, carry, inputs, mask, reset)
         context = [states[..., k] for k in range(order - 1)]
         log_probs = query.log_prob(params, context, query.extend(params, context, targets))
-        return carry, log_probs if mask is None else jnp.where(mask, log_probs, 0.0)
+        return carry, masked_log_probs(log_probs, mask)
 
-    return LanguageModel(init, initial_carry, step, unroll, score, vocab_size)
+    return LanguageModel(init, initial_carry, step_of(unroll), unroll, score, vocab_size)
 
 
 def _states(params, carry, tokens, mask, reset, eol_id):
@@ -127,7 +123,8 @@ def _overlay(params, k, row, log_probs):
 def uniform_params(order: int, vocab_size: int) -> BackoffParams:
     """Tables without n-grams: every word has probability 1 / V."""
     none = np.zeros(0, np.int32)
-    unigrams = NGrams(np.arange(vocab_size, dtype=np.int32), *[np.zeros(vocab_size, np.int32)] * 3, none)
+    zeros = np.zeros(vocab_size, np.int32)
+    unigrams = NGrams(np.arange(vocab_size, dtype=np.int32), zeros, zeros, zeros, none)
     tables = [unigrams, *[NGrams(none, none, none, none, none)] * (order - 1)]
     log_probs = [np.full(len(table.words), -np.log(vocab_size)) for table in tables]
     return build_tables(tables, log_probs, [np.zeros(len(table.words)) for table in tables[:-1]])

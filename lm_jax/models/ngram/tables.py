@@ -9,7 +9,7 @@ k + 1, sorted by word.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class BackoffParams(NamedTuple):
     log_prob: tuple
     log_backoff: tuple
     child_start: tuple
-    log_missing: np.float32
+    log_missing: Any  # a float32 number of NumPy, or an array without axes on a device
 
     @property
     def order(self) -> int:

@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Int
 
 from lm_jax import initializers
 from lm_jax.errors import UserError, check_rising, check_sizes
-from lm_jax.layers import product, softmax_log_probs
+from lm_jax.layers import cast, product, softmax_log_probs
 from lm_jax.models.recurrent.readout import Readout
 from lm_jax.models.recurrent.tail_log_probs import tail_log_probs
 from lm_jax.types import Params
@@ -87,12 +87,14 @@ def init_adaptive(key, clusters: Clusters, init_bound: float) -> AdaptiveParams:
     def tail(key, words, d):
         key_w, key_p = jax.random.split(key)
         project = initializers.uniform(math.sqrt(3 / d))
-        return ClusterParams(draw(key_w, (words, d)), project(key_p, (d, width)), jnp.zeros((words,)))
+        return ClusterParams(
+            draw(key_w, (words, d), jnp.float32), project(key_p, (d, width), jnp.float32), jnp.zeros((words,))
+        )
 
     rows = len(clusters.sizes) - 1
     return AdaptiveParams(
-        head=draw(key_head, (clusters.sizes[0], width)),
-        clusters=draw(key_clusters, (rows, width)),
+        head=draw(key_head, (clusters.sizes[0], width), jnp.float32),
+        clusters=draw(key_clusters, (rows, width), jnp.float32),
         b_head=jnp.zeros((clusters.sizes[0] + rows,)),
         tails=tuple(map(tail, keys, clusters.sizes[1:], clusters.widths[1:])),
     )
@@ -145,12 +147,12 @@ def adaptive_readout(vocab_size, cell, cutoffs, factor, tied, init_bound, comput
     clusters = cut_vocabulary(vocab_size, cutoffs, cell.output_size, factor)
 
     def init(key_e, key_o, cell_params):
-        embedding = initializers.uniform(init_bound)(key_e, (vocab_size, cell.input_size))
+        embedding = initializers.uniform(init_bound)(key_e, (vocab_size, cell.input_size), jnp.float32)
         return AdaptiveLMParams(None if tied else embedding, cell_params, init_adaptive(key_o, clusters, init_bound))
 
     def operands(params):
         """The softmax's parameters, matrices in the type of products."""
-        return jax.tree.map(lambda a: a.astype(compute_dtype or a.dtype) if a.ndim == 2 else a, params.softmax)
+        return jax.tree.map(lambda a: cast(a, compute_dtype) if a.ndim == 2 else a, params.softmax)
 
     def embed(params, tokens):
         return adaptive_embedding(params.softmax, clusters, tokens) if tied else params.embedding[tokens]
@@ -161,4 +163,15 @@ def adaptive_readout(vocab_size, cell, cutoffs, factor, tied, init_bound, comput
     def log_probs(params, ys, targets):
         return adaptive_log_probs(operands(params), clusters, ys, targets, logits_limit)
 
-    return Readout(init, embed, logits, log_probs)
+    return Readout(init, embed, logits, log_probs, adaptive_vocab_axes)
+
+
+def adaptive_vocab_axes(params: AdaptiveLMParams) -> AdaptiveLMParams:
+    """The axes of words: of the embedding, of the head's words, and of each tail's words and biases.
+
+    The rows of the clusters and the projections have none, nor has b_head: its last entries are of clusters.
+    """
+    axes = jax.tree.map(lambda _: -1, params)
+    tails = tuple(tail.replace(words=0, bias=0) for tail in axes.softmax.tails)
+    embedding = None if params.embedding is None else 0
+    return axes.replace(embedding=embedding, softmax=axes.softmax.replace(head=0, tails=tails))

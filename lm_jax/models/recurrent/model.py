@@ -9,8 +9,7 @@ Dropout acts only when a key is given: on whole types of the embedding (Gal & Gh
 between layers (lm_jax/cells/stack.py) and on outputs.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +19,10 @@ from jaxtyping import Array, Float
 from lm_jax import initializers
 from lm_jax.caching import cached
 from lm_jax.cells import Cell
-from lm_jax.cells.base import InitFn, InitialCarryFn
 from lm_jax.encoders import Encoder
-from lm_jax.errors import UserError, check_rate, check_sizes
-from lm_jax.layers import DROPOUT_KINDS, dropout, product, row_dropout, softmax_log_probs
-from lm_jax.models.language_model import LMStepFn, LMUnrollFn, ScoreFn
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.layers import Dropout, cast, dropout, product, row_dropout, softmax_log_probs
+from lm_jax.models.language_model import LanguageModel, Opened, check_vocab_size, masked_log_probs
 from lm_jax.models.recurrent.adaptive_softmax import adaptive_readout
 from lm_jax.models.recurrent.readout import Readout
 from lm_jax.types import Params
@@ -38,30 +36,6 @@ class RecurrentLMParams:
     cell: Params
     w_out: Float[Array, "H V"] | None
     b_out: Float[Array, "V"]
-
-
-class RecurrentLM(NamedTuple):
-    """A LanguageModel that can also be opened at its hidden states, for what needs them (penalties, caches, analysis).
-
-    hidden: (params, carry, tokens, mask, reset, key) -> (carry, ys, dropped): the top layer's outputs [T, *B, H]
-        before and after dropout.
-    log_probs: (params, dropped, targets) -> log P(target) [T, *B] in nats.
-    cell: what is between embedding and softmax, with the parameters `params.cell`.
-    embed: (params, tokens [*N]) -> the cell's inputs [*N, E], without dropout.
-    logits: (params, dropped [*N, H]) -> logits [*N, V].
-    """
-
-    init: InitFn
-    initial_carry: InitialCarryFn
-    step: LMStepFn
-    unroll: LMUnrollFn
-    score: ScoreFn
-    vocab_size: int
-    hidden: Callable
-    log_probs: Callable
-    cell: Cell
-    embed: Callable
-    logits: Callable
 
 
 @cached
@@ -80,7 +54,7 @@ def recurrent_lm(
     init_bound: float = 0.1,
     compute_dtype: str | None = None,
     logits_limit: int = 2**29,
-) -> RecurrentLM:
+) -> LanguageModel:
     """A language model around any cell; the size of its embedding is the cell's input size.
 
     dropout_rate: share dropped of embedded inputs and of outputs, unless input_dropout or output_dropout say another.
@@ -95,10 +69,8 @@ def recurrent_lm(
     Raises UserError for a vocabulary below 2, a rate outside [0, 1), sizes that cannot be tied, cutoffs that do not
     rise inside the vocabulary, or an encoder.
     """
-    input_rate = dropout_rate if input_dropout is None else input_dropout
-    output_rate = dropout_rate if output_dropout is None else output_dropout
-    rates = {"dropout_rate": dropout_rate, "input_dropout": input_rate, "output_dropout": output_rate}
-    _check(vocab_size, cell, tied, {**rates, "embedding_dropout": embedding_dropout}, dropout_kind)
+    _check(vocab_size, cell, tied)
+    rates = Dropout(dropout_rate, dropout_kind, input_dropout, None, output_dropout, embedding_dropout)
 
     if cutoffs:
         readout = adaptive_readout(
@@ -118,27 +90,26 @@ def recurrent_lm(
         carry, y = cell.step(params.cell, carry, readout.embed(params, token))
         return carry, readout.logits(params, y)
 
-    def hidden(params, carry, tokens, mask, reset, key):
+    def hidden(params, carry, tokens, *, mask=None, reset=None, key=None):
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         xs = readout.embed(params, tokens)
-        if key is not None and embedding_dropout > 0:
-            types = row_dropout(keys[0], embedding_dropout, jnp.ones((vocab_size, 1), xs.dtype))
+        if key is not None and rates.embedding > 0:
+            types = row_dropout(keys[0], rates.embedding, jnp.ones((vocab_size, 1), xs.dtype))
             xs = xs * types[tokens]
-        xs = dropout(keys[1], input_rate, xs, dropout_kind)
+        xs = dropout(keys[1], rates.input_rate, xs, rates.kind)
         carry, ys = cell.unroll(params.cell, carry, xs, mask=mask, reset=reset, key=keys[2])
-        return carry, ys, dropout(keys[3], output_rate, ys, dropout_kind)
+        return carry, ys, dropout(keys[3], rates.output_rate, ys, rates.kind)
 
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
-        carry, _, ys = hidden(params, carry, tokens, mask, reset, key)
+        carry, _, ys = hidden(params, carry, tokens, mask=mask, reset=reset, key=key)
         return carry, readout.logits(params, ys)
 
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
-        carry, _, ys = hidden(params, carry, inputs, mask, reset, key)
-        result = readout.log_probs(params, ys, targets)
-        return carry, result if mask is None else jnp.where(mask, result, 0.0)
+        carry, _, ys = hidden(params, carry, inputs, mask=mask, reset=reset, key=key)
+        return carry, masked_log_probs(readout.log_probs(params, ys, targets), mask)
 
-    opened = hidden, readout.log_probs, cell, readout.embed, readout.logits
-    return RecurrentLM(init, initial_carry, step, unroll, score, vocab_size, *opened)
+    opened = Opened(hidden, readout.log_probs, cell, readout.embed, readout.logits)
+    return LanguageModel(init, initial_carry, step, unroll, score, vocab_size, opened, readout.vocab_axes)
 
 
 def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limit):
@@ -155,7 +126,7 @@ def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limi
 
     def weights(params):
         w = params.embedding.T if tied else params.w_out
-        return w.astype(compute_dtype or w.dtype), params.b_out
+        return cast(w, compute_dtype), params.b_out
 
     def embed(params, tokens):
         return params.embedding[tokens]
@@ -167,22 +138,23 @@ def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limi
     def log_probs(params, ys, targets):
         return softmax_log_probs(ys, *weights(params), targets, logits_limit)
 
-    return Readout(init, embed, logits, log_probs)
+    return Readout(init, embed, logits, log_probs, full_vocab_axes)
 
 
-def _check(vocab_size, cell, tied, rates, dropout_kind):
+def full_vocab_axes(params: RecurrentLMParams) -> RecurrentLMParams:
+    """The vocabulary axes of a model with one full softmax; -1 for the parameters of the cell."""
+    axes = jax.tree.map(lambda _: -1, params)
+    return axes.replace(embedding=0, w_out=None if params.w_out is None else 1, b_out=0)
+
+
+def _check(vocab_size, cell, tied):
     if isinstance(cell, Encoder):
         raise UserError(
             "a language model needs a Cell, which reads from left to right: an encoder may look right, where it sees "
             "the token that it has to predict, got an Encoder"
         )
     check_sizes(vocab_size=vocab_size)
-    for name, rate in rates.items():
-        check_rate(name, rate)
-    if dropout_kind not in DROPOUT_KINDS:
-        raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {dropout_kind!r}")
-    if vocab_size < 2:
-        raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
+    check_vocab_size(vocab_size)
     if tied and cell.input_size != cell.output_size:
         raise UserError(
             f"a tied softmax needs embedding_size equal to hidden_size, got {cell.input_size} and {cell.output_size}"

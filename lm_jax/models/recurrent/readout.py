@@ -7,6 +7,9 @@ adaptive_softmax.py the one for large vocabularies.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lm_jax.models.language_model import EmbedFn, LogitsFn, LogProbsFn, VocabAxesFn
+from lm_jax.types import Key, Params
+
 
 class Readout(NamedTuple):
     """Pure functions over the parameters of a whole model, those of its cell at `params.cell`.
@@ -15,9 +18,11 @@ class Readout(NamedTuple):
     embed: (params, tokens [*N]) -> inputs of the cell [*N, E], without dropout.
     logits: (params, ys [*N, H]) -> logits [*N, V].
     log_probs: (params, ys [*N, H], targets [*N]) -> log P(target) [*N] in nats, without the logits of everything.
+    vocab_axes: params -> a tree like them with the vocabulary axis of every leaf, -1 for none.
     """
 
-    init: Callable
-    embed: Callable
-    logits: Callable
-    log_probs: Callable
+    init: Callable[[Key, Key, Params], Params]
+    embed: EmbedFn
+    logits: LogitsFn
+    log_probs: LogProbsFn
+    vocab_axes: VocabAxesFn
