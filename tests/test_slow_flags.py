@@ -1,18 +1,18 @@
 """Every flag and every choice of `lm-jax train` is used by at least one full small run."""
 
-import dataclasses
 import functools
 import json
 import math
 import shlex
-import typing
 
 import pytest
 
 import lm_jax
+from lm_jax.cli.flags import flags_of
 from lm_jax.cli.main import main
-from lm_jax.cli.parsing import parse
+from lm_jax.cli.parsing import build_arguments, parse_flags
 from lm_jax.cli.train import TrainArguments
+from lm_jax.config import to_flat
 from lm_jax.runs.folder import read_lines
 from tests.runs.toy import write_corpus
 
@@ -40,59 +40,36 @@ RUNS = {
     "sampling": "--scheduled-sampling 0.3",
     "window": "--model window --window 3 --direct --layer-norm --layers 2 --connection residual --nonlinearity relu "
     "--dropout 0.1 --tied",
+    "plain window": "--model window --window 2 --no-direct --no-layer-norm",
     "table": "--data table --text-column line",
     "file": "--config-file settings.json",
     "goes on": "--resume begun --steps 6 --mirror mirror",
 }
-# Where a setting means something only beside another one, a run that lacks the other does not use it.
+# A run that lacks what a setting means something beside does not use it; other kinds than its own refuse it.
 MEANS_SOMETHING = {
-    "window": lambda c: c.model.model == "window",
-    "nonlinearity": lambda c: c.model.cell == "rnn",
-    "gru_reset": lambda c: c.model.cell == "gru",
-    "forget_bias": lambda c: c.model.cell == "lstm",
     "connection": lambda c: c.model.layers > 1,
     "dropout_kind": lambda c: c.model.dropout > 0,
     "weight_decay": lambda c: c.optimizer.optimizer == "adamw",
-    "decay_factor": lambda c: c.optimizer.schedule == "plateau",
-    "decay_steps": lambda c: c.optimizer.schedule == "cosine",
 }
 
 
 ELSEWHERE = {"cudnn"}  # needs a GPU; --seeds, whose runs are several, is in tests/cli/test_commands.py
 
 
-def fields(cls):
-    """(name, type, default) of all settings, those of nested dataclasses too."""
-    for field in dataclasses.fields(cls):
-        kind = typing.get_type_hints(cls)[field.name]
-        if dataclasses.is_dataclass(kind):
-            yield from fields(kind)
-        else:
-            yield field.name, kind, field.default
-
-
-def settings(arguments):
-    """The values of all settings by name."""
-    values = {}
-    for field in dataclasses.fields(arguments):
-        value = getattr(arguments, field.name)
-        values |= settings(value) if dataclasses.is_dataclass(value) else {field.name: value}
-    return values
-
-
 @functools.cache
 def arguments_of(words):
-    return parse(TrainArguments, "train", f"{SMALL} {words}".split())
+    return build_arguments(TrainArguments, parse_flags(TrainArguments, "train", f"{SMALL} {words}".split()))
 
 
 def used(name):
     """All values of a setting among the runs in which it means something."""
     means_something = MEANS_SOMETHING.get(name, lambda config: True)
     parsed = [arguments_of(words) for words in RUNS.values()]
-    return [settings(arguments)[name] for arguments in parsed if means_something(arguments.config)]
+    found = [to_flat(arguments) for arguments in parsed if means_something(arguments.config)]
+    return [values[name] for values in found if name in values]
 
 
-SETTINGS = {name: (kind, default) for name, kind, default in fields(TrainArguments)}
+SETTINGS = {flag.name: flag for flag in flags_of(TrainArguments)}
 
 
 # These begin processes of their own: tests/runs/test_devices.py and test_processes.py.
@@ -101,16 +78,12 @@ MANY_DEVICES = {"devices", "vocab_shards", "coordinator", "processes", "process_
 
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - MANY_DEVICES - {"run", "seeds"}))
 def test_every_flag_and_every_choice_has_a_run(name):
-    kind, default = SETTINGS[name]
-    choices = {True, False} if kind is bool else set(typing.get_args(kind)) if _is_literal(kind) else set()
+    flag = SETTINGS[name]
+    choices = {True, False} if flag.type is bool else set(flag.choices or ())
     values = used(name)
     missing = choices - set(values) - ELSEWHERE
     assert not missing, f"no run with {name} = {missing}"
-    assert any(value != default for value in values), f"no run with another {name} than {default}"
-
-
-def _is_literal(kind):
-    return typing.get_origin(kind) is typing.Literal
+    assert any(value != flag.default for value in values), f"no run with another {name} than {flag.default}"
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +129,8 @@ def test_a_full_run(name, desk, monkeypatch, capsys):
     assert model.vocab_size == len(vocabulary)
     main(["generate", run, "--tokens", "5"])
     # all that was asked for is what was recorded
-    wanted = settings(arguments_of(RUNS[name]).config)
-    saved = settings(lm_jax.runs.folder.RunFolder(desk / run).read()[0])
-    differing = {key for key, value in wanted.items() if saved[key] != value}
-    from_file = {"cell", "clip"} if "--config-file" in words else set()
+    wanted = to_flat(arguments_of(RUNS[name]).config)
+    saved = to_flat(lm_jax.runs.folder.RunFolder(desk / run).read()[0])
+    differing = {key for key, value in wanted.items() if saved.get(key) != value}
+    from_file = {"cell", "clip", "forget_bias"} if "--config-file" in words else set()
     assert differing <= {"data", "decay_steps"} | from_file

@@ -32,6 +32,7 @@ class CompareArguments:
     seed: int = setting(0, "Seed of both.")
     sort: bool = setting(False, "Best first, instead of the order given.")
     out: str | None = setting(None, "Folder for ledger.json, ledger.csv and ledger.png.", metavar="FOLDER")
+    cell: str | None = setting(None, "The cell of runs that were trained with one of your own.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Print one JSON object.")
 
 

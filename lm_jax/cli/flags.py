@@ -14,6 +14,7 @@ from lm_jax.config.flat import flat_settings
 from lm_jax.config.settings import choices
 
 
+WIDEST_METAVAR = 48  # columns; longer choices are told in the help
 SHORT_NAMES = {"learning_rate": ["--lr"]}
 SECTIONS = {"data": "text", "optimizer": "optimiser", "": "training"}  # titles of groups, where the name is not one
 Parser = argparse.ArgumentParser
@@ -80,9 +81,14 @@ def _add_flag(group, name, annotations, help, default, metavar):
         group.add_argument(*flags, action=argparse.BooleanOptionalAction, **words)
         return
     if options is not None:
-        words["metavar"] = "{" + ",".join(options) + "}"
+        metavar = "{" + ",".join(options) + "}"
+    if metavar and len(metavar) > WIDEST_METAVAR:
+        words["help"] = _help(f"{help} One of {metavar.strip('{}').replace(',', ', ')}.", default)
+        metavar = "NAME"
+    if metavar:
+        words["metavar"] = metavar
     else:
-        words["metavar"] = metavar or {int: "N", float: "X"}.get(_plain(annotations[0]), "TEXT")
+        words["metavar"] = {int: "N", float: "X"}.get(_plain(annotations[0]), "TEXT")
     if get_origin(annotations[0]) is tuple:
         words |= {"nargs": "*", "metavar": "N"}
     group.add_argument(*flags, type=read, **words)
@@ -151,7 +157,12 @@ def _kind_reader(field, table):
     """Reads the name of a kind, or what else the setting makes a kind of, such as FILE.py:NAME."""
     plain = _choice_reader(list(table))
 
-    def read(word):
-        return word if field.metadata["coerce"] and ":" in word else plain(word)
+    def read_own(word):
+        if ":" in word:
+            return word
+        try:
+            return plain(word)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}; FILE.py:NAME for a cell of your own") from None
 
-    return read
+    return read_own if "FILE.py:NAME" in field.metadata["help"] else plain

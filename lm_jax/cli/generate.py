@@ -83,13 +83,14 @@ def _print_text(arguments, run, sampler):
     from lm_jax.queries import continue_text, stream_text
     from lm_jax.queries.token_text import continued
 
+    pieces = stream_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed)
     print(f"[{arguments.tokens} tokens, {_choice(arguments)}]", file=sys.stderr)
     prompt = continued(run.vocabulary, arguments.prompt)
     if is_terminal() and prompt:
         prompt = f"\033[1m{prompt}\033[0m"
     if arguments.num_samples == 1:
         print(prompt, end="", flush=True)
-        for piece in stream_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed):
+        for piece in pieces:
             print(piece, end="", flush=True)
         print()
         return

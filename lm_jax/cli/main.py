@@ -34,11 +34,11 @@ def main(argv: list[str] | None = None) -> None:
     if argv is None:
         argv = sys.argv[1:]
         reuse_memory()  # of a process that is ours; not of one that calls this function
-    if not argv or argv == ["ngram"] or argv[argv[0] == "ngram"] in ("-h", "--help"):
+    words = 2 if any(verb.startswith(f"{argv[0]} ") for verb in VERBS if argv) else 1
+    if len(argv) < words or argv[words - 1] in ("-h", "--help"):
         print(_help())
         return
     try:
-        words = 2 if argv[0] == "ngram" else 1
         verb = _verb(" ".join(argv[:words]))
         importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_').replace(' ', '_')}").main(argv[words:])
     except UserError as error:
@@ -57,10 +57,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def in_flags(error: UserError) -> str:
-    """Returns the message of an error with the settings in it named as flags."""
+    """Returns the message of an error, the first mention of each of its settings as a flag: later ones may be words."""
     message = str(error)
     for name in error.settings:
-        message = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", f"--{name.replace('_', '-')}", message)
+        message = re.sub(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", f"--{name.replace('_', '-')}", message, count=1)
     return message
 
 

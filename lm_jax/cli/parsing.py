@@ -1,6 +1,7 @@
 """The words of a command line, parsed once; mistakes are told in one line."""
 
 import argparse
+import dataclasses
 import difflib
 import sys
 from typing import Any, NoReturn, TypeVar
@@ -63,6 +64,7 @@ def parse_with_config(
     """
     parser = OneLineParser(
         prog=f"lm-jax {verb}",
+        usage=_usage(cls, verb),
         description=(cls.__doc__ or "").strip(),
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -74,6 +76,16 @@ def parse_with_config(
     given = vars(parser.parse_args([_with_dashes(word) for word in argv]))
     own = {name: given.pop(name) for name in list(given) if name in cls.__dataclass_fields__}
     return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in own.items()}), given
+
+
+def _usage(cls, verb):
+    """The positionals; all flags of a verb would fill the screen before its help begins."""
+    words = [
+        field.metadata["metavar"] + (" ..." if field.metadata["several"] else "")
+        for field in dataclasses.fields(cls)
+        if field.metadata.get("positional")
+    ]
+    return " ".join(["lm-jax", verb, *words, "[settings]"])
 
 
 def _formatter(prog):

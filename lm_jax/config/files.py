@@ -82,24 +82,18 @@ def from_0_1(cls: type[Config], values: Mapping[str, Any]) -> Config:
     for name, value in values.items():
         flat |= value if isinstance(value, dict) else {name: value}
     chosen = dict(flat)
+    idle = ("dropout_kind", "dropout_layer", "cutoff_factor")  # which version 0.1 accepted where nothing read them
     while True:
         try:
-            return _without_idle(from_flat(cls, chosen))
-        except UserError:
+            return from_flat(cls, chosen)
+        except UserError as error:
+            if error.settings and error.settings[0] in idle and error.settings[0] in chosen:
+                del chosen[error.settings[0]]
+                continue
             misplaced = _first_misplaced(cls, chosen)
             if misplaced is None:
                 raise
             del chosen[misplaced]
-
-
-def _without_idle(config):
-    """Version 0.1 accepted settings that nothing reads, such as a kind of dropout without dropout."""
-    model = getattr(config, "model", None)
-    if model is None:
-        return config
-    defaults = {field.name: field.default for field in dataclasses.fields(model)}
-    idle = {name: defaults[name] for name in model.idle()}
-    return dataclasses.replace(config, model=dataclasses.replace(model, **idle))
 
 
 def _first_misplaced(cls, flat):

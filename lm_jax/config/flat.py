@@ -50,11 +50,15 @@ def from_flat(cls: type[Config], given: Mapping[str, Any], base: Config | None =
         base: the configuration that the given settings change; default: the defaults.
 
     Raises:
-        UserError: for a name that is no setting, and for a setting of another kind than those that are chosen, even if
-            its value is the default: it would do nothing.
+        UserError: for a name that is no setting, for a setting of another kind than those that are chosen, and for one
+            that nothing reads beside the others, even if its value is the default: it was given, and would do nothing.
     """
     rest = dict(given)
     config = _apply(cls() if base is None else base, rest)
+    model = getattr(config, "model", None)
+    for name in model.idle() if model is not None else ():
+        if name in given:
+            raise model.idle_error(name)
     if rest:
         name = next(iter(rest))
         raise UserError(_misplaced(cls, config, name), _names_in(cls, name))

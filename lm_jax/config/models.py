@@ -31,20 +31,26 @@ class NetworkConfig:
     )
 
     def idle(self) -> dict[str, str]:
-        """Returns the settings that nothing would read, with what they need."""
+        """Returns the settings that nothing reads beside the others, with what they need."""
         rates = (self.dropout, self.dropout_input, self.dropout_layer, self.dropout_output)
         idle = {}
-        if self.dropout_kind != "elementwise" and not any(rates):
+        if not any(rates):
             idle["dropout_kind"] = "dropout above 0"
-        if self.dropout_layer and self.layers == 1:
+        if self.layers == 1:
             idle["dropout_layer"] = "layers above 1"
         return idle
 
     def check(self) -> None:
-        """Raises UserError for a setting that nothing would read."""
-        for name, needed in self.idle().items():
-            got = getattr(self, name)
-            raise UserError(f"{name} needs {needed}, got {got} without", (name, "dropout", "layers", "cutoffs"))
+        """Raises UserError for a setting that is not at its default and that nothing reads."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in self.idle():
+            if getattr(self, name) != defaults[name]:
+                raise self.idle_error(name)
+
+    def idle_error(self, name: str) -> UserError:
+        """Makes the error for a setting that nothing reads."""
+        message = f"{name} needs {self.idle()[name]}, got {getattr(self, name)} without"
+        return UserError(message, (name, "dropout", "layers", "cutoffs"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +82,9 @@ class RecurrentConfig(NetworkConfig):
         coerce_kinds(self)
 
     def idle(self) -> dict[str, str]:
-        """Returns the settings that nothing would read, with what they need."""
+        """Returns the settings that nothing reads beside the others, with what they need."""
         idle = super().idle()
-        if self.cutoff_factor != 4 and not self.cutoffs:
+        if not self.cutoffs:
             idle["cutoff_factor"] = "cutoffs"
         return idle
 

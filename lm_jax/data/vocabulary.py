@@ -171,7 +171,10 @@ def build_vocabulary(
     Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
     if level != "word" and (min_count > 1 or (max_size is not None and level != "bpe")):
-        raise UserError(f"min_count and max_vocab are for words (max_vocab for bpe too), got level {level}")
+        raise UserError(
+            f"min_count and max_vocab are for words (max_vocab for bpe too), got level {level}",
+            ["min_count", "max_vocab"],
+        )
     if level == "byte":
         return Vocabulary(level, BYTES)
     if level == "char":

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.cells import CELLS, stacked
+from lm_jax.cells import gru, lstm, rnn, stacked
 from lm_jax.errors import UserError, one_of
 from lm_jax.interop.linen import checked_tensors
 from lm_jax.interop.torch_weights import floats, params_from_torch, params_to_torch
@@ -37,13 +37,13 @@ def language_model_from_torch(
     Raises UserError, by name, for a tensor that is missing, that the model does not have, of another shape, or not of
     floating point numbers.
     """
-    make = one_of("cell", cell, CELLS)
+    make = one_of("cell", cell, {"rnn": rnn, "gru": gru, "lstm": lstm})
     tensors = {name: np.asarray(tensor) for name, tensor in state_dict.items()}
     (vocab_size, input_size), (_, size) = (_matrix(tensors, name).shape for name in ("encoder.weight", HIDDEN))
     expected = {"encoder.weight": (vocab_size, input_size), "decoder.weight": (vocab_size, size)}
     outside = _read_outside(tensors, {**expected, "decoder.bias": (vocab_size,)})
 
-    options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
+    options = {"rnn": {"nonlinearity": nonlinearity}}.get(cell, {})
     layers = len({match[1] for name in tensors if (match := re.match(r"rnn\.\w+?_l(\d+)", name))})
     cells = [make(size if k else input_size, size, **options) for k in range(layers)]
     middle = cells[0] if layers == 1 else stacked(cells, dropout_rate=dropout_rate)

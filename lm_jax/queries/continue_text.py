@@ -105,10 +105,11 @@ def stream_text(
 def _chunks(run: LoadedRun, prompt, tokens, sampler, seed, num_samples) -> Iterator[np.ndarray]:
     """Ids [at most 32, num_samples] at a time; a request that cannot be is refused here, not at the first of them."""
     check_sizes(tokens=tokens, num_samples=num_samples)
+    ids = to_ids(run.vocabulary, prompt)
     return stream(
         run.model,
         run.params,
-        to_ids(run.vocabulary, prompt),
+        ids,
         tokens,
         jax.random.key(seed),
         eol_id=run.vocabulary.eol_id,

@@ -37,7 +37,5 @@ def load_recurrent(run: RunLike, layer: int, cell: UserCell | None = None) -> Re
     run = as_loaded(run, cell)
     opened = opened_of(run.model)
     if opened is None:
-        raise UserError(
-            f"gradients through time need a recurrent network, got a {run.task.family(run.config)} ({run.run})"
-        )
+        raise UserError(f"gradients through time need a recurrent network, got {run.task.name(run.config)} ({run.run})")
     return RecurrentRun(run, opened, checked_layer(layer, run.config.model.layers))

@@ -13,6 +13,7 @@ from lm_jax.errors import UserError
 
 DEFAULT_PARENT = Path("checkpoints")
 FORMAT = 2  # of config.json; the flat form of version 0.1 has no number
+_RUN = ("run", "resume")
 SEEDS = "seeds.json"  # in a folder that holds runs of several seeds
 
 
@@ -136,5 +137,5 @@ def check_new(run: str | Path) -> Path:
     """Returns the path of a folder for a new run; raises UserError if it has something in it. Writes nothing."""
     path = Path(run).expanduser()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"run must be a new or an empty folder, got {run}; to go on with a run, resume it", ["run"])
+        raise UserError(f"run must be a new or an empty folder, got {run}; to go on with that run: resume {run}", _RUN)
     return path

@@ -48,21 +48,36 @@ TRAIN = {
     "--data short.txt": ["must fill one batch of 32 streams x 64 steps = 2,048 tokens"],
     "--data one_word.txt --level word": ["a vocabulary needs at least 2 types, got 1"],
     "--data text --batch-size 4000": ["must fill one batch"],
-    "--data text --batch-size 0": ["batch_size must be a whole number of at least 1, got 0"],
-    "--data text --steps -3": ["steps must be a whole number of at least 1, got -3"],
-    "--data text --dropout 1": ["dropout", "[0, 1)", "1.0"],
-    "--data text --lr 0": ["learning_rate must be positive", "0.0"],
-    "--data text --lr nan": ["learning_rate must be positive", "nan"],
-    "--data text --clip 0": ["clip must be positive", "0.0"],
+    "--data text --batch-size 0": ["--batch-size must be a whole number of at least 1, got 0"],
+    "--data text --steps -3": ["--steps must be a whole number of at least 1, got -3"],
+    "--data text --dropout 1": ["--dropout ", "[0, 1)", "1.0"],
+    "--data text --lr 0": ["--learning-rate must be positive", "0.0"],
+    "--data text --lr nan": ["--learning-rate must be positive", "nan"],
+    "--data text --clip 0": ["--clip must be positive", "0.0"],
     "--data text --tied --bptt 4 --batch-size 4": [
         "tied softmax needs embedding_size equal to hidden_size",
         "64 and 256",
     ],
-    "--data text --hidden-size ten": ["ten"],
-    "--data text --cell elman": ["elman"],
-    "--data text --level line": ["line"],
+    "--data text --hidden-size ten": ["--hidden-size must be a whole number, got 'ten'"],
+    "--data text --cell elman": ["--cell must be one of rnn, gru, lstm, got 'elman'; FILE.py:NAME"],
+    "--data text --level line": ["--level must be one of char, byte, word, bpe, got 'line'"],
     "--data text --hiden-size 9": ["--hiden-size", "did you mean --hidden-size?"],
-    "--data text --batch-size": ["--batch-size"],
+    "--data text --batch-size": ["--batch-size: expected one argument"],
+    "--data text --cell gru --forget-bias 1.0": ["--forget-bias is a setting of lstm, got --cell gru"],
+    "--data text --gru-reset before": ["--gru-reset is a setting of gru, got --cell lstm"],
+    "--data text --model window --weight-drop 0.5": ["--weight-drop is a setting of recurrent, got --model window"],
+    "--data text --schedule constant --decay-steps 9": [
+        "--decay-steps is a setting of cosine, got --schedule constant"
+    ],
+    "--data text --averaging ema --nonmono 5": ["--nonmono is a setting of ntasgd, got --averaging ema"],
+    "--data text --cell gru --recurrence cudnn": ["--recurrence must be one of auto, scan, fused, got 'cudnn'"],
+    "--data text --cutoff-factor 4": ["--cutoff-factor needs --cutoffs, got 4 without"],
+    "--data text --dropout-layer 0.5": ["--dropout-layer needs --layers above 1, got 0.5 without"],
+    "--data text --dropout-kind locked": ["--dropout-kind needs --dropout above 0, got locked without"],
+    "--data text --min-count 2": ["--min-count and --max-vocab are for words (max_vocab for bpe too), got level char"],
+    "--data text --steps 3 --epochs 2": ["in --steps or in --epochs, got both"],
+    "--data text --lr=x": ["--learning-rate must be a number, got 'x'"],
+    "--data text --level ward": ["did you mean word?"],
     "--data text surplus": ["surplus"],
     "--data text --run file": ["--run must be a new or an empty folder", "file"],
     "--data text --run text": ["--run must be a new or an empty folder", "--resume text"],
@@ -86,7 +101,7 @@ EVALUATE = {
     "--data empty.txt": ["must hold some text"],
     "--data short.txt": ["every character must be in the vocabulary, got 's' in line 1"],
     "--split dev": ["dev"],
-    "--eval-streams 0": ["eval_streams must be a whole number of at least 1, got 0"],
+    "--eval-streams 0": ["--eval-streams must be a whole number of at least 1, got 0"],
     "--colour red": ["--colour"],
 }
 
@@ -98,8 +113,8 @@ GENERATE = {
     "--top-k 0": ["top_k must be at least 1, got 0"],
     "--top-p 0": ["top_p must be above 0 and at most 1, got 0.0"],
     "--top-p 1.5": ["top_p must be above 0 and at most 1, got 1.5"],
-    "--tokens 0": ["tokens must be a whole number of at least 1, got 0"],
-    "--num-samples 0": ["num_samples must be a whole number of at least 1, got 0"],
+    "--tokens 0": ["--tokens must be a whole number of at least 1, got 0"],
+    "--num-samples 0": ["--num-samples must be a whole number of at least 1, got 0"],
     "--tokens many": ["many"],
 }
 
@@ -139,7 +154,7 @@ def test_a_run_of_another_text(command, desk, finished):
     (desk / "run" / "states").rename(desk / "gone")
     assert_refused(command("generate", "run"), "once it has a checkpoint")
     assert_refused(command("train", "--resume", "run", "--data", "half"), "half")
-    assert_refused(command("train", "--resume", "run", "--lr", "0.5"), "got learning_rate = 0.5 (the run has 0.01)")
+    assert_refused(command("train", "--resume", "run", "--lr", "0.5"), "got --learning-rate = 0.5 (the run has 0.01)")
     assert_refused(command("train", "--resume", "run", "--run", "text"), "--run must be a new or an empty folder")
     assert_refused(command("train", "--resume", "run", "--mirror", "no/where"), "is the drive mounted?", "got no/where")
     (desk / "text" / "train.txt").write_text("a bad cab\n" * 60)

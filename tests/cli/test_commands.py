@@ -47,7 +47,7 @@ def test_train_with_several_seeds(command, corpus, finished, here):
     code, out, err = command("train", "--data", corpus, "--run", runs, "--steps", "20", *TOY, "--seeds", "2")
     assert (code, err) == (0, "")
     assert "2 seeds: figures are means" in out and " ± " in out
-    assert out.splitlines()[-1] == f"next: lm-jax generate {runs}/seed-0"
+    assert out.splitlines()[-1] == f"next: lm-jax compare {runs}/seed-0 {runs}/seed-1"
     assert_equal_runs(runs / "seed-0", finished, step=20)
 
 
@@ -55,7 +55,7 @@ def test_train_with_several_seeds(command, corpus, finished, here):
     ("flags", "message"),
     [
         (["--mirror", "there"], "--mirror copies one run, got --seeds 2 too"),
-        (["--random-bptt"], "random_bptt must be left out with several seeds"),
+        (["--random-bptt"], "--random-bptt must be left out with several seeds"),
     ],
 )
 def test_what_several_seeds_exclude(command, corpus, flags, message):

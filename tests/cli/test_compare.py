@@ -193,7 +193,7 @@ REFUSED = {
     "nowhere": ["a run folder holds config.json", "nowhere"],
     "--samples 5": ["samples must be at least 100", "5"],
     "--seed -1": ["seed must be a whole number of at least 0, got -1"],
-    "--eval-streams 0": ["eval_streams must be a whole number of at least 1, got 0"],
+    "--eval-streams 0": ["eval-streams must be a whole number of at least 1, got 0"],
     "--split dev": ["dev"],
     "--mixture": ["needs two different runs, or one run and a cache (--cache), got", "run"],
     "--mixture --split valid": ["a mixture is judged on the test split only", "got valid"],
@@ -215,7 +215,7 @@ def test_bad_input_is_refused_in_one_line(command, desk, finished, words, parts)
 
 def test_no_run_at_all(command):
     code, out, err = command("compare")
-    assert (code, out) == (2, "") and "at least one run" in err and err.count("\n") == 1
+    assert (code, out) == (2, "") and "required: RUN" in err and err.count("\n") == 1
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_scoring(command, desk, finished, monkeypatch):

@@ -117,6 +117,6 @@ def test_bad_requests_leave_nothing_behind(command, finished, tmp_path, words, p
 def test_what_has_no_recurrence_is_refused(command, corpus, tmp_path, words):
     run = lm_jax.train(lm_jax.NGramConfig(lm_jax.DataConfig(corpus), order=2), tmp_path / "counts").folder
     before = tree(run)
-    assert_refused(command("gradients", run, *words), "need a recurrent network, got an n-gram model")
+    assert_refused(command("gradients", run, *words), "need a recurrent network, got 2-gram MKN")
     assert_refused(command("gradients", tmp_path / "nowhere", *words), "a run folder holds config.json", "nowhere")
     assert tree(run) == before and not (tmp_path / "nowhere").exists()

@@ -39,9 +39,10 @@ def test_the_other_verbs_work_on_the_run(command, trigrams, corpus, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("train", "--order", 0), "order must be a whole number of at least 1, got 0"),
-        (("train", "--method", "add-k", "--k", 0), "k must be positive and finite, got 0"),
-        (("train", "--method", "nothing"), "invalid choice"),
+        (("train", "--order", 0), "--order must be a whole number of at least 1, got 0"),
+        (("train", "--method", "add-k", "--k", 0), "--k must be positive and finite, got 0"),
+        (("train", "--method", "nothing"), "--method must be one of modified-kneser-ney, "),
+        (("train", "--k", 0.5), "--k is a setting of add-k, got --method modified-kneser-ney"),
         (("train", "--data", "no-such-file.txt"), "no-such-file.txt"),
         (("teach",), "must be one of train, ngram train, "),
         (("trian",), "did you mean ngram train?"),
@@ -90,7 +91,7 @@ def test_pruning_prints_before_and_after(command, trigrams, tmp_path):
         (("import", "no-such.arpa"), "no-such.arpa"),
         (("export", "no-such-run", "x.arpa"), "no-such-run"),
         (("train", "--prune-counts", 1, 0), "got [1, 0]"),
-        (("train", "--method", "arpa"), "method must be one of"),
+        (("train", "--method", "arpa"), "--method must be one of"),
     ],
 )
 def test_bad_files_are_told_in_one_line(command, tmp_path, monkeypatch, words, message):

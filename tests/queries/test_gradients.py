@@ -170,7 +170,7 @@ def test_what_has_no_recurrence_is_refused(run, tmp_path):
     data = str(run.parent / "text")
     counts = lm_jax.train(lm_jax.NGramConfig(DataConfig(data), order=2), tmp_path / "counts").folder
     window = untrained(toy_config(data, model="window", window=2), tmp_path / "window")
-    for folder, kind in ((counts, "an n-gram model"), (window, "a window")):
+    for folder, kind in ((counts, "2-gram MKN"), (window, "window-2 1x8")):
         for measure in (lambda f: lm_jax.gradients(f), lambda f: lm_jax.queries.gradient_map(f, TEXT)):
             with pytest.raises(UserError, match=f"need a recurrent network, got {kind} "):
                 measure(folder)
