@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.harness.runs import epoch_streams, finished, lines_of, trained
-from lm_jax import DataConfig, ModelConfig, NGramConfig, TrainConfig
+from lm_jax.config import DataConfig, NGramConfig, RecurrentConfig, TrainConfig
 from lm_jax.data import Batches
 
 
@@ -15,7 +15,7 @@ def text(tmp_path):
 
 
 def config(text, steps):
-    model = ModelConfig(hidden_size=4, embedding_size=3)
+    model = RecurrentConfig(hidden_size=4, embedding_size=3)
     return TrainConfig(data=text, model=model, batch_size=4, bptt=8, steps=steps, log_every=1, eval_every=steps)
 
 
@@ -28,7 +28,7 @@ def test_a_run_is_trained_once_and_longer_if_asked(text, tmp_path, capsys):
     assert again.results == first.results and "training" not in capsys.readouterr().out
     longer = trained(config(text, 3), folder)
     assert longer.results["step"] == 3
-    assert [line["step"] for line in lines_of(longer) if "loss" in line] == [1, 2, 3]
+    assert [line["step"] for line in lines_of(longer.folder) if "loss" in line] == [1, 2, 3]
 
 
 def test_what_a_crash_left_of_an_ngram_run_is_made_anew(text, tmp_path):
