@@ -44,7 +44,7 @@ def trained(
     if finished(folder, config) is None:
         print(f"training: {folder}", flush=True)
         _train(config, folder, listener)
-    results = finished(folder, config)
+    results = _results(folder)
     if results is None:
         raise SystemExit("stopped; the same command goes on")
     one = lm_jax.load(folder)
@@ -53,15 +53,19 @@ def trained(
 
 def finished(folder: Path, config: lm_jax.TrainConfig | lm_jax.NGramConfig) -> dict[str, Any] | None:
     """Returns the results of a run that was trained as long as the configuration says, else None."""
-    path = folder / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else None
-    if results is None or results.get("stopped"):
-        return None
-    if isinstance(config, RunConfig):
+    results = _results(folder)
+    if results is not None and isinstance(config, RunConfig):
         saved = open_run(folder).config
         if (saved.epochs, saved.steps) != (config.epochs, config.steps):
             return None
     return results
+
+
+def _results(folder):
+    """What results.json holds; None of a run that has not come to an end."""
+    path = folder / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {"stopped": True}
+    return None if results.get("stopped") else results
 
 
 def _train(config, folder, listener):

@@ -1,10 +1,13 @@
 """Runs of a study: trained once, then only read; trained on where more is asked for; n-grams too."""
 
+import json
+
 import pytest
 
-from experiments.harness.runs import epoch_streams, finished, lines_of, trained
-from lm_jax.config import DataConfig, NGramConfig, RecurrentConfig, TrainConfig
+from experiments.harness.runs import epoch_streams, finished, lines_of, opened, trained
+from lm_jax.config import DataConfig, NGramConfig, RecurrentConfig, TrainConfig, WindowConfig
 from lm_jax.data import Batches
+from lm_jax.models import from_config
 
 
 @pytest.fixture
@@ -29,6 +32,20 @@ def test_a_run_is_trained_once_and_longer_if_asked(text, tmp_path, capsys):
     longer = trained(config(text, 3), folder)
     assert longer.results["step"] == 3
     assert [line["step"] for line in lines_of(longer.folder) if "loss" in line] == [1, 2, 3]
+
+
+def test_a_run_that_was_stopped_is_not_finished(text, tmp_path):
+    folder = tmp_path / "run"
+    results = trained(config(text, 2), folder).results
+    (folder / "results.json").write_text(json.dumps(results | {"stopped": True}))
+    assert finished(folder, config(text, 2)) is None
+    again = trained(config(text, 2), folder).results
+    assert not again["stopped"] and again["rows"] == results["rows"]
+
+
+def test_only_a_recurrent_model_is_opened():
+    assert opened(from_config(RecurrentConfig(cell="gru", hidden_size=4), 7)).cell.output_size == 4
+    assert opened(from_config(WindowConfig(hidden_size=4), 7)) is None
 
 
 def test_what_a_crash_left_of_an_ngram_run_is_made_anew(text, tmp_path):
