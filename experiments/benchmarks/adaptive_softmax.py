@@ -19,11 +19,11 @@ import optax
 
 from experiments.harness import Findings, Study
 from experiments.harness.timing import by_turns, medians, minima
-from lm_jax import lstm, recurrent_lm, stacked
-from lm_jax.data.batching import Streams
+from lm_jax.cells import lstm, stacked
+from lm_jax.data import Streams
+from lm_jax.models import recurrent_lm
 from lm_jax.models.recurrent import tail_log_probs
-from lm_jax.training.losses import cross_entropy
-from lm_jax.training.state import build_train_steps, create_state
+from lm_jax.training import build_train_steps, chunk_source, create_state, cross_entropy
 
 
 STUDY = Study(
@@ -46,8 +46,9 @@ def prepare(vocab_size, cell, options, rows):
     """A function that does STEPS steps and returns milliseconds a step; seconds to compile and parameters."""
     model = recurrent_lm(vocab_size, cell, dropout_rate=0.2, **options)
     optimizer = optax.chain(optax.clip_by_global_norm(0.25), optax.sgd(1.0))
-    train_steps = build_train_steps(model, cross_entropy(model), optimizer, bptt=BPTT, steps_per_epoch=STEPS)
-    state = create_state(model, optimizer, BATCH, seed=0)
+    batches = chunk_source(model, BATCH, BPTT, STEPS)
+    train_steps = build_train_steps(cross_entropy(model), batches, optimizer)
+    state = create_state(model.init, batches, optimizer, seed=0)
     length = STEPS * BPTT
     streams = Streams(jnp.asarray(zipf(vocab_size, (length + 1, BATCH))), jnp.full((BATCH,), length))
     parameters = sum(p.size for p in jax.tree.leaves(state.params))

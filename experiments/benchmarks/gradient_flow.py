@@ -18,9 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import lm_jax
 from experiments.harness import Findings, Study
+from experiments.harness.runs import opened
 from lm_jax.analysis.gradient_flow import flow_on_device, gradient_flow
+from lm_jax.config import CELLS
+from lm_jax.models import recurrent_lm
 
 
 STUDY = Study(
@@ -33,18 +35,18 @@ STUDY = Study(
 
 def backward_pass(model, form, params, inputs, targets, i):
     """Norms [T] of dJ_i by the carry after each step, per leaf of the carry, by the derivative of a whole unroll."""
-    carry = model.initial_carry(params, (1,))
+    carry, parts = model.initial_carry(params, (1,)), opened(model)
 
     def loss(perturbations):
         def step(carry, slices):
             x, perturbation = slices
-            carry, y = model.opened.cell.step(params.cell, carry, x)
+            carry, y = parts.cell.step(params.cell, carry, x)
             return jax.tree.map(jnp.add, carry, perturbation), y
 
         _, ys = jax.lax.scan(step, carry, (params.embedding[inputs], perturbations))
         if form == "lean":
-            return -model.opened.log_probs(params, ys[i][None], targets[i][None])[0, 0]
-        return -model.opened.log_probs(params, ys, targets)[i, 0]
+            return -parts.log_probs(params, ys[i][None], targets[i][None])[0, 0]
+        return -parts.log_probs(params, ys, targets)[i, 0]
 
     zeros = jax.tree.map(lambda leaf: jnp.zeros((len(inputs), *leaf.shape)), carry)
     return [jnp.linalg.norm(leaf[:, 0], axis=-1) for leaf in jax.tree.leaves(jax.grad(loss)(zeros))]
@@ -59,7 +61,7 @@ def seconds(function):
 
 def measure(cell, vocab_size, steps, rounds, passes_rounds):
     """Times, ratios and memory of one model, and the largest difference between the two ways."""
-    model = lm_jax.recurrent_lm(vocab_size, cell, init_bound=0.5)
+    model = recurrent_lm(vocab_size, cell, init_bound=0.5)
     params = model.init(jax.random.key(0))
     inputs, targets = np.random.default_rng(0).integers(vocab_size, size=(2, steps, 1), dtype=np.int32)
     inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
@@ -121,7 +123,7 @@ def run(arguments) -> Findings:
     steps, size, vocab_size = (20, 8, 10) if arguments.smoke else (200, 200, 1000)
     rounds = 2 if arguments.smoke else arguments.rounds
     measured = {
-        name: measure(lm_jax.CELLS[name](size, size), vocab_size, steps, rounds, max(1, rounds // 5))
+        name: measure(CELLS[name].make()(size, size), vocab_size, steps, rounds, max(1, rounds // 5))
         for name in ("rnn", "gru", "lstm")
     }
     return findings({"steps": steps, "units": size, "results": measured})

@@ -32,14 +32,20 @@ from experiments.benchmarks.collectives import moved
 from experiments.benchmarks.scaling_report import COUNTS, ENGINES, answer, assumptions, draw, predict, to_rows
 from experiments.harness import Findings, Study
 from experiments.harness.timing import by_turns
-from lm_jax.config import ModelConfig, OptimizerConfig
-from lm_jax.data.batching import Streams
-from lm_jax.models.build import from_config
+from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig
+from lm_jax.data import Streams
+from lm_jax.models import from_config
 from lm_jax.report.study import Picture
+from lm_jax.training import (
+    TrainState,
+    build_optimizer,
+    build_schedule,
+    build_train_steps,
+    chunk_source,
+    create_state,
+    cross_entropy,
+)
 from lm_jax.training.devices import find_devices
-from lm_jax.training.losses import cross_entropy
-from lm_jax.training.optimizers import build_optimizer, build_schedule
-from lm_jax.training.state import TrainState, build_train_steps, create_state
 
 
 STUDY = Study(__doc__, __file__, "Many devices", {"--rounds": {"type": int, "default": 30}})
@@ -75,21 +81,26 @@ class Prepared(NamedTuple):
     parameter_bytes: int
 
 
+def _devices_of(model, count, shards):
+    """So many devices; where they cut the vocabulary, with the axes that the model has it on."""
+    shapes, axes_of = jax.eval_shape(model.init, jax.random.key(0)), getattr(model, "vocab_axes", None)
+    return find_devices(count, shards).for_model(shapes, None if axes_of is None else axes_of(shapes))
+
+
 def prepare(work: Work, engine: str, count: int, shards: int = 1, run: bool = True) -> Prepared:
     """Training steps on so many devices, with Adam and clipping."""
-    settings = ModelConfig(
-        embedding_size=work.embedding, hidden_size=work.hidden, layers=work.layers, recurrence=engine
-    )
+    cell = LSTMConfig(recurrence=engine)
+    settings = RecurrentConfig(cell=cell, embedding_size=work.embedding, hidden_size=work.hidden, layers=work.layers)
     model = from_config(settings, work.vocabulary)
     options = OptimizerConfig()
     optimizer = build_optimizer(options, build_schedule(options, 1000))
-    devices = find_devices(count, shards)
+    devices = _devices_of(model, count, shards)
+    # the same rows again and again: times do not depend on tokens
+    batches = chunk_source(model, work.batch, work.steps, steps_per_epoch=10**6)
     steps = build_train_steps(
-        model,
         cross_entropy(model),
+        batches,
         optimizer,
-        bptt=work.steps,
-        steps_per_epoch=10**6,  # the same rows again and again: times do not depend on tokens
         clip=options.clip,
         hold=devices.hold,
         hold_rows=devices.hold_rows,
@@ -97,13 +108,13 @@ def prepare(work: Work, engine: str, count: int, shards: int = 1, run: bool = Tr
     tokens = np.random.default_rng(0).integers(0, work.vocabulary, (work.steps + 1, work.batch)).astype(np.int32)
 
     def create():
-        return create_state(model, optimizer, work.batch, seed=0)
+        return create_state(model.init, batches, optimizer, seed=0)
 
     abstract = jax.eval_shape(create)
     if devices.mesh is not None:
         shardings = devices.shardings(abstract)
         abstract = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings)
-    streams = devices.place_streams(Streams(tokens, np.full(work.batch, work.steps, np.int32)))
+    streams = devices.place_epoch(Streams(tokens, np.full(work.batch, work.steps, np.int32)))
     program = devices.over(lambda *arguments: steps.lower(*arguments).compile())(abstract, streams, 1)
     on_one = sum(_held(leaf) for leaf in jax.tree.leaves(abstract.params))
     return Prepared(program, devices.place(create()) if run else None, streams, on_one)

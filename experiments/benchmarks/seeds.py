@@ -11,13 +11,13 @@ Expected: on a CPU that one run fills, in turn costs at most eight times one run
 import time
 
 import jax
-from lm_jax.training.together import in_turn, vmapped
 
-import lm_jax
 from experiments.benchmarks.peers.ours import training
 from experiments.benchmarks.peers.work import Step
 from experiments.harness import Findings, Study
 from experiments.harness.timing import by_turns, medians, minima
+from lm_jax.machine import reuse_memory
+from lm_jax.training.side_by_side import in_turn, vmapped
 
 
 STUDY = Study(__doc__, __file__, "Eight seeds beside one", {"--rounds": {"type": int, "default": 6}})
@@ -55,7 +55,7 @@ def findings(results: dict) -> Findings:
 
 def run(arguments) -> Findings:
     """Measures the three ways by turns."""
-    lm_jax.reuse_memory()
+    reuse_memory()
     work, seeds, rounds = (SMOKE_WORK, 2, 1) if arguments.smoke else (WORK, 8, arguments.rounds)
     ways = {"one": (in_turn, 1), "in turn": (in_turn, seeds), "vmapped": (vmapped, seeds)}
     times = by_turns({name: prepare(work, make, count) for name, (make, count) in ways.items()}, rounds)

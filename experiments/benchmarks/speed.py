@@ -8,7 +8,7 @@
 The same work by every contender in one process, by turns: a round is the median of as many repetitions as take half a
 second, or of one; then minima and medians over the rounds. Compilation is apart. On a machine that does other work as
 well, the minima count. All use all cores, default settings, and memory that is kept in large pages, as `lm-jax train`
-has it (`lm_jax.reuse_memory`, which serves torch as well). lm_jax's training steps come in dispatches of about a
+has it (`reuse_memory` of lm_jax.machine, which serves torch too). lm_jax's training steps come in dispatches of about a
 second, as its loop makes them. "ceiling" is the time of the matrix products alone, as a share of lm_jax's. Without
 torch its columns are left out. Memory is what three training steps add to the peak of a process of their own.
 
@@ -31,7 +31,7 @@ from experiments.benchmarks.peers import ours, products
 from experiments.benchmarks.peers.work import Generation, Layers, Step
 from experiments.harness import Findings, Study
 from experiments.harness.timing import by_turns, medians, minima
-from lm_jax import reuse_memory
+from lm_jax.machine import reuse_memory
 
 
 STUDY = Study(

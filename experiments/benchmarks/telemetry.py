@@ -16,19 +16,21 @@ import time
 import jax
 import jax.numpy as jnp
 
-import lm_jax
 from experiments.harness import Findings, Study
 from experiments.harness.runs import epoch_streams
+from lm_jax.config import RecurrentConfig, TrainConfig
+from lm_jax.data import load_corpus
 from lm_jax.runs.setup import set_up
+from lm_jax.tasks import task_of
 
 
 STUDY = Study(__doc__, __file__, "The cost of telemetry", {"--rounds": {"type": int, "default": 5}})
 EVERY = 200
 MODELS = {
-    "lstm 1x256": lm_jax.ModelConfig(),
-    "gru 1x64": lm_jax.ModelConfig(cell="gru", hidden_size=64),
-    "rnn 1x64": lm_jax.ModelConfig(cell="rnn", hidden_size=64),
-    "lstm 2x128": lm_jax.ModelConfig(hidden_size=128, layers=2),
+    "lstm 1x256": RecurrentConfig(),
+    "gru 1x64": RecurrentConfig(cell="gru", hidden_size=64),
+    "rnn 1x64": RecurrentConfig(cell="rnn", hidden_size=64),
+    "lstm 2x128": RecurrentConfig(hidden_size=128, layers=2),
 }
 
 
@@ -41,18 +43,18 @@ def seconds(function):
 
 def measure(model, corpus, every, rounds):
     """Times of one model in seconds."""
-    config = lm_jax.TrainConfig(model=model, telemetry_every=every, steps=every * (rounds + 1))
-    setup = set_up(config, corpus, config.steps)
+    config = TrainConfig(model=model, telemetry_every=every, steps=every * (rounds + 1))
+    setup = set_up(task_of(config), config, corpus, config.steps)
     state, streams = setup.create(), epoch_streams(setup.batches)
     compile_training, state = seconds(lambda: setup.train_steps(state, streams, 1))
-    first_telemetry, _ = seconds(lambda: setup.measure(state.params, 1.0))
+    first_telemetry, _ = seconds(lambda: setup.measure(0, state.params, 1.0))
     training, telemetry = [], []
     for _ in range(rounds):
         # stay in the epoch whose streams these are
         state = state.replace(step=jnp.zeros((), int), position=jnp.zeros((), int))
         took, state = seconds(lambda state=state: setup.train_steps(state, streams, every))
         training.append(took)
-        took, _ = seconds(lambda state=state: setup.measure(state.params, 1.0))
+        took, _ = seconds(lambda state=state: setup.measure(0, state.params, 1.0))
         telemetry.append(took)
     return {
         "training_seconds": statistics.median(training),
@@ -78,7 +80,7 @@ def findings(results: dict) -> Findings:
 def run(arguments) -> Findings:
     """Measures every model."""
     every, rounds = (3, 2) if arguments.smoke else (EVERY, arguments.rounds)
-    corpus = lm_jax.load_corpus()
+    corpus = load_corpus()
     models = {"rnn 1x64": MODELS["rnn 1x64"]} if arguments.smoke else MODELS
     measured = {name: measure(model, corpus, every, rounds) for name, model in models.items()}
     return findings({"steps_between": every, "rounds": rounds, "results": measured})

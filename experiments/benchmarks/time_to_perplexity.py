@@ -28,14 +28,24 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import lm_jax
-from experiments.benchmarks.peers.word_language_model import prepared_torch
+from experiments.benchmarks.peers.word_language_model import prepared_torch, text_batches
 from experiments.harness import Findings, Study
 from experiments.harness.runs import epoch_streams, lines_of
 from experiments.harness.timing import by_turns
-from lm_jax import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax.config import (
+    DataConfig,
+    LSTMConfig,
+    OptimizerConfig,
+    RecurrentConfig,
+    TrainConfig,
+    from_flat,
+    to_dict,
+)
+from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, OTHER_COLOUR, clean, label_ends
-from lm_jax.runs.setup import build_batches, set_up, total_steps
+from lm_jax.runs.setup import set_up
+from lm_jax.tasks import task_of
 
 
 STUDY = Study(
@@ -54,8 +64,13 @@ SOURCE = "log of pytorch/examples word_language_model, 1x200 LSTM, untied, dropo
 STEPS_A_ROUND = 2
 
 OURS = TrainConfig(
-    model=ModelConfig(
-        hidden_size=200, embedding_size=200, tied=True, cutoffs=(2000, 10000), dropout=0.1, recurrence="fused"
+    model=RecurrentConfig(
+        cell=LSTMConfig(recurrence="fused"),
+        hidden_size=200,
+        embedding_size=200,
+        tied=True,
+        cutoffs=(2000, 10000),
+        dropout=0.1,
     ),
     optimizer=OptimizerConfig("adam", learning_rate=5e-3, clip=0.25, warmup_steps=100),
     batch_size=20,
@@ -66,8 +81,11 @@ OURS = TrainConfig(
 )
 PEER = dataclasses.replace(  # the recipe of the peer, by us
     OURS,
-    model=ModelConfig(
-        hidden_size=200, embedding_size=200, dropout=0.2, init="uniform", forget_bias=0.0, recurrence="scan"
+    model=RecurrentConfig(
+        cell=LSTMConfig(init="uniform", forget_bias=0.0, recurrence="scan"),
+        hidden_size=200,
+        embedding_size=200,
+        dropout=0.2,
     ),
     optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau"),
 )
@@ -75,7 +93,7 @@ PEER = dataclasses.replace(  # the recipe of the peer, by us
 
 def with_model(config: TrainConfig, **settings) -> TrainConfig:
     """The configuration with other settings of its model."""
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, **settings))
+    return from_flat(TrainConfig, settings, config)
 
 
 def variants(cutoffs: tuple[int, ...]) -> dict[str, TrainConfig]:
@@ -93,7 +111,7 @@ def variants(cutoffs: tuple[int, ...]) -> dict[str, TrainConfig]:
 
 def prepared(config, corpus):
     """A function that does some of our steps and returns seconds a step."""
-    setup = set_up(config, corpus, total_steps(config, build_batches(config, corpus)))
+    setup = set_up(task_of(config), config, corpus)
     streams = epoch_streams(setup.batches)
     state = setup.create()
 
@@ -148,25 +166,27 @@ def train(arguments) -> dict:
     config = small(OURS, arguments)
     started, walls = time.perf_counter(), []
 
-    def on_validation(record, sample):
-        walls.append(time.perf_counter() - started)
-        print(f"  step {record['step']:>5,}: valid perplexity {record['valid_perplexity']:.2f}", flush=True)
+    class Watch(lm_jax.Listener):
+        def on_validation(self, validation):
+            walls.append(time.perf_counter() - started)
+            perplexity = validation.score.metrics["valid_perplexity"]
+            print(f"  step {validation.step:>5,}: valid perplexity {perplexity:.2f}", flush=True)
 
-    run = lm_jax.train(config, arguments.runs, lm_jax.Listener(on_validation=on_validation))
-    metrics, times = lines_of(run), lines_of(run, "times.jsonl")
+    run = lm_jax.train(config, arguments.runs, Watch())
+    metrics, times = lines_of(run.folder), lines_of(run.folder, "times.jsonl")
     valid = [[r["step"], r["valid_perplexity"]] for r in metrics if "valid_perplexity" in r]
     below = [step for step, perplexity in valid if perplexity < TARGET]
     return {
         "seed": config.seed,
         "vocabulary": len(run.vocabulary),
-        "parameters": run.results["parameters"],
-        "settings": {"model": dataclasses.asdict(config.model), "optimizer": dataclasses.asdict(config.optimizer)},
+        "parameters": run.results.parameters,
+        "settings": {"model": to_dict(config.model), "optimizer": to_dict(config.optimizer)},
         "valid": valid,
         "steps_to_target": below[0] if below else None,
-        "steps": run.results["step"],
+        "steps": run.results.step,
         "seconds_in_steps": sum(r.get("seconds") or 0 for r in times),
         "wall_seconds_at_validations": walls,
-        "rows": run.results["rows"],
+        "rows": [row._asdict() for row in run.results.closing.rows],
     }
 
 
@@ -257,8 +277,8 @@ def run(arguments) -> Findings:
     if arguments.part != "time":
         record["train"] = train(arguments)
     if arguments.part != "train":
-        corpus = lm_jax.load_corpus(**dataclasses.asdict(small(PEER, arguments).data))
-        epoch = build_batches(small(PEER, arguments), corpus).steps_per_epoch
+        corpus = load_corpus(**dataclasses.asdict(small(PEER, arguments).data))
+        epoch = text_batches(small(PEER, arguments), corpus).steps_per_epoch
         passed = 1 + next(k for k, perplexity in enumerate(PUBLISHED) if perplexity < TARGET)
         record["peer"] = {"source": SOURCE, "valid": PUBLISHED, "steps_an_epoch": epoch, "steps": passed * epoch}
         record["time"] = measure(corpus, arguments)

@@ -28,11 +28,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-import lm_jax
 from experiments.gradients.depth_figures import CONNECTIONS, INITS, KINDS, draw_losses, draw_norms
 from experiments.harness import Findings, Study
+from lm_jax import initializers
 from lm_jax.analysis.adjoint_scan import log_norm
-from lm_jax.cells import initializers
+from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture, remember
 
 
@@ -224,7 +224,7 @@ def to_rows(found) -> list[dict]:
 def run(arguments) -> Findings:
     """Measures all networks."""
     depths, seeds, steps = ((3,), 1, 2) if arguments.smoke else (DEPTHS, SEEDS, STEPS)
-    corpus = lm_jax.load_corpus()
+    corpus = load_corpus()
     found = measure_all(depths, seeds, steps, corpus, arguments.runs)
     shares = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1.0
     unigram = float(-np.mean(np.log(shares / shares.sum())[corpus.valid]))

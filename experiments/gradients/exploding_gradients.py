@@ -26,15 +26,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-import lm_jax
 from experiments.gradients.exploding_gradients_figures import RATES, SCALES, pictures
 from experiments.harness import Findings, Study
 from experiments.harness.runs import epoch_streams
-from lm_jax.data.batching import Batches
+from lm_jax.config import RecurrentConfig, RNNConfig
+from lm_jax.data import Batches, load_corpus
+from lm_jax.models import from_config
 from lm_jax.report.study import remember
-from lm_jax.training.checkpoints import Checkpoints
-from lm_jax.training.losses import cross_entropy
-from lm_jax.training.state import build_train_steps, create_state, zero_totals
+from lm_jax.training import Checkpoints, build_train_steps, create_state, cross_entropy, text_source
+from lm_jax.training.state import zero_totals
 
 
 STUDY = Study(__doc__, __file__, "What do exploding gradients do to training?")
@@ -51,12 +51,10 @@ BATCH, BPTT = 20, 50
 def trainer(model, batches, rate: float, clip):
     """(state maker, step function) of SGD; the state maker scales the recurrent weights."""
     optimizer = optax.chain(clip, optax.sgd(rate))
-    advance = build_train_steps(
-        model, cross_entropy(model), optimizer, bptt=BPTT, steps_per_epoch=batches.steps_per_epoch, clip=NORM
-    )
+    advance = build_train_steps(cross_entropy(model), batches, optimizer, clip=NORM)
 
     def create(seed, scale):
-        state = create_state(model, optimizer, BATCH, seed)
+        state = create_state(model.init, batches, optimizer, seed)
         cell = state.params.cell
         return state.replace(params=state.params.replace(cell=cell.replace(w_h=cell.w_h * scale)))
 
@@ -156,7 +154,8 @@ def cliff(points: int) -> dict:
 
 def recovery(corpus, folder: Path, steps: int, seed: int) -> dict:
     """A relu RNN trained with care; then without, until it diverges; and with it again, from the checkpoint before."""
-    config = lm_jax.ModelConfig(cell="rnn", recurrence="scan", nonlinearity="relu", hidden_size=64, embedding_size=32)
+    cell = RNNConfig(nonlinearity="relu", recurrence="scan")
+    config = RecurrentConfig(cell=cell, hidden_size=64, embedding_size=32)
     model, batches, streams = prepare(config, corpus)
     (start, safe), (restart, unsafe) = (
         trainer(model, batches, rate, clip)
@@ -173,8 +172,8 @@ def recovery(corpus, folder: Path, steps: int, seed: int) -> dict:
 
 def prepare(config, corpus):
     """The model, its batches, and the first epoch on the device."""
-    model = lm_jax.from_config(config, len(corpus.vocabulary))
-    batches = Batches(corpus.train, corpus.vocabulary.eol_id, BATCH, BPTT, "stream", 0)
+    model = from_config(config, len(corpus.vocabulary))
+    batches = text_source(Batches(corpus.train, corpus.vocabulary.eol_id, BATCH, BPTT, "stream", 0), model)
     return model, batches, epoch_streams(batches)
 
 
@@ -224,10 +223,10 @@ def without_surfaces(descents: dict) -> dict:
 def run(arguments) -> Findings:
     """Trains, descends, recovers."""
     folder = arguments.runs
-    corpus = lm_jax.load_corpus()
+    corpus = load_corpus()
     uniform = math.log(len(corpus.vocabulary))
     size, steps, seeds, points = (8, 4, 1, 30) if arguments.smoke else (100, 300, SEEDS, 200)
-    config = lm_jax.ModelConfig(cell="rnn", recurrence="scan", hidden_size=size, embedding_size=size // 2)
+    config = RecurrentConfig(cell=RNNConfig(recurrence="scan"), hidden_size=size, embedding_size=size // 2)
     found = grid(*prepare(config, corpus), folder, seeds, steps)
     descents = remember(folder / "cliffs.json", functools.partial(cliff, points))
     recovered = [

@@ -19,14 +19,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import lm_jax
 from experiments.gradients import gates_figures
 from experiments.gradients.gates_figures import EDGES, FORCED_STEPS, STAGES, VARIANTS, constants, time_constant
 from experiments.harness import Findings, Study
 from experiments.harness.runs import epoch_streams
-from lm_jax import ModelConfig, TrainConfig, analysis
+from lm_jax import analysis
+from lm_jax.cells import lstm
+from lm_jax.config import RecurrentConfig, TrainConfig, from_flat
+from lm_jax.data import load_corpus
+from lm_jax.inference import likelihood
+from lm_jax.models import from_config
 from lm_jax.report.study import remember
 from lm_jax.runs.setup import set_up
+from lm_jax.tasks import task_of
 
 
 STUDY = Study(__doc__, __file__, "What gates keep, and for how long")
@@ -44,9 +49,8 @@ def forced_cells(corpus, size) -> dict:
     tokens = corpus.valid[: FORCED_STEPS + 1]
     found = {}
     for name, block, leaf in (("LSTM", {0: -FULLY, 1: FULLY}, "c"), ("GRU", {1: FULLY}, "h")):
-        model = lm_jax.from_config(
-            ModelConfig(cell=name.lower(), recurrence="scan", hidden_size=size), len(corpus.vocabulary)
-        )
+        settings = {"cell": name.lower(), "recurrence": "scan", "hidden_size": size}
+        model = from_config(from_flat(RecurrentConfig, settings), len(corpus.vocabulary))
         params = model.init(jax.random.key(0))
         gates = params.cell.b.reshape(-1, size)
         for gate, bias in block.items():
@@ -69,7 +73,7 @@ def forced_cells(corpus, size) -> dict:
 
 def biases_alone() -> dict:
     """The share of c left after t steps of an LSTM whose gates are their biases: f^t."""
-    model = lm_jax.lstm(1, 1)
+    model = lstm(1, 1)
     kept = {}
     for bias in FORCED_BIASES:
         params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0)))
@@ -117,15 +121,16 @@ def trained(setup, steps: int):
 def network(variant: str, seed: int, corpus, size) -> dict:
     """One network, measured before and after training."""
     print(f"{variant}, seed {seed}", flush=True)
-    model = ModelConfig(recurrence="scan", hidden_size=size["hidden"], **VARIANTS[variant])
-    setup = set_up(TrainConfig(model=model, steps=size["steps"], seed=seed), corpus, size["steps"])
+    settings = {"recurrence": "scan", "hidden_size": size["hidden"], **VARIANTS[variant]}
+    config = from_flat(TrainConfig, {**settings, "steps": size["steps"], "seed": seed})
+    setup = set_up(task_of(config), config, corpus, size["steps"])
     starts = np.linspace(0, len(corpus.valid) - size["length"], size["texts"]).astype(int)
     texts = np.stack([corpus.valid[start : start + size["length"]] for start in starts], axis=1)
     found = {"variant": variant, "seed": seed, "stages": {}}
     for stage, steps in zip(STAGES, (0, size["steps"]), strict=True):
         params = trained(setup, steps)
-        loss = lm_jax.likelihood(setup.model, params, corpus.valid, corpus.vocabulary.eol_id).cross_entropy
-        measured = measure(setup.model, params, texts, size["warm_up"], KEEPS[model.cell])
+        loss = likelihood(setup.model, params, corpus.valid, corpus.vocabulary.eol_id).cross_entropy
+        measured = measure(setup.model, params, texts, size["warm_up"], KEEPS[config.model.cell.kind])
         found["stages"][stage] = {"valid_loss": loss, **measured}
     return found
 
@@ -177,7 +182,7 @@ def answer(forced, results) -> str:
 def run(arguments) -> Findings:
     """Forces gates, trains and measures."""
     size = SMOKE_SIZE if arguments.smoke else SIZE
-    corpus = lm_jax.load_corpus()
+    corpus = load_corpus()
     forced = remember(arguments.runs / "forced.json", functools.partial(forced_cells, corpus, size["hidden"]))
     kept = remember(arguments.runs / "biases.json", biases_alone)
     networks = [

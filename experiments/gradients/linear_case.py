@@ -24,7 +24,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import lm_jax
 from experiments.gradients.linear_case_figures import (
     GAMMA,
     KINDS,
@@ -38,7 +37,8 @@ from experiments.gradients.linear_case_figures import (
 )
 from experiments.harness import Findings, Study
 from lm_jax.analysis import gradient_flow, log_ratios
-from lm_jax.cells import RNNParams
+from lm_jax.cells import RNNParams, rnn
+from lm_jax.models import recurrent_lm
 from lm_jax.models.recurrent import RecurrentLMParams
 
 
@@ -77,7 +77,7 @@ def measure(network, setting, seed):
     generator = np.random.default_rng(seed)
     units, linear = setting.units, network.nonlinearity == "identity"
     w_h = recurrent_matrix(network, units, generator)
-    model = lm_jax.recurrent_lm(VOCAB_SIZE, lm_jax.rnn(units, units, nonlinearity=network.nonlinearity))
+    model = recurrent_lm(VOCAB_SIZE, rnn(units, units, nonlinearity=network.nonlinearity))
     # the states of a sigmoid network start where f is steepest, as those of tanh do
     bias = -0.5 * w_h.sum(0) if network.nonlinearity == "sigmoid" else np.zeros(units)
     params = RecurrentLMParams(

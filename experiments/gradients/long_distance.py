@@ -27,8 +27,8 @@ from experiments.gradients.long_distance_report import answer, pictures, to_rows
 from experiments.gradients.long_distance_stories import ASKED, CHANCE, KNOWN, NEW, TRAINED, story, write_corpus
 from experiments.harness import Findings, Study
 from experiments.harness.runs import trained
-from lm_jax import CELLS, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from lm_jax.analysis import gradient_flow, lag_profile
+from lm_jax.config import CELLS, DataConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat
 from lm_jax.report.study import remember
 
 
@@ -47,7 +47,7 @@ def settings(name, data, seed, smoke):
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 64}
     return TrainConfig(
         data=DataConfig(str(data), "word"),
-        model=ModelConfig(cell=name, recurrence="scan", **size),
+        model=from_flat(RecurrentConfig, {"cell": name, "recurrence": "scan", **size}),
         optimizer=OptimizerConfig(learning_rate=7e-3),
         mode="sentence",
         batch_size=64,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lm_jax import CELLS
+from lm_jax.config import CELLS
 from lm_jax.report.study import remember
 
 
@@ -78,7 +78,7 @@ def solve(problem, cell_name, delay, seeds, smoke):
     """How well networks of this cell do after training on one delay: {"score": [seeds]}."""
     print(f"{problem}, delay {delay}, {cell_name}", flush=True)
     hidden, steps, batch_size = (8, 3, 4) if smoke else (64, 600, 32)
-    cell = CELLS[cell_name](2 if problem == "adding" else SYMBOLS + 2, hidden, recurrence="scan")
+    cell = CELLS[cell_name].make()(2 if problem == "adding" else SYMBOLS + 2, hidden, recurrence="scan")
     init, outputs = network_of(problem, cell, hidden)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(5e-3, steps, 0.1)))
 

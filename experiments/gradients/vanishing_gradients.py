@@ -25,15 +25,18 @@ from pathlib import Path
 
 import numpy as np
 
-import lm_jax
 from experiments.gradients.vanishing_gradients_answer import answer
 from experiments.gradients.vanishing_gradients_figures import CLAIM, SINGLE, STACKS, STAGES, pictures
 from experiments.harness import Findings, Study
 from experiments.harness.runs import epoch_streams
-from lm_jax import DataConfig, ModelConfig, OptimizerConfig, TrainConfig, analysis
+from lm_jax import analysis
+from lm_jax.config import DataConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat
+from lm_jax.data import load_corpus
+from lm_jax.inference import likelihood
 from lm_jax.report.study import remember
-from lm_jax.runs.setup import set_up
-from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.runs.setup import Setup, set_up
+from lm_jax.tasks import task_of
+from lm_jax.training import Checkpoints
 
 
 STUDY = Study(
@@ -66,7 +69,7 @@ class Scale:
 
 CONTEXTS = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 150, 200)
 CHARACTERS = TrainConfig(
-    model=ModelConfig(recurrence="scan", hidden_size=100, embedding_size=100),
+    model=RecurrentConfig(hidden_size=100, embedding_size=100),
     optimizer=OptimizerConfig(learning_rate=2e-3, schedule="constant"),
     batch_size=16,
     bptt=100,
@@ -78,16 +81,22 @@ THREE = {name: SINGLE[name] for name in CLAIM}
 def scale(arguments) -> Scale:
     """The study that was asked for."""
     if arguments.smoke:
-        model = ModelConfig(recurrence="scan", hidden_size=8, embedding_size=8)
+        model = RecurrentConfig(hidden_size=8, embedding_size=8)
         tiny = dataclasses.replace(CHARACTERS, model=model, bptt=8)
         variants = THREE | {"RNN, 2 layers": STACKS["RNN, 2 layers"]}
         return Scale(variants, 1, (0, 2, 4), tiny, (2, 2), (90, 90), (70, 70), (1, 2, 5, 10), 16)
     if arguments.full:
-        model = ModelConfig(recurrence="scan", hidden_size=200, embedding_size=200, dropout=0.2)
+        model = RecurrentConfig(hidden_size=200, embedding_size=200, dropout=0.2)
         data = DataConfig(arguments.data or "wikitext-2", "word")
         words = dataclasses.replace(CHARACTERS, data=data, model=model)
         return Scale(THREE, 3, (0, 500, 6500), words, (8, 8), (300, 300), (200, 200), CONTEXTS, 1000, "word", 250)
     return Scale(SINGLE | STACKS, 3, (0, 100, 600), CHARACTERS, (8, 4), (300, 200), (200, 100), CONTEXTS, 500)
+
+
+def set_up_variant(settings: dict, seed: int, corpus, size: Scale, horizon: int) -> Setup:
+    """Makes what a network of the study needs; its cell runs by the plain scan, which can be differentiated twice."""
+    config = from_flat(TrainConfig, {**settings, "recurrence": "scan", "seed": seed}, size.config)
+    return set_up(task_of(config), config, corpus, horizon)
 
 
 def states(setup, stages, folder: Path, save_every: int | None):
@@ -127,7 +136,7 @@ def measure(model, params, corpus, size: Scale) -> dict:
     )
     return {
         "layers": layers,
-        "valid_loss": lm_jax.likelihood(model, params, corpus.valid, corpus.vocabulary.eol_id).cross_entropy,
+        "valid_loss": likelihood(model, params, corpus.valid, corpus.vocabulary.eol_id).cross_entropy,
         "profiles": [profile(flow, layer, leaf) for layer, leaf in chosen],
         "functional_horizon": use.horizon(0.01),
         "functional_horizon_zero_state": use.horizon(0.01, "initial"),
@@ -165,8 +174,7 @@ def measured_stages(name: str, seed: int, corpus, size: Scale, folder: Path) -> 
     paths = [folder / f"{name.replace(' ', '-').replace(',', '')}-{seed}-{step}.json" for step in size.steps]
     if not all(path.exists() for path in paths):
         print(f"{name}, seed {seed}", flush=True)
-        model = dataclasses.replace(size.config.model, **size.variants[name])
-        setup = set_up(dataclasses.replace(size.config, model=model, seed=seed), corpus, size.steps[-1])
+        setup = set_up_variant(size.variants[name], seed, corpus, size, size.steps[-1])
         # a model in mid-training is measured before it trains on, since a step takes the state over
         for step, params in states(setup, size.steps, paths[0].with_suffix(".states"), size.save_every):
             remember(paths[size.steps.index(step)], functools.partial(measure, setup.model, params, corpus, size))
@@ -181,8 +189,7 @@ def embedding_scales(corpus, size: Scale, folder: Path) -> list[dict]:
     def compute():
         found = []
         for name, bound, seed in itertools.product(CLAIM, (0.1, 1.0, 3.0), range(size.seeds)):
-            model = dataclasses.replace(size.config.model, **SINGLE[name])
-            setup = set_up(dataclasses.replace(size.config, model=model, seed=seed), corpus, 1)
+            setup = set_up_variant(SINGLE[name], seed, corpus, size, 1)
             params = setup.create().params
             params = params.replace(embedding=params.embedding * (bound / 0.1))
             texts = cut(corpus.valid, size.texts[0], size.predictions[0])
@@ -234,7 +241,7 @@ def run(arguments) -> Findings:
         raise SystemExit("--full needs an --out of its own: that of the study has the numbers by character")
     size = scale(arguments)
     folder = arguments.runs.with_name("words") if arguments.full else arguments.runs
-    corpus = lm_jax.load_corpus(**dataclasses.asdict(size.config.data))
+    corpus = load_corpus(**dataclasses.asdict(size.config.data))
     networks = [
         found
         for variant in size.variants

@@ -4,17 +4,34 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import lm_jax
-from lm_jax.data.batching import Batches, Streams
+from lm_jax.config import RunConfig
+from lm_jax.data import Batches, Streams, Vocabulary
+from lm_jax.runs import open_run
+from lm_jax.tasks import task_of
+from lm_jax.training import BatchSource
+from lm_jax.types import Params
 
 
-def trained(config: lm_jax.TrainConfig | lm_jax.NGramConfig, folder: Path, listener=None) -> lm_jax.Run:
-    """The finished run of a folder: trained, trained to its end, or only read where it has come to its end.
+class StudyRun(NamedTuple):
+    """A finished run: its folder, the model with the best parameters and the vocabulary, what results.json holds."""
+
+    folder: Path
+    model: Any
+    params: Params
+    vocabulary: Vocabulary
+    results: dict[str, Any]
+
+
+def trained(
+    config: lm_jax.TrainConfig | lm_jax.NGramConfig, folder: Path, listener: lm_jax.Listener | None = None
+) -> StudyRun:
+    """Returns the finished run of a folder: trained, trained to its end, or only read where it has come to its end.
 
     Args:
         config: for a new run. A run that was begun keeps its own, but for the number of epochs and steps.
@@ -24,46 +41,54 @@ def trained(config: lm_jax.TrainConfig | lm_jax.NGramConfig, folder: Path, liste
     Raises:
         SystemExit: the training was stopped.
     """
-    results = finished(folder, config)
-    if results is None:
+    if finished(folder, config) is None:
         print(f"training: {folder}", flush=True)
-        results = _train(config, folder, listener).results
-    return lm_jax.Run(folder, *lm_jax.load(folder), results)
+        _train(config, folder, listener)
+    results = _results(folder)
+    if results is None:
+        raise SystemExit("stopped; the same command goes on")
+    one = lm_jax.load(folder)
+    return StudyRun(folder, one.model, one.params, one.vocabulary, results)
 
 
 def finished(folder: Path, config: lm_jax.TrainConfig | lm_jax.NGramConfig) -> dict[str, Any] | None:
-    """The results of a run that was trained as long as the configuration says, else None."""
-    path = folder / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else None
-    if results is None or results.get("stopped"):
-        return None
-    if isinstance(config, lm_jax.TrainConfig):
-        saved = lm_jax.read_run(folder)[0]
+    """Returns the results of a run that was trained as long as the configuration says, else None."""
+    results = _results(folder)
+    if results is not None and isinstance(config, RunConfig):
+        saved = open_run(folder).config
         if (saved.epochs, saved.steps) != (config.epochs, config.steps):
             return None
     return results
 
 
+def _results(folder):
+    """What results.json holds; None of a run that has not come to an end."""
+    path = folder / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {"stopped": True}
+    return None if results.get("stopped") else results
+
+
 def _train(config, folder, listener):
-    if isinstance(config, lm_jax.NGramConfig):
+    begun = (folder / "config.json").exists()
+    if begun and isinstance(config, RunConfig):
+        longer = dataclasses.replace(open_run(folder).config, epochs=config.epochs, steps=config.steps)
+        lm_jax.resume(folder, longer, listener)
+        return
+    if task_of(config).estimation is not None:
         shutil.rmtree(folder, ignore_errors=True)  # what a crash left: there is nothing to go on with
-        return lm_jax.train_ngram(config, folder)
-    if (folder / "config.json").exists():
-        saved = lm_jax.read_run(folder)[0]
-        longer = dataclasses.replace(saved, epochs=config.epochs, steps=config.steps)
-        run = lm_jax.resume(folder, longer, listener or lm_jax.Listener())
-    else:
-        run = lm_jax.train(config, folder, listener or lm_jax.Listener())
-    if run.results["stopped"]:
-        raise SystemExit("stopped; the same command goes on")
-    return run
+    lm_jax.train(config, folder, listener)
 
 
-def lines_of(run: lm_jax.Run, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
-    """The records of a run's metrics.jsonl or times.jsonl."""
-    return [json.loads(line) for line in (run.folder / name).read_text().splitlines()]
+def lines_of(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    """Returns the records of a run's metrics.jsonl or times.jsonl."""
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
-def epoch_streams(batches: Batches, epoch: int = 0) -> Streams:
-    """The tokens of an epoch, on the device."""
-    return jax.tree.map(jnp.asarray, Streams(*batches.epoch(epoch)))
+def epoch_streams(batches: Batches | BatchSource, epoch: int = 0) -> Streams:
+    """Returns the tokens of an epoch, on the device."""
+    return jax.tree.map(jnp.asarray, batches.epoch(epoch))
+
+
+def opened(model: Any) -> Any:
+    """Returns the parts of a recurrent language model (its cell, hidden states, softmax), None of another model."""
+    return getattr(model, "opened", model if hasattr(model, "hidden") else None)

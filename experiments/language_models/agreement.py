@@ -22,12 +22,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-import lm_jax
 from experiments.harness import Findings, Study
-from experiments.harness.runs import trained
-from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
+from experiments.harness.runs import opened, trained
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.models.recurrent import RecurrentLM
+from lm_jax.config import (
+    DataConfig,
+    NGramConfig,
+    OptimizerConfig,
+    RecurrentConfig,
+    TrainConfig,
+    WindowConfig,
+    from_flat,
+)
+from lm_jax.inference import token_log_probs
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, clean, draw_band, threshold
 
@@ -104,10 +111,13 @@ def settings(name, data, seed, smoke):
     if name == "5-gram":
         return NGramConfig(data, order=5)
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 32}
-    kind = {"model": "window", "window": 4} if name == "window 4" else {"cell": name, "recurrence": "scan"}
+    if name == "window 4":
+        model = WindowConfig(window=4, **size)
+    else:
+        model = from_flat(RecurrentConfig, {"cell": name, "recurrence": "scan", **size})
     return TrainConfig(
         data=data,
-        model=ModelConfig(**kind, **size),
+        model=model,
         optimizer=OptimizerConfig(learning_rate=5e-3),
         mode="sentence",
         bptt=32,
@@ -123,7 +133,7 @@ def errors(loaded, asked):
     ids, eol_id = loaded.vocabulary.ids, loaded.vocabulary.eol_id
     lines = [[*(ids[word] for word in q[which]), eol_id] for which in ("good", "bad") for q in asked]
     tokens = np.concatenate(lines).astype(np.int32)
-    log_probs = lm_jax.token_log_probs(loaded.model, loaded.params, tokens, eol_id, eval_streams=32, mode="sentence")
+    log_probs = token_log_probs(loaded.model, loaded.params, tokens, eol_id, eval_streams=32, mode="sentence")
     verbs = log_probs[np.cumsum([len(line) for line in lines]) - 2]  # the word before the end
     differences = verbs[: len(asked)] - verbs[len(asked) :]
     return np.where(differences == 0, 0.5, differences < 0)
@@ -131,7 +141,7 @@ def errors(loaded, asked):
 
 def horizons(loaded, asked):
     """Gradient horizons by threshold on the longest right sentences; None where there is none up to "largest_lag"."""
-    if loaded.model.opened is None:
+    if opened(loaded.model) is None:
         return None
     sentences = [q["good"][:LONG] for q in asked if len(q["good"]) >= LONG]
     vocabulary = loaded.vocabulary

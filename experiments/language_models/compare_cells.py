@@ -8,10 +8,10 @@ below the bigram baseline.
 
 from matplotlib.figure import Figure
 
-import lm_jax
 from experiments.harness import Findings, Study
 from experiments.harness.runs import lines_of, trained
-from lm_jax import ModelConfig, TrainConfig
+from lm_jax.config import RecurrentConfig, TrainConfig
+from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, clean, label_ends
 
@@ -23,8 +23,8 @@ CELLS = ("rnn", "gru", "lstm")
 def settings(cell: str, smoke: bool) -> TrainConfig:
     """The default run, but for the cell."""
     if smoke:
-        return TrainConfig(model=ModelConfig(cell=cell, hidden_size=16), steps=6, log_every=3, eval_every=3)
-    return TrainConfig(model=ModelConfig(cell=cell))
+        return TrainConfig(model=RecurrentConfig(cell=cell, hidden_size=16), steps=6, log_every=3, eval_every=3)
+    return TrainConfig(model=RecurrentConfig(cell=cell))
 
 
 def measure(cell: str, arguments) -> dict:
@@ -35,7 +35,7 @@ def measure(cell: str, arguments) -> dict:
         "parameters": run.results["parameters"],
         "seconds": run.results["seconds"],
         "rows": run.results["rows"],
-        "valid": [[r["step"], r["valid_loss"]] for r in lines_of(run) if "valid_loss" in r],
+        "valid": [[r["step"], r["valid_loss"]] for r in lines_of(run.folder) if "valid_loss" in r],
     }
 
 
@@ -82,7 +82,7 @@ def findings(results: dict) -> Findings:
 def run(arguments) -> Findings:
     """Trains the three."""
     results = [measure(cell, arguments) for cell in CELLS]
-    return findings({"corpus_sha256": lm_jax.load_corpus().sha256, "results": results})
+    return findings({"corpus_sha256": load_corpus().sha256, "results": results})
 
 
 if __name__ == "__main__":

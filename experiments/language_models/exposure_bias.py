@@ -22,12 +22,12 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-import lm_jax
 from experiments.harness import Findings, Study
-from experiments.harness.runs import trained
+from experiments.harness.runs import StudyRun, trained
 from experiments.language_models.lines import held_out_lines, settings
+from lm_jax.data import Vocabulary, load_corpus
 from lm_jax.data.corpora import load_texts
-from lm_jax.inference import FreeRunning, free_running_loss
+from lm_jax.inference import FreeRunning, Sampler, free_running_loss
 from lm_jax.report.study import Picture
 from lm_jax.report.style import QUIET, SERIES, clean
 
@@ -43,13 +43,13 @@ KIND_COLOURS = dict(zip(RATES, SERIES, strict=False))
 PAST_COLOURS = {"true": SERIES[0], "own": SERIES[1], "another": SERIES[2], "none": QUIET}
 
 
-def encoded_lines(vocabulary: lm_jax.Vocabulary) -> list[np.ndarray]:
+def encoded_lines(vocabulary: Vocabulary) -> list[np.ndarray]:
     """The long held-out lines; ids, each with its end."""
     lines = held_out_lines(load_texts(None, "char"))
     return [vocabulary.encode(line + "\n") for line in lines if len(line) >= SHORTEST]
 
 
-def another_text(run: lm_jax.Run, result: FreeRunning, lines: list[np.ndarray]) -> np.ndarray:
+def another_text(run: StudyRun, result: FreeRunning, lines: list[np.ndarray]) -> np.ndarray:
     """log P [T, B] of the lines when, after the first part, another line from there on and those after it are read.
 
     The lines are in random order; the carry is reset where one ends, as it is where the model ends its own line.
@@ -66,14 +66,12 @@ def another_text(run: lm_jax.Run, result: FreeRunning, lines: list[np.ndarray]) 
     return np.asarray(jax.jit(run.model.score)(run.params, carry, inputs, targets, reset=inputs == eol_id)[1])
 
 
-def measure(run: lm_jax.Run, lines: list[np.ndarray], samples: int) -> dict:
+def measure(run: StudyRun, lines: list[np.ndarray], samples: int) -> dict:
     """Losses of one model in nats per character, overall and by distance, with the standard error of the bias."""
     eol_id, key = run.vocabulary.eol_id, jax.random.key(0)
     options = {"eol_id": eol_id, "mode": "sentence"}
     sampled = free_running_loss(run.model, run.params, lines, PREFIX, key, num_samples=samples, **options)
-    greedy = free_running_loss(
-        run.model, run.params, lines, PREFIX, key, sampler=lm_jax.Sampler(greedy=True), **options
-    )
+    greedy = free_running_loss(run.model, run.params, lines, PREFIX, key, sampler=Sampler(greedy=True), **options)
     other = sampled._replace(given_own=another_text(run, sampled, lines)[:, None])
     true, own, count = sampled.by_distance()
     gaps = np.where(sampled.mask, sampled.given_true - sampled.given_own.mean(axis=1), 0.0).sum(axis=0)
@@ -99,9 +97,9 @@ def measure(run: lm_jax.Run, lines: list[np.ndarray], samples: int) -> dict:
     }
 
 
-def unigram_loss(run: lm_jax.Run, lines: list[np.ndarray]) -> float:
+def unigram_loss(run: StudyRun, lines: list[np.ndarray]) -> float:
     """Cross-entropy of the second parts under add-one unigram probabilities of the training text."""
-    train_tokens = lm_jax.load_corpus(vocabulary=run.vocabulary).train
+    train_tokens = load_corpus(vocabulary=run.vocabulary).train
     counts = np.bincount(train_tokens, minlength=len(run.vocabulary)) + 1.0
     return -float(np.mean(np.log(counts / counts.sum())[np.concatenate([line[PREFIX:] for line in lines])]))
 
@@ -181,7 +179,7 @@ def run(arguments) -> Findings:
             results.append(facts | measure(one, lines, samples))
     return findings(
         {
-            "corpus_sha256": lm_jax.load_corpus().sha256,
+            "corpus_sha256": load_corpus().sha256,
             "prefix": PREFIX,
             "samples": samples,
             "unigram": unigram_loss(one, lines),

@@ -1,13 +1,13 @@
 """The model over the characters of single lines that exposure_bias.py and uses/spelling.py share, and its lines."""
 
-from lm_jax import ModelConfig, TrainConfig
+from lm_jax.config import LSTMConfig, RecurrentConfig, TrainConfig
 from lm_jax.data.corpora import Texts
 
 
 def settings(seed: int, smoke: bool, scheduled_sampling: float = 0.0) -> TrainConfig:
     """An LSTM of 128 units, every line alone."""
     return TrainConfig(
-        model=ModelConfig(recurrence="scan", hidden_size=16 if smoke else 128, embedding_size=32),
+        model=RecurrentConfig(cell=LSTMConfig(recurrence="scan"), hidden_size=16 if smoke else 128, embedding_size=32),
         mode="sentence",
         scheduled_sampling=scheduled_sampling,
         steps=6 if smoke else None,

@@ -16,16 +16,16 @@ Found: so, but for two. Orders 4 and 5 gain 13 % (the documentation repeats itse
 5-gram model: the differences are within their intervals. One seed a network, 3,586 test words: intervals are wide.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from lm_jax.runs.mixed import Mixture
-
-import lm_jax
 from experiments.harness import Findings, Study
 from experiments.harness.runs import trained
-from lm_jax import DataConfig, ModelConfig, NGramConfig, OptimizerConfig, TrainConfig
+from lm_jax.config import DataConfig, NGramConfig, OptimizerConfig, TrainConfig, from_flat
 from lm_jax.data.corpora import default_text
-from lm_jax.report import ledger
+from lm_jax.queries import ComparisonRow, Mixture, compare
+from lm_jax.report.comparison_figure import figure
+from lm_jax.report.comparison_table import notes
 from lm_jax.report.study import Picture
 
 
@@ -74,11 +74,10 @@ MIXTURES = {
 def settings(name: str, data: DataConfig, smoke: bool) -> TrainConfig | NGramConfig:
     """An n-gram model, or a network of one layer of 200 units, dropout, and an end when validation says so."""
     if name in NGRAMS:
-        return NGramConfig(data, **NGRAMS[name])
+        return from_flat(NGramConfig, NGRAMS[name], NGramConfig(data))
     size = 8 if smoke else 200
-    return TrainConfig(
+    config = TrainConfig(
         data=data,
-        model=ModelConfig(**NETWORKS[name], hidden_size=size, embedding_size=size, dropout=0.5),
         optimizer=OptimizerConfig(learning_rate=LEARNING_RATES[name]),
         batch_size=20,
         bptt=35,
@@ -87,6 +86,8 @@ def settings(name: str, data: DataConfig, smoke: bool) -> TrainConfig | NGramCon
         eval_every=4 if smoke else None,
         patience=2,
     )
+    network = {**NETWORKS[name], "hidden_size": size, "embedding_size": size, "dropout": 0.5}
+    return from_flat(TrainConfig, network, config)
 
 
 def short_text(folder: Path) -> str:
@@ -96,17 +97,16 @@ def short_text(folder: Path) -> str:
     return str(folder / "short.txt")
 
 
-def findings(results: dict) -> Findings:
-    """The answer, table and picture of the rows of `lm_jax.compare`."""
-    rows = results["rows"]
-    by = "perplexity" if rows[0]["perplexity"] is not None else "bits_per_character"
-    scores = ", ".join(f"{row['name']} {row[by]:,.5g}" for row in rows)
+def findings(rows: Sequence[ComparisonRow]) -> Findings:
+    """Returns the answer, table and picture of a comparison."""
+    by = "perplexity" if rows[0].perplexity is not None else "bits_per_character"
+    scores = ", ".join(f"{row.name} {getattr(row, by):,.5g}" for row in rows)
     caption = "A dot with its 95 % interval for each model; all predict exactly the same tokens."
     return Findings(
-        answer=f"{by.replace('_', ' ').capitalize()} on the {rows[0]['split']} text: {scores}.",
-        results=results,
-        rows=[{name: row.get(name) for name in COLUMNS} for row in rows],
-        pictures=[Picture(STUDY.name, ledger.figure(rows), caption)],
+        answer=f"{by.replace('_', ' ').capitalize()} on the {rows[0].split} text: {scores}.",
+        results={"rows": [row._asdict() for row in rows], "notes": notes(rows)},
+        rows=[{name: getattr(row, name) for name in COLUMNS} for row in rows],
+        pictures=[Picture(STUDY.name, figure(rows), caption)],
     )
 
 
@@ -120,8 +120,7 @@ def run(arguments) -> Findings:
     for name in names:
         trained(settings(name, data, arguments.smoke), runs / name)
     mixtures = [Mixture([runs / part for part in parts], cache, name) for name, (parts, cache) in MIXTURES.items()]
-    rows = lm_jax.compare([runs / name for name in names], mixture=mixtures)
-    return findings({"rows": rows, "notes": list(ledger.notes(rows))})
+    return findings(compare([runs / name for name in names], mixture=mixtures))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,18 @@ from matplotlib.figure import Figure
 import lm_jax
 from experiments.harness import Findings, Study
 from experiments.harness.runs import lines_of, trained
-from lm_jax import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lm_jax.config import (
+    CELLS,
+    DataConfig,
+    LSTMConfig,
+    OptimizerConfig,
+    PlateauSchedule,
+    RecurrentConfig,
+    TrainConfig,
+)
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, SERIES, clean, label_ends
+from lm_jax.training import Report, Validation
 
 
 STUDY = Study(
@@ -45,18 +54,16 @@ RECIPE_COLOURS = {f"wikitext2-{cell}": COLOURS[cell] for cell in ("lstm", "gru",
 
 def wikitext2(cell: str) -> TrainConfig:
     """SGD from a rate of 20, a quarter of it whenever the validation loss does not improve, clipping at 0.25."""
+    forget_bias = {"forget_bias": 0.0} if cell == "lstm" else {}
     return TrainConfig(
         data=DataConfig(level="word"),
-        model=ModelConfig(
-            cell=cell,
-            recurrence="scan",
+        model=RecurrentConfig(
+            cell=CELLS[cell].config(recurrence="scan", init="uniform", **forget_bias),
             hidden_size=200,
             embedding_size=200,
             dropout=0.2,
-            init="uniform",
-            forget_bias=0.0,
         ),
-        optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau", decay_factor=0.25),
+        optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule=PlateauSchedule(decay_factor=0.25)),
         batch_size=20,
         bptt=35,
         epochs=6,
@@ -65,7 +72,7 @@ def wikitext2(cell: str) -> TrainConfig:
 
 
 SHAKESPEARE = TrainConfig(  # char-rnn's defaults, but for Adam instead of RMSProp
-    model=ModelConfig(cell="lstm", recurrence="scan", layers=2, hidden_size=128, embedding_size=65),
+    model=RecurrentConfig(cell=LSTMConfig(recurrence="scan"), layers=2, hidden_size=128, embedding_size=65),
     optimizer=OptimizerConfig("adam", learning_rate=2e-3, clip=5.0, schedule="constant"),
     batch_size=50,
     bptt=50,
@@ -118,14 +125,14 @@ def split_as_char_rnn(file: str, runs: Path) -> str:
 def run_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains, or goes on, and returns everything that is reported."""
     config, recipe = settings(name, arguments), RECIPES[name]
-    run = trained(config, arguments.runs / name, progress())
-    lines = lines_of(run)
+    run = trained(config, arguments.runs / name, Progress())
+    lines = lines_of(run.folder)
     length = f"--epochs {config.epochs}" if config.steps is None else f"--steps {config.steps}"
     command = "--smoke" if arguments.smoke else f"{name} --data DATA {length}"
     return {
         "command": f"python {STUDY.script} {command}",
         "seed": config.seed,
-        "cell": config.model.cell,
+        "cell": config.model.cell.kind,
         "unit": recipe.unit,
         "parameters": run.results["parameters"],
         "seconds": run.results["seconds"],
@@ -136,16 +143,17 @@ def run_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def progress() -> lm_jax.Listener:
-    """One line a report."""
+class Progress(lm_jax.Listener):
+    """Prints one line a report."""
 
-    def on_report(record, times):
-        print(f"  step {record['step']:>6,} loss {record['loss']:.4f} grad {record['grad_norm']:.3g}", flush=True)
+    def on_report(self, report: Report) -> None:
+        """Prints loss and gradient."""
+        print(f"  step {report.step:>6,} loss {report.loss:.4f} grad {report.grad_norm:.3g}", flush=True)
 
-    def on_validation(record, sample):
-        print(f"  valid {record['valid_loss']:.4f}, perplexity {record['valid_perplexity']:.2f}", flush=True)
-
-    return lm_jax.Listener(on_report=on_report, on_validation=on_validation)
+    def on_validation(self, validation: Validation) -> None:
+        """Prints loss and perplexity."""
+        score = validation.score
+        print(f"  valid {score.loss:.4f}, perplexity {score.metrics['valid_perplexity']:.2f}", flush=True)
 
 
 def draw(results: dict[str, dict]):

@@ -11,12 +11,11 @@ until the text is longer, because longer contexts are seldom known.
 """
 
 import numpy as np
-from lm_jax.models.ngram.text import text_log_probs
 from matplotlib.figure import Figure
 
-import lm_jax
 from experiments.harness import Findings, Study
-from lm_jax.models.ngram import count_ngrams, estimate
+from lm_jax.data import load_corpus
+from lm_jax.models.ngram import count_ngrams, estimate, text_log_probs
 from lm_jax.models.ngram.counts import rows_in_text, trie_keys
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES, clean, label_ends
@@ -132,7 +131,7 @@ def findings(results: dict) -> Findings:
 
 def run(arguments) -> Findings:
     """Measures every order at every length."""
-    corpus = lm_jax.load_corpus(arguments.data, level="word")
+    corpus = load_corpus(arguments.data, level="word")
     total = 2000 if arguments.smoke else len(corpus.train)
     rows = []
     for part in PARTS:

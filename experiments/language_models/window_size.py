@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-import lm_jax
 from experiments.harness import Findings, Study
 from experiments.harness.runs import trained
-from lm_jax import DataConfig, ModelConfig, TrainConfig
+from lm_jax.config import DataConfig, TrainConfig, WindowConfig
+from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES, SPLIT_COLOURS, clean
 
@@ -36,7 +36,7 @@ def settings(window: int, seed: int, arguments) -> TrainConfig:
     """One layer over `window` tokens."""
     size = {"embedding_size": 4, "hidden_size": 8} if arguments.smoke else {"embedding_size": 32, "hidden_size": 128}
     length = {"steps": 6} if arguments.smoke else {"epochs": 4}
-    model = ModelConfig(model="window", window=window, **size)
+    model = WindowConfig(window=window, **size)
     return TrainConfig(data=DataConfig(arguments.data), model=model, seed=seed, **length)
 
 
@@ -124,7 +124,7 @@ def run(arguments) -> Findings:
     """Trains every window with every seed."""
     seeds = SEEDS[: 1 if arguments.smoke else None]
     results = [measure(window, seed, arguments) for window in WINDOWS for seed in seeds]
-    return findings({"corpus_sha256": lm_jax.load_corpus(arguments.data).sha256, "results": results})
+    return findings({"corpus_sha256": load_corpus(arguments.data).sha256, "results": results})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from experiments.harness import Findings, Study
 from experiments.harness.rows import with_ends
 from experiments.harness.runs import trained
 from experiments.uses.prose import divide, folder_blocks, head, library_blocks
-from lm_jax import DataConfig, ModelConfig, TrainConfig
+from lm_jax.config import DataConfig, GRUConfig, RecurrentConfig, TrainConfig
 from lm_jax.data import Streams
 from lm_jax.inference import score_streams
 from lm_jax.inference.minimal_pairs import accuracy
@@ -94,7 +94,7 @@ def settings(texts: Path, smoke: bool) -> TrainConfig:
     size = {"hidden_size": 8 if smoke else 128, "embedding_size": 32}
     return TrainConfig(
         data=DataConfig(data=str(texts), level="byte"),
-        model=ModelConfig(cell="gru", recurrence="scan", dropout=0.3, **size),
+        model=RecurrentConfig(cell=GRUConfig(recurrence="scan"), dropout=0.3, **size),
         batch_size=16,
         epochs=20,
         steps=3 if smoke else None,

@@ -31,10 +31,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-import lm_jax
 from experiments.harness import Findings, Study
 from experiments.harness.rows import with_ends
-from experiments.harness.runs import trained
+from experiments.harness.runs import StudyRun, trained
 from experiments.language_models.lines import held_out_lines, settings
 from lm_jax.data.corpora import load_texts
 from lm_jax.inference import line_sums, token_log_probs
@@ -93,7 +92,7 @@ def make_trials(lines: list[str], choices: Callable[[str], list[str]], counts: C
     return trials
 
 
-def line_log_probs(run: lm_jax.Run, lines: list[str]) -> np.ndarray:
+def line_log_probs(run: StudyRun, lines: list[str]) -> np.ndarray:
     """log P of each line alone, with its end; float64 [lines]."""
     eol_id = run.vocabulary.eol_id
     tokens = run.vocabulary.encode("".join(line + "\n" for line in lines))
@@ -101,7 +100,7 @@ def line_log_probs(run: lm_jax.Run, lines: list[str]) -> np.ndarray:
     return line_sums(log_probs, tokens, eol_id)[0]
 
 
-def priors(run: lm_jax.Run, trials: list[Trial], counts: Counter) -> dict[str, list[np.ndarray]]:
+def priors(run: StudyRun, trials: list[Trial], counts: Counter) -> dict[str, list[np.ndarray]]:
     """log P of every candidate of every trial, from the line it would stand in or from its frequency alone."""
     options = [candidates(trial.observed, counts) for trial in trials]
     lines = [t.before + word + t.after for t, words in zip(trials, options, strict=True) for word in words]
@@ -127,7 +126,7 @@ def judge(trials: list[Trial], verdicts: list[str]) -> dict:
     return {"trials": share.pairs, "accuracy": share.accuracy, "interval": [share.low, share.high]}
 
 
-def judge_all(run: lm_jax.Run, groups: dict[str, list[Trial]], counts: Counter) -> tuple[list[dict], dict]:
+def judge_all(run: StudyRun, groups: dict[str, list[Trial]], counts: Counter) -> tuple[list[dict], dict]:
     """A row for every group of trials, error rate and prior, and some examples of each group."""
     rows, examples = [], {}
     for group, trials in groups.items():

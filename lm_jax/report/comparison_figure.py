@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lm_jax.report.comparison_row import ComparisonRow
 from lm_jax.report.comparison_table import spelling_mark
@@ -10,7 +10,11 @@ from lm_jax.report.numbers import short
 from lm_jax.report.style import COLOURS, OTHER_COLOUR
 
 
-def draw(rows: Sequence[ComparisonRow], path: Path) -> None:
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def figure(rows: Sequence[ComparisonRow]) -> "Figure":
     """Draws a dot with its 95 % interval for each row, the first at the top.
 
     They are perplexities, or bits per character where there are none.
@@ -20,9 +24,9 @@ def draw(rows: Sequence[ComparisonRow], path: Path) -> None:
     from matplotlib.ticker import LogLocator
 
     name = "bits_per_character" if rows[0].perplexity is None else "perplexity"
-    figure = Figure(figsize=(7.2, 1.4 + 0.42 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    drawn = Figure(figsize=(7.2, 1.4 + 0.42 * len(rows)), layout="constrained")
+    FigureCanvasAgg(drawn)
+    axes = drawn.add_subplot()
     for place, row in enumerate(rows):
         _draw_row(axes, place, row, name)
     values = [value for value in (getattr(row, name) for row in rows) if math.isfinite(value)]
@@ -45,8 +49,8 @@ def draw(rows: Sequence[ComparisonRow], path: Path) -> None:
     families = list(dict.fromkeys(row.family for row in rows))
     if len(families) > 1:
         handles = [axes.plot([], [], "o-", color=_colour(family), label=family)[0] for family in families]
-        figure.legend(handles=handles, loc="outside upper right", ncols=len(families), frameon=False)
-    figure.savefig(path, dpi=120)
+        drawn.legend(handles=handles, loc="outside upper right", ncols=len(families), frameon=False)
+    return drawn
 
 
 def _colour(family):

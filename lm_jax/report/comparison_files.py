@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lm_jax.errors import UserError
 from lm_jax.report import plain_json
-from lm_jax.report.comparison_figure import draw
+from lm_jax.report.comparison_figure import figure
 from lm_jax.report.comparison_row import ComparisonRow
 from lm_jax.report.comparison_table import notes
 from lm_jax.report.out_folder import check_folder
@@ -33,7 +33,7 @@ def write_comparison(rows: Sequence[ComparisonRow], folder: str | Path, name: st
             writer = csv.DictWriter(file, list(ComparisonRow._fields))
             writer.writeheader()
             writer.writerows({name: _cell(value) for name, value in row._asdict().items()} for row in rows)
-        draw(rows, paths[2])
+        figure(rows).savefig(paths[2], dpi=120)
     except OSError as error:
         raise UserError(f"--out must be a folder that can be written, got {folder}: {error.strerror}") from error
     return paths

@@ -9,7 +9,7 @@ import pytest
 
 import lm_jax
 from lm_jax.config import NGramConfig
-from lm_jax.report.comparison_figure import draw
+from lm_jax.report.comparison_figure import figure
 from lm_jax.report.comparison_files import to_json
 from lm_jax.report.comparison_table import notes, table
 from tests.cli.conftest import tree
@@ -110,7 +110,7 @@ def test_a_mixture_is_one_more_row(command, finished, katz, tmp_path):
     with (tmp_path / "ledger.csv").open(newline="") as file:
         cells = [line["weights"] for line in csv.DictReader(file)]
     assert cells[:2] == ["", ""] and json.loads(cells[2]) == row.weights
-    draw([one, two], tmp_path / "runs.png")
+    figure([one, two]).savefig(tmp_path / "runs.png", dpi=120)
     assert (tmp_path / "ledger.png").read_bytes() != (tmp_path / "runs.png").read_bytes()
 
 
@@ -152,7 +152,7 @@ def test_an_infinite_perplexity(rows, tmp_path):
     read = json.loads(to_json(infinite), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert read["rows"][0]["perplexity"] is None and read["rows"][1]["perplexity"] == rows[1].perplexity
     for number, some in enumerate((infinite, infinite[:1], rows, changed(rows, 0, perplexity=1e5), rows * 6)):
-        draw(some, tmp_path / f"{number}.png")
+        figure(some).savefig(tmp_path / f"{number}.png")
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 5
 
 

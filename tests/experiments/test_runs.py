@@ -1,10 +1,13 @@
 """Runs of a study: trained once, then only read; trained on where more is asked for; n-grams too."""
 
+import json
+
 import pytest
 
-from experiments.harness.runs import epoch_streams, finished, lines_of, trained
-from lm_jax import DataConfig, ModelConfig, NGramConfig, TrainConfig
+from experiments.harness.runs import epoch_streams, finished, lines_of, opened, trained
+from lm_jax.config import DataConfig, NGramConfig, RecurrentConfig, TrainConfig, WindowConfig
 from lm_jax.data import Batches
+from lm_jax.models import from_config
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def text(tmp_path):
 
 
 def config(text, steps):
-    model = ModelConfig(hidden_size=4, embedding_size=3)
+    model = RecurrentConfig(hidden_size=4, embedding_size=3)
     return TrainConfig(data=text, model=model, batch_size=4, bptt=8, steps=steps, log_every=1, eval_every=steps)
 
 
@@ -28,7 +31,21 @@ def test_a_run_is_trained_once_and_longer_if_asked(text, tmp_path, capsys):
     assert again.results == first.results and "training" not in capsys.readouterr().out
     longer = trained(config(text, 3), folder)
     assert longer.results["step"] == 3
-    assert [line["step"] for line in lines_of(longer) if "loss" in line] == [1, 2, 3]
+    assert [line["step"] for line in lines_of(longer.folder) if "loss" in line] == [1, 2, 3]
+
+
+def test_a_run_that_was_stopped_is_not_finished(text, tmp_path):
+    folder = tmp_path / "run"
+    results = trained(config(text, 2), folder).results
+    (folder / "results.json").write_text(json.dumps(results | {"stopped": True}))
+    assert finished(folder, config(text, 2)) is None
+    again = trained(config(text, 2), folder).results
+    assert not again["stopped"] and again["rows"] == results["rows"]
+
+
+def test_only_a_recurrent_model_is_opened():
+    assert opened(from_config(RecurrentConfig(cell="gru", hidden_size=4), 7)).cell.output_size == 4
+    assert opened(from_config(WindowConfig(hidden_size=4), 7)) is None
 
 
 def test_what_a_crash_left_of_an_ngram_run_is_made_anew(text, tmp_path):

@@ -6,14 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import lm_jax
 from experiments.benchmarks.peers.work import CLIP, LEARNING_RATE, Contender, Generation, Layers, Step
-from lm_jax.config import OptimizerConfig
-from lm_jax.data.batching import Streams
+from lm_jax.cells import stacked
+from lm_jax.config import CELLS, LSTMConfig, OptimizerConfig, RecurrentConfig
+from lm_jax.data import Streams
 from lm_jax.inference import generate
-from lm_jax.training.losses import cross_entropy
-from lm_jax.training.optimizers import build_optimizer, build_schedule
-from lm_jax.training.state import build_train_steps, create_state
+from lm_jax.models import from_config
+from lm_jax.training import (
+    build_optimizer,
+    build_schedule,
+    build_train_steps,
+    chunk_source,
+    create_state,
+    cross_entropy,
+)
 
 
 CHUNKS = 20  # of an epoch of made-up tokens
@@ -30,7 +36,8 @@ def compiled(function, *arguments):
 def layers(work: Layers, recurrence: str | None = None, compute_dtype: str | None = None) -> Contender:
     """A stack of cells, on the engine named or on the default one."""
     options = {"compute_dtype": compute_dtype} | ({} if recurrence is None else {"recurrence": recurrence})
-    stack = lm_jax.stacked([lm_jax.CELLS[work.cell](work.units, work.units, **options) for _ in range(work.layers)])
+    make = CELLS[work.cell].make()
+    stack = stacked([make(work.units, work.units, **options) for _ in range(work.layers)])
     params = stack.init(jax.random.key(0))
     carry = stack.initial_carry(params, (work.batch,))
     shape = (2, work.steps, work.batch, work.units)
@@ -46,16 +53,16 @@ def layers(work: Layers, recurrence: str | None = None, compute_dtype: str | Non
 
 def model_of(work: Step | Generation, recurrence: str | None = None, compute_dtype: str | None = None):
     """The language model."""
-    config = lm_jax.ModelConfig(
+    config = RecurrentConfig(
+        cell=LSTMConfig() if recurrence is None else LSTMConfig(recurrence=recurrence),
         layers=work.layers,
         hidden_size=work.units,
         embedding_size=work.units,
         dropout=getattr(work, "dropout", 0.0),
         tied=getattr(work, "tied", False),
-        **({} if recurrence is None else {"recurrence": recurrence}),
-        **({} if compute_dtype is None else {"compute_dtype": compute_dtype}),
+        compute_dtype=compute_dtype or "float32",
     )
-    return lm_jax.from_config(config, work.vocab_size)
+    return from_config(config, work.vocab_size)
 
 
 def training(work: Step, recurrence: str | None = None, compute_dtype: str | None = None):
@@ -63,13 +70,12 @@ def training(work: Step, recurrence: str | None = None, compute_dtype: str | Non
     model = model_of(work, recurrence, compute_dtype)
     config = OptimizerConfig(optimizer="sgd", learning_rate=LEARNING_RATE, clip=CLIP, schedule="constant")
     optimizer = build_optimizer(config, build_schedule(config, 1))
-    train_steps = build_train_steps(
-        model, cross_entropy(model), optimizer, bptt=work.steps, steps_per_epoch=CHUNKS, clip=CLIP
-    )
+    batches = chunk_source(model, work.batch, work.steps, CHUNKS)
+    train_steps = build_train_steps(cross_entropy(model), batches, optimizer, clip=CLIP)
     rows = CHUNKS * work.steps
     tokens = np.random.default_rng(0).integers(0, work.vocab_size, (rows + 1, work.batch)).astype(np.int32)
     streams = Streams(jnp.asarray(tokens), jnp.full((work.batch,), rows, jnp.int32))
-    return train_steps, streams, lambda seed: create_state(model, optimizer, work.batch, seed)
+    return train_steps, streams, lambda seed: create_state(model.init, batches, optimizer, seed)
 
 
 def step(work: Step, recurrence: str | None = None, compute_dtype: str | None = None) -> Contender:

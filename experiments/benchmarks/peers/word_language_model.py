@@ -3,7 +3,13 @@
 import itertools
 import time
 
-from lm_jax.runs.setup import build_batches
+from lm_jax.data import Batches
+
+
+def text_batches(config, corpus) -> Batches:
+    """Returns the chunks of the training text."""
+    eol_id = corpus.vocabulary.eol_id
+    return Batches(corpus.train, eol_id, config.batch_size, config.bptt, config.mode, config.seed)
 
 
 def prepared_torch(config, corpus):
@@ -19,7 +25,7 @@ def prepared_torch(config, corpus):
     for weight in (embedding.weight, decoder.weight):
         torch.nn.init.uniform_(weight, -0.1, 0.1)
     parameters = [p for module in (embedding, recurrent, decoder) for p in module.parameters()]
-    tokens = torch.from_numpy(build_batches(config, corpus).epoch(0)[0].astype("int64"))
+    tokens = torch.from_numpy(text_batches(config, corpus).epoch(0)[0].astype("int64"))
     places = itertools.cycle(range(0, len(tokens) - config.bptt - 1, config.bptt))
     carry = [torch.zeros(1, config.batch_size, size) for _ in range(2)]
 
