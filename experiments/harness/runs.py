@@ -91,4 +91,4 @@ def epoch_streams(batches: Batches | BatchSource, epoch: int = 0) -> Streams:
 
 def opened(model: Any) -> Any:
     """Returns the parts of a recurrent language model (its cell, hidden states, softmax), None of another model."""
-    return getattr(model, "opened", model if hasattr(model, "hidden") else None)
+    return model.opened
