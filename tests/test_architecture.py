@@ -1,6 +1,7 @@
 """The shape of the code itself: who imports whom, how long a file may be, what is documented."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,36 @@ def test_nobody_asks_which_kind_it_is():
 def test_a_question_about_a_kind_is_found():
     asked = 'if config.task == "ngram": pass\nif x in ("gru", y): pass\nisinstance(cell, LSTMConfig)\nif a == b: pass'
     assert list(questions_about_kinds(ast.parse(asked), *kind_names())) == [1, 2, 3]
+
+
+def declared(tree):
+    """The names that a package imports for type checkers, with the modules that they are from."""
+    blocks = [
+        node for node in tree.body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    ]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname or alias.name: node.module for node in imports for alias in node.names}
+
+
+LAZY = [name for name, tree in TREES.items() if FILES[name].name == "__init__.py" and declared(tree)]
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_type_checkers_see_what_a_lazy_package_loads(name):
+    """Completion and signatures come from imports that never run; they must be those of the names that do."""
+    package = importlib.import_module(name)
+    seen = declared(TREES[name])
+    assert set(package.__all__) - {"__version__"} <= seen.keys()
+    for public, module in seen.items():
+        expected = getattr(importlib.import_module(module), public, None) or importlib.import_module(
+            f"{module}.{public}"
+        )
+        assert getattr(package, public) is expected, public
+
+
+def test_the_front_door_is_small():
+    import lm_jax
+
+    assert len(lm_jax.__all__) <= 28 and {"train", "load", "generate", "UserError", "__version__"} <= set(
+        lm_jax.__all__
+    )
