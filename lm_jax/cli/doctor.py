@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     arguments = parse(DoctorArguments, "doctor", argv)
 
     from lm_jax.machine.compile_cache import compiled_folder
-    from lm_jax.machine.doctor import doctor
+    from lm_jax.machine.diagnosis import doctor
     from lm_jax.report.plain_json import to_json
 
     def say(stage):

@@ -19,7 +19,7 @@ def test_doctor_as_json(command):
     code, out, err = command("doctor", "--no-speed", "--json")
     facts = json.loads(out)
     assert (code, err, out.count("\n")) == (0, "", 1)
-    assert facts.keys() == lm_jax.machine.doctor.doctor(speed=False).keys() and facts["devices"]["count"] == 1
+    assert facts.keys() == lm_jax.machine.diagnosis.doctor(speed=False).keys() and facts["devices"]["count"] == 1
 
 
 def test_where_jax_does_not_start_a_verb_says_who_knows_what_to_do(tmp_path):

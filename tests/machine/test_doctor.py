@@ -7,9 +7,9 @@ import pytest
 
 import lm_jax
 from lm_jax.cli.doctor import page
+from lm_jax.machine import diagnosis as module
+from lm_jax.machine import speed
 from lm_jax.machine.advice import PACKAGES, Signs, advise, read_signs
-from lm_jax.report import doctor as module
-from lm_jax.report import speed
 
 
 PLAIN = dict.fromkeys(PACKAGES, "1.0") | {"jax": "0.10.2", "jaxlib": "0.10.2"}
@@ -106,7 +106,7 @@ def test_signs_are_read_from_devices_and_packages(monkeypatch):
 def test_the_facts_of_this_machine(monkeypatch):
     monkeypatch.setattr(speed, "rate", lambda function, state, seconds: 10.0)
     stages = []
-    facts = lm_jax.machine.doctor.doctor(on_stage=stages.append)
+    facts = lm_jax.machine.diagnosis.doctor(on_stage=stages.append)
     assert facts["devices"] == {"platform": "cpu", "kind": "cpu", "count": 1}
     assert facts["versions"]["jax"] and facts["versions"]["python"].startswith("3.")
     assert facts["speed"]["float32_gflops"] == pytest.approx(10 * 8 * 2 * 1024**3 / 1e9)
@@ -114,7 +114,7 @@ def test_the_facts_of_this_machine(monkeypatch):
     assert stages == ["starting JAX", "measuring float32_gflops", "measuring lstm_tokens_per_second"]
     if sys.platform == "linux":
         assert 2**27 < facts["memory"]["host_available"] <= facts["memory"]["host_total"]
-    assert lm_jax.machine.doctor.doctor(speed=False)["speed"] == {}
+    assert lm_jax.machine.diagnosis.doctor(speed=False)["speed"] == {}
 
 
 def test_an_accelerator_is_measured_in_both_types():
@@ -123,7 +123,7 @@ def test_an_accelerator_is_measured_in_both_types():
 
 def test_what_would_begin_too_late_is_not_measured(monkeypatch):
     monkeypatch.setattr(module, "LATEST_START", -1.0)
-    facts = lm_jax.machine.doctor.doctor()
+    facts = lm_jax.machine.diagnosis.doctor()
     assert set(facts["speed"].values()) == {None}
     assert sum("not measured" in line for line in page(facts)) == 2
 
@@ -133,7 +133,7 @@ def test_a_device_that_does_not_compute_is_a_line(monkeypatch):
         raise RuntimeError("INTERNAL: no kernel image\nand much more")
 
     monkeypatch.setattr(speed, "rate", fail)
-    facts = lm_jax.machine.doctor.doctor()
+    facts = lm_jax.machine.diagnosis.doctor()
     assert set(facts["speed"].values()) == {None} and len(facts["advice"]) == 2
     assert facts["advice"][0].startswith(
         "float32_gflops could not be measured (RuntimeError: INTERNAL: no kernel image)"
@@ -153,7 +153,7 @@ def test_a_jax_that_does_not_start_is_a_line(monkeypatch):
 
     monkeypatch.setattr("jax.devices", fail)
     monkeypatch.setenv("JAX_PLATFORMS", "tpu")
-    facts = lm_jax.machine.doctor.doctor()
+    facts = lm_jax.machine.diagnosis.doctor()
     assert facts["devices"] == {"error": "RuntimeError: Unable to initialize backend 'tpu': UNAVAILABLE"}
     assert facts["speed"] == {} and len(facts["advice"]) == 1
     lines = page(facts)
