@@ -35,7 +35,7 @@ def write_comparison(rows: Sequence[ComparisonRow], folder: str | Path, name: st
             writer.writerows({name: _cell(value) for name, value in row._asdict().items()} for row in rows)
         figure(rows).savefig(paths[2], dpi=120)
     except OSError as error:
-        raise UserError(f"--out must be a folder that can be written, got {folder}: {error.strerror}") from error
+        raise UserError(f"out must be a folder that can be written, got {folder}: {error.strerror}", ["out"]) from error
     return paths
 
 

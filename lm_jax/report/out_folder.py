@@ -16,7 +16,7 @@ def check_folder(folder: str | Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except OSError as error:
-        raise UserError(f"--out must be a folder that can be written, got {folder}: {error.strerror}") from error
+        raise UserError(f"out must be a folder that can be written, got {folder}: {error.strerror}", ["out"]) from error
     finally:
         for made in missing:
             with contextlib.suppress(OSError):

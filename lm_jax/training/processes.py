@@ -36,8 +36,9 @@ def connect(
     except (RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"--coordinator must be HOST:PORT of process 0 as all processes reach it, or auto on Cloud TPU, SLURM, "
-            f"Open MPI or Kubernetes, got {coordinator}: {reason}"
+            f"coordinator must be HOST:PORT of process 0 as all processes reach it, or auto on Cloud TPU, SLURM, "
+            f"Open MPI or Kubernetes, got {coordinator}: {reason}",
+            ["coordinator"],
         ) from error
 
 

@@ -32,7 +32,7 @@ def test_a_run_through_an_arpa_file_is_the_run(run, tmp_path, name):
     assert_equal(one.params, other.params)
     data = lm_jax.runs.open_run(run).config.data.data
     assert lm_jax.evaluate(folder, data).perplexity == lm_jax.evaluate(run).perplexity
-    with pytest.raises(UserError, match="no text of its own: give --data"):
+    with pytest.raises(UserError, match="no text of its own: give data"):
         lm_jax.evaluate(folder)
 
 
