@@ -195,10 +195,10 @@ REFUSED = {
     "--seed -1": ["seed must be a whole number of at least 0, got -1"],
     "--eval-streams 0": ["eval-streams must be a whole number of at least 1, got 0"],
     "--split dev": ["dev"],
-    "--mixture": ["needs two different runs, or one run and a cache (--cache), got", "run"],
+    "--mixture": ["needs two different runs, or one run and a --cache, got", "run"],
     "--mixture --split valid": ["a mixture is judged on the test split only", "got valid"],
     "--mixture --cache 0": ["cache must be a whole number of at least 1, got 0"],
-    "--cache 9": ["give --mixture too, got --cache 9"],
+    "--cache 9": ["--cache needs --mixture, of which it is a part, got 9"],
     "--sampels 9": ["--sampels", "did you mean --samples?"],
 }
 
