@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,25 @@ def test_files_and_functions_are_short(name):
         if isinstance(node, ast.FunctionDef):
             first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
             assert node.end_lineno - first.lineno + 1 <= LONGEST_FUNCTION, f"{node.name} is too long"
+
+
+def literals(name):
+    """Every string of a module but for its docstrings."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    nodes = [node for node in ast.walk(TREES[name]) if isinstance(node, documented) and ast.get_docstring(node)]
+    docstrings = {id(node.body[0].value) for node in nodes}
+    found = (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Constant) and id(node) not in docstrings)
+    return [node.value for node in found if isinstance(node.value, str)]
+
+
+# the command line, and the task that says what to type next
+SPEAK_FLAGS = {name for name in FILES if name.startswith("lm_jax.cli")} | {"lm_jax.tasks.language_model"}
+
+
+@pytest.mark.parametrize("name", sorted(FILES.keys() - SPEAK_FLAGS))
+def test_the_library_names_settings_and_no_flags(name):
+    """`batch_size`, not `--batch-size`: the command line writes it so, by `UserError.settings`."""
+    assert not [text for text in literals(name) if re.search(r"(?<![\w-])--[a-z]", text)]
 
 
 def undocumented(node, path):

@@ -89,7 +89,7 @@ class Batches:
             raise UserError(
                 f"the training text must fill one batch of {self.batch_size} streams x {self.bptt} steps "
                 f"= {needed:,} tokens, got {len(self.tokens):,}; lower batch_size or bptt",
-                ["batch_size", "bptt"],
+                ("batch_size", "bptt"),
             )
 
     @functools.cached_property

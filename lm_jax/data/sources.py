@@ -153,9 +153,8 @@ def _parquet_cells(path, column):
 def _check_column(columns, column, place):
     if list(columns).count(column) != 1:
         got = " ".join(", ".join(columns).split())[:200]  # without a header, the first row: it may be long
-        raise UserError(
-            f"a table needs a text column named {column} (text_column), got {got} in {place}", ["text_column"]
-        )
+        rule = f"a table needs a text column named {column} (text_column)"
+        raise UserError(f"{rule}, got {got} in {place}", ["text_column"])
 
 
 def _join(cells, column, source):

@@ -19,9 +19,6 @@ from lm_jax.queries.run_size import RunSize
 from lm_jax.runs.open import OpenedRun
 
 
-_MIXTURE = ("cache", "mixture")
-
-
 class Mixture(NamedTuple):
     """A mixture to be compared.
 
@@ -38,7 +35,9 @@ def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> 
     """The mixtures that `compare` was asked for; UserError for a cache without a mixture, or of a size below 1."""
     if isinstance(mixture, bool):
         if cache is not None and not mixture:
-            raise UserError(f"cache needs mixture, of which it is a part, got {cache} without", _MIXTURE)
+            raise UserError(
+                f"cache must go with mixture, whose part it is, got cache {cache} alone", ["cache", "mixture"]
+            )
         mixtures = [Mixture(cache=cache)] if mixture else []
     elif cache is not None:
         raise UserError(f"each of the mixtures says how large its cache is, got cache={cache} beside them")
@@ -78,7 +77,7 @@ def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[
     chosen = list(dict.fromkeys(places[Path(path).resolve()] for path in wanted))
     if len(chosen) + (mixture.cache is not None) < 2 or not chosen:
         got = ", ".join(str(runs[place].path) for place in chosen) or "none"
-        raise UserError(f"a mixture needs two different runs, or one run and a cache, got {got}", ["cache"])
+        raise UserError(f"a mixture needs two different runs, or one run with cache given, got {got}", ["cache"])
     _check_same([runs[place] for place in chosen])
     return chosen
 
