@@ -121,7 +121,7 @@ def context_use(
 
 def _starts_and_outputs(model, opened, params, carry, inputs, chosen):
     """(the carries that contexts are read from [S, P, ...], the output of the whole past at each prediction [P, H])."""
-    slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is kept
+    slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is stored
     slots[tuple(chosen.T)] = np.arange(len(chosen))
     carries, ys = _compiled_pass(opened, len(chosen))(params, carry, inputs, slots)
     elsewhere = jax.tree.map(lambda a: jnp.roll(a, len(chosen) // 2, axis=0), carries)
@@ -137,14 +137,16 @@ def _compiled_pass(opened: Opened, count: int) -> Callable:
             return opened.cell.step(params.cell, carry, opened.embed(params, token))
 
         def body(state, slices):
-            carry, kept = state
+            carry, stored = state
             token, slot = slices
             carry, y = step(carry, token)
-            kept = jax.tree.map(lambda a, new: a.at[slot].set(new, mode="drop"), kept, (carry, y))
-            return (carry, kept), None
+            stored = jax.tree.map(lambda a, new: a.at[slot].set(new, mode="drop"), stored, (carry, y))
+            return (carry, stored), None
 
-        kept = jax.tree.map(lambda a: jnp.zeros((count, *a.shape[1:]), a.dtype), jax.eval_shape(step, carry, inputs[0]))
-        return jax.lax.scan(body, (carry, kept), (inputs, slots))[0][1]
+        stored = jax.tree.map(
+            lambda a: jnp.zeros((count, *a.shape[1:]), a.dtype), jax.eval_shape(step, carry, inputs[0])
+        )
+        return jax.lax.scan(body, (carry, stored), (inputs, slots))[0][1]
 
     return jax.jit(whole_text)
 

@@ -174,5 +174,5 @@ def _rescaled(block, exponent):
     top = functools.reduce(
         jnp.maximum, [jnp.max(jnp.abs(leaf), axis=(0, *range(2, leaf.ndim)), initial=0.0) for leaf in block]
     )
-    power, own = split_power(top)
-    return [leaf / expand(power, leaf[0]) for leaf in block], exponent + jnp.where(own > NOTHING, own, 0)
+    power, shift = split_power(top)
+    return [leaf / expand(power, leaf[0]) for leaf in block], exponent + jnp.where(shift > NOTHING, shift, 0)

@@ -131,8 +131,8 @@ def real_leaves(carry: Carry) -> tuple[int, ...]:
     types = [jnp.result_type(leaf) for leaf in jax.tree.leaves(carry)]
     places = tuple(place for place, dtype in enumerate(types) if jnp.issubdtype(dtype, jnp.floating))
     if not places or any(jnp.issubdtype(dtype, jnp.complexfloating) for dtype in types):
-        found = ", ".join(map(str, types)) or "an empty one"
-        raise UserError(f"this analysis needs a carry of real numbers, got {found}")
+        dtypes = ", ".join(map(str, types)) or "an empty one"
+        raise UserError(f"this analysis needs a carry of real numbers, got {dtypes}")
     return places
 
 

@@ -1,4 +1,4 @@
-"""From the settings of dataclasses to the flags of a parser.
+"""The flags of a parser, made from the settings of dataclasses.
 
 A flag is not given by default, so that what a user types can be told from what is a default.
 """
@@ -49,8 +49,8 @@ def add_arguments(parser: Parser, cls: type) -> None:
 def add_config(parser: Parser, cls: type) -> None:
     """Adds a flag for every setting of a configuration and of all kinds that it could have, in groups."""
     by_name: dict[str, list[Any]] = {}
-    for one in flat_settings(cls):
-        by_name.setdefault(one.name, []).append(one)
+    for entry in flat_settings(cls):
+        by_name.setdefault(entry.name, []).append(entry)
     groups: dict[str, Any] = {}
     for name, entries in by_name.items():
         first = entries[0]
@@ -58,7 +58,7 @@ def add_config(parser: Parser, cls: type) -> None:
         title = SECTIONS.get(section, section)
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
-        kinds = list(dict.fromkeys(one.owners[-1][1] for one in entries if one.owners))
+        kinds = list(dict.fromkeys(entry.owners[-1][1] for entry in entries if entry.owners))
         owners = f" ({', '.join(kinds)})" if kinds else ""
         default = first.field.default
         kinds_of = first.field.metadata.get("kinds")
@@ -68,7 +68,7 @@ def add_config(parser: Parser, cls: type) -> None:
             metavar = "{" + ",".join(options) + "}"
             _add_flag(groups[title], name, [read], first.field.metadata["help"] + owners, default.kind, metavar)
         else:
-            annotations = [one.field.type for one in entries]
+            annotations = [entry.field.type for entry in entries]
             metavar = first.field.metadata.get("metavar")
             _add_flag(groups[title], name, annotations, first.field.metadata["help"] + owners, default, metavar)
 

@@ -51,7 +51,7 @@ def parse_with_config(
     """Parses a command line into the dataclass of a verb, and the settings of a configuration by their flat names.
 
     Args:
-        cls: the verb's own arguments; its docstring is the help's first line.
+        cls: the verb's arguments arguments; its docstring is the help's first line.
         config: the configuration; None without one.
         verb: words of the verb.
         argv: the words after the verb.
@@ -74,8 +74,8 @@ def parse_with_config(
     if config is not None:
         add_config(parser, config)
     given = vars(parser.parse_args([_with_dashes(word) for word in argv]))
-    own = {name: given.pop(name) for name in list(given) if name in cls.__dataclass_fields__}
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in own.items()}), given
+    arguments = {name: given.pop(name) for name in list(given) if name in cls.__dataclass_fields__}
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()}), given
 
 
 def _usage(cls, verb):

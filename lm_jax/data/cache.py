@@ -22,14 +22,14 @@ def cache_folder() -> Path:
 
 
 def cached_encoding(
-    facts: dict, build: Callable[[], tuple[Vocabulary, dict[str, np.ndarray]]]
+    key: dict, build: Callable[[], tuple[Vocabulary, dict[str, np.ndarray]]]
 ) -> tuple[Vocabulary, dict[str, np.ndarray]]:
-    """What `build` returns, from disk if it was built before from the same facts (JSON: hashes and settings).
+    """Returns what `build` returns, from disk if it was built before under the same key (JSON: hashes and settings).
 
     A folder appears whole or not at all: it is written under another name and renamed. A folder that cannot be
     read, or a disk that cannot be written, costs time and nothing else.
     """
-    name = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode()).hexdigest()[:32]
+    name = hashlib.sha256(json.dumps([FORMAT, key], sort_keys=True).encode()).hexdigest()[:32]
     folder = cache_folder() / "tokens" / name
     if folder.is_dir():
         try:

@@ -63,7 +63,7 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
 
 def _split_files(folder):
     endings = (".txt", *TABLES)
-    found = {}
+    file_of = {}
     for split, names in SPLIT_NAMES.items():
         files = [file for file in sorted(folder.iterdir()) if file.stem in names and file.suffix.lower() in endings]
         files = [file for file in files if file.is_file()]
@@ -72,8 +72,8 @@ def _split_files(folder):
             raise UserError(
                 f"a data folder needs train, valid and test, each one file ({', '.join(endings)}); got {got}"
             )
-        found[split] = files[0]
-    return found
+        file_of[split] = files[0]
+    return file_of
 
 
 def _read(path, level, text_column):

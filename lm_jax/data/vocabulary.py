@@ -61,8 +61,8 @@ class Vocabulary:
     @property
     def sha256(self) -> str:
         """A fingerprint of level, types and merges."""
-        facts = [self.level, self.tokens] if self.merges is None else [self.level, self.tokens, self.merges]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        contents = [self.level, self.tokens] if self.merges is None else [self.level, self.tokens, self.merges]
+        return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def encode(self, text: str | bytes) -> np.ndarray:
         """The ids of a text, int32 [N]; every newline is an end-of-line token.
@@ -88,9 +88,9 @@ class Vocabulary:
 
     def _encode_characters(self, text):
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        own = [ord(token) for token in self.tokens]
-        table = np.full(max([*own, int(points.max(initial=0))]) + 1, -1, np.int32)
-        table[own] = np.arange(len(own))
+        code_points = [ord(token) for token in self.tokens]
+        table = np.full(max([*code_points, int(points.max(initial=0))]) + 1, -1, np.int32)
+        table[code_points] = np.arange(len(code_points))
         ids = table[points]
         if (ids < 0).any():
             at = int(np.argmin(ids))
@@ -165,8 +165,8 @@ def build_vocabulary(
 
     char: the sorted characters of all the texts, and the newline (an alphabet is known, not learned).
     byte: the 256 bytes. word: the words of the training text and `</s>`, by falling count, then by spelling; words
-    rarer than min_count become `<unk>`, and so do words of the other texts that are not kept; where that makes more
-    than max_size types, the max_size - 2 most frequent words are kept beside `<unk>` and `</s>`.
+    rarer than min_count become `<unk>`, and so do all further words of the other texts; where that makes
+    more than max_size types, the max_size - 2 most frequent words stay beside `<unk>` and `</s>`.
     bpe: byte pairs merged until there are max_size types (8,192 by default).
     Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
@@ -192,17 +192,17 @@ def _words(train, others, min_count, max_size):
     if END_OF_LINE in counts:
         raise UserError(f"the word {END_OF_LINE} stands for the end of a line and must not occur in a text")
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    kept = {word for word in ranked if counts[word] >= min_count}
-    if len(kept) < len(counts) or any(word not in kept for text in others for word in text.split()):
-        kept.add(UNKNOWN)
-    if max_size is not None and len(kept) + 1 > max_size:
+    words = {word for word in ranked if counts[word] >= min_count}
+    if len(words) < len(counts) or any(word not in words for text in others for word in text.split()):
+        words.add(UNKNOWN)
+    if max_size is not None and len(words) + 1 > max_size:
         if max_size < 3:
             raise UserError(f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE}), got {max_size}")
-        kept = {UNKNOWN, *[word for word in ranked if word in kept and word != UNKNOWN][: max_size - 2]}
-    lost = sum(count for word, count in counts.items() if word not in kept)
+        words = {UNKNOWN, *[word for word in ranked if word in words and word != UNKNOWN][: max_size - 2]}
+    lost = sum(count for word, count in counts.items() if word not in words)
     counts[UNKNOWN] += lost
     counts[END_OF_LINE] = train.count("\n")
-    return tuple(sorted(kept | {END_OF_LINE}, key=lambda word: (-counts[word], word)))
+    return tuple(sorted(words | {END_OF_LINE}, key=lambda word: (-counts[word], word)))
 
 
 def with_zero_count_type(vocabulary: Vocabulary) -> Vocabulary:

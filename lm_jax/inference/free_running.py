@@ -138,8 +138,8 @@ def _jitted_run(model, sampler, num_samples, eol_id, restart):
             carry, logits = model.step(params, carry, read)
             log_probs = target_log_probs(logits, jnp.broadcast_to(true, rows))
             choices = sampler(jax.random.fold_in(key, position), logits[1:])
-            own = jnp.where(position < prefix, true, choices)
-            return (carry, jnp.concatenate([true[None], own])), (log_probs, choices)
+            tokens_read = jnp.where(position < prefix, true, choices)
+            return (carry, jnp.concatenate([true[None], tokens_read])), (log_probs, choices)
 
         start = (initial, jnp.full(rows, eol_id, jnp.int32))
         return jax.lax.scan(body, start, (jnp.arange(len(tokens)), tokens))[1]

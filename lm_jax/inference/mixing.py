@@ -70,12 +70,13 @@ def fit_mixture(
 
     eval_streams, mode: how the text is read, as for `likelihood`. Raises UserError for models that cannot be mixed.
     """
-    mixed, params = mixture(models), mixture_params(np.full(len(models), 1 / max(1, len(models))), models_params)
+    combined = mixture(models)
+    params = mixture_params(np.full(len(models), 1 / max(1, len(models))), models_params)
     columns = [
         token_log_probs(model, model_params, tokens, eol_id, eval_streams=eval_streams, mode=mode)
         for model, model_params in zip(models, params.models, strict=True)
     ]
-    return mixed, mixture_params(em_weights(np.stack(columns)), params.models)
+    return combined, mixture_params(em_weights(np.stack(columns)), params.models)
 
 
 def fit_cache(

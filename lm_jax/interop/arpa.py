@@ -36,10 +36,10 @@ NOT_IN_WORDS = re.compile(r"[\s\0\ud800-\udfff]")
 
 def comment(vocabulary: Vocabulary, method: str) -> str:
     """The first line of a file of ours: the level of its types, their byte pairs if any, and the estimator."""
-    facts = {"level": vocabulary.level, "method": method}
+    metadata = {"level": vocabulary.level, "method": method}
     if vocabulary.merges is not None:
-        facts["merges"] = vocabulary.merges
-    return COMMENT + json.dumps(facts)
+        metadata["merges"] = vocabulary.merges
+    return COMMENT + json.dumps(metadata)
 
 
 def spell(vocabulary: Vocabulary) -> list[str]:

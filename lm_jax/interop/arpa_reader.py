@@ -38,9 +38,9 @@ def read_arpa(path: str | Path) -> tuple[BackoffParams, Vocabulary]:
     1, words that are 1-grams, every n-gram once, and with it its context. Its suffix may be missing.
     """
     with open_lines(Path(path)) as lines:
-        facts, counts = read_header(lines)
+        metadata, counts = read_header(lines)
         words, section = _read_unigrams(lines, counts)
-        vocabulary = _vocabulary(lines, words, facts, section.line)
+        vocabulary = _vocabulary(lines, words, metadata, section.line)
         ids = {word: i for i, word in enumerate([*words, START])}
         tables, sections, keys = [NGrams(section.ids[:, 0], NONE, NONE, NONE, NONE)], [section], []
         for k in range(2, len(counts) + 1):
@@ -66,9 +66,9 @@ def _read_unigrams(lines: Lines, counts: list[int]) -> tuple[list[bytes], Sectio
     log_prob = np.concatenate([block.log_prob for block in blocks])
     log_backoff = np.concatenate([block.log_backoff for block in blocks])
     log_backoff[words.index(END)] = log_backoff[words.index(START)] if START in words else 0.0
-    kept = np.array([word != START for word in words])
-    ids = np.arange(kept.sum(), dtype=np.int32)[:, None]
-    return [word for word in words if word != START], Section(ids, log_prob[kept], log_backoff[kept], first)
+    is_word = np.array([word != START for word in words])
+    ids = np.arange(is_word.sum(), dtype=np.int32)[:, None]
+    return [word for word in words if word != START], Section(ids, log_prob[is_word], log_backoff[is_word], first)
 
 
 def _check_words(lines, words, first):
@@ -85,9 +85,9 @@ def _check_words(lines, words, first):
         lines.fail(f"the 1-grams must have {END_OF_LINE}", "none", first)
 
 
-def _vocabulary(lines: Lines, words: list[bytes], facts: dict[str, Any], line: int) -> Vocabulary:
+def _vocabulary(lines: Lines, words: list[bytes], metadata: dict[str, Any], line: int) -> Vocabulary:
     try:
-        return unspell([word.decode() for word in words], facts.get("level", "word"), facts.get("merges"))
+        return unspell([word.decode() for word in words], metadata.get("level", "word"), metadata.get("merges"))
     except UserError as error:
         raise UserError(f"{lines.path}, line {line}: {error}") from error
 

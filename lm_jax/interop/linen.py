@@ -102,17 +102,17 @@ def params_from_linen(cell: Cell, linen_params: Mapping[str, Any]) -> Params:
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, or of another shape.
     """
     ours = jax.eval_shape(cell.init, jax.random.key(0))
-    found = checked_tensors(jax.eval_shape(params_to_linen, ours), linen_params)
+    tensors = checked_tensors(jax.eval_shape(params_to_linen, ours), linen_params)
 
     def blocks(gates, leaf):
-        return jnp.concatenate([found[gate, leaf] for gate in gates], axis=-1)
+        return jnp.concatenate([tensors[gate, leaf] for gate in gates], axis=-1)
 
     match ours:
         case RNNParams():
-            return RNNParams(found["i", "kernel"], found["h", "kernel"], found["i", "bias"])
+            return RNNParams(tensors["i", "kernel"], tensors["h", "kernel"], tensors["i", "bias"])
         case GRUParams():
             i, h = ("ir", "iz", "in"), ("hr", "hz", "hn")
-            return GRUParams(blocks(i, "kernel"), blocks(h, "kernel"), blocks(i, "bias"), found["hn", "bias"])
+            return GRUParams(blocks(i, "kernel"), blocks(h, "kernel"), blocks(i, "bias"), tensors["hn", "bias"])
         case LSTMParams():
             i, h = ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho")
             return LSTMParams(blocks(i, "kernel"), blocks(h, "kernel"), blocks(h, "bias"))
@@ -126,16 +126,18 @@ def checked_tensors(expected: Mapping[str, Any], given: Mapping[str, Any]) -> di
     if not isinstance(given, (dict, FrozenDict)):
         raise UserError(f"parameters must be a dict (of nnx: nnx.to_pure_dict), got {type(given).__name__}")
     wanted: dict[tuple[str, ...], Any] = flatten_dict(expected)
-    found: dict[tuple[str, ...], Any] = flatten_dict(given)
+    given_tensors: dict[tuple[str, ...], Any] = flatten_dict(given)
     for path, tensor in wanted.items():
-        if path not in found:
+        if path not in given_tensors:
             raise UserError(f"the given parameters lack {'/'.join(path)}, of shape {tensor.shape}")
-        if jnp.shape(found[path]) != tensor.shape:
-            raise UserError(f"{'/'.join(path)} must have the shape {tensor.shape}, got {jnp.shape(found[path])}")
-    extra = sorted("/".join(path) for path in found.keys() - wanted.keys())
+        if jnp.shape(given_tensors[path]) != tensor.shape:
+            raise UserError(
+                f"{'/'.join(path)} must have the shape {tensor.shape}, got {jnp.shape(given_tensors[path])}"
+            )
+    extra = sorted("/".join(path) for path in given_tensors.keys() - wanted.keys())
     if extra:
         raise UserError(f"the given parameters have {', '.join(extra)}, for which this cell has no place")
-    return {path: jnp.asarray(tensor) for path, tensor in found.items()}
+    return {path: jnp.asarray(tensor) for path, tensor in given_tensors.items()}
 
 
 def _gates(names, params):

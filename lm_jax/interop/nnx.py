@@ -97,15 +97,15 @@ def params_from_nnx(cell: Cell, nnx_params: Mapping[str, Any]) -> Params:
     ours = jax.eval_shape(cell.init, jax.random.key(0))
     split_gates = isinstance(ours, LSTMParams) and isinstance(nnx_params, Mapping) and "dense_i" not in nnx_params
     expected = jax.eval_shape(lambda params: _arranged(params, split_gates), ours)
-    found = checked_tensors(expected, nnx_params)
+    tensors = checked_tensors(expected, nnx_params)
     if split_gates:
         return params_from_linen(cell, {name.removesuffix("_"): gate for name, gate in nnx_params.items()})
-    w_x, w_h = found["dense_i", "kernel"], found["dense_h", "kernel"]
+    w_x, w_h = tensors["dense_i", "kernel"], tensors["dense_h", "kernel"]
     if isinstance(ours, LSTMParams):
-        return LSTMParams(w_x, w_h, found["dense_h", "bias"])
+        return LSTMParams(w_x, w_h, tensors["dense_h", "bias"])
     if isinstance(ours, GRUParams):
-        return GRUParams(w_x, w_h, found["dense_i", "bias"], jnp.zeros(w_h.shape[:1], w_h.dtype))
-    return RNNParams(w_x, w_h, found["dense_i", "bias"])
+        return GRUParams(w_x, w_h, tensors["dense_i", "bias"], jnp.zeros(w_h.shape[:1], w_h.dtype))
+    return RNNParams(w_x, w_h, tensors["dense_i", "bias"])
 
 
 def _arranged(params, split_gates):

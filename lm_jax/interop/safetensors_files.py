@@ -23,7 +23,9 @@ def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
             shared = file.metadata() or {}
     except (OSError, library.SafetensorError) as error:
         raise UserError(f"a file of weights must be a safetensors file, got {path}: {error}") from error
-    return tensors | {name: tensors[kept] for name, kept in shared.items() if kept in tensors and name not in tensors}
+    return tensors | {
+        name: tensors[first] for name, first in shared.items() if first in tensors and name not in tensors
+    }
 
 
 def save_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:

@@ -51,11 +51,11 @@ def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefi
     empty = jax.tree.map(lambda s: np.broadcast_to(np.zeros((), s.dtype), s.shape), shapes)
     given = {name: np.asarray(tensor) for name, tensor in state_dict.items() if name.startswith(prefix)}
     checked_tensors(_tensors(empty, prefix), given)
-    found = {name: floats(name, tensor) for name, tensor in given.items()}
+    tensors = {name: floats(name, tensor) for name, tensor in given.items()}
     cells, structure = jax.tree.flatten(shapes, is_leaf=lambda node: isinstance(node, KINDS))
     names = [name for _, name in _named_cells(empty)]
     read = [
-        _cell_params(type(ours), *(found[prefix + tensor] for tensor in _names(name)))
+        _cell_params(type(ours), *(tensors[prefix + tensor] for tensor in _names(name)))
         for ours, name in zip(cells, names, strict=True)
     ]
     return jax.tree.unflatten(structure, jax.tree.map(jnp.asarray, read))
@@ -142,11 +142,11 @@ def _check_layers(layers):
     for k, layer in enumerate(layers):
         input_size = first.w_x.shape[0] if k == 0 else directions * hidden_size
         for cell in layer:
-            found = (type(cell), len(layer), *cell.w_x.shape[:1], *cell.w_h.shape[:1])
+            actual = (type(cell), len(layer), *cell.w_x.shape[:1], *cell.w_h.shape[:1])
             expected = (type(first), directions, input_size, hidden_size)
-            if found != expected:
+            if actual != expected:
                 raise UserError(
-                    f"layer {k} of torch's must be {_described(*expected)} like the first, got {_described(*found)}"
+                    f"layer {k} of torch's must be {_described(*expected)} like the first, got {_described(*actual)}"
                 )
 
 

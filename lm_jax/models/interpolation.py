@@ -78,11 +78,11 @@ def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
     def step(params, carry, token):
         results = [m.step(p, c, token) for m, p, c in zip(models, params.models, carry, strict=True)]
         carries, logits = zip(*results, strict=True)
-        return carries, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
+        return carries, mix(params.log_weights, [jax.nn.log_softmax(row) for row in logits])
 
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
         carry, logits = each(unrolls, params, carry, tokens, mask=mask, reset=reset, key=key)
-        return carry, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
+        return carry, mix(params.log_weights, [jax.nn.log_softmax(row) for row in logits])
 
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         carry, log_probs = each(scores, params, carry, inputs, targets, mask=mask, reset=reset, key=key)
@@ -95,6 +95,6 @@ def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
 def mix(log_weights: Float[Array, "M"], log_probs: Sequence[Float[Array, "*N"]]) -> Float[Array, "*N"]:
     """log sum_m w_m exp(log_probs[m]), w the softmax of log_weights; -inf, with a gradient of 0, where all are -inf."""
     weights = jax.nn.log_softmax(log_weights)
-    terms = jnp.stack([weight + one for weight, one in zip(weights, log_probs, strict=True)])
+    terms = jnp.stack([weight + log_prob for weight, log_prob in zip(weights, log_probs, strict=True)])
     possible = jnp.any(terms > -jnp.inf, axis=0)
     return jnp.where(possible, jax.nn.logsumexp(jnp.where(possible, terms, 0.0), axis=0), -jnp.inf)

@@ -71,25 +71,25 @@ def compare(
     opened = [as_opened(run) for run in runs]
     for run in opened:
         check_scorable(run, data)
-    chosen = [mixed_runs(one, opened, split) for one in mixtures]
+    chosen = [mixed_runs(requested, opened, split) for requested in mixtures]
     streams = same_streams(opened) if eval_streams is None else eval_streams
     source, text = same_text(opened, data, split)
     encoded = [_encode(run, text) for run in opened]
     held_out = [_encode(opened[places[0]], same_text(opened, data, "valid")[1]) for places in chosen]
     loaded = _load(runs, opened, cell)
     share = functools.partial(_share_of, progress, len(runs) + len(mixtures))
-    scored: list[tuple[ComparedModel, BlockScores]] = []
+    results: list[tuple[ComparedModel, BlockScores]] = []
     for name, run, tokens in zip(_names([run.run for run in loaded]), loaded, encoded, strict=True):
         model = _compared(name, run)
-        scored.append((model, _score(model, tokens, text, streams, share(len(scored)))))
-    for one, places, tokens in zip(mixtures, chosen, held_out, strict=True):
-        model = fit_runs(one, [opened[i] for i in places], [scored[i][0] for i in places], tokens, streams)
-        scored.append((model, _score(model, encoded[places[0]], text, streams, share(len(scored)))))
+        results.append((model, _score(model, tokens, text, streams, share(len(results)))))
+    for requested, places, tokens in zip(mixtures, chosen, held_out, strict=True):
+        model = fit_runs(requested, [opened[i] for i in places], [results[i][0] for i in places], tokens, streams)
+        results.append((model, _score(model, encoded[places[0]], text, streams, share(len(results)))))
     if progress is not None:
         progress(1, 1)
     if sort:
-        scored.sort(key=lambda pair: pair[1].nats.sum())
-    return comparison_rows(scored, ComparedText(source, split, text), samples, seed)
+        results.sort(key=lambda pair: pair[1].nats.sum())
+    return comparison_rows(results, ComparedText(source, split, text), samples, seed)
 
 
 def _check_request(runs, split, eval_streams, samples, seed):

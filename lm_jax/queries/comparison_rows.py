@@ -16,7 +16,7 @@ LN2 = math.log(2)
 
 
 class ComparedText(NamedTuple):
-    """The text that all models are scored on: where it is from, which part of it, and its characters or bytes."""
+    """The text on which all models are evaluated: where it is from, which part of it, and its characters or bytes."""
 
     source: str
     split: str
@@ -24,12 +24,12 @@ class ComparedText(NamedTuple):
 
 
 def comparison_rows(
-    scored: Sequence[tuple[ComparedModel, BlockScores]], text: ComparedText, samples: int, seed: int
+    results: Sequence[tuple[ComparedModel, BlockScores]], text: ComparedText, samples: int, seed: int
 ) -> list[ComparisonRow]:
     """A row for each model, in the same order; each but the first is tested against the row above.
 
     Args:
-        scored: The models with their scores on the text.
+        results: The models with their scores on the text.
         text: The text.
         samples: Resamples of an interval and sign flips of a test.
         seed: Seed of both.
@@ -37,11 +37,11 @@ def comparison_rows(
     Returns:
         The rows; without perplexities where the models' vocabularies differ.
     """
-    same = len({scores.predicts for _, scores in scored}) == 1
-    above = [None, *(scores for _, scores in scored[:-1])]
+    same = len({scores.predicts for _, scores in results}) == 1
+    above = [None, *(scores for _, scores in results[:-1])]
     return [
         _row(model, scores, before, same, text, samples, seed)
-        for (model, scores), before in zip(scored, above, strict=True)
+        for (model, scores), before in zip(results, above, strict=True)
     ]
 
 

@@ -68,7 +68,9 @@ def generate(
     sampler = Sampler(greedy, temperature, top_k, top_p)
     run = as_loaded(run, cell)
     start = continued(run.vocabulary, to_text(run.vocabulary, prompt))
-    texts = [start + one.text for one in continue_text(run, prompt, tokens, sampler, seed, num_samples)]
+    texts = [
+        start + continuation.text for continuation in continue_text(run, prompt, tokens, sampler, seed, num_samples)
+    ]
     return texts if num_samples > 1 else texts[0]
 
 
@@ -149,9 +151,9 @@ def beam_search(
         beam_size=beam_size,
         length_penalty=length_penalty,
     )
-    found = zip(beams.tokens, beams.lengths, beams.log_probs, beams.scores(length_penalty), strict=True)
+    hypotheses = zip(beams.tokens, beams.lengths, beams.log_probs, beams.scores(length_penalty), strict=True)
     return [
         Hypothesis(run.vocabulary.decode(tokens[:length]), float(log_prob), float(score))
-        for tokens, length, log_prob, score in found
+        for tokens, length, log_prob, score in hypotheses
         if log_prob > -np.inf
     ]

@@ -41,9 +41,9 @@ def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> 
         raise UserError(f"each of the mixtures says how large its cache is, got cache={cache} beside them")
     else:
         mixtures = list(mixture)
-    for one in mixtures:
-        if one.cache is not None:
-            check_sizes(cache=one.cache)
+    for requested in mixtures:
+        if requested.cache is not None:
+            check_sizes(cache=requested.cache)
     return mixtures
 
 
@@ -124,8 +124,8 @@ def fit_runs(
     Returns:
         The mixture; its parameters, n-grams, bytes and training seconds are the sums of its runs'.
     """
-    vocabulary, names = models[0].vocabulary, [one.name for one in models]
-    parts, params = [one.model for one in models], [one.params for one in models]
+    vocabulary, names = models[0].vocabulary, [part.name for part in models]
+    parts, params = [part.model for part in models], [part.params for part in models]
     if mixture.cache is not None:
         cache = unigram_cache(len(vocabulary), mixture.cache)
         parts, params = [*parts, cache], [*params, cache.init(jax.random.key(0))]
@@ -138,7 +138,7 @@ def fit_runs(
         run=None,
         mode=mode,
         family="mixture",
-        size=_total([one.size for one in models]),
+        size=_total([part.size for part in models]),
         weights=dict(zip(names, (weights / weights.sum()).tolist(), strict=True)),
         model=model,
         params=fitted,

@@ -50,9 +50,9 @@ def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[
 def _refuse_different_texts(runs):
     first = runs[0]
     for other in runs[1:]:
-        one, two = first.record["corpus"], other.record["corpus"]
-        if one["sha256"] != two["sha256"]:
-            got = f"{one['source']} ({first.path}) and {two['source']} ({other.path})"
+        corpus, other_corpus = first.record["corpus"], other.record["corpus"]
+        if corpus["sha256"] != other_corpus["sha256"]:
+            got = f"{corpus['source']} ({first.path}) and {other_corpus['source']} ({other.path})"
             levels = {first.vocabulary.level, other.vocabulary.level}
             hint = "; at byte level a file is split at other places" if "byte" in levels and len(levels) > 1 else ""
             raise UserError(f"runs of different texts compare on one text only: give --data, got {got}{hint}")

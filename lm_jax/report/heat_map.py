@@ -143,8 +143,9 @@ def write_heat_map(
     record: the measured values, for the JSON.
     """
     caption = (
-        f"Layer {record['layer']} of {record['run']}. Each row is a predicted token, each column a token read before "
-        "it, from ⏎, the start; the colour says what share of the gradient of the loss on the row is left at the column."
+        f"Layer {record['layer']} of {record['run']}. Each row is a predicted token, each column a token read "
+        "before it, from ⏎, the start; the colour says what share of the gradient of the loss on the row is left "
+        "at the column."
     )
     study = Record(
         name="heat_map",

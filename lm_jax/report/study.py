@@ -50,13 +50,13 @@ class Record(NamedTuple):
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that the numbers were made with."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name.replace("-", "_")] = metadata.version(name)
+            numbers[name.replace("-", "_")] = metadata.version(name)
         except metadata.PackageNotFoundError:  # lm_jax on the path, but not installed
             continue
-    return found
+    return numbers
 
 
 def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def cell_parts(
         (through_product,) = jax.vjp(hidden, start)[1](product(d_p, w_back))
         return jax.tree.map(jnp.add, d_start, through_product), (d_z, d_p)
 
-    def collect(starts, ys, kept, factors, signals):
-        del ys, kept, factors
+    def collect(starts, ys, residuals, factors, signals):
+        del ys, residuals, factors
         d_z, d_p = signals
         return (over_rows(hidden(starts), d_p, compute_dtype),), d_z
 
@@ -54,7 +54,7 @@ def cell_parts(
         arrange=arrange,
         step=step,
         arrange_back=lambda weights: arrange(weights).T,
-        factors=lambda starts, ys, kept: (starts, kept),
+        factors=lambda starts, ys, residuals: (starts, residuals),
         step_back=step_back,
         collect=collect,
     )

@@ -159,10 +159,10 @@ def find_rows(keys: np.ndarray, contexts: np.ndarray, words: np.ndarray, vocab_s
     Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster.
     """
     known = np.flatnonzero(contexts >= 0)
-    found = np.where(contexts == BEFORE, BEFORE, ABSENT)
+    rows = np.where(contexts == BEFORE, BEFORE, ABSENT)
     if len(keys) and len(known):
         queries = trie_keys(contexts[known], words[known], vocab_size)
         wanted, _, _, rank = group(queries, int(queries.max()) + 1)
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        found[known] = np.where(keys[at] == wanted, at, ABSENT)[rank]
-    return found
+        rows[known] = np.where(keys[at] == wanted, at, ABSENT)[rank]
+    return rows

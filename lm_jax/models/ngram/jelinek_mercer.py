@@ -59,8 +59,8 @@ def learn_weights(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> np
             levels.append(np.where(seen, weight * f + (1 - weight) * levels[-1], levels[-1]))
         share = np.ones(len(held_out))  # how much of a word's probability comes from this order or below
         for k in reversed(range(len(tables))):
-            own = np.where(reaches[k], share * weights[k] * frequency[k] / levels[k + 1], 0.0)
+            posterior = np.where(reaches[k], share * weights[k] * frequency[k] / levels[k + 1], 0.0)
             arrived = share[reaches[k]].sum()
-            weights[k] = np.clip(own.sum() / arrived, *BOUNDS) if arrived > 0 else weights[k]
-            share = share - own
+            weights[k] = np.clip(posterior.sum() / arrived, *BOUNDS) if arrived > 0 else weights[k]
+            share = share - posterior
     return weights

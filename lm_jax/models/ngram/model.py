@@ -94,13 +94,13 @@ def next_log_probs(params: BackoffParams, states: jax.Array) -> jax.Array:
     if params.order == 1:
         return jnp.broadcast_to(params.log_prob[0], (*states.shape[:-1], len(params.log_prob[0])))
 
-    def one(state):
+    def of_state(state):
         result = params.log_prob[0]
         for k in range(1, params.order):
             result = _overlay(params, k, state[k - 1], result)
         return result
 
-    flat = jax.lax.map(one, states.reshape(-1, states.shape[-1]))
+    flat = jax.lax.map(of_state, states.reshape(-1, states.shape[-1]))
     return flat.reshape(*states.shape[:-1], -1)
 
 

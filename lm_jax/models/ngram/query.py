@@ -16,8 +16,8 @@ from lm_jax.models.ngram.tables import BackoffParams
 
 def find_child(params: BackoffParams, k: int, rows: Int[Array, "*N"], words: Int[Array, "*N"]) -> Int[Array, "*N"]:
     """The rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none, BEFORE after BEFORE."""
-    found = _search(params.child_start[k - 1], params.words[k], rows, words)
-    return jnp.where(rows == BEFORE, BEFORE, found)
+    children = _search(params.child_start[k - 1], params.words[k], rows, words)
+    return jnp.where(rows == BEFORE, BEFORE, children)
 
 
 @jax.jit  # compiled once a shape, also where a caller is not
@@ -32,8 +32,8 @@ def _search(start, table, rows, words):
         return jnp.where(right, middle + 1, low), jnp.where(right, high, middle)
 
     low, _ = jax.lax.while_loop(lambda bounds: jnp.any(bounds[0] < bounds[1]), halve, (low, end))
-    found = (rows >= 0) & (low < end) & (table[jnp.minimum(low, len(table) - 1)] == words)
-    return jnp.where(found, low, ABSENT)
+    present = (rows >= 0) & (low < end) & (table[jnp.minimum(low, len(table) - 1)] == words)
+    return jnp.where(present, low, ABSENT)
 
 
 def extend(params: BackoffParams, context: list[Int[Array, "*N"]], words: Int[Array, "*N"]) -> list[Int[Array, "*N"]]:
@@ -47,9 +47,9 @@ def log_prob(
     """log P of the words that `extend` was called with: the longest n-gram found, and the back-off weights above it."""
     result = params.log_prob[0][extended[0]]
     for k, rows in enumerate(context, 1):
-        found = extended[k] >= 0
+        present = extended[k] >= 0
         weight = backoff_weight(params, k, rows)
-        result = jnp.where(found, params.log_prob[k][jnp.maximum(extended[k], 0)], result + weight)
+        result = jnp.where(present, params.log_prob[k][jnp.maximum(extended[k], 0)], result + weight)
     return result
 
 

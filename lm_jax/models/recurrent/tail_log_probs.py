@@ -38,8 +38,8 @@ def _tail_forward(hs, words, bias, targets, members):
         rows, h, target = _piece(k, order, hs, targets)
         logits = product(h, words.T) + bias
         total = jax.nn.logsumexp(logits, axis=-1)
-        found = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0] - total
-        return sums[0].at[rows].set(found, mode="drop"), sums[1].at[rows].set(total, mode="drop")
+        log_prob = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0] - total
+        return sums[0].at[rows].set(log_prob, mode="drop"), sums[1].at[rows].set(total, mode="drop")
 
     log_probs, totals = jax.lax.fori_loop(0, pieces, piece, (nothing, nothing))
     return log_probs, (hs, words, bias, targets, members, totals)
