@@ -18,7 +18,7 @@ DROPOUT_KINDS = ("elementwise", "locked")
 
 
 def on_a_mesh() -> bool:
-    """Whether what is traced here runs on several devices, which `jax.set_mesh` says.
+    """Returns whether what is traced here runs on several devices, which `jax.set_mesh` says.
 
     Rows [T, B] of a batch that is cut along B are no rows [T * B] that are cut: to reshape them there would be to
     gather the batch on every device.

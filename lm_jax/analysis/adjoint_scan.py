@@ -99,12 +99,13 @@ def _store(state, rows, start):
 
 
 def _pull_rows(pull_layers, blocks, exponents):
-    """What each layer's adjoints [S, B, ...] after a step contribute to those before it, and their exponents."""
+    """Computes what each layer's adjoints [S, B, ...] after a step contribute to those before it, and their
+    exponents."""
     return [jax.vmap(lambda row, p=p: p(row)[0])(b) for p, b in zip(pull_layers, blocks, strict=True)], exponents
 
 
 def _pull_first(pull_output, g):
-    """What the gradient [B, H] by the output of a step contributes to the adjoints before it, and its exponent."""
+    """Computes what the gradient [B, H] by a step's output contributes to the adjoints before it, and its exponent."""
     ((scaled,),), exponents = add_scaled([[[g]]], [jnp.zeros(g.shape[:1], jnp.int32)])
     return [pull_output(scaled)[0]], exponents
 

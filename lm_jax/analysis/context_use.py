@@ -66,7 +66,7 @@ class ContextUse(NamedTuple):
         return self.contexts[first] if first < len(small) else None
 
     def caught(self, start: str = "elsewhere") -> Float[np.ndarray, "C"]:
-        """For each n the share of predictions whose output is still far from that of the whole past: distance > 1/2."""
+        """The share of predictions for each n whose output is still far from that of the whole past: distance > 1/2."""
         return np.mean(self.distance[one_of("start", start, STARTS)] > FAR, axis=-1)
 
 
@@ -82,7 +82,7 @@ def context_use(
     carry: Carry | None = None,
     seed: int = 0,
 ) -> ContextUse:
-    """What random predictions of a text lose with the last n tokens only, and with the order of far ones lost.
+    """Measures what random predictions of a text lose with the last n tokens only, and with far ones out of order.
 
     tokens: ids [N] of one text, or [T+1, B] of several; the first is what the first prediction is made from. streams:
         parts, up to B - 1 tokens left over, that one text is cut into to be read in parallel.
@@ -200,7 +200,7 @@ def _checked_lengths(contexts, shuffle_beyond) -> tuple[tuple[int, ...], tuple[i
 
 
 def _cut(tokens: TextIds, streams: int) -> np.ndarray:
-    """One text as `streams` columns, each beginning with the token that its first prediction is made from."""
+    """Cuts a text into `streams` columns, each beginning with the token that its first prediction is made from."""
     tokens = np.atleast_1d(tokens)
     if streams == 1:
         return tokens

@@ -81,7 +81,7 @@ def _compiled(opened: Opened, places, rows: int) -> Callable:
 
 
 def flow_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
-    """What the device computes of a gradient flow: log ||dJ_i/dy_i|| [T, B], and the result of `edge_norms`.
+    """Computes a gradient flow on the device: log ||dJ_i/dy_i|| [T, B], and the result of `edge_norms`.
 
     places: of each layer, (name, place in the flattened carry) of its leaves. rows: the largest lag.
     """
@@ -92,7 +92,7 @@ def flow_on_device(opened: Opened, places, rows, params, carry, inputs, targets)
 
 
 def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.ndarray, "B T T"]:
-    """From what the scan gives, step t-1 by slot, to [b, i, j]."""
+    """Reorders the result of the scan, step t-1 by slot, to [b, i, j]."""
     steps, slots, batch_size = norms.shape[0] + 1, norms.shape[1], norms.shape[2]
     t, slot = np.arange(1, steps)[:, None], np.arange(slots)[None, :]
     i = t + (steps - 1 - slot - t) % slots

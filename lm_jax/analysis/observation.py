@@ -53,8 +53,8 @@ def gate_values(
 
 
 def saturation(model: LanguageModel, params: Params, tokens: TextIds, *, carry: Carry | None = None) -> Saturation:
-    """How much of each layer is saturated along a text. Arguments are those of `gate_values`, and so are errors: also
-    UserError for an `observe` that does not give saturation."""
+    """Measures how much of each layer is saturated along a text. Arguments are those of `gate_values`, and so are
+    errors: also UserError for an `observe` that does not give saturation."""
     shares = _along(model, params, tokens, carry, lambda layer: layer.saturation)
     if any(share is None for share in shares):
         raise UserError("saturation needs a cell whose `observe` gives saturation, got one that does not")
@@ -94,7 +94,7 @@ def _named(kind: str, layers: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _along(model, params, tokens, carry, part) -> list[Any]:
-    """For each layer the part of what is observed, [T, B, H]."""
+    """Returns the same part of the observations of each layer, [T, B, H]."""
     _observer(check_opened(model))
     text = open_text(model, params, tokens, tokens, carry)
     layers, finite = _compiled(text.opened)(params, text.carry, text.inputs)

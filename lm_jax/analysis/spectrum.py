@@ -95,7 +95,7 @@ def _checked_positions(positions, lag, steps):
 
 
 def _spectra(positions, lag, matrices, exponents):
-    """Of matrices [N, B, n, n], to be multiplied by 2^exponent [N, B]."""
+    """Computes the spectra of matrices [N, B, n, n], to be multiplied by 2^exponent [N, B]."""
     if not np.all(np.isfinite(matrices)):
         raise UserError(
             "this analysis needs derivatives that are numbers, got NaN or infinity (has the model diverged?)"

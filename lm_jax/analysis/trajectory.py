@@ -89,7 +89,7 @@ def forward_pass(
 def step_from(
     step: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, places: Sequence[int]
 ) -> tuple[Callable[[list[Array], Any], tuple[list[Array], Any]], list[Array]]:
-    """One step as a function of the leaves of the carry at `places`; the others are held.
+    """Makes one step a function of the leaves of the carry at `places`; the others are held.
 
     Args:
         step: (carry, x) -> (the carry after, y).
@@ -137,7 +137,7 @@ def real_leaves(carry: Carry) -> tuple[int, ...]:
 
 
 def leaf_places(carry: Carry, cell_params: Params) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """For each layer, (name, place in the flattened carry) of the leaves that have a derivative.
+    """Returns for each layer (name, place in the flattened carry) of the leaves that have a derivative.
 
     The layers of a stack are the entries of its carry; any other cell is one layer. A carry that is one array is "h".
     Raises UserError for a layer without real numbers, complex ones, or a leaf that has the name of all.

@@ -44,7 +44,7 @@ class WeightGradient(NamedTuple):
     shares: dict[str, Float[np.ndarray, "L+1"]]
 
     def share_beyond(self, lag: int) -> dict[str, float]:
-        """By name, the share of the gradient that comes from more than `lag` steps back.
+        """Returns by name the share of the gradient that comes from more than `lag` steps back.
 
         Raises UserError for a lag that was not measured.
         """
@@ -107,7 +107,7 @@ def _compiled(opened: Opened, places, rows: int) -> Callable:
 
 
 def weight_gradient_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
-    """What the device computes: the gradient as leaves and exponents of two, log norms [T, P], and shares.
+    """Computes on the device the gradient as leaves and exponents of two, log norms [T, P], and shares.
 
     places: of the leaves of the flattened carry that have a derivative. rows: the largest lag L.
     The shares are projections on the unit vector along the gradient, [L+1, P], and their exponents; P parameters.
@@ -117,7 +117,7 @@ def weight_gradient_on_device(opened: Opened, places, rows, params, carry, input
     weights, tree = jax.tree.flatten(params.cell)
 
     def open_step(before, x):
-        """One step as a function of the parameters and the carry, as lists of leaves, to [*carry, y]."""
+        """Makes one step a function of the parameters and the carry, as lists of leaves, to [*carry, y]."""
 
         def step(weights, values):
             cell_step = functools.partial(opened.cell.step, jax.tree.unflatten(tree, weights))

@@ -101,7 +101,7 @@ def _print_text(arguments, run, sampler):
 
 
 def _choice(arguments):
-    """How tokens are chosen, in a few words."""
+    """Describes in a few words how tokens are chosen."""
     if arguments.greedy:
         return "greedy"
     words = f"temperature {arguments.temperature:g}, seed {arguments.seed}"

@@ -83,7 +83,7 @@ def make_config(given: dict[str, Any], base: TrainConfig | None = None) -> Train
 
 
 def _train_with_others(arguments, config):
-    """As one process of several. It leaves without the usual farewell to the others when they may be gone."""
+    """Trains as one process of several. It leaves without the usual farewell to the others when they may be gone."""
     from lm_jax.cli.dead_peers import ANOTHER_DIED, report_deaths
 
     report_deaths()

@@ -17,7 +17,7 @@ FORMAT = 3  # part of every name: a change of tokenisation, or of the files, nee
 
 
 def cache_folder() -> Path:
-    """Below XDG_CACHE_HOME, or ~/.cache."""
+    """Returns the folder below XDG_CACHE_HOME, or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lm_jax"
 
 

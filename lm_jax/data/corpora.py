@@ -144,7 +144,7 @@ def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts
 
 
 def load_whole_text(data: str | None, level: str, text_column: str = "text") -> str | bytes:
-    """All of a source as one text, not split."""
+    """Loads all of a source as one text, not split."""
     if data is None:
         text = default_text()
         return text.encode() if level == "byte" else text
@@ -161,7 +161,7 @@ def check_split(split: str) -> None:
 
 
 def load_split(data: str | None, level: str, text_column: str, split: str) -> str | bytes:
-    """One split of a source, or all of it."""
+    """Loads one split of a source, or all of it."""
     if split == "all":
         return load_whole_text(data, level, text_column)
     return getattr(load_texts(data, level, text_column), split)

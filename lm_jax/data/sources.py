@@ -109,7 +109,8 @@ def _csv_cells(path, column):
 
 
 def _json_cells(path, column):
-    """Of objects one after the other (JSON lines), of an array of them, or of one object of whole columns."""
+    """Reads a column of JSON: objects one after the other (JSON lines), an array of them, or one object of whole
+    columns."""
     rows = list(_json_values(_decode(_bytes(path), path), path))
     if len(rows) == 1 and isinstance(rows[0][1], dict) and isinstance(rows[0][1].get(column), list):
         rows = [(path, rows[0][1][column])]

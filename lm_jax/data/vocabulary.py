@@ -45,7 +45,7 @@ class Vocabulary:
 
     @functools.cached_property
     def ids(self) -> dict[str, int]:
-        """From type to id."""
+        """The id of each type."""
         return {token: i for i, token in enumerate(self.tokens)}
 
     @property

@@ -31,7 +31,7 @@ class Beams(NamedTuple):
     finished: Bool[Array, "K"]
 
     def scores(self, length_penalty: float) -> Float[Array, "K"]:
-        """What the beams are ranked by."""
+        """Returns the scores by which the beams are ranked."""
         return normalised(self.log_probs, self.lengths, length_penalty)
 
 
@@ -79,7 +79,7 @@ def _jitted_search(model, most_tokens, eol_id, beam_size, length_penalty):
 
 
 def _init_beams(beam_size: int, max_tokens: int, eol_id: int) -> Beams:
-    """One empty hypothesis; the others are impossible, so that the first step extends only the one."""
+    """Makes one empty hypothesis; the others are impossible, so that the first step extends only the one."""
     return Beams(
         tokens=jnp.full((beam_size, max_tokens), eol_id, jnp.int32),
         lengths=jnp.zeros((beam_size,), jnp.int32),

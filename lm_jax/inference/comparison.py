@@ -130,7 +130,7 @@ def paired_test(
 
 
 def _resamples(blocks, samples, seed) -> Iterator[np.ndarray]:
-    """How often each block is in each resample: multinomial counts, float [some samples, K] at a time."""
+    """Draws how often each block is in each resample: multinomial counts, float [some samples, K] at a time."""
     generator = np.random.default_rng(seed)
     for rows in _portions(blocks, samples):
         drawn = generator.integers(0, blocks, (rows, blocks)) + blocks * np.arange(rows)[:, None]

@@ -20,7 +20,7 @@ BLOCK = 256
 
 @dataclasses.dataclass(frozen=True)
 class Sampler:
-    """How to choose a token.
+    """A rule to choose a token.
 
     greedy: the most likely one (the lowest id of equals); the other settings do not matter then.
     temperature: logits are divided by it; above 0. top_k: only the k most likely tokens. top_p: of these only the
@@ -44,7 +44,7 @@ class Sampler:
             raise UserError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
 
     def __call__(self, key: Key, logits: Float[Array, "*B V"]) -> Int[Array, "*B"]:
-        """One token for each row."""
+        """Draws one token for each row."""
         if self.greedy:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
         logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / self.temperature  # no overflow near 0

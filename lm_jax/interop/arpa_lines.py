@@ -127,7 +127,7 @@ def read_section(lines: Lines, k: int, counts: list[int]) -> Iterator[Block]:
 
 
 def _columns(lines, first, rows, k):
-    """Of rows of k + 1 or k + 2 fields; a back-off weight that is left out is 1."""
+    """Splits rows of k + 1 or k + 2 fields into columns; a back-off weight that is left out is 1."""
     widths = set(map(len, rows))
     if not widths <= {k + 1, k + 2}:
         at = next(i for i, row in enumerate(rows) if len(row) not in (k + 1, k + 2))

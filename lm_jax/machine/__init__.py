@@ -1,4 +1,4 @@
-"""The machine: its memory, the cache of compiled programs, and what a doctor says of it."""
+"""The machine: its memory, the cache of compiled programs, and a report on its state."""
 
 from typing import TYPE_CHECKING
 

@@ -16,7 +16,8 @@ LARGEST = 2**31 - 1
 
 
 def reuse_memory() -> bool:
-    """From now on freed memory stays with the process, and the first 2 GiB are asked for in pages of 2 MiB.
+    """Sets the allocator: from now on freed memory stays with the process, and the first 2 GiB are asked for in pages
+    of 2 MiB.
 
     For the first lines of a script that computes on a CPU: threads that were started before keep their own memory.
     True where it was done: on Linux with glibc. The command line does it itself. What a process has once used, it

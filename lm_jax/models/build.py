@@ -1,4 +1,4 @@
-"""From a configuration to a model."""
+"""Builds a model from a configuration."""
 
 import functools
 import inspect

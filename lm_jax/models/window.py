@@ -67,7 +67,7 @@ class WindowLMParams:
 
 @dataclasses.dataclass(frozen=True)
 class WindowInits:
-    """How the weights of a window model are drawn.
+    """The initializers of a window model's weights.
 
     w_x_init: the first layer's weights. w_h_init: those of the other layers. b_init: biases. init_bound: embedding,
     U and W start uniform on (-init_bound, init_bound).
@@ -157,7 +157,7 @@ def window_lm(
         return cast(w, compute_dtype), params.b_out
 
     def last_layer(params, carry, tokens, mask, reset, key):
-        """What the logits are linear in, [T, *B, H]; for the direct connection with x beside it."""
+        """Returns the values in which the logits are linear, [T, *B, H]; for the direct connection with x beside it."""
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         carry, ids = read_windows(initial_carry(params, tokens.shape[1:]), carry, tokens, mask, reset)
         x = look_up(row_dropout(keys[0], dropout.embedding, params.embedding), ids)

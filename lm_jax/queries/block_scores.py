@@ -1,4 +1,4 @@
-"""One text under one model: what it loses in each block of the text, and what else a comparison needs to know."""
+"""Scores of one model on one text: its loss in each block of the text, and what else a comparison needs."""
 
 import time
 from collections.abc import Callable

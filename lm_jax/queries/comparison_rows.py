@@ -1,4 +1,4 @@
-"""From the scores of many models on one text to the rows of a comparison: intervals, and the test of each row."""
+"""The rows of a comparison, from the scores of many models on one text: intervals, and the test of each row."""
 
 import math
 from collections.abc import Sequence

@@ -81,7 +81,7 @@ def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[
 
 
 def _check_same(runs):
-    """One vocabulary and one mode."""
+    """Refuses models of more than one vocabulary or mode."""
     first = runs[0]
     for other in runs[1:]:
         if other.vocabulary != first.vocabulary:

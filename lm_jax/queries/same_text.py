@@ -1,4 +1,4 @@
-"""What runs must have in common before their scores compare: one text, and one number of streams."""
+"""Checks that runs have in common what their scores need to compare: one text, and one number of streams."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,8 @@ def same_streams(runs: Sequence[OpenedRun]) -> int:
 
 
 def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[str, str | bytes]:
-    """Where the text is from, and the one text that all runs are scored on: bytes if all are of bytes, else a string.
+    """Returns where the text is from, and the one text on which all runs are scored: bytes if all are of bytes, else a
+    string.
 
     Args:
         runs: At least one.

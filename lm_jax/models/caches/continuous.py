@@ -28,7 +28,8 @@ from lm_jax.types import Carry, Params
 
 @struct.dataclass
 class ContinuousCacheParams:
-    """Those of the model; theta; logit_weight = log(lambda / (1 - lambda)), so that lambda is always in (0, 1)."""
+    """The parameters of the model; theta; logit_weight = log(lambda / (1 - lambda)), so that lambda is always in (0,
+    1)."""
 
     model: Params
     theta: Float[Array, ""]

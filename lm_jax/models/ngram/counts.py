@@ -101,7 +101,7 @@ def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _since_start(is_start):
-    """For each position how far it is from the first word of its line, int32."""
+    """Returns for each position how far it is from the first word of its line, int32."""
     positions = np.arange(len(is_start), dtype=np.int32)
     return positions - np.maximum.accumulate(np.where(is_start, positions, 0))
 
@@ -135,7 +135,7 @@ def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndar
 def rows_in_text(
     keys: list[np.ndarray], tokens: np.ndarray, vocab_size: int, eol_id: int, starts: Sequence[int] = ()
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Where the n-grams of a text, ids int [N], are in the tables whose `trie_keys` of orders 2 .. n are given.
+    """Finds the rows of a text's n-grams, ids int [N], in the tables whose `trie_keys` of orders 2 .. n are given.
 
     starts: positions where the context is empty, besides those after the end of a line. Returns for each order the
     rows of the n-grams that end with each token, and for each order but the top the rows of the contexts before it,

@@ -78,7 +78,7 @@ def _states(params, carry, tokens, mask, reset, eol_id):
 
 
 def _last_read(tokens, mask):
-    """For each step the last one up to it that was not masked; -1 for none. int32 [T, *B]."""
+    """Returns for each step the last one up to it that was not masked; -1 for none. int32 [T, *B]."""
     times = jnp.arange(tokens.shape[0], dtype=jnp.int32).reshape(-1, *[1] * (tokens.ndim - 1))
     read = jnp.broadcast_to(times, tokens.shape)
     return jax.lax.cummax(read if mask is None else jnp.where(mask, read, -1), axis=0)

@@ -34,7 +34,7 @@ TINY = 1e-12  # what is left of a distribution where rounding says that nothing 
 
 
 def check_thresholds(thresholds: Sequence[int], order: int, method: str) -> list[int]:
-    """One threshold for each order: the last one holds for the orders above too; none are zeros.
+    """Returns one threshold for each order: the last one holds for the orders above too; none are zeros.
 
     Raises UserError unless they are whole numbers that never fall, 0 for the 1-grams, no more than the orders, and
     the estimator has shorter contexts to give probability to.

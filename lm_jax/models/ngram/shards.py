@@ -23,7 +23,8 @@ SHARD = np.dtype([("key", np.int64), ("count", np.int64), ("suffix", np.int32), 
 
 
 def count_in_shards(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int, max_memory: int) -> list[NGrams]:
-    """As `count_ngrams`, with about max_memory bytes besides the result. tokens: int [N]; may be a np.memmap.
+    """Counts as `count_ngrams` does, with about max_memory bytes besides the result. tokens: int [N]; may be a
+    np.memmap.
 
     Shards go to a temporary folder (TMPDIR). Raises UserError for an order below 1, or too little memory.
     """
@@ -113,7 +114,7 @@ class _Text:
 
 
 def _merge(shards: list[np.ndarray], block: int, vocab_size: int) -> NGrams:
-    """One table of sorted shards."""
+    """Merges sorted shards into one table."""
     parts = [_merged(rows) for rows in _ranges(shards, block)]
     rows = np.concatenate(parts) if parts else np.zeros(0, SHARD)
     return NGrams(
@@ -126,8 +127,8 @@ def _merge(shards: list[np.ndarray], block: int, vocab_size: int) -> NGrams:
 
 
 def _ranges(shards, block) -> Iterator[np.ndarray]:
-    """What the shards have in one range of keys after another, a block or less in most: ends are drawn at even ranks
-    of a sample of the keys."""
+    """Yields what the shards have in one range of keys after another, a block or less in most: ends are drawn at even
+    ranks of a sample of the keys."""
     total = sum(map(len, shards))
     if total == 0:
         return

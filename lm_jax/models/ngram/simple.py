@@ -19,7 +19,8 @@ from lm_jax.models.ngram.tables import BackoffParams, build_tables
 
 
 def parents_of(tables: list[NGrams], k: int) -> int:
-    """How many contexts the n-grams of order k may have: the rows of the order below, or one, the empty context."""
+    """Counts the contexts that the n-grams of order k may have: the rows of the order below, or one, the empty
+    context."""
     return 1 if k == 1 else len(tables[k - 2].words)
 
 

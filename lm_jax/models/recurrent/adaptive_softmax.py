@@ -41,7 +41,7 @@ class Clusters(NamedTuple):
 
 @struct.dataclass
 class ClusterParams:
-    """Of a tail cluster: words W_c [V_c, d_c], projection P_c [d_c, H], bias b_c [V_c]."""
+    """The parameters of a tail cluster: words W_c [V_c, d_c], projection P_c [d_c, H], bias b_c [V_c]."""
 
     words: Float[Array, "Vc d"]
     projection: Float[Array, "d H"]

@@ -113,7 +113,7 @@ def recurrent_lm(
 
 
 def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limit):
-    """One embedding matrix and one softmax over the vocabulary."""
+    """Makes a readout of one embedding matrix and one softmax over the vocabulary."""
 
     def init(key_e, key_o, cell_params):
         draw = initializers.uniform(init_bound)
