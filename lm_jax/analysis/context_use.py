@@ -48,16 +48,17 @@ class ContextUse(NamedTuple):
     distance: Float[np.ndarray, "S C P"]
 
     def cost(self, start: str = "elsewhere") -> tuple[Float[np.ndarray, "C"], Float[np.ndarray, "C"]]:
-        """The mean of J_cut - J_full for each n, and the standard error of this paired difference."""
+        """Returns the mean of J_cut - J_full for each n, and the standard error of this paired difference."""
         return _paired(self.cut[one_of("start", start, STARTS)], self.full)
 
     def order_cost(self, start: str = "elsewhere") -> tuple[Float[np.ndarray, "K"], Float[np.ndarray, "K"]]:
-        """The mean of J_order - J_cut for each k, J_cut of the longest context, and its standard error."""
+        """Returns the mean of J_order - J_cut for each k, J_cut of the longest context, and its standard error."""
         row = one_of("start", start, STARTS)
         return _paired(self.ordered[row], self.cut[row, -1])
 
     def horizon(self, share: float = 0.01, start: str = "elsewhere") -> int | None:
-        """The functional horizon: the smallest n that costs, as all longer ones do, < share of the mean of J_full.
+        """Returns the functional horizon: the smallest n that costs, as all longer ones do,
+        < share of the mean of J_full.
 
         None if even the longest context costs more.
         """
@@ -66,7 +67,8 @@ class ContextUse(NamedTuple):
         return self.contexts[first] if first < len(small) else None
 
     def caught(self, start: str = "elsewhere") -> Float[np.ndarray, "C"]:
-        """The share of predictions for each n whose output is still far from that of the whole past: distance > 1/2."""
+        """Returns the share of predictions for each n whose output is still far from that of the whole past:
+        distance > 1/2."""
         return np.mean(self.distance[one_of("start", start, STARTS)] > FAR, axis=-1)
 
 
@@ -189,7 +191,7 @@ def _paired(losses: Float[np.ndarray, "C P"], base: Float[np.ndarray, "P"]):
 
 
 def _checked_lengths(contexts, shuffle_beyond) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Each n and each k; all n but the last for k that are not given."""
+    """Returns each n and each k; all n but the last for k that are not given."""
     contexts = checked_rising("contexts", contexts)
     if not contexts:
         raise UserError("contexts must be numbers of tokens, at least one, got none")
@@ -224,6 +226,6 @@ def _choose(shape, longest, count, generator) -> Int[np.ndarray, "P 2"]:
 
 
 def _shuffled(windows: Int[np.ndarray, "L P"], k: int, generator) -> Int[np.ndarray, "L P"]:
-    """Each context with all but its last k tokens in an order of its own."""
+    """Returns each context with all but its last k tokens in an order of its own."""
     far = len(windows) - k
     return np.concatenate([generator.permuted(windows[:far], axis=0), windows[far:]])

@@ -51,7 +51,7 @@ def gradient_flow(
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> GradientFlow:
-    """The gradient of every prediction of a text by the carry after every step before it, as norms.
+    """Computes the gradient of every prediction of a text by the carry after every step before it, as norms.
 
     tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
         [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
@@ -106,6 +106,6 @@ def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.
 
 
 def _together(logs: list[np.ndarray]) -> np.ndarray:
-    """log sqrt(sum of squares) of norms given by their logarithms."""
+    """Returns log sqrt(sum of squares) of norms given by their logarithms."""
     with np.errstate(invalid="ignore"):  # NaN stands where nothing was measured
         return functools.reduce(lambda a, b: 0.5 * np.logaddexp(2 * a, 2 * b), logs)

@@ -33,7 +33,7 @@ class Saturation(NamedTuple):
 def gate_values(
     model: LanguageModel, params: Params, tokens: TextIds, *, carry: Carry | None = None
 ) -> dict[str, Float[np.ndarray, "T B H"]]:
-    """The gates of every step of a text, by name, such as "gate.forget" or "1.gate.update"; none for an RNN.
+    """Returns the gates of every step of a text, by name, such as "gate.forget" or "1.gate.update"; none for an RNN.
 
     Args:
         model: a model with a recurrent network whose cell has `observe`.
@@ -63,7 +63,8 @@ def saturation(model: LanguageModel, params: Params, tokens: TextIds, *, carry: 
 
 
 def recurrent_radius(model: LanguageModel, params: Params) -> dict[str, float]:
-    """The spectral radius, the largest |eigenvalue|, of every recurrent matrix, by its name, such as "matrix.h".
+    """Returns the spectral radius, the largest |eigenvalue|, of every recurrent matrix, by its name,
+    such as "matrix.h".
 
     Raises UserError for a cell without `observe`, a model without a recurrence, and matrices that are no numbers.
     """

@@ -58,7 +58,7 @@ def step_jacobians(
     positions: Sequence[int] | None = None,
     double: bool = False,
 ) -> StepJacobians:
-    """The spectra of d state_t / d state_{t-lag} at some steps of a text.
+    """Computes the spectra of d state_t / d state_{t-lag} at some steps of a text.
 
     tokens: ids [T, B], or [T] of one text; all of them are read. carry: before the first; the initial one by default.
     leaf: "h", "c" of an LSTM, another leaf by its path, or "all" of the layer's carry as one vector.
@@ -134,7 +134,7 @@ def _on_device(opened, places, read, lag, params, carry, inputs, positions):
 
 
 def _through(step, carry, xs, places, read):
-    """The Jacobian of the leaves `read` [B, n, n] through all of xs [l, B, E], and its exponent [B]."""
+    """Returns the Jacobian of the leaves `read` [B, n, n] through all of xs [l, B, E], and its exponent [B]."""
     leaves, tree = jax.tree.flatten(carry)
     batch_size = xs.shape[1]
 
@@ -170,7 +170,8 @@ def _basis(leaves, is_read, batch_size):
 
 
 def _rescaled(block, exponent):
-    """Each text's tangents over a power of two, so that the largest entry is near 1, and its exponent so far."""
+    """Returns each text's tangents over a power of two, so that the largest entry is near 1,
+    and its exponent so far."""
     top = functools.reduce(
         jnp.maximum, [jnp.max(jnp.abs(leaf), axis=(0, *range(2, leaf.ndim)), initial=0.0) for leaf in block]
     )

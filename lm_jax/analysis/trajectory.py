@@ -124,7 +124,8 @@ def push_forward(function: Callable[[Any], tuple[Any, Any]], at: Any) -> tuple[C
 
 
 def real_leaves(carry: Carry) -> tuple[int, ...]:
-    """The places, in the flattened carry, of the leaves that have a derivative; whole numbers and flags have none.
+    """Returns the places, in the flattened carry, of the leaves that have a derivative;
+    whole numbers and flags have none.
 
     Raises UserError if no leaf has one, or for complex numbers: held, they would hide the gradient that goes through.
     """
@@ -158,7 +159,7 @@ def leaf_places(carry: Carry, cell_params: Params) -> tuple[tuple[tuple[str, int
 
 
 def precision(double: bool) -> AbstractContextManager:
-    """A context in which JAX has 64-bit numbers if `double`; otherwise nothing changes."""
+    """Makes a context in which JAX has 64-bit numbers if `double`; otherwise nothing changes."""
     if not double:
         return contextlib.nullcontext()
     if hasattr(jax, "enable_x64"):
@@ -169,7 +170,7 @@ def precision(double: bool) -> AbstractContextManager:
 
 
 def in_precision(tree: Any, double: bool) -> Any:
-    """The tree with its real numbers as float64 if `double`; to be called inside the context."""
+    """Returns the tree with its real numbers as float64 if `double`; to be called inside the context."""
 
     def leaf(a):
         return jnp.asarray(np.asarray(a), np.float64) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a

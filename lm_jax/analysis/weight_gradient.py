@@ -67,7 +67,7 @@ def weight_gradient_by_step(
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> WeightGradient:
-    """The gradient of the mean cross-entropy by each parameter of the cell, by the step of its use and by lag.
+    """Computes the gradient of the mean cross-entropy by each parameter of the cell, by the step of its use and by lag.
 
     tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
         [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
@@ -135,7 +135,8 @@ def weight_gradient_on_device(opened: Opened, places, rows, params, carry, input
 
 
 def _sum_of_uses(open_step, weights, slices):
-    """The sum over steps of dJ/dweight_t, as leaves near 1 and exponents, and the log norms [T, P] of its terms."""
+    """Returns the sum over steps of dJ/dweight_t, as leaves near 1 and exponents,
+    and the log norms [T, P] of its terms."""
 
     def body(state, slices):
         adjoint, exponent, sums, exponents = state

@@ -95,7 +95,7 @@ def _add_flag(group, name, annotations, help, default, metavar):
 
 
 def _help(help, default):
-    """The sentence, and the default where there is one to tell."""
+    """Returns the sentence, and the default where there is one to tell."""
     text = help.replace("%", "%%")
     if default in (None, (), False) or isinstance(default, dataclasses._MISSING_TYPE):
         return text
@@ -103,7 +103,7 @@ def _help(help, default):
 
 
 def _reader(annotations: Sequence[Any]) -> tuple[Callable[[str], Any], list[str] | None]:
-    """A function from a word to a value, and the words that are allowed (None: any)."""
+    """Returns a function from a word to a value, and the words that are allowed (None: any)."""
     literals = [choices(annotation) for annotation in annotations]
     if literals[0] is not None:
         options = list(dict.fromkeys(option for each in literals if each for option in each))

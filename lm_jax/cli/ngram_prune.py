@@ -42,5 +42,5 @@ def main(argv: list[str]) -> None:
 
 
 def _measured(report):
-    """The numbers that there are: without a text, no perplexities."""
+    """Returns the numbers that there are: without a text, no perplexities."""
     return {name: value for name, value in report._asdict().items() if value is not None}

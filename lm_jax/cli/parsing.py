@@ -93,7 +93,7 @@ def _formatter(prog):
 
 
 def _with_dashes(word):
-    """A flag with the words of its name joined by dashes, where somebody joined them as Python does."""
+    """Returns a flag with the words of its name joined by dashes, where somebody joined them as Python does."""
     if not word.startswith("--"):
         return word
     flag, equals, value = word.partition("=")

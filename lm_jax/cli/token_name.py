@@ -2,5 +2,6 @@
 
 
 def token_name(token: str) -> str:
-    """The token itself; in quotation marks, as Python writes it, where it is white space or cannot be printed."""
+    """Returns the token itself; in quotation marks, as Python writes it,
+    where it is white space or cannot be printed."""
     return token if token.isprintable() and token != " " else repr(token)

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
 
 
 def _base(arguments: TrainArguments) -> TrainConfig | None:
-    """The settings that flags change: of the resumed run or of the file."""
+    """Returns the settings that flags change: of the resumed run or of the file."""
     if arguments.resume is not None:
         from lm_jax.runs.open import open_run
         from lm_jax.runs.train import resumable_task

@@ -97,7 +97,7 @@ def from_0_1(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def _first_misplaced(cls, flat):
-    """A setting whose owners are not those that are chosen."""
+    """Returns a setting whose owners are not those that are chosen."""
     defaults = {
         entry.name: entry.field.default.kind for entry in flat_settings(cls) if entry.field.metadata.get("kinds")
     }

@@ -92,7 +92,7 @@ def _apply_kind(field, value, rest):
 
 
 def _misplaced(cls, config, name):
-    """Why a name has no place."""
+    """Says why a name has no place."""
     owners = [entry.owners for entry in flat_settings(cls) if entry.name == name]
     if not owners:
         return f"the configuration has settings that this version does not know: {name}"

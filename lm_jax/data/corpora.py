@@ -97,7 +97,7 @@ def load_corpus(
     min_count: int = 1,
     max_vocab: int | None = None,
 ) -> Corpus:
-    """A corpus, with a vocabulary of its own or a given one.
+    """Loads a corpus, with a vocabulary of its own or a given one.
 
     data: None (the Python documentation topics that every CPython carries); a text file (the first 90 % of its
     characters for training, 5 % for validation, 5 % for testing, cut at line ends); a folder with train, valid and
@@ -132,7 +132,7 @@ def load_corpus(
 
 
 def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:
-    """The three texts of a source; see `load_corpus`."""
+    """Loads the three texts of a source; see `load_corpus`."""
     if data is None:
         text = default_text()
         source = f"pydoc_data.topics of Python {platform.python_version()}"
@@ -168,14 +168,14 @@ def load_split(data: str | None, level: str, text_column: str, split: str) -> st
 
 
 def default_text() -> str:
-    """The help topics of the running Python: about 465,000 characters of English with some code."""
+    """Returns the help topics of the running Python: about 465,000 characters of English with some code."""
     from pydoc_data.topics import topics
 
     return "".join(text if text.endswith("\n") else text + "\n" for text in topics.values())
 
 
 def as_bytes(text: str | bytes) -> bytes:
-    """The bytes of a text in UTF-8."""
+    """Returns the bytes of a text in UTF-8."""
     return text if isinstance(text, bytes) else text.encode()
 
 

@@ -65,7 +65,7 @@ class Vocabulary:
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def encode(self, text: str | bytes) -> np.ndarray:
-        """The ids of a text, int32 [N]; every newline is an end-of-line token.
+        """Returns the ids of a text, int32 [N]; every newline is an end-of-line token.
 
         Raises UserError for a character, or a word in a vocabulary without <unk>, that is not in the vocabulary, and
         for half a surrogate pair, which has no bytes.
@@ -117,7 +117,7 @@ class Vocabulary:
                     )
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids. Words are joined by spaces; bytes that are not UTF-8 become U+FFFD."""
+        """Returns the text of ids. Words are joined by spaces; bytes that are not UTF-8 become U+FFFD."""
         return "".join(self.pieces(ids))
 
     def pieces(self, ids: Iterable[int]) -> Iterable[str]:
@@ -161,7 +161,7 @@ def build_vocabulary(
     min_count: int = 1,
     max_size: int | None = None,
 ) -> Vocabulary:
-    """The vocabulary of a training text.
+    """Returns the vocabulary of a training text.
 
     char: the sorted characters of all the texts, and the newline (an alphabet is known, not learned).
     byte: the 256 bytes. word: the words of the training text and `</s>`, by falling count, then by spelling; words
@@ -206,8 +206,8 @@ def _words(train, others, min_count, max_size):
 
 
 def with_zero_count_type(vocabulary: Vocabulary) -> Vocabulary:
-    """A word vocabulary and one more type that no text has, as KenLM counts its <unk>: `<unk>`, or `<oov>` where
-    `<unk>` is a word of the text. Raises UserError for other levels, or where the text has both."""
+    """Adds to a word vocabulary one more type that no text has, as KenLM counts its <unk>: `<unk>`, or `<oov>`
+    where `<unk>` is a word of the text. Raises UserError for other levels, or where the text has both."""
     if vocabulary.level != "word":
         raise UserError(f"the vocabulary convention of KenLM is for words, got level {vocabulary.level}")
     name = UNKNOWN if UNKNOWN not in vocabulary.ids else OUT_OF_VOCABULARY

@@ -67,7 +67,7 @@ class PairedTest(NamedTuple):
 
 
 def cut_blocks(lengths: Int[np.ndarray, "lines"]) -> Blocks:
-    """The blocks of a text whose lines have so many tokens each (at least one, the end of the line)."""
+    """Returns the blocks of a text whose lines have so many tokens each (at least one, the end of the line)."""
     lines, tokens = len(lengths), int(np.sum(lengths))
     pieces = min(ENOUGH_BLOCKS, tokens // SHORTEST_PIECE)
     if lines < min(ENOUGH_BLOCKS, pieces):
@@ -77,7 +77,7 @@ def cut_blocks(lengths: Int[np.ndarray, "lines"]) -> Blocks:
 
 
 def lines_per_block(lines: int) -> int:
-    """The cube root, rounded up; less where fewer than 50 blocks would remain; at least 1."""
+    """Returns the cube root, rounded up; less where fewer than 50 blocks would remain; at least 1."""
     root = int(np.ceil(round(lines ** (1 / 3), 9)))  # 1000 ** (1 / 3) is a little below 10, 64 ** (1 / 3) below 4
     return max(1, min(root, lines // ENOUGH_BLOCKS))
 

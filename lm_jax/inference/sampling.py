@@ -61,7 +61,8 @@ class Sampler:
 
 
 def draw(key: Key, weights: Float[Array, "*B V"]) -> Int[Array, "*B"]:
-    """An index with probability proportional to its weight (at least one weight is positive); never one of weight 0."""
+    """Draws an index with probability proportional to its weight (at least one weight is positive);
+    never one of weight 0."""
     size = weights.shape[-1]
     key_block, key_token = jax.random.split(key)
     blocks = -(-size // BLOCK)
@@ -73,7 +74,7 @@ def draw(key: Key, weights: Float[Array, "*B V"]) -> Int[Array, "*B"]:
 
 
 def _invert(key, weights):
-    """The first index whose cumulative weight exceeds u times the total, among those of positive weight."""
+    """Returns the first index whose cumulative weight exceeds u times the total, among those of positive weight."""
     cumulative = jnp.cumsum(weights, axis=-1)
     u = jax.random.uniform(key, weights.shape[:-1], weights.dtype)
     beyond = (cumulative > (u * cumulative[..., -1])[..., None]) & (weights > 0)

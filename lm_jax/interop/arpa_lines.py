@@ -29,7 +29,7 @@ class Lines:
         self.current: bytes | None = None
 
     def take(self, n: int) -> list[bytes]:
-        """The next n lines, or as many as are left."""
+        """Reads the next n lines, or as many as are left."""
         lines = list(itertools.islice(self.file, n))
         self.number += len(lines)
         return lines

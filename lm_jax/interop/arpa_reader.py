@@ -31,7 +31,7 @@ class Section(NamedTuple):
 
 
 def read_arpa(path: str | Path) -> tuple[BackoffParams, Vocabulary]:
-    """The tables and the vocabulary of an ARPA file, compressed or not.
+    """Reads the tables and the vocabulary of an ARPA file, compressed or not.
 
     Ids have the order of the 1-grams, without <s>. Raises UserError, with the number of the line, for a file that is
     not whole and consistent: the numbers of n-grams that the header promises, finite logarithms, probabilities up to
@@ -58,7 +58,7 @@ def read_arpa(path: str | Path) -> tuple[BackoffParams, Vocabulary]:
 
 
 def _read_unigrams(lines: Lines, counts: list[int]) -> tuple[list[bytes], Section]:
-    """The words without <s>, and their numbers; the back-off weight of </s> is that of <s>."""
+    """Reads the words without <s>, and their numbers; the back-off weight of </s> is that of <s>."""
     blocks = list(read_section(lines, 1, counts))
     words = [word for block in blocks for word in block.words[0]]
     first = blocks[0].line if blocks else lines.number
@@ -117,7 +117,7 @@ def _read_ngrams(lines: Lines, k: int, counts: list[int], ids: dict[bytes, int])
 
 
 def _contexts(lines: Lines, section: Section, keys: list[np.ndarray], words: list[bytes]) -> np.ndarray:
-    """The row of the first k - 1 words of each n-gram in the table of order k - 1, int64 [N]: down the trie."""
+    """Returns the row of the first k - 1 words of each n-gram in the table of order k - 1, int64 [N]: down the trie."""
     rows = section.ids[:, 0].astype(np.int64)
     for j, table in enumerate(keys, 1):
         wanted = rows * len(words) + section.ids[:, j]
@@ -131,7 +131,7 @@ def _contexts(lines: Lines, section: Section, keys: list[np.ndarray], words: lis
 
 
 def _sorted(lines: Lines, section: Section, prefix: np.ndarray, words: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """The n-grams in the order of a trie, int64 [N], and their keys in it, prefix * V + word, ascending."""
+    """Returns the n-grams in the order of a trie, int64 [N], and their keys in it, prefix * V + word, ascending."""
     keys = prefix * len(words) + section.ids[:, -1]
     at = np.argsort(keys, kind="stable")
     keys = keys[at]
@@ -143,6 +143,6 @@ def _sorted(lines: Lines, section: Section, prefix: np.ndarray, words: list[byte
 
 
 def _text(section, at, words):
-    """An n-gram in words, for a message."""
+    """Returns an n-gram in words, for a message."""
     first, *rest = section.ids[at].tolist()
     return b" ".join([START if words[first] == END else words[first], *(words[i] for i in rest)])

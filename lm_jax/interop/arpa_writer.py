@@ -89,7 +89,7 @@ def _log10(natural):
 
 
 def _columns(params, parents, spellings, k, rows):
-    """The words of n-grams of order k, first to last: up the trie from the last."""
+    """Returns the words of n-grams of order k, first to last: up the trie from the last."""
     words, firsts = spellings
     columns = []
     for order in range(k, 0, -1):

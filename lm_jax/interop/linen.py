@@ -42,7 +42,8 @@ class LinenCell(nn.RNNCellBase):
 
     @nn.nowrap
     def initialize_carry(self, rng, input_shape):
-        """The cell's initial carry for inputs [*B, E]; outside of `init` and `apply` that of parameters from `rng`."""
+        """Returns the cell's initial carry for inputs [*B, E];
+        outside of `init` and `apply` that of parameters from `rng`."""
         params = self.cell.init(rng) if self.scope is None else self.cell_params
         return self.cell.initial_carry(params, tuple(input_shape[:-1]))
 
@@ -53,7 +54,8 @@ class LinenCell(nn.RNNCellBase):
 
 
 def as_linen(cell: Cell) -> LinenCell:
-    """A flax.linen.RNNCellBase that drops any cell into `flax.linen.RNN`: same outputs as `cell.unroll` without a key.
+    """Makes a flax.linen.RNNCellBase that drops any cell into `flax.linen.RNN`: same outputs as
+    `cell.unroll` without a key.
 
     linen calls one `step` after another: the fused unroll and what only a key brings (dropout) are not there.
     With `return_carry` and `seq_lengths` linen gives rows of length zero the carry after all of their padding.
@@ -70,7 +72,7 @@ def check_cell(cell: Cell) -> None:
 
 
 def params_to_linen(params: RNNParams | GRUParams | LSTMParams) -> dict[str, dict[str, jax.Array]]:
-    """The parameters of linen's SimpleCell, GRUCell or LSTM cells, from those of our `rnn`, `gru` or `lstm`.
+    """Returns the parameters of linen's SimpleCell, GRUCell or LSTM cells, from those of our `rnn`, `gru` or `lstm`.
 
     Inside `flax.linen.RNN` they are variables["params"]["cell"].
     Raises UserError for parameters that no linen cell has, among them those of a GRU with reset="before".
@@ -97,7 +99,8 @@ def params_to_linen(params: RNNParams | GRUParams | LSTMParams) -> dict[str, dic
 
 
 def params_from_linen(cell: Cell, linen_params: Mapping[str, Any]) -> Params:
-    """The parameters of our cell (`rnn`, `gru` or `lstm`) from those of linen's, the dict `params_to_linen` gives.
+    """Returns the parameters of our cell (`rnn`, `gru` or `lstm`) from those of linen's, the dict
+    `params_to_linen` gives.
 
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, or of another shape.
     """
@@ -119,7 +122,7 @@ def params_from_linen(cell: Cell, linen_params: Mapping[str, Any]) -> Params:
 
 
 def checked_tensors(expected: Mapping[str, Any], given: Mapping[str, Any]) -> dict[tuple[str, ...], jax.Array]:
-    """The given tensors by their paths, if they are the expected ones, in shape too.
+    """Returns the given tensors by their paths, if they are the expected ones, in shape too.
 
     Raises UserError, by name, for a tensor that is missing, not expected, or of another shape; and for what is no dict.
     """

@@ -45,7 +45,7 @@ class NNXCell(nnx.RNNCellBase):
         self.names = tuple(names)
 
     def params(self) -> Params:
-        """The parameters as they are now, in the cell's own tree."""
+        """Returns the parameters as they are now, in the cell's own tree."""
         return jax.tree.unflatten(self.structure, [getattr(self.cell_params, name)[...] for name in self.names])
 
     def __call__(self, carry, inputs):
@@ -53,7 +53,7 @@ class NNXCell(nnx.RNNCellBase):
         return self.cell.step(self.params(), carry, inputs)
 
     def initialize_carry(self, input_shape, rngs=None, carry_init=None):
-        """The cell's initial carry for inputs [*B, E]."""
+        """Returns the cell's initial carry for inputs [*B, E]."""
         del rngs, carry_init  # nothing in it is drawn
         return self.cell.initial_carry(self.params(), tuple(input_shape[:-1]))
 
@@ -64,7 +64,8 @@ class NNXCell(nnx.RNNCellBase):
 
 
 def as_nnx(cell: Cell, params: Params) -> NNXCell:
-    """A flax.nnx.RNNCellBase that drops any cell into `flax.nnx.RNN`: same outputs as `cell.unroll` without a key.
+    """Makes a flax.nnx.RNNCellBase that drops any cell into `flax.nnx.RNN`: same outputs as
+    `cell.unroll` without a key.
 
     nnx calls one `step` after another: the fused unroll and what only a key brings (dropout) are not there.
     With `return_carry` and `seq_lengths` nnx gives rows of length zero the carry after all of their padding.
@@ -75,7 +76,7 @@ def as_nnx(cell: Cell, params: Params) -> NNXCell:
 
 
 def params_to_nnx(params: RNNParams | GRUParams | LSTMParams, *, split_gates: bool = False) -> dict[str, dict]:
-    """The parameters of nnx's SimpleCell, GRUCell or OptimizedLSTMCell, for `nnx.update(nnx_cell, ...)`.
+    """Returns the parameters of nnx's SimpleCell, GRUCell or OptimizedLSTMCell, for `nnx.update(nnx_cell, ...)`.
 
     split_gates: for an LSTM, those of nnx's LSTMCell, which keeps every gate for itself.
     Raises UserError for parameters that no nnx cell has: another cell's, reset="before", or a b_hn that is not 0.
@@ -89,7 +90,7 @@ def params_to_nnx(params: RNNParams | GRUParams | LSTMParams, *, split_gates: bo
 
 
 def params_from_nnx(cell: Cell, nnx_params: Mapping[str, Any]) -> Params:
-    """The parameters of our cell (`rnn`, `gru` or `lstm`) from those of nnx's; the b_hn of a GRU is 0.
+    """Returns the parameters of our cell (`rnn`, `gru` or `lstm`) from those of nnx's; the b_hn of a GRU is 0.
 
     nnx_params: `nnx.to_pure_dict(nnx.state(nnx_cell, nnx.Param))`, as `params_to_nnx` gives it.
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, or of another shape.

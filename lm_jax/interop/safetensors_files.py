@@ -10,7 +10,7 @@ from lm_jax.errors import UserError
 
 
 def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Every tensor of a file, by name.
+    """Reads every tensor of a file, by name.
 
     Of tensors that share their memory torch's `save_model` keeps one, and says in the file which other names it has:
     they are there as well.

@@ -32,7 +32,7 @@ KINDS = (RNNParams, GRUParams, LSTMParams)
 
 
 def params_to_torch(params: Params, prefix: str = "") -> dict[str, np.ndarray]:
-    """A state dict for torch's layers, from parameters of cells, stacks or encoders like theirs.
+    """Returns a state dict for torch's layers, from parameters of cells, stacks or encoders like theirs.
 
     prefix: before every name, "rnn." for the layers that a torch module keeps as its `rnn`.
     Raises UserError for parameters that no layers of torch have.
@@ -41,7 +41,8 @@ def params_to_torch(params: Params, prefix: str = "") -> dict[str, np.ndarray]:
 
 
 def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefix: str = "") -> Params:
-    """The parameters of our cell or encoder from a state dict of torch's layers, of arrays or of torch's own tensors.
+    """Returns the parameters of our cell or encoder from a state dict of torch's layers,
+    of arrays or of torch's own tensors.
 
     prefix: of the names to read; others belong to other modules and are not looked at. Half precision becomes float32.
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, of another shape, or not of
@@ -62,7 +63,8 @@ def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefi
 
 
 def floats(name: str, tensor: np.ndarray) -> np.ndarray:
-    """A copy of the tensor in at least float32; raises UserError, by name, unless it holds floating point numbers."""
+    """Returns a copy of the tensor in at least float32;
+    raises UserError, by name, unless it holds floating point numbers."""
     if not jnp.issubdtype(tensor.dtype, jnp.floating):
         raise UserError(f"{name} must hold floating point numbers, got {tensor.dtype}")
     return tensor.astype(np.promote_types(tensor.dtype, np.float32))
@@ -110,7 +112,7 @@ def _named_cells(params):
 
 
 def _layers(params):
-    """A list of layers, each of them [forward] or [forward, backward]."""
+    """Returns a list of layers, each of them [forward] or [forward, backward]."""
     match params:
         case GRUParams(b_hn=None):
             raise UserError(

@@ -31,7 +31,7 @@ class Signs(NamedTuple):
 
 
 def read_signs(platform: str | None, error: str | None) -> Signs:
-    """The signs of this machine and environment."""
+    """Reads the signs of this machine and environment."""
     nvidia = _first(glob.glob("/dev/nvidia[0-9]*")) or shutil.which("nvidia-smi")
     tpu = _first(glob.glob("/dev/accel[0-9]*") + glob.glob("/dev/vfio/[0-9]*"))
     versions = {name: version_of(name) for name in (*PACKAGES, *PLUGINS)}
@@ -93,19 +93,19 @@ def _tpu(signs):
 
 
 def _hidden_by(signs, names):
-    """The value of JAX_PLATFORMS where it leaves a kind of device out."""
+    """Returns the value of JAX_PLATFORMS where it leaves a kind of device out."""
     chosen = signs.environment.get("JAX_PLATFORMS", "")
     return None if not chosen or set(chosen.split(",")) & set(names) else chosen
 
 
 def _install(signs, extra):
-    """The command that adds the plugin and leaves the version of JAX as it is."""
+    """Returns the command that adds the plugin and leaves the version of JAX as it is."""
     version = signs.versions.get("jax")
     return f'`pip install "jax[{extra}]{"==" + version if version else ""}"`'
 
 
 def version_of(name: str) -> str | None:
-    """The version of an installed package."""
+    """Returns the version of an installed package."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

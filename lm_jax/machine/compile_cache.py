@@ -5,8 +5,8 @@ from pathlib import Path
 
 
 def compiled_folder() -> Path:
-    """Returns the folder of compiled programs: the one that the environment names, or one in the user's cache
-    folder."""
+    """Returns the folder of compiled programs: the one that the environment names,
+    or one in the user's cache folder."""
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or home / "lm_jax" / "compiled")
 

@@ -30,7 +30,7 @@ class MixtureParams:
 
 
 def mixture_params(weights: Sequence[float] | np.ndarray, models_params: Sequence[Params]) -> MixtureParams:
-    """The parameters of a mixture: weights [M], and the parameters of its models in the same order.
+    """Returns the parameters of a mixture: weights [M], and the parameters of its models in the same order.
 
     Raises UserError for weights that are negative or do not sum to one, or a number of them that is not that of models.
     """
@@ -46,7 +46,7 @@ def mixture_params(weights: Sequence[float] | np.ndarray, models_params: Sequenc
 
 @cached
 def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
-    """The mixture of models over one vocabulary; `init` gives equal weights.
+    """Makes the mixture of models over one vocabulary; `init` gives equal weights.
 
     Raises UserError for no models, or for vocabularies of different sizes.
     """
@@ -93,7 +93,8 @@ def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
 
 
 def mix(log_weights: Float[Array, "M"], log_probs: Sequence[Float[Array, "*N"]]) -> Float[Array, "*N"]:
-    """log sum_m w_m exp(log_probs[m]), w the softmax of log_weights; -inf, with a gradient of 0, where all are -inf."""
+    """Returns log sum_m w_m exp(log_probs[m]), w the softmax of log_weights;
+    -inf, with a gradient of 0, where all are -inf."""
     weights = jax.nn.log_softmax(log_weights)
     terms = jnp.stack([weight + log_prob for weight, log_prob in zip(weights, log_probs, strict=True)])
     possible = jnp.any(terms > -jnp.inf, axis=0)

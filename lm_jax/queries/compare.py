@@ -113,13 +113,14 @@ def _encode(run, text):
 
 
 def _load(runs, opened, cell):
-    """Every run with its model. The user's cell is for the runs that need one; if none does, loading refuses it."""
+    """Loads every run with its model. The user's cell is for the runs that need one;
+    if none does, loading refuses it."""
     needs = [has_user_cell(run.config) for run in opened]
     return [as_loaded(run, cell if need or not any(needs) else None) for run, need in zip(runs, needs, strict=True)]
 
 
 def _names(runs):
-    """The last part of each path; the whole path where two different runs share it."""
+    """Returns the last part of each path; the whole path where two different runs share it."""
     folders = [Path(run).resolve() for run in runs]
     last = [folder.name for folder in set(folders)]
     return [run if last.count(f.name) > 1 else f.name for run, f in zip(runs, folders, strict=True)]
@@ -147,7 +148,7 @@ def _score(model, tokens, text, streams, progress):
 
 
 def _share_of(progress, models, number):
-    """The progress of one model of many as that of all."""
+    """Returns the progress of one model of many as that of all."""
     if progress is None:
         return None
     return lambda done, total: progress(number * total + done, models * total)

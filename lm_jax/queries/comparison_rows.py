@@ -26,7 +26,7 @@ class ComparedText(NamedTuple):
 def comparison_rows(
     results: Sequence[tuple[ComparedModel, BlockScores]], text: ComparedText, samples: int, seed: int
 ) -> list[ComparisonRow]:
-    """A row for each model, in the same order; each but the first is tested against the row above.
+    """Returns a row for each model, in the same order; each but the first is tested against the row above.
 
     Args:
         results: The models with their scores on the text.
@@ -94,7 +94,8 @@ def _row(model, scores, above, same, text, samples, seed) -> ComparisonRow:
 
 
 def _test(scores, above, same, samples, seed) -> PairedTest | None:
-    """The paired test against the row above: per token of the same tokens, else per character of the same lines."""
+    """Returns the paired test against the row above:
+    per token of the same tokens, else per character of the same lines."""
     if above is None or scores.impossible or above.impossible:
         return None
     if same:

@@ -98,7 +98,7 @@ def stream_text(
     seed: int = 0,
     cell: UserCell | None = None,
 ) -> Iterator[str]:
-    """The text of one continuation piece by piece, each as soon as it is there, without the prompt."""
+    """Yields the text of one continuation piece by piece, each as soon as it is there, without the prompt."""
     run = as_loaded(run, cell)
     chunks = _chunks(run, prompt, tokens, sampler, seed, 1)
     return iter(run.vocabulary.pieces(int(i) for chunk in chunks for i in chunk[:, 0]))

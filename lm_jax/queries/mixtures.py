@@ -32,7 +32,8 @@ class Mixture(NamedTuple):
 
 
 def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> list[Mixture]:
-    """The mixtures that `compare` was asked for; UserError for a cache without a mixture, or of a size below 1."""
+    """Returns the mixtures that `compare` was asked for; UserError for a cache without a mixture,
+    or of a size below 1."""
     if isinstance(mixture, bool):
         if cache is not None and not mixture:
             raise UserError(f"a cache is compared as a part of a mixture: give --mixture too, got --cache {cache}")
@@ -48,7 +49,7 @@ def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> 
 
 
 def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[int]:
-    """The places of the runs that are mixed, each once.
+    """Returns the places of the runs that are mixed, each once.
 
     Args:
         mixture: What is asked for.
@@ -96,7 +97,7 @@ def _check_same(runs):
 
 
 def _modes(runs):
-    """The modes that runs need, with a run of each."""
+    """Returns the modes that runs need, with a run of each."""
     first = {}
     for run in runs:
         mode = run.task.required_mode(run.config)
@@ -112,7 +113,7 @@ def fit_runs(
     tokens: np.ndarray,
     eval_streams: int,
 ) -> ComparedModel:
-    """The mixture of runs, fitted.
+    """Fits the mixture of runs.
 
     Args:
         mixture: Its name and its cache.

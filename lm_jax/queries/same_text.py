@@ -8,7 +8,7 @@ from lm_jax.runs.open import OpenedRun
 
 
 def same_streams(runs: Sequence[OpenedRun]) -> int:
-    """The eval_streams of all runs; UserError where they differ."""
+    """Returns the eval_streams of all runs; UserError where they differ."""
     numbers = {run.config.eval_streams: run.path for run in runs}
     if len(numbers) > 1:
         got = ", ".join(f"{number} of {path}" for number, path in numbers.items())
@@ -17,8 +17,8 @@ def same_streams(runs: Sequence[OpenedRun]) -> int:
 
 
 def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[str, str | bytes]:
-    """Returns where the text is from, and the one text on which all runs are scored: bytes if all are of bytes, else a
-    string.
+    """Returns where the text is from, and the one text on which all runs are scored:
+    bytes if all are of bytes, else a string.
 
     Args:
         runs: At least one.

@@ -23,7 +23,7 @@ FAINT = ("··", "#777777")
 
 
 def heat_map(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str]) -> Any:
-    """A matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10."""
+    """Makes a matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10."""
     from matplotlib.figure import Figure
 
     count = len(past)
@@ -78,7 +78,8 @@ def _back(lag):
 def reach_rows(
     log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str], nats: Float[np.ndarray, "N"]
 ) -> list[dict[str, Any]]:
-    """A row for each predicted token: its loss, and the farthest past tokens with 10 % and 1 % of its gradient."""
+    """Returns a row for each predicted token: its loss,
+    and the farthest past tokens with 10 % and 1 % of its gradient."""
     rows = [
         {"position": i + 1, "token": token, "nats": float(loss)}
         for i, (token, loss) in enumerate(zip(predicted, nats, strict=True))
@@ -100,7 +101,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def shaded(log_shares: Float[np.ndarray, "N N"], predicted: Sequence[str], width: int) -> Any:
-    """The map as a rich Text, two characters a cell, its columns in the order of its rows; None if it is too wide."""
+    """Returns the map as a rich Text, two characters a cell, its columns in the order of its rows;
+    None if it is too wide."""
     from rich.text import Text
 
     margin = max(map(len, predicted)) + 1

@@ -67,8 +67,8 @@ def summaries(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]
 
 
 def lag_rows(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]:
-    """A row for each layer, leaf and lag: values, median, its 95 % band over texts (None for one text), quantiles and
-    mean of the share that is left, and the natural log of the median, which does not underflow."""
+    """Returns a row for each layer, leaf and lag: values, median, its 95 % band over texts (None for one text),
+    quantiles and mean of the share that is left, and the natural log of the median, which does not underflow."""
     rows = []
     for layer, leaves in enumerate(profiles):
         for leaf, profile in leaves.items():

@@ -15,7 +15,7 @@ from lm_jax.types import Carry, Mask
 
 
 def real_steps(mask: Mask) -> Int[Array, ""]:
-    """The number of steps up to the last one that is real in any row of mask [T, *B]; 0 where there is none."""
+    """Returns the number of steps up to the last one that is real in any row of mask [T, *B]; 0 where there is none."""
     real = jnp.any(mask, axis=tuple(range(1, mask.ndim)))
     return jnp.max(jnp.where(real, jnp.arange(1, mask.shape[0] + 1), 0), initial=0)
 

@@ -57,8 +57,8 @@ class FusedParts(NamedTuple):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def fused_scan(parts: FusedParts, weights, carry, z, mask, reset) -> tuple[Carry, Float[Array, "T *B H"]]:
-    """Runs all steps of a recurrence whose initial carry is zeros: (last carry, ys). It has one derivative, in reverse
-    mode."""
+    """Runs all steps of a recurrence whose initial carry is zeros: (last carry, ys).
+    It has one derivative, in reverse mode."""
 
     def recur(start, x):
         new, y, _ = parts.step(arranged, start, x)

@@ -24,7 +24,7 @@ def cell_parts(
     hidden: Callable[[Carry], Array] = lambda carry: carry,
     compute_dtype: str | None = None,
 ) -> FusedParts:
-    """The parts for f; weights are (w_h,). Make them once a cell: JAX traces anew for new ones.
+    """Makes the parts for f; weights are (w_h,). Make them once a cell: JAX traces anew for new ones.
 
     f:       (s, z [*B, kH], p [*B, kH]) -> (new carry, y [*B, H])
     hidden:  the leaf [*B, H] of a carry that W_h multiplies, such as `lambda carry: carry.h`

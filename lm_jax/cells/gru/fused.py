@@ -28,7 +28,7 @@ def _inputs(z):
 
 @cached
 def gru_after_parts(compute_dtype: str | None) -> FusedParts:
-    """The parts for reset="after"; weights are (w_h, b_hn)."""
+    """Makes the parts for reset="after"; weights are (w_h, b_hn)."""
 
     def step(arranged, h, x):
         w_r, w_z, w_n, b_hn = arranged
@@ -71,7 +71,7 @@ def gru_after_parts(compute_dtype: str | None) -> FusedParts:
 
 @cached
 def gru_before_parts(compute_dtype: str | None) -> FusedParts:
-    """The parts for reset="before"; weights are (w_h,)."""
+    """Makes the parts for reset="before"; weights are (w_h,)."""
 
     def arrange(weights):
         (w_h,) = weights

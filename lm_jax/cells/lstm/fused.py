@@ -29,7 +29,8 @@ def halved(a: Float[Array, "*N gates"]) -> Float[Array, "*N gates"]:
 
 @cached
 def lstm_parts(compute_dtype: str | None) -> FusedParts:
-    """The parts; weights are (w_h, b), both halved, z comes from halved weights without a bias; the carry is (h, c)."""
+    """Makes the parts; weights are (w_h, b), both halved, z comes from halved weights without a bias;
+    the carry is (h, c)."""
 
     def collect(starts, ys, residuals, factors, d_a):
         del ys, residuals, factors

@@ -27,7 +27,7 @@ DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
 
 @cached
 def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str | None) -> FusedParts:
-    """The parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
+    """Makes the parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
 
     def step(weights, start, z):
         w_h, b = weights

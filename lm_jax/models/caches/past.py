@@ -37,7 +37,8 @@ class Past(NamedTuple):
     fresh: Bool[Array, "*B W"]
 
     def window(self, values: Array, empty: float) -> Array:
-        """The window [*B, W, ...] after the chunk, of the values [*B, J, ...] of all steps; `empty` where none is."""
+        """Returns the window [*B, W, ...] after the chunk, of the values [*B, J, ...] of all steps;
+        `empty` where none is."""
         further = (1,) * (values.ndim - self.last.ndim)
         taken = jnp.take_along_axis(values, self.last.reshape(self.last.shape + further), axis=self.last.ndim - 1)
         return jnp.where(self.fresh.reshape(self.fresh.shape + further), taken, empty)
@@ -70,7 +71,8 @@ def look_back(window: Int[Array, "*B W"], tokens: Tokens, mask: Mask | None, res
 
 
 def _over_all(window, switch, shape, outside, absent=True):
-    """A mask or resets [T, *B] as [*B, J]: `outside` for the steps of the window, `absent` where there is no switch."""
+    """Returns a mask or resets [T, *B] as [*B, J]:
+    `outside` for the steps of the window, `absent` where there is no switch."""
     if switch is None:
         return jnp.full(shape, absent)
     inside = jnp.moveaxis(jnp.asarray(switch, bool), 0, -1)
@@ -78,7 +80,7 @@ def _over_all(window, switch, shape, outside, absent=True):
 
 
 def sum_by_word(weights: Float[Array, "T *B J"], words: Int[Array, "*B J"], vocab_size: int) -> Float[Array, "T *B V"]:
-    """The weights of equal words added up. A word that is EMPTY must have weight 0."""
+    """Adds up the weights of equal words. A word that is EMPTY must have weight 0."""
 
     def sum_in_row(weights, words):
         return jnp.zeros(vocab_size, weights.dtype).at[jnp.maximum(words, 0)].add(weights)

@@ -34,7 +34,7 @@ class NGrams(NamedTuple):
 
 
 def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -> list[NGrams]:
-    """The tables of orders 1 .. order of a text, ids int [N].
+    """Counts the n-grams of orders 1 .. order of a text, ids int [N].
 
     Time and memory are those of sorting N integers for each order. Raises UserError for an order below 1.
     """
@@ -69,7 +69,7 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
 
 
 def unigram_table(counts: np.ndarray) -> NGrams:
-    """The types with their counts [V]."""
+    """Counts the types [V]."""
     nothing = np.zeros(len(counts), np.int32)
     return NGrams(np.arange(len(counts), dtype=np.int32), nothing, nothing, counts, np.zeros(len(counts), bool))
 
@@ -107,7 +107,7 @@ def _since_start(is_start):
 
 
 def child_ranges(prefix: np.ndarray, parents: int) -> np.ndarray:
-    """int32 [parents + 1]: the rows with prefix p are those from ranges[p] to ranges[p + 1]."""
+    """Returns int32 [parents + 1]: the rows with prefix p are those from ranges[p] to ranges[p + 1]."""
     return np.searchsorted(prefix, np.arange(parents + 1)).astype(np.int32)
 
 
@@ -125,7 +125,7 @@ def continuation_counts(tables: list[NGrams]) -> list[np.ndarray]:
 
 
 def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
-    """int64 [N]: an n-gram as one integer; ascending, as the tables are sorted."""
+    """Returns int64 [N]: an n-gram as one integer; ascending, as the tables are sorted."""
     keys = prefix.astype(np.int64)
     keys *= vocab_size
     keys += words
@@ -154,7 +154,8 @@ def rows_in_text(
 
 
 def find_rows(keys: np.ndarray, contexts: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
-    """The rows [N] of the n-grams "context word" in a table of sorted `trie_keys`; contexts may be ABSENT or BEFORE.
+    """Returns the rows [N] of the n-grams "context word" in a table of sorted `trie_keys`; contexts
+    may be ABSENT or BEFORE.
 
     Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster.
     """

@@ -18,7 +18,7 @@ BOUNDS = (1e-6, 1 - 1e-6)
 
 
 def jelinek_mercer(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> tuple[BackoffParams, list[str]]:
-    """The model, and a note with its weights. held_out: ids int [N], not part of what was counted."""
+    """Returns the model, and a note with its weights. held_out: ids int [N], not part of what was counted."""
     if held_out is None or len(held_out) == 0:
         raise UserError("Jelinek-Mercer needs held-out text for its weights, got none")
     weights = learn_weights(tables, held_out, eol_id)

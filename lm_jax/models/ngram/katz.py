@@ -21,7 +21,7 @@ LARGEST = 5  # counts above it are believed
 
 
 def katz(tables: list[NGrams]) -> tuple[BackoffParams, list[str]]:
-    """The model, and a note for each order whose text was too small for Good-Turing discounts."""
+    """Returns the model, and a note for each order whose text was too small for Good-Turing discounts."""
     vocab_size = len(tables[0].words)
     probs, log_backoffs, notes = [], [], []
     for k, table in enumerate(tables, 1):

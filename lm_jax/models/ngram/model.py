@@ -22,7 +22,7 @@ BLOCK = 256  # continuations of a context that are written at once
 
 @cached
 def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
-    """The language model of back-off tables of this order.
+    """Makes the language model of back-off tables of this order.
 
     eol_id: the token after which the context is the start of a line. Randomness: none, keys are ignored.
     """
@@ -60,7 +60,7 @@ def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
 
 
 def _states(params, carry, tokens, mask, reset, eol_id):
-    """The state after each token [T, *B, n - 1]: all time steps at once, order by order instead."""
+    """Returns the state after each token [T, *B, n - 1]: all time steps at once, order by order instead."""
     if params.order == 1:
         return jnp.zeros((*tokens.shape, 0), jnp.int32)
     last = _last_read(tokens, mask)
@@ -86,7 +86,7 @@ def _last_read(tokens, mask):
 
 @jax.jit
 def next_log_probs(params: BackoffParams, states: jax.Array) -> jax.Array:
-    """log P of every next word, [*N, V], after the states [*N, n - 1].
+    """Returns log P of every next word, [*N, V], after the states [*N, n - 1].
 
     From the unigrams up: a longer context scales everything by its back-off weight, then writes the words that
     follow it, a block at a time.
@@ -105,7 +105,8 @@ def next_log_probs(params: BackoffParams, states: jax.Array) -> jax.Array:
 
 
 def _overlay(params, k, row, log_probs):
-    """The distribution after the context `row` of order k, from that after the context without its first word."""
+    """Returns the distribution after the context `row` of order k, from that after the context
+    without its first word."""
     safe = jnp.maximum(row, 0)
     start, end = params.child_start[k - 1][safe], params.child_start[k - 1][safe + 1]
     end = jnp.where(row >= 0, end, start)

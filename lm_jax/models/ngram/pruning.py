@@ -133,7 +133,7 @@ def _left(tables, k, q, keep):
 
 
 def _new_backoffs(tables: Suffixes, retained: list[np.ndarray]) -> list[np.ndarray]:
-    """log alpha of every context, from the shortest up, when only the `retained` n-grams are left."""
+    """Returns log alpha of every context, from the shortest up, when only the `retained` n-grams are left."""
     everything = [np.ones(len(words), bool) for words in tables.words]
     result = []
     for k in range(2, len(tables.words) + 1):
@@ -150,7 +150,7 @@ def _new_backoffs(tables: Suffixes, retained: list[np.ndarray]) -> list[np.ndarr
 
 
 def _select(words, parents, log_probs, log_backoffs, retained) -> BackoffParams:
-    """The tables of the retained n-grams."""
+    """Returns the tables of the retained n-grams."""
     ngrams, none, rows = [], np.zeros(0, np.int32), np.zeros(1, np.int64)
     for keep, word, parent in zip(retained, words, parents, strict=True):
         ngrams.append(NGrams(word[keep], rows[parent[keep]], none, none, none))

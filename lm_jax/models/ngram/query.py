@@ -15,7 +15,8 @@ from lm_jax.models.ngram.tables import BackoffParams
 
 
 def find_child(params: BackoffParams, k: int, rows: Int[Array, "*N"], words: Int[Array, "*N"]) -> Int[Array, "*N"]:
-    """The rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none, BEFORE after BEFORE."""
+    """Returns the rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none,
+    BEFORE after BEFORE."""
     children = _search(params.child_start[k - 1], params.words[k], rows, words)
     return jnp.where(rows == BEFORE, BEFORE, children)
 
@@ -37,14 +38,15 @@ def _search(start, table, rows, words):
 
 
 def extend(params: BackoffParams, context: list[Int[Array, "*N"]], words: Int[Array, "*N"]) -> list[Int[Array, "*N"]]:
-    """The rows of the n-grams of orders 1 .. n that end with `words`, after contexts of orders 1 .. n - 1."""
+    """Returns the rows of the n-grams of orders 1 .. n that end with `words`, after contexts of orders 1 .. n - 1."""
     return [words, *(find_child(params, k, rows, words) for k, rows in enumerate(context, 1))]
 
 
 def log_prob(
     params: BackoffParams, context: list[Int[Array, "*N"]], extended: list[Int[Array, "*N"]]
 ) -> Float[Array, "*N"]:
-    """log P of the words that `extend` was called with: the longest n-gram found, and the back-off weights above it."""
+    """Returns log P of the words that `extend` was called with: the longest n-gram found, and the
+    back-off weights above it."""
     result = params.log_prob[0][extended[0]]
     for k, rows in enumerate(context, 1):
         present = extended[k] >= 0
@@ -54,6 +56,7 @@ def log_prob(
 
 
 def backoff_weight(params: BackoffParams, k: int, rows: Int[Array, "*N"]) -> Float[Array, "*N"]:
-    """log of what the probability after the contexts `rows` of order k is scaled by, where a shorter one is used."""
+    """Returns log of what the probability after the contexts `rows` of order k is scaled by, where
+    a shorter one is used."""
     known = params.log_backoff[k - 1][jnp.maximum(rows, 0)]
     return jnp.where(rows >= 0, known, jnp.where(rows == ABSENT, params.log_missing, 0.0))

@@ -23,8 +23,8 @@ SHARD = np.dtype([("key", np.int64), ("count", np.int64), ("suffix", np.int32), 
 
 
 def count_in_shards(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int, max_memory: int) -> list[NGrams]:
-    """Counts as `count_ngrams` does, with about max_memory bytes besides the result. tokens: int [N]; may be a
-    np.memmap.
+    """Counts as `count_ngrams` does, with about max_memory bytes besides the result. tokens: int
+    [N]; may be a np.memmap.
 
     Shards go to a temporary folder (TMPDIR). Raises UserError for an order below 1, or too little memory.
     """
@@ -80,13 +80,13 @@ class _Text:
         return np.asarray(values[start - 1 : start - 1 + length], np.int64)
 
     def _prefixes(self, k, start, length):
-        """The rows of the first k - 1 words of the k-grams that end in a block, and which positions end one."""
+        """Returns the rows of the first k - 1 words of the k-grams that end in a block, and which positions end one."""
         first = self.eol_id if k == 2 else -1
         prefixes = self._before(self.rows, start, length, first)
         return prefixes, np.flatnonzero(self.distance[start : start + length] >= k - 2)
 
     def shard(self, k, start, vocab_size):
-        """The k-grams that end in a block, sorted, on disk."""
+        """Returns the k-grams that end in a block, sorted, on disk."""
         here = slice(start, start + self.block)
         words = np.asarray(self.tokens[here], np.int64)
         prefixes, at = self._prefixes(k, start, len(words))
@@ -127,8 +127,8 @@ def _merge(shards: list[np.ndarray], block: int, vocab_size: int) -> NGrams:
 
 
 def _ranges(shards, block) -> Iterator[np.ndarray]:
-    """Yields what the shards have in one range of keys after another, a block or less in most: ends are drawn at even
-    ranks of a sample of the keys."""
+    """Yields what the shards have in one range of keys after another, a block or less in most:
+    ends are drawn at even ranks of a sample of the keys."""
     total = sum(map(len, shards))
     if total == 0:
         return

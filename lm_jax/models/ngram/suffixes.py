@@ -58,7 +58,8 @@ def lower_log_probs(tables: Suffixes, k: int, retained: list[np.ndarray], log_ba
 
 
 def context_log_probs(tables: Suffixes) -> list[np.ndarray]:
-    """log P [N_k] of the n-grams of each order as strings: the product of their words' probabilities, </s> for <s>."""
+    """Returns log P [N_k] of the n-grams of each order as strings:
+    the product of their words' probabilities, </s> for <s>."""
     result = [tables.log_prob[0]]
     for parent, log_prob in zip(tables.parents[1:], tables.log_prob[1:], strict=True):
         result.append(result[-1][parent] + log_prob)

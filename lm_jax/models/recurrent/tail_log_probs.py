@@ -26,7 +26,7 @@ def tail_log_probs(
     targets: Int[Array, "N"],
     members: Bool[Array, "N"],
 ) -> Float[Array, "N"]:
-    """log softmax(hs words^T + bias)[targets] of the members, 0 of the others; of these no target matters."""
+    """Returns log softmax(hs words^T + bias)[targets] of the members, 0 of the others; of these no target matters."""
     return _tail_forward(hs, words, bias, targets, members)[0]
 
 
@@ -65,13 +65,13 @@ tail_log_probs.defvjp(_tail_forward, _tail_backward)
 
 
 def _gathered(members):
-    """The places of the members, then of nothing, in whole pieces; and how many pieces have a member."""
+    """Returns the places of the members, then of nothing, in whole pieces; and how many pieces have a member."""
     rows = min(ROWS, members.size)
     order = jnp.flatnonzero(members, size=math.ceil(members.size / rows) * rows, fill_value=members.size)
     return order.reshape(-1, rows), (jnp.sum(members) + rows - 1) // rows
 
 
 def _piece(k, order, *arrays):
-    """The places of piece k, and what the arrays have there: 0 where there is no member."""
+    """Returns the places of piece k, and what the arrays have there: 0 where there is no member."""
     rows = order[k]
     return rows, *(jnp.asarray(a).at[rows].get(mode="fill", fill_value=0) for a in arrays)
