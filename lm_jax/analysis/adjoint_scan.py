@@ -127,7 +127,7 @@ def add_scaled(
         pieces = [source[layer] for source in contributions]
         tops = [jnp.max(jnp.stack([max_abs(leaf, axes) for leaf in piece]), axis=0) for piece in pieces]
         scaled = [split_power(top) for top in tops]
-        totals = [jnp.where(own > NOTHING, own + e, NOTHING) for (_, own), e in zip(scaled, exponents, strict=True)]
+        totals = [jnp.where(power > NOTHING, power + e, NOTHING) for (_, power), e in zip(scaled, exponents, strict=True)]
         largest = jnp.max(jnp.stack(totals), axis=0)
         factors = [
             jnp.where(total > NOTHING, power_of_two(jnp.exp2((total - largest).astype(power.dtype))) / power, 0)

@@ -71,7 +71,7 @@ def gradient_flow(
     for names, leaves, exponent in zip(places, log_leaves, exponents, strict=True):
         scale = np.asarray(exponent, np.float64) * np.log(2)
         by_name = {name: _by_position(np.asarray(m) + scale, rows) for (name, _), m in zip(names, leaves, strict=True)}
-        layers.append({**by_name, ALL: _together(list(by_name.values()))})
+        layers.append({**by_name, ALL: _combine(list(by_name.values()))})
     return GradientFlow(np.asarray(log_output, np.float64).T, tuple(layers), rows)
 
 
@@ -105,7 +105,7 @@ def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.
     return result
 
 
-def _together(logs: list[np.ndarray]) -> np.ndarray:
+def _combine(logs: list[np.ndarray]) -> np.ndarray:
     """Returns log sqrt(sum of squares) of norms given by their logarithms."""
     with np.errstate(invalid="ignore"):  # NaN stands where nothing was measured
         return functools.reduce(lambda a, b: 0.5 * np.logaddexp(2 * a, 2 * b), logs)

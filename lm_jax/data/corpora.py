@@ -109,22 +109,22 @@ def load_corpus(
     splits = {split: getattr(texts, split) for split in SPLITS}
 
     def build():
-        own = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
-        return own, {split: own.encode(text) for split, text in splits.items()}
+        built = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
+        return built, {split: built.encode(text) for split, text in splits.items()}
 
     if sum(map(len, splits.values())) < CACHE_FROM:
-        own, arrays = build()
+        encoder, arrays = build()
     else:
         given = None if vocabulary is None else vocabulary.sha256
-        own, arrays = cached_encoding(
+        encoder, arrays = cached_encoding(
             {"text": texts.sha256, "level": level, "options": [min_count, max_vocab], "vocabulary": given}, build
         )
-    if len(own) < 2:
-        raise UserError(f"a vocabulary needs at least 2 types, got {len(own)} in {texts.source}")
+    if len(encoder) < 2:
+        raise UserError(f"a vocabulary needs at least 2 types, got {len(encoder)} in {texts.source}")
     return Corpus(
         source=texts.source,
         sha256=texts.sha256,
-        vocabulary=own,
+        vocabulary=encoder,
         characters={split: len(text) for split, text in splits.items()},
         bytes={split: len(as_bytes(text)) for split, text in splits.items()},
         **arrays,

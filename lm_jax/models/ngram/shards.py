@@ -107,9 +107,9 @@ class _Text:
         for start in self.starts:
             words = np.asarray(self.tokens[start : start + self.block], np.int64)
             prefixes, at = self._prefixes(k, start, len(words))
-            found = np.full(len(words), -1, np.int64)
-            found[at] = find_rows(keys, prefixes[at], words[at], vocab_size)
-            rows[start : start + len(words)] = found
+            matches = np.full(len(words), -1, np.int64)
+            matches[at] = find_rows(keys, prefixes[at], words[at], vocab_size)
+            rows[start : start + len(words)] = matches
         self.rows = rows
 
 
