@@ -9,9 +9,9 @@ The scan goes back through t = T-1 .. 1 with a block of rows, one for each i who
 switched on at t = i, and all rows go through the vector-Jacobian product of one step at once. Norms are taken inside
 the scan, so that memory is that of the rows, [S, B, H] for S rows, and of the norms: there is no [T, T, H] array.
 
-A row is kept as a * 2^e, a near 1 and e a whole number, for each layer, so that nothing underflows or overflows. Layers
-of a stack have exponents of their own, since the adjoint of an upper layer may vanish under one of a lower layer that
-it takes no part of. For this every layer's adjoints are pulled back by themselves, and then added.
+A row is stored as a * 2^e, a near 1 and e a whole number, for each layer, so that nothing underflows or overflows.
+Layers of a stack have exponents of their own, since the adjoint of an upper layer may vanish under one of a lower layer
+that it takes no part of. For this every layer's adjoints are pulled back by themselves, and then added.
 """
 
 import functools
@@ -127,7 +127,9 @@ def add_scaled(
         pieces = [source[layer] for source in contributions]
         tops = [jnp.max(jnp.stack([max_abs(leaf, axes) for leaf in piece]), axis=0) for piece in pieces]
         scaled = [split_power(top) for top in tops]
-        totals = [jnp.where(power > NOTHING, power + e, NOTHING) for (_, power), e in zip(scaled, exponents, strict=True)]
+        totals = [
+            jnp.where(shift > NOTHING, shift + e, NOTHING) for (_, shift), e in zip(scaled, exponents, strict=True)
+        ]
         largest = jnp.max(jnp.stack(totals), axis=0)
         factors = [
             jnp.where(total > NOTHING, power_of_two(jnp.exp2((total - largest).astype(power.dtype))) / power, 0)

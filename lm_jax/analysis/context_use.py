@@ -1,4 +1,4 @@
-"""How much context a language model uses: what its predictions lose when the past is cut off, or put out of order.
+"""The use of context by a language model: what its predictions lose when the past is cut off, or put out of order.
 
     J_full(i)  = -log P(x_{i+1} | x_1 .. x_i)                          in nats, the text read from its start
     J_cut(i)   = -log P(x_{i+1} | s, x_{i-n+1} .. x_i)                 only the last n tokens, read from a state s

@@ -32,7 +32,7 @@ class GradientFlow(NamedTuple):
 
     output: log ||dJ_i/dy_i|| at [b, i]; lag 0.
     carry: of each layer, by leaf ("h"; for an LSTM "h" and "c"; for other cells their path in the carry) and of "all"
-        leaves together, log G at [b, i, j]. -inf for j >= i and where nothing is left of a gradient; NaN where the
+        leaves combined, log G at [b, i, j]. -inf for j >= i and where nothing is left of a gradient; NaN where the
         lag i - j is above max_lag.
     max_lag: the largest lag that was measured.
     """

@@ -1,4 +1,4 @@
-"""How the gradient falls with distance: the statistics of a gradient flow by lag, l = i - j.
+"""The fall of the gradient with distance: the statistics of a gradient flow by lag, l = i - j.
 
     r(l) = G[i, i-l] / G[i, i]       for the leaf h: of what reaches the output at i, the share left l steps back
     r(l) = G[i, i-l] / G[i, i-1]     for any other leaf and for the whole carry, which have no gradient at lag 0

@@ -25,7 +25,7 @@ from lm_jax.models.language_model import LanguageModel, Opened
 from lm_jax.types import Carry, Params, TextIds, Tokens
 
 
-ALL = "all"  # the leaves of a layer together
+ALL = "all"  # all leaves of a layer, as one
 
 
 class OpenedText(NamedTuple):

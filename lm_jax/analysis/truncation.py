@@ -1,4 +1,6 @@
-"""What truncated back-propagation through time leaves out of the gradient (Williams & Peng 1990; Werbos 1990).
+"""The bias of truncated back-propagation through time, the part of the gradient that it leaves out.
+
+Sources: Williams & Peng 1990; Werbos 1990.
 
     J = mean over predictions of -log P(x_{i+1} | x_1 .. x_i)         in nats
     g   = dJ/dparams                                                  through the whole text

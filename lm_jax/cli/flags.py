@@ -1,6 +1,6 @@
 """The flags of a parser, made from the settings of dataclasses.
 
-A flag is not given by default, so that what a user types can be told from what is a default.
+A flag is not given by default, so that what a user types can be distinguished from defaults.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from lm_jax.config.flat import flat_settings
 from lm_jax.config.settings import choices
 
 
-WIDEST_METAVAR = 48  # columns; longer choices are told in the help
+WIDEST_METAVAR = 48  # columns; longer choices are listed in the help
 SHORT_NAMES = {"learning_rate": ["--lr"]}
 SECTIONS = {"data": "text", "optimizer": "optimiser", "": "training"}  # titles of groups, where the name is not one
 Parser = argparse.ArgumentParser

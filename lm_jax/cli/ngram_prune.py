@@ -22,7 +22,7 @@ class PruneArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, prunes, prints."""
+    """Parses the arguments, prunes the run and prints the sizes."""
     arguments = parse(PruneArguments, "ngram prune", argv)
 
     from lm_jax.queries import prune_run

@@ -1,4 +1,4 @@
-"""The words of a command line, parsed once; mistakes are told in one line."""
+"""The words of a command line, parsed once; mistakes are reported in one line."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""How a token is printed in a column."""
+"""The name of a token in a printed column."""
 
 
 def token_name(token: str) -> str:

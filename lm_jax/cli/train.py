@@ -42,7 +42,7 @@ class TrainArguments(NetworkArguments):
 
 
 def main(argv: list[str]) -> None:
-    """Parses, trains, prints."""
+    """Parses the arguments, trains and prints the progress."""
     arguments, given = parse_with_config(TrainArguments, TrainConfig, "train", argv)
     _check_pairs(arguments)
     config = make_config(given, _base(arguments))

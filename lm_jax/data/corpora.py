@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lm_jax.data.cache import cached_encoding
+from lm_jax.data.encoding_cache import cached_encoding
 from lm_jax.data.sources import read_source
 from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
 from lm_jax.errors import UserError

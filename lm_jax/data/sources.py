@@ -182,7 +182,7 @@ def _library():
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong is told once, in our words
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # errors are reported once, in our words
     return datasets
 
 

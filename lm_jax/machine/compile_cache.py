@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk between commands, so that a second run starts at once."""
+"""Compiled programs stored on disk between commands, so that a second run starts at once."""
 
 import os
 from pathlib import Path

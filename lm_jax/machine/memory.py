@@ -1,4 +1,4 @@
-"""Memory that is kept between computations, in large pages: what XLA on a CPU asks for and gives back at every call.
+"""Memory that is held between computations, in large pages: what XLA on a CPU asks for and gives back at every call.
 
 The C library returns large blocks to the system as soon as they are free, and the system hands them out again a page
 of 4 KiB at a time, each at the price of an interruption; a training step of a medium model asks for 40,000 of them.

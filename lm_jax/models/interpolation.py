@@ -3,7 +3,7 @@
     P(x_t | x_0 .. x_{t-1}) = sum_m w_m P_m(x_t | x_0 .. x_{t-1})              w = softmax(log_weights)
 
 Anything that satisfies the contract can be mixed, mixtures too; each model keeps a carry of its own. Weights are
-fitted on held-out text by EM (`fit_mixture` in lm_jax/inference/mixing.py).
+fitted on held-out text by EM (`fit_mixture` in lm_jax/inference/mixture_weights.py).
 """
 
 import math

@@ -52,10 +52,10 @@ def compare(
             mixtures.
         cache: Tokens that a unigram cache in the mixture remembers.
         eval_streams: Parallel streams that the text is cut into. Default: the runs' own number.
-        samples: Resamples of an interval and sign flips of a test (lm_jax/inference/comparison.py).
+        samples: Resamples of an interval and sign flips of a test (lm_jax/inference/significance.py).
         seed: Seed of both.
         sort: By bits per character, best first, instead of the order given.
-        progress: Called with (done, in all), of all models together.
+        progress: Called with (done, in all), over all models.
         cell: The user's own cell, for the runs that were trained with one.
 
     Returns:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lm_jax.data.corpora import as_bytes
-from lm_jax.inference.comparison import PairedTest, bootstrap_ratio, paired_test
 from lm_jax.inference.likelihood import perplexity
+from lm_jax.inference.significance import PairedTest, bootstrap_ratio, paired_test
 from lm_jax.queries.block_scores import BlockScores
 from lm_jax.queries.compared_model import ComparedModel
 from lm_jax.report.comparison_row import ComparisonRow

@@ -134,7 +134,7 @@ def beam_search(
         run: The folder of a run, or a run that is loaded.
         prompt: The text to continue, or its ids; it follows an end of line.
         tokens: The most tokens to add; a continuation ends at an end of line.
-        beam_size: How many hypotheses are kept.
+        beam_size: Number of hypotheses in the beam.
         length_penalty: Log-probabilities are divided by length to this power.
         cell: The user's own cell that the run was trained with.
 

@@ -1,4 +1,4 @@
-"""How far back the gradients of a run's model reach, by distance in a long text."""
+"""The reach of the gradients of a run's model, by distance in a long text."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
 """Runs mixed with each other and with a cache, for a comparison: what can be mixed, and the weights of the mixture.
 
-The weights come from the validation text by EM (lm_jax/inference/mixing.py). So a mixture is judged on the test text
-alone: the validation text would flatter its weights, the training text its models.
+The weights come from the validation text by EM (lm_jax/inference/mixture_weights.py). So a mixture is judged on the
+test text alone: the validation text would flatter its weights, the training text its models.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.inference.mixing import fit_mixture
+from lm_jax.inference.mixture_weights import fit_mixture
 from lm_jax.models.caches.unigram import unigram_cache
 from lm_jax.queries.compared_model import ComparedModel
 from lm_jax.queries.run_size import RunSize

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lm_jax.inference.comparison import Interval
+from lm_jax.inference.significance import Interval
 
 
 class ComparisonRow(NamedTuple):

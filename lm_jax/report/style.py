@@ -1,4 +1,4 @@
-"""How figures look: colours, axes, and labels at the ends of lines instead of a legend."""
+"""The style of figures: colours, axes, and labels at the ends of lines instead of a legend."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -75,8 +75,8 @@ def unigram_table(counts: np.ndarray) -> NGrams:
 
 
 def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What np.unique gives, several times faster: the different keys in order, how often each occurs, a position of
-    each, and for every position the rank of its key. keys: int64 [N], each below `bound`.
+    """Groups equal keys as np.unique does, several times faster: the different keys in order, how often each
+    occurs, a position of each, and for every position the rank of its key. keys: int64 [N], each below `bound`.
 
     A key and its position share one integer where 63 bits hold both: values are sorted faster than positions.
     """

@@ -1,4 +1,4 @@
-"""How sure a perplexity is, and a difference of two: the block bootstrap and a paired permutation test; numpy only.
+"""Confidence intervals and significance of perplexities: block bootstrap and paired permutation test; numpy only.
 
 Errors within a line are correlated, and lines near each other too (a topic, an author), so tokens are never resampled:
 the text is cut into K blocks of consecutive lines, s_b the nats lost in block b and n_b its tokens, and

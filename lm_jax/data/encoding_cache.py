@@ -1,4 +1,4 @@
-"""Encoded corpora kept on disk, under a name made of their content: a large text is encoded once."""
+"""Encoded corpora stored on disk, under a name made of their content: a large text is encoded once."""
 
 import hashlib
 import json
