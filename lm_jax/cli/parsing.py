@@ -51,7 +51,7 @@ def parse_with_config(
     """Parses a command line into the dataclass of a verb, and the settings of a configuration by their flat names.
 
     Args:
-        cls: the verb's arguments arguments; its docstring is the help's first line.
+        cls: the verb's own arguments; its docstring is the help's first line.
         config: the configuration; None without one.
         verb: words of the verb.
         argv: the words after the verb.
