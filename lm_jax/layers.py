@@ -67,7 +67,9 @@ class Dropout:
         check_rate("output_dropout", self.output_rate)
         check_rate("embedding_dropout", self.embedding)
         if self.kind not in DROPOUT_KINDS:
-            raise UserError(f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {self.kind!r}")
+            raise UserError(
+                f"dropout_kind must be one of {', '.join(DROPOUT_KINDS)}, got {self.kind!r}", ["dropout_kind"]
+            )
 
     @property
     def input_rate(self) -> float:

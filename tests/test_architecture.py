@@ -1,6 +1,8 @@
 """The shape of the code itself: who imports whom, how long a file may be, what is documented."""
 
 import ast
+import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,25 @@ def test_files_and_functions_are_short(name):
             assert node.end_lineno - first.lineno + 1 <= LONGEST_FUNCTION, f"{node.name} is too long"
 
 
+def literals(name):
+    """Every string of a module but for its docstrings."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    nodes = [node for node in ast.walk(TREES[name]) if isinstance(node, documented) and ast.get_docstring(node)]
+    docstrings = {id(node.body[0].value) for node in nodes}
+    found = (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Constant) and id(node) not in docstrings)
+    return [node.value for node in found if isinstance(node.value, str)]
+
+
+# the command line, and the task that says what to type next
+SPEAK_FLAGS = {name for name in FILES if name.startswith("lm_jax.cli")} | {"lm_jax.tasks.language_model"}
+
+
+@pytest.mark.parametrize("name", sorted(FILES.keys() - SPEAK_FLAGS))
+def test_the_library_names_settings_and_no_flags(name):
+    """`batch_size`, not `--batch-size`: the command line writes it so, by `UserError.settings`."""
+    assert not [text for text in literals(name) if re.search(r"(?<![\w-])--[a-z]", text)]
+
+
 def undocumented(node, path):
     """Public classes, functions and methods without a docstring."""
     for child in getattr(node, "body", []):
@@ -220,3 +241,37 @@ def test_nobody_asks_which_kind_it_is():
 def test_a_question_about_a_kind_is_found():
     asked = 'if config.task == "ngram": pass\nif x in ("gru", y): pass\nisinstance(cell, LSTMConfig)\nif a == b: pass'
     assert list(questions_about_kinds(ast.parse(asked), *kind_names())) == [1, 2, 3]
+
+
+def declared(tree):
+    """The names that a package imports for type checkers, with the modules that they are from."""
+    blocks = [
+        node for node in tree.body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    ]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname or alias.name: node.module for node in imports for alias in node.names}
+
+
+LAZY = [name for name, tree in TREES.items() if FILES[name].name == "__init__.py" and declared(tree)]
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_type_checkers_see_what_a_lazy_package_loads(name):
+    """Completion and signatures come from imports that never run; they must be those of the names that do."""
+    package = importlib.import_module(name)
+    seen = declared(TREES[name])
+    bound = {a.asname or a.name for n in executed(TREES[name]) if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert set(package.__all__) - {"__version__"} - bound <= seen.keys()
+    for public, module in seen.items():
+        expected = getattr(importlib.import_module(module), public, None) or importlib.import_module(
+            f"{module}.{public}"
+        )
+        assert getattr(package, public) is expected, public
+
+
+def test_the_front_door_is_small():
+    import lm_jax
+
+    assert len(lm_jax.__all__) <= 28 and {"train", "load", "generate", "UserError", "__version__"} <= set(
+        lm_jax.__all__
+    )

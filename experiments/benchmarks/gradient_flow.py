@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import Findings, Study
-from experiments.harness.runs import opened
 from lm_jax.analysis.gradient_flow import flow_on_device, gradient_flow
 from lm_jax.config import CELLS
 from lm_jax.models import recurrent_lm
@@ -35,7 +34,7 @@ STUDY = Study(
 
 def backward_pass(model, form, params, inputs, targets, i):
     """Norms [T] of dJ_i by the carry after each step, per leaf of the carry, by the derivative of a whole unroll."""
-    carry, parts = model.initial_carry(params, (1,)), opened(model)
+    carry, parts = model.initial_carry(params, (1,)), model.opened
 
     def loss(perturbations):
         def step(carry, slices):

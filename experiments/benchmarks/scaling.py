@@ -83,8 +83,8 @@ class Prepared(NamedTuple):
 
 def _devices_of(model, count, shards):
     """So many devices; where they cut the vocabulary, with the axes that the model has it on."""
-    shapes, axes_of = jax.eval_shape(model.init, jax.random.key(0)), getattr(model, "vocab_axes", None)
-    return find_devices(count, shards).for_model(shapes, None if axes_of is None else axes_of(shapes))
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    return find_devices(count, shards).for_model(shapes, model.vocab_axes(shapes))
 
 
 def prepare(work: Work, engine: str, count: int, shards: int = 1, run: bool = True) -> Prepared:

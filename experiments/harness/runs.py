@@ -87,8 +87,3 @@ def lines_of(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
 def epoch_streams(batches: Batches | BatchSource, epoch: int = 0) -> Streams:
     """Returns the tokens of an epoch, on the device."""
     return jax.tree.map(jnp.asarray, batches.epoch(epoch))
-
-
-def opened(model: Any) -> Any:
-    """Returns the parts of a recurrent language model (its cell, hidden states, softmax), None of another model."""
-    return model.opened

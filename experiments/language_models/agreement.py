@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.harness import Findings, Study
-from experiments.harness.runs import opened, trained
+from experiments.harness.runs import trained
 from lm_jax.analysis import gradient_flow, lag_profile
 from lm_jax.config import (
     DataConfig,
@@ -141,7 +141,7 @@ def errors(loaded, asked):
 
 def horizons(loaded, asked):
     """Gradient horizons by threshold on the longest right sentences; None where there is none up to "largest_lag"."""
-    if opened(loaded.model) is None:
+    if loaded.model.opened is None:
         return None
     sentences = [q["good"][:LONG] for q in asked if len(q["good"]) >= LONG]
     vocabulary = loaded.vocabulary

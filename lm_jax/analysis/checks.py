@@ -69,14 +69,14 @@ def checked_lag(max_lag: int | None, steps: int) -> int:
     largest = steps - 1 if max_lag is None else max_lag
     check_sizes(max_lag=largest)
     if largest >= steps:
-        raise UserError(f"max_lag must be below the number of predictions, {steps}, got {largest}")
+        raise UserError(f"max_lag must be below the number of predictions, {steps}, got {largest}", ["max_lag"])
     return largest
 
 
 def checked_layer(layer: int, layers: int) -> int:
     """Returns the layer, counted from 0 at the input; UserError for one that is not there. -1 is the top."""
     if not isinstance(layer, numbers.Integral) or not -layers <= layer < layers:
-        raise UserError(f"layer must be from 0 to {layers - 1}, or -1 for the top, got {layer!r}")
+        raise UserError(f"layer must be from 0 to {layers - 1}, or -1 for the top, got {layer!r}", ["layer"])
     return int(layer) % layers
 
 

@@ -75,7 +75,7 @@ def lag_profile(
     largest = flow.max_lag if max_lag is None else max_lag
     check_sizes(max_lag=largest)
     if largest > flow.max_lag:
-        raise UserError(f"max_lag must be among the lags measured, up to {flow.max_lag}, got {largest}")
+        raise UserError(f"max_lag must be among the lags measured, up to {flow.max_lag}, got {largest}", ["max_lag"])
     if not 0 <= first < flow.output.shape[1]:
         raise UserError(f"first must be one of the {flow.output.shape[1]} predictions, from 0, got {first}")
     ratios = list(_ratios_by_lag(flow, layer, leaf, largest, first))

@@ -149,7 +149,7 @@ def _init_gate(key, size):
 
 def _check(cells, connection):
     if connection not in CONNECTIONS:
-        raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}")
+        raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}", ["connection"])
     if not cells:
         raise UserError("a stack needs at least one cell, got none")
     for layer, cell in enumerate(cells):

@@ -9,7 +9,7 @@ from lm_jax.config.settings import setting
 
 
 if TYPE_CHECKING:
-    from lm_jax.machine.doctor import DoctorReport
+    from lm_jax.machine.diagnosis import DoctorReport
 
 
 GIB = 2**30
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     arguments = parse(DoctorArguments, "doctor", argv)
 
     from lm_jax.machine.compile_cache import compiled_folder
-    from lm_jax.machine.doctor import doctor
+    from lm_jax.machine.diagnosis import doctor
     from lm_jax.report.plain_json import to_json
 
     def say(stage):
@@ -62,7 +62,7 @@ def page(report: "DoctorReport") -> list[str]:
 
 
 def _devices(devices):
-    from lm_jax.machine.doctor import StartFailure
+    from lm_jax.machine.diagnosis import StartFailure
 
     if isinstance(devices, StartFailure):
         return f"none: {devices.error}"

@@ -41,7 +41,9 @@ def main(argv: list[str]) -> None:
     arguments = parse(GenerateArguments, "generate", argv)
     check_sizes(tokens=arguments.tokens, num_samples=arguments.num_samples)
     if arguments.beam_size is not None and (arguments.greedy or arguments.num_samples > 1):
-        raise UserError("beam_size searches; it does not go with greedy or num_samples")
+        raise UserError(
+            "beam_size searches; it does not go with greedy or num_samples", ["beam_size", "greedy", "num_samples"]
+        )
 
     from lm_jax.inference.sampling import Sampler
     from lm_jax.machine.compile_cache import keep_compiled

@@ -88,7 +88,8 @@ class Batches:
         if len(self.tokens) < needed:
             raise UserError(
                 f"the training text must fill one batch of {self.batch_size} streams x {self.bptt} steps "
-                f"= {needed:,} tokens, got {len(self.tokens):,}; lower --batch-size or --bptt"
+                f"= {needed:,} tokens, got {len(self.tokens):,}; lower batch_size or bptt",
+                ("batch_size", "bptt"),
             )
 
     @functools.cached_property

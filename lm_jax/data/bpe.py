@@ -23,7 +23,8 @@ def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]
     """Returns a tokenizer of at most `size` types, as JSON, and its types in the order of their ids."""
     library = _library()
     if size < 257:
-        raise UserError(f"a bpe vocabulary needs at least 257 types (256 bytes and the end of a line), got {size}")
+        rule = "max_vocab of a bpe vocabulary must be at least 257 types (256 bytes and the end of a line)"
+        raise UserError(f"{rule}, got {size}", ["max_vocab"])
     tokenizer = library.Tokenizer(library.models.BPE())
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = library.trainers.BpeTrainer(

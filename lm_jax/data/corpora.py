@@ -157,7 +157,7 @@ def load_whole_text(data: str | None, level: str, text_column: str = "text") -> 
 def check_split(split: str) -> None:
     """Raises UserError unless it is one of the three, or "all"."""
     if split not in (*SPLITS, "all"):
-        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}")
+        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}", ["split"])
 
 
 def load_split(data: str | None, level: str, text_column: str, split: str) -> str | bytes:

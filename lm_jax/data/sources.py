@@ -58,7 +58,7 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
         return {"all": _read(path, level, text_column)}
     if data in HUB:
         return {split: as_text(text, level, data) for split, text in _read_hub(data).items()}
-    raise UserError(f"--data must be an existing file or folder, or one of {', '.join(HUB)}; got {data}")
+    raise UserError(f"data must be an existing file or folder, or one of {', '.join(HUB)}; got {data}", ["data"])
 
 
 def _split_files(folder):
@@ -154,7 +154,8 @@ def _parquet_cells(path, column):
 def _check_column(columns, column, place):
     if list(columns).count(column) != 1:
         got = " ".join(", ".join(columns).split())[:200]  # without a header, the first row: it may be long
-        raise UserError(f"a table needs a text column named {column} (--text-column), got {got} in {place}")
+        rule = f"a table needs a text column named {column} (text_column)"
+        raise UserError(f"{rule}, got {got} in {place}", ["text_column"])
 
 
 def _join(cells, column, source):

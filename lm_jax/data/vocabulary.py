@@ -197,7 +197,8 @@ def _words(train, others, min_count, max_size):
         words.add(UNKNOWN)
     if max_size is not None and len(words) + 1 > max_size:
         if max_size < 3:
-            raise UserError(f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE}), got {max_size}")
+            rule = f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE})"
+            raise UserError(f"{rule}, got {max_size}", ["max_vocab"])
         words = {UNKNOWN, *[word for word in ranked if word in words and word != UNKNOWN][: max_size - 2]}
     lost = sum(count for word, count in counts.items() if word not in words)
     counts[UNKNOWN] += lost

@@ -56,7 +56,7 @@ def beam_search(
     """
     check_sizes(max_tokens=max_tokens, beam_size=beam_size)
     if not 0 <= length_penalty < float("inf"):
-        raise UserError(f"length_penalty must be at least 0, got {length_penalty!r}")
+        raise UserError(f"length_penalty must be at least 0, got {length_penalty!r}", ["length_penalty"])
     carry, token = read_prompt(model, params, prompt, eol_id, beam_size)
     search = _jitted_search(model, bucket_of(max_tokens), eol_id, beam_size, length_penalty)
     beams = jax.tree.map(np.asarray, search(params, carry, token, max_tokens))

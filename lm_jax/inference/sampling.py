@@ -36,12 +36,13 @@ class Sampler:
     def __post_init__(self):
         if not 0 < self.temperature < float("inf"):
             raise UserError(
-                f"temperature must be above 0, got {self.temperature!r}; for the most likely token use greedy"
+                f"temperature must be above 0, got {self.temperature!r}; for the most likely token use greedy",
+                ("temperature", "greedy"),
             )
         if self.top_k is not None and self.top_k < 1:
-            raise UserError(f"top_k must be at least 1, got {self.top_k!r}")
+            raise UserError(f"top_k must be at least 1, got {self.top_k!r}", ["top_k"])
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise UserError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
+            raise UserError(f"top_p must be above 0 and at most 1, got {self.top_p!r}", ["top_p"])
 
     def __call__(self, key: Key, logits: Float[Array, "*B V"]) -> Int[Array, "*B"]:
         """Draws one token for each row."""

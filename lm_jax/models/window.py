@@ -247,10 +247,12 @@ def _feed_forward(f, residual, dropout, compute_dtype):
 def _check(vocab_size, embedding_size, sizes, connection, tied):
     check_vocab_size(vocab_size)
     if connection not in CONNECTIONS:
-        raise UserError(f"connection must be plain or residual for a window model, got {connection!r}")
+        raise UserError(f"connection must be plain or residual for a window model, got {connection!r}", ["connection"])
     if connection == "residual" and sizes[0] != sizes[-1]:
-        raise UserError(f"residual connections need top_size equal to hidden_size, got {sizes[-1]} and {sizes[0]}")
+        rule = "residual connections need top_size equal to hidden_size"
+        raise UserError(f"{rule}, got {sizes[-1]} and {sizes[0]}", ["top_size", "hidden_size"])
     if tied and sizes[-1] != embedding_size:
         raise UserError(
-            f"a tied softmax needs embedding_size equal to hidden_size, got {embedding_size} and {sizes[-1]}"
+            f"a tied softmax needs embedding_size equal to hidden_size, got {embedding_size} and {sizes[-1]}",
+            ("embedding_size", "hidden_size"),
         )

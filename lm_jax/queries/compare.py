@@ -100,16 +100,17 @@ def _check_request(runs, split, eval_streams, samples, seed):
         check_sizes(eval_streams=eval_streams)
     check_sizes(samples=samples)
     if samples < FEWEST_SAMPLES:
-        raise UserError(f"samples must be at least {FEWEST_SAMPLES} for the tails of an interval, got {samples}")
+        rule = f"samples must be at least {FEWEST_SAMPLES} for the tails of an interval"
+        raise UserError(f"{rule}, got {samples}", ["samples"])
     if not isinstance(seed, int) or seed < 0:
-        raise UserError(f"seed must be a whole number of at least 0, got {seed!r}")
+        raise UserError(f"seed must be a whole number of at least 0, got {seed!r}", ["seed"])
 
 
 def _encode(run, text):
     try:
         return run.vocabulary.encode(text)
     except UserError as error:
-        raise UserError(f"{error} ({run.path})") from error
+        raise UserError(f"{error} ({run.path})", error.settings) from error
 
 
 def _load(runs, opened, cell):

@@ -82,7 +82,9 @@ def gradients(
         raise UserError(f"gradients between tokens need a text of at least two, got {length} ({split} of {source})")
     largest = min(MAX_LAG, length - 1) if max_lag is None else max_lag
     if largest >= length:
-        raise UserError(f"max_lag must be below the number of predictions of a text, {length}, got {max_lag}")
+        raise UserError(
+            f"max_lag must be below the number of predictions of a text, {length}, got {max_lag}", ["max_lag"]
+        )
     flow = gradient_flow(
         run.model, run.params, tokens[warm_up:], carry=_carry_after(run, opened, tokens[:warm_up]), max_lag=largest
     )

@@ -36,7 +36,9 @@ def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> 
     or of a size below 1."""
     if isinstance(mixture, bool):
         if cache is not None and not mixture:
-            raise UserError(f"a cache is compared as a part of a mixture: give --mixture too, got --cache {cache}")
+            raise UserError(
+                f"cache must go with mixture, whose part it is, got cache {cache} alone", ["cache", "mixture"]
+            )
         mixtures = [Mixture(cache=cache)] if mixture else []
     elif cache is not None:
         raise UserError(f"each of the mixtures says how large its cache is, got cache={cache} beside them")
@@ -76,7 +78,7 @@ def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[
     chosen = list(dict.fromkeys(places[Path(path).resolve()] for path in wanted))
     if len(chosen) + (mixture.cache is not None) < 2 or not chosen:
         got = ", ".join(str(runs[place].path) for place in chosen) or "none"
-        raise UserError(f"a mixture needs two different runs, or one run and a cache (--cache), got {got}")
+        raise UserError(f"a mixture needs two different runs, or one run with cache given, got {got}", ["cache"])
     _check_same([runs[place] for place in chosen])
     return chosen
 

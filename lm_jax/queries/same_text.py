@@ -12,7 +12,8 @@ def same_streams(runs: Sequence[OpenedRun]) -> int:
     numbers = {run.config.eval_streams: run.path for run in runs}
     if len(numbers) > 1:
         got = ", ".join(f"{number} of {path}" for number, path in numbers.items())
-        raise UserError(f"perplexities compare at one number of streams only: give --eval-streams, got {got}")
+        rule = "perplexities compare at one number of streams only: give eval_streams"
+        raise UserError(f"{rule}, got {got}", ["eval_streams"])
     return next(iter(numbers))
 
 
@@ -41,7 +42,7 @@ def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[
     texts = load_texts(first.config.data.data if data is None else data, level, column)
     if data is None and texts.sha256 != first.record["corpus"]["sha256"]:
         raise UserError(
-            f"the text of a run must be as it was: give --data, got a changed {texts.source} ({first.path})"
+            f"the text of a run must be as it was: give data, got a changed {texts.source} ({first.path})", ["data"]
         )
     if split == "all":
         return texts.source, texts.train + texts.valid + texts.test
@@ -56,4 +57,5 @@ def _refuse_different_texts(runs):
             got = f"{corpus['source']} ({first.path}) and {other_corpus['source']} ({other.path})"
             levels = {first.vocabulary.level, other.vocabulary.level}
             hint = "; at byte level a file is split at other places" if "byte" in levels and len(levels) > 1 else ""
-            raise UserError(f"runs of different texts compare on one text only: give --data, got {got}{hint}")
+            rule = "runs of different texts compare on one text only: give data"
+            raise UserError(f"{rule}, got {got}{hint}", ["data"])

@@ -21,10 +21,10 @@ def to_json(rows: Sequence[ComparisonRow]) -> str:
     return plain_json.to_json({"rows": rows, "notes": notes(rows)})
 
 
-def write_comparison(rows: Sequence[ComparisonRow], folder: str | Path, name: str = "ledger") -> list[Path]:
+def write_comparison(rows: Sequence[ComparisonRow], out: str | Path, name: str = "ledger") -> list[Path]:
     """Writes NAME.json, NAME.csv and NAME.png, and returns their paths.
     Raises UserError for a folder that cannot be written."""
-    path = check_folder(folder)
+    path = check_folder(out)
     paths = [path / f"{name}.{form}" for form in FORMATS]
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def write_comparison(rows: Sequence[ComparisonRow], folder: str | Path, name: st
             writer.writerows({name: _cell(value) for name, value in row._asdict().items()} for row in rows)
         figure(rows).savefig(paths[2], dpi=120)
     except OSError as error:
-        raise UserError(f"--out must be a folder that can be written, got {folder}: {error.strerror}") from error
+        raise UserError(f"out must be a folder that can be written, got {out}: {error.strerror}", ["out"]) from error
     return paths
 
 

@@ -33,27 +33,31 @@ def check_mirror(mirror: str | Path) -> Path:
     """
     path = _whole_path(mirror)
     if not path.parent.is_dir():
-        raise UserError(f"--mirror must be a folder in one that exists (is the drive mounted?), got {mirror}")
+        raise _refused(f"a folder in one that exists (is the drive mounted?), got {mirror}")
     try:
         path.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(b"a mirror")
     except OSError as error:
-        raise UserError(f"--mirror must be a folder that can be written to, got {mirror}: {error.strerror}") from error
+        raise _refused(f"a folder that can be written to, got {mirror}: {error.strerror}") from error
     return path
 
 
 def _whole_path(mirror):
     if not str(mirror):  # a variable that is not set: as a path it would be the current folder, gone with the machine
-        raise UserError("--mirror must be a folder, got ''")
+        raise _refused("a folder, got ''")
     return Path(mirror).expanduser().resolve()
+
+
+def _refused(rest):
+    return UserError(f"mirror must be {rest}", ["mirror"])
 
 
 def check_place(run: str | Path, mirror: str | Path) -> Path:
     """The folder that a run is mirrored to; raises UserError if that is the run folder itself or within it."""
     run, place = Path(run).expanduser().resolve(), _whole_path(mirror)
     if place == run.parent or run in (place, *place.parents):
-        raise UserError(f"--mirror must be another folder than the one that the run lies in, got {mirror} for {run}")
+        raise _refused(f"another folder than the one that the run lies in, got {mirror} for {run}")
     return check_mirror(mirror) / run.name
 
 
@@ -62,8 +66,9 @@ def check_free(run: str | Path | None, mirror: str | Path) -> None:
     target = check_place(DEFAULT_PARENT / "new" if run is None else run, mirror)
     if run is not None and target.exists() and not _is_empty(target):
         raise UserError(
-            f"a new run has a name that its mirror does not have yet, got {target}; "
-            f"to go on with that run: --resume {target} --mirror {mirror}"
+            f"a new run needs a name that no copy has yet, got {target}; "
+            f"to go on with that run: resume {target} with mirror {mirror}",
+            ("resume", "mirror"),
         )
 
 

@@ -15,6 +15,7 @@ from lm_jax.errors import UserError, check_sizes
 
 
 MESSAGE_BYTES = 4096
+_SETTINGS = ("coordinator", "processes", "process_id")
 
 
 def connect(
@@ -36,8 +37,9 @@ def connect(
     except (RuntimeError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"--coordinator must be HOST:PORT of process 0 as all processes reach it, or auto on Cloud TPU, SLURM, "
-            f"Open MPI or Kubernetes, got {coordinator}: {reason}"
+            f"coordinator must be HOST:PORT of process 0 as all processes reach it, or auto on Cloud TPU, SLURM, "
+            f"Open MPI or Kubernetes, got {coordinator}: {reason}",
+            ["coordinator"],
         ) from error
 
 
@@ -46,16 +48,18 @@ def _check(coordinator, processes, process_id, heartbeat_timeout):
     check_sizes(heartbeat_timeout=heartbeat_timeout)
     if coordinator == "auto":
         if (processes, process_id) != (None, None):
-            raise UserError(f"processes and process_id are found by coordinator auto, got {processes} and {process_id}")
+            got = f"{processes} and {process_id}"
+            raise UserError(f"processes and process_id are found by coordinator auto, got {got}", _SETTINGS)
         return {}
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit():
-        raise UserError(f"coordinator must be HOST:PORT or auto, got {coordinator!r}")
+        raise UserError(f"coordinator must be HOST:PORT or auto, got {coordinator!r}", ["coordinator"])
     if processes is None or process_id is None:
-        raise UserError(f"coordinator must go with processes and process_id, got {processes} and {process_id}")
+        got = f"{processes} and {process_id}"
+        raise UserError(f"coordinator must go with processes and process_id, got {got}", _SETTINGS)
     check_sizes(processes=processes)
     if not 0 <= process_id < processes:
-        raise UserError(f"process_id must be from 0 to {processes - 1}, got {process_id}")
+        raise UserError(f"process_id must be from 0 to {processes - 1}, got {process_id}", ["process_id"])
     found = {"coordinator_address": coordinator, "num_processes": processes, "process_id": process_id}
     return found | {"cluster_detection_method": "deactivate"}
 
@@ -83,10 +87,10 @@ def on_first(function: Callable[[], Any]) -> Any:
         try:
             answer = {"value": function()}
         except UserError as error:
-            answer = {"error": str(error)}
+            answer = {"error": str(error), "settings": error.settings}
     answer = _broadcast(answer)
     if "error" in answer:
-        raise UserError(answer["error"])
+        raise UserError(answer["error"], answer["settings"])
     return answer["value"]
 
 

@@ -111,7 +111,7 @@ TRAIN = {
     "--data other.txt --min-count 2": ["are for words (max_vocab for bpe too), got level char"],
     "--data other.txt --level byte --max-vocab 9": ["are for words (max_vocab for bpe too), got level byte"],
     "--data other.txt --level bpe --min-count 2": ["are for words (max_vocab for bpe too), got level bpe"],
-    "--data other.txt --level word --max-vocab 2": ["max_vocab must be at least 3", "got 2"],
+    "--data other.txt --level word --max-vocab 2": ["--max-vocab must be at least 3", "got 2"],
     "--data other.txt --level word --min-count 0": ["--min-count must be a whole number of at least 1, got 0"],
     "--data other.txt --accumulate 5": ["--accumulate must divide --batch-size 32, got 5"],
     "--data other.txt --weight-drop 1": ["--weight-drop ", "[0, 1)", "1.0"],
@@ -136,7 +136,7 @@ def test_too_few_byte_pairs(refused):
     if importlib.util.find_spec("tokenizers") is None:
         pytest.skip("needs tokenizers")
     words = ["train", "--data", "other.txt", "--level", "bpe", "--max-vocab", "99"]
-    refused(words, ["at least 257 types", "got 99"])
+    refused(words, ["--max-vocab of a bpe vocabulary", "at least 257 types", "got 99"])
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,11 @@ def test_too_few_byte_pairs(refused):
         (["complete", "RUN"], ["PROMPT"]),
         (["complete", "two", "a"], ["a run folder holds config.json"]),
         (["generate", "RUN", "--beam-size", "0"], ["--beam-size must be a whole number of at least 1, got 0"]),
-        (["generate", "RUN", "--beam-size", "2", "--greedy"], ["beam_size"]),
-        (["generate", "RUN", "--beam-size", "2", "--length-penalty", "-1"], ["length_penalty must be at least 0"]),
+        (
+            ["generate", "RUN", "--beam-size", "2", "--greedy"],
+            ["--beam-size searches; it does not go with --greedy or --num-samples"],
+        ),
+        (["generate", "RUN", "--beam-size", "2", "--length-penalty", "-1"], ["--length-penalty must be at least 0"]),
     ],
     ids=" ".join,
 )

@@ -38,14 +38,14 @@ def assert_refused(result, *parts):
 
 
 TRAIN = {
-    "--data missing.txt": ["must be an existing", "missing.txt"],
+    "--data missing.txt": ["--data must be an existing", "missing.txt"],
     "--data empty.txt": ["must hold some text", "empty.txt"],
     "--data blank.txt": ["must hold some text", "blank.txt"],
     "--data binary.txt": ["must be UTF-8", "binary.txt"],
     "--data nul.txt": ["binary file", "nul.txt"],
     "--data one_line.txt": ["needs more lines", "one_line.txt"],
     "--data half": ["half", "without valid"],
-    "--data short.txt": ["must fill one batch of 32 streams x 64 steps = 2,048 tokens"],
+    "--data short.txt": ["must fill one batch of 32 streams x 64 steps = 2,048 tokens", "lower --batch-size or --bptt"],
     "--data one_word.txt --level word": ["a vocabulary needs at least 2 types, got 1"],
     "--data text --batch-size 4000": ["must fill one batch"],
     "--data text --batch-size 0": ["--batch-size must be a whole number of at least 1, got 0"],
@@ -55,7 +55,7 @@ TRAIN = {
     "--data text --lr nan": ["--learning-rate must be positive", "nan"],
     "--data text --clip 0": ["--clip must be positive", "0.0"],
     "--data text --tied --bptt 4 --batch-size 4": [
-        "tied softmax needs embedding_size equal to hidden_size",
+        "tied softmax needs --embedding-size equal to --hidden-size",
         "64 and 256",
     ],
     "--data text --hidden-size ten": ["--hidden-size must be a whole number, got 'ten'"],
@@ -97,7 +97,7 @@ def test_train(command, desk, words, parts):
 
 
 EVALUATE = {
-    "--data missing.txt": ["must be an existing", "missing.txt"],
+    "--data missing.txt": ["--data must be an existing", "missing.txt"],
     "--data empty.txt": ["must hold some text"],
     "--data short.txt": ["every character must be in the vocabulary, got 's' in line 1"],
     "--split dev": ["dev"],
@@ -107,12 +107,12 @@ EVALUATE = {
 
 GENERATE = {
     "--prompt zebra": ["every character must be in the vocabulary, got 'z' in line 1"],
-    "--temperature 0": ["temperature must be above 0, got 0.0"],
-    "--temperature -1": ["temperature must be above 0, got -1.0"],
-    "--temperature nan": ["temperature must be above 0, got nan"],
-    "--top-k 0": ["top_k must be at least 1, got 0"],
-    "--top-p 0": ["top_p must be above 0 and at most 1, got 0.0"],
-    "--top-p 1.5": ["top_p must be above 0 and at most 1, got 1.5"],
+    "--temperature 0": ["--temperature must be above 0, got 0.0"],
+    "--temperature -1": ["--temperature must be above 0, got -1.0"],
+    "--temperature nan": ["--temperature must be above 0, got nan"],
+    "--top-k 0": ["--top-k must be at least 1, got 0"],
+    "--top-p 0": ["--top-p must be above 0 and at most 1, got 0.0"],
+    "--top-p 1.5": ["--top-p must be above 0 and at most 1, got 1.5"],
     "--tokens 0": ["--tokens must be a whole number of at least 1, got 0"],
     "--num-samples 0": ["--num-samples must be a whole number of at least 1, got 0"],
     "--tokens many": ["many"],

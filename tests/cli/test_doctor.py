@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from lm_jax.machine.doctor import DoctorReport, Memory
+from lm_jax.machine.diagnosis import DoctorReport, Memory
 
 
 def test_doctor_in_words(command):

@@ -63,7 +63,7 @@ def test_a_table_is_a_text_of_its_rows(ending, tmp_path):
 def test_the_column_can_have_another_name(ending, tmp_path):
     data = write(tmp_path / f"table{ending}", ["12", "7"], "sentence")  # and a column of digits is a text
     assert read_source(data, "char", "sentence") == {"all": "12\n7\n"}
-    with pytest.raises(UserError, match=r"a text column named text \(--text-column\), got id, sentence, label in") as e:
+    with pytest.raises(UserError, match=r"a text column named text \(text_column\), got id, sentence, label in") as e:
         read_source(data, "char", "text")
     assert data in str(e.value) and "\n" not in str(e.value)
 
@@ -98,9 +98,9 @@ REFUSED = {
     "quote.csv": ('text\n"a" b\n', "a .csv file must be readable as a table, .* in line 2"),
     "twice.csv": ("text,text\na,b\n", "got text, text in"),
     "half.jsonl": ('{"text": "a"}\n{"text: 3\n', "a .jsonl file must be readable as a table, .* line 2"),
-    "lacks.jsonl": ('{"text": "a"}\n\n{"id": 1}\n', r"a text column named text \(--text-column\), got id in line 3 of"),
+    "lacks.jsonl": ('{"text": "a"}\n\n{"id": 1}\n', r"a text column named text \(text_column\), got id in line 3 of"),
     "number.jsonl": ('{"text": "a"}\n{"text": 3}\n', "a text column must hold text, got int: text in line 2 of"),
-    "lacks.json": ('[{"text": "a"}, {"id": 1}]', r"a text column named text \(--text-column\), got id in row 2 of"),
+    "lacks.json": ('[{"text": "a"}, {"id": 1}]', r"a text column named text \(text_column\), got id in row 2 of"),
     "list.json": ('[{"text": "a"}, {"text": ["b"]}]', "a text column must hold text, got list: text in row 2 of"),
     "surrogate.json": (r'[{"text": "a"}, {"text": "b\ud800"}]', r"got the lone surrogate '.ud800' in its line 2"),
     "header.csv": ("text,id\n", "got an empty table"),

@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from experiments.harness.runs import epoch_streams, finished, lines_of, opened, trained
-from lm_jax.config import DataConfig, NGramConfig, RecurrentConfig, TrainConfig, WindowConfig
+from experiments.harness.runs import epoch_streams, finished, lines_of, trained
+from lm_jax.config import DataConfig, NGramConfig, RecurrentConfig, TrainConfig
 from lm_jax.data import Batches
-from lm_jax.models import from_config
 
 
 @pytest.fixture
@@ -41,11 +40,6 @@ def test_a_run_that_was_stopped_is_not_finished(text, tmp_path):
     assert finished(folder, config(text, 2)) is None
     again = trained(config(text, 2), folder).results
     assert not again["stopped"] and again["rows"] == results["rows"]
-
-
-def test_only_a_recurrent_model_is_opened():
-    assert opened(from_config(RecurrentConfig(cell="gru", hidden_size=4), 7)).cell.output_size == 4
-    assert opened(from_config(WindowConfig(hidden_size=4), 7)) is None
 
 
 def test_what_a_crash_left_of_an_ngram_run_is_made_anew(text, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from lm_jax.cli.doctor import page
 from lm_jax.machine import speed
 from lm_jax.machine.advice import PACKAGES, Signs, advise, read_signs
-from lm_jax.machine.doctor import Devices, StartFailure, doctor
+from lm_jax.machine.diagnosis import Devices, StartFailure, doctor
 
 
 PLAIN = dict.fromkeys(PACKAGES, "1.0") | {"jax": "0.10.2", "jaxlib": "0.10.2"}
@@ -121,7 +121,7 @@ def test_an_accelerator_is_measured_in_both_types():
 
 
 def test_what_would_begin_too_late_is_not_measured(monkeypatch):
-    monkeypatch.setattr("lm_jax.machine.doctor.LATEST_START", -1.0)
+    monkeypatch.setattr("lm_jax.machine.diagnosis.LATEST_START", -1.0)
     report = doctor()
     assert set(report.speed.values()) == {None}
     assert sum("not measured" in line for line in page(report)) == 2

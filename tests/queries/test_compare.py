@@ -173,7 +173,7 @@ def test_bytes_that_are_not_text(tmp_path):
 
 
 def test_streams_must_agree(here):
-    with pytest.raises(UserError, match=r"one number of streams only: give --eval-streams, got 10 of .*, 3 of .*"):
+    with pytest.raises(UserError, match=r"one number of streams only: give eval_streams, got 10 of .*, 3 of .*"):
         compare(runs(here, "lstm", "streams"))
     for row in compare(runs(here, "lstm", "streams"), eval_streams=2):
         expected = lm_jax.evaluate(row.run, eval_streams=2)
@@ -184,13 +184,13 @@ def test_texts_must_agree(here, tmp_path):
     other = write_corpus(tmp_path / "other", seed=1)
     untrained(toy_config(other), tmp_path / "run")
     both = [str(here / "lstm"), str(tmp_path / "run")]
-    with pytest.raises(UserError, match=r"on one text only: give --data, got .*text .*lstm.* and .*other .*run"):
+    with pytest.raises(UserError, match=r"on one text only: give data, got .*text .*lstm.* and .*other .*run"):
         compare(both)
     for row in compare(both, other, "valid"):
         expected = lm_jax.evaluate(row.run, other, "valid")
         assert row.cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-12) and row.source == other
     (tmp_path / "other" / "train.txt").write_text("a bad cab\n" * 60)
-    with pytest.raises(UserError, match=r"must be as it was: give --data, got a changed .*other"):
+    with pytest.raises(UserError, match=r"must be as it was: give data, got a changed .*other"):
         compare([tmp_path / "run"])
 
 
@@ -213,7 +213,7 @@ def test_a_run_without_a_text_needs_one(here, tmp_path):
     record = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(record | {"corpus": {"source": "a file", "sha256": None}}))
     for both in ([run, run], [here / "lstm", run]):
-        with pytest.raises(UserError, match=r"has no text of its own: give --data, got none for .*/run"):
+        with pytest.raises(UserError, match=r"has no text of its own: give data, got none for .*/run"):
             compare(both)
     own, given = compare([here / "witten-bell", run], str(here / "text"))
     assert own.perplexity == given.perplexity

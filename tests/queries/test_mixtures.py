@@ -209,8 +209,8 @@ def test_progress_goes_on_to_the_mixture(here):
 REFUSED = {
     "split": (["lstm", "five"], {"split": "valid"}, "judged on the test split only, .*, got valid"),
     "whole": (["lstm", "five"], {"split": "all"}, "judged on the test split only, .*, got all"),
-    "alone": (["lstm"], {}, "two different runs, or one run and a cache .*, got .*lstm"),
-    "itself": (["lstm", "lstm"], {}, "two different runs, or one run and a cache .*, got .*lstm$"),
+    "alone": (["lstm"], {}, "two different runs, or one run with cache given, got .*lstm"),
+    "itself": (["lstm", "lstm"], {}, "two different runs, or one run with cache given, got .*lstm$"),
     "modes": (["lstm", "five", "gru"], {}, "runs of one mode, got stream of .*lstm and sentence of .*gru"),
     "vocabularies": (
         ["five", "bytes"],
@@ -218,7 +218,11 @@ REFUSED = {
         r"one vocabulary, .* got 6 types \(char\) of .*five and 256 types \(byte\) of",
     ),
     "no size": (["lstm", "five"], {"cache": 0}, "cache must be a whole number of at least 1, got 0"),
-    "no mixture": (["lstm"], {"cache": 9, "mixture": False}, "part of a mixture: give --mixture too, got --cache 9"),
+    "no mixture": (
+        ["lstm"],
+        {"cache": 9, "mixture": False},
+        "cache must go with mixture, whose part it is, got cache 9 alone",
+    ),
     "two caches": (["lstm"], {"cache": 9, "mixture": [Mixture(cache=8)]}, "how large its cache is, got cache=9"),
     "nothing": (["lstm"], {"mixture": [Mixture([])]}, "two different runs, .*, got none"),
     "others": (["lstm"], {"mixture": [Mixture(["five"], 9)]}, "of runs that are compared, got five"),

@@ -31,12 +31,12 @@ TRAIN_STEPS = build_train_steps(cross_entropy(MODEL), SOURCE, ADAM)
 
 
 def training(seed, patience, saved, history=None):
-    """Validations every four steps, of which the first stays the best; a patience of n ends it at step 4 (n + 1)."""
+    """Reports at steps of its own; validations every four, the first the best; patience n ends it at step 4 (n + 1)."""
 
     def save(state, history, valid_loss):
         saved.setdefault(seed, []).append((int(state.step), history.misses))
 
-    plan = Plan(steps=30, log_every=5, eval_every=4, patience=patience, decay_factor=0.5)
+    plan = Plan(steps=30, log_every=5 + seed, eval_every=4, patience=patience, decay_factor=0.5)
     functions = LoopFunctions(lambda params: Score(1.0, {}, ""), save)
     state = create_state(MODEL.init, SOURCE, ADAM, seed)
     return Training(state, SOURCE, plan, functions, lambda step: 1e-2, history=history)

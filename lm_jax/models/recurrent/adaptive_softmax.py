@@ -72,7 +72,7 @@ def cut_vocabulary(vocab_size: int, cutoffs: tuple[int, ...], width: int, factor
     check_sizes(cutoff_factor=factor)
     check_rising("cutoffs", cutoffs)
     if not cutoffs or cutoffs[-1] >= vocab_size:
-        raise UserError(f"cutoffs must be below the size of the vocabulary, {vocab_size}, got {cutoffs}")
+        raise UserError(f"cutoffs must be below the size of the vocabulary, {vocab_size}, got {cutoffs}", ["cutoffs"])
     starts, ends = (0, *cutoffs), (*cutoffs, vocab_size)
     widths = tuple(max(1, width // factor**c) for c in range(len(starts)))
     return Clusters(starts, tuple(b - a for a, b in zip(starts, ends, strict=True)), widths)
