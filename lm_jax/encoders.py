@@ -65,7 +65,7 @@ class BidirectionalParams:
 
 @cached
 def unidirectional(cell: Cell) -> Encoder:
-    """A cell from left to right, from its initial carry; the parameters are the cell's.
+    """Returns a cell from left to right, from its initial carry; the parameters are the cell's.
 
     Raises UserError for what is no cell.
     """
@@ -141,7 +141,7 @@ def stacked_encoder(encoders: Sequence[Encoder]) -> Encoder:
 
 
 def pool_last(ys: Float[Array, "T *B H"], mask: Mask | None = None) -> Float[Array, "*B H"]:
-    """The output at a row's last valid step; zeros for a row without one.
+    """Returns the output at a row's last valid step; zeros for a row without one.
 
     Of a bidirectional encoder the backward half has read one step there: the mean or the maximum tell more.
     """
@@ -151,13 +151,13 @@ def pool_last(ys: Float[Array, "T *B H"], mask: Mask | None = None) -> Float[Arr
 
 
 def pool_mean(ys: Float[Array, "T *B H"], mask: Mask | None = None) -> Float[Array, "*B H"]:
-    """The mean of a row's outputs over its valid steps; zeros for a row without one."""
+    """Returns the mean of a row's outputs over its valid steps; zeros for a row without one."""
     valid = _valid(ys, mask)
     return jnp.sum(_masked(valid, ys), axis=0) / jnp.maximum(jnp.sum(valid, axis=0), 1)[..., None]
 
 
 def pool_max(ys: Float[Array, "T *B H"], mask: Mask | None = None) -> Float[Array, "*B H"]:
-    """The largest output of every feature over a row's valid steps; zeros for a row without one."""
+    """Returns the largest output of every feature over a row's valid steps; zeros for a row without one."""
     valid = _valid(ys, mask)
     largest = jnp.max(jnp.where(valid[..., None], ys, -jnp.inf), axis=0, initial=-jnp.inf)
     return jnp.where(jnp.any(valid, axis=0)[..., None], largest, 0.0)

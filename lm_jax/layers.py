@@ -18,7 +18,7 @@ DROPOUT_KINDS = ("elementwise", "locked")
 
 
 def on_a_mesh() -> bool:
-    """Whether what is traced here runs on several devices, which `jax.set_mesh` says.
+    """Returns whether what is traced here runs on several devices, which `jax.set_mesh` says.
 
     Rows [T, B] of a batch that is cut along B are no rows [T * B] that are cut: to reshape them there would be to
     gather the batch on every device.
@@ -103,7 +103,8 @@ def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -
 
 
 def row_dropout(key: Key | None, rate: float, table: Float[Array, "V E"]) -> Float[Array, "V E"]:
-    """A table with a share `rate` of its rows set to zero and the others divided by 1 - rate; itself without a key."""
+    """Returns a table with a share `rate` of its rows set to zero and the others divided by 1 -
+    rate; itself without a key."""
     if key is None or rate == 0.0:
         return table
     keep = jax.random.bernoulli(key, 1.0 - rate, (table.shape[0], 1))
@@ -121,7 +122,8 @@ def layer_norm(x: Float[Array, "*N H"], scale: Float[Array, "H"], offset: Float[
 
 
 def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:
-    """log softmax(logits)[target]: the target's logit less the logsumexp, never the log-softmax of everything."""
+    """Returns log softmax(logits)[target]: the target's logit less the logsumexp,
+    never the log-softmax of everything."""
     target_logits = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     return target_logits - jax.nn.logsumexp(logits, axis=-1)
 
@@ -129,7 +131,8 @@ def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) ->
 def softmax_log_probs(
     ys: Float[Array, "*N H"], w: Float[Array, "H V"], b: Float[Array, "V"], targets: Int[Array, "*N"], logits_limit: int
 ) -> Float[Array, "*N"]:
-    """log softmax(ys w + b)[targets]; in pieces, recomputed for the gradient, if the logits pass the limit in bytes.
+    """Returns log softmax(ys w + b)[targets]; in pieces, recomputed for the gradient,
+    if the logits pass the limit in bytes.
 
     The limit is that of a device. On several the pieces are of time, axis 0, and not of rows.
     """

@@ -26,6 +26,7 @@ LAYERS = [
 LAYERS += ["inference", "training", "analysis", "report", "interop", "tasks", "runs", "queries", "machine", "cli"]
 WITHOUT_JAX = ("errors", "lazy", "config", "data")
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50
+VAGUE = {"course", "drive", "Done", "mixed", "scored", "facts", "told", "kept", "together", "last_words"}
 KNOW_KINDS = ("tasks", "cells", "models", "config")  # elsewhere nobody asks which kind of model or task it is
 
 
@@ -173,6 +174,28 @@ def test_public_names_have_docstrings(name):
 def test_nothing_is_called_a_helper():
     stems = {part for path in FILES.values() for part in path.relative_to(ROOT).with_suffix("").parts}
     assert not stems & {"utils", "util", "helpers", "common", "misc"}
+
+
+def identifiers(tree):
+    """Every name that a module defines, binds or uses, without underscores at its ends, and the line of it."""
+    for node in ast.walk(tree):
+        for field in ("id", "arg", "attr", "name", "asname"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield name.strip("_"), getattr(node, "lineno", 0)
+
+
+def test_names_are_those_of_the_field():
+    inside = [name for name in INSIDE if name.split(".")[1] not in ("training", "runs", "tasks")]
+    assert inside
+    vague = {word for name in inside for word in name.split(".")} & VAGUE
+    found = [f"{name}:{line} {word}" for name in inside for word, line in identifiers(TREES[name]) if word in VAGUE]
+    assert not vague and not found
+
+
+def test_a_vague_name_is_found():
+    text = "def drive(told, *, kept=1): scored = a.mixed; f(facts=1)\nclass Done: pass\nimport x as together\n"
+    assert {word for word, _ in identifiers(ast.parse(text))} & VAGUE == VAGUE - {"course", "last_words"}
 
 
 def test_every_name_of_the_front_door_opens():

@@ -19,7 +19,7 @@ def test_the_python_blocks_run_one_after_the_other(capsys):
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)
     assert "perplexity" in capsys.readouterr().out
-    model = names["lm_jax"].recurrent_lm(5, names["mgu"](3, 4))
+    model = names["models"].recurrent_lm(5, names["mgu"](3, 4))
     params = model.init(names["jax"].random.key(0))
     _, logits = model.unroll(params, model.initial_carry(params, (2,)), names["jnp"].zeros((3, 2), int))
     assert logits.shape == (3, 2, 5)

@@ -9,9 +9,9 @@ The scan goes back through t = T-1 .. 1 with a block of rows, one for each i who
 switched on at t = i, and all rows go through the vector-Jacobian product of one step at once. Norms are taken inside
 the scan, so that memory is that of the rows, [S, B, H] for S rows, and of the norms: there is no [T, T, H] array.
 
-A row is kept as a * 2^e, a near 1 and e a whole number, for each layer, so that nothing underflows or overflows. Layers
-of a stack have exponents of their own, since the adjoint of an upper layer may vanish under one of a lower layer that
-it takes no part of. For this every layer's adjoints are pulled back by themselves, and then added.
+A row is stored as a * 2^e, a near 1 and e a whole number, for each layer, so that nothing underflows or overflows.
+Layers of a stack have exponents of their own, since the adjoint of an upper layer may vanish under one of a lower layer
+that it takes no part of. For this every layer's adjoints are pulled back by themselves, and then added.
 """
 
 import functools
@@ -76,7 +76,8 @@ def edge_norms(
 
 
 def _linearise(cell_step, before, layers, x):
-    """The pull-backs of one step: from gradients by y, and by each layer's leaves after, to those by all leaves before.
+    """Returns the pull-backs of one step: from gradients by y, and by each layer's leaves after,
+    to those by all leaves before.
 
     Leaves before are by layer.
     """
@@ -93,18 +94,19 @@ def _linearise(cell_step, before, layers, x):
 
 
 def _store(state, rows, start):
-    """The state (blocks, exponents, norms) with new rows (blocks, exponents) from slot `start` on."""
+    """Returns the state (blocks, exponents, norms) with new rows (blocks, exponents) from slot `start` on."""
     norms = [[log_norm(leaf, 2) for leaf in layer] for layer in rows[0]]
     return jax.tree.map(lambda a, new: jax.lax.dynamic_update_slice_in_dim(a, new, start, 0), state, (*rows, norms))
 
 
 def _pull_rows(pull_layers, blocks, exponents):
-    """What each layer's adjoints [S, B, ...] after a step contribute to those before it, and their exponents."""
+    """Computes what each layer's adjoints [S, B, ...] after a step contribute to those before it,
+    and their exponents."""
     return [jax.vmap(lambda row, p=p: p(row)[0])(b) for p, b in zip(pull_layers, blocks, strict=True)], exponents
 
 
 def _pull_first(pull_output, g):
-    """What the gradient [B, H] by the output of a step contributes to the adjoints before it, and its exponent."""
+    """Computes what the gradient [B, H] by a step's output contributes to the adjoints before it, and its exponent."""
     ((scaled,),), exponents = add_scaled([[[g]]], [jnp.zeros(g.shape[:1], jnp.int32)])
     return [pull_output(scaled)[0]], exponents
 
@@ -112,7 +114,8 @@ def _pull_first(pull_output, g):
 def add_scaled(
     contributions: list[list[list[Array]]], exponents: list[Int[Array, "*N"]]
 ) -> tuple[list[list[Array]], list[Int[Array, "*N"]]]:
-    """The sum over sources of contributions[source][layer][leaf] [*N, ...] * 2^exponents[source], layer by layer.
+    """Returns the sum over sources of contributions[source][layer][leaf] [*N, ...] * 2^exponents[source],
+    layer by layer.
 
     Returns the sum as [layer][leaf] and an exponent per layer: the largest entry among a layer's contributions is
     between 1/2 and 2. What is 2^-126 below it is zero, as are contributions of subnormal numbers only. Exact but for
@@ -124,7 +127,9 @@ def add_scaled(
         pieces = [source[layer] for source in contributions]
         tops = [jnp.max(jnp.stack([max_abs(leaf, axes) for leaf in piece]), axis=0) for piece in pieces]
         scaled = [split_power(top) for top in tops]
-        totals = [jnp.where(own > NOTHING, own + e, NOTHING) for (_, own), e in zip(scaled, exponents, strict=True)]
+        totals = [
+            jnp.where(shift > NOTHING, shift + e, NOTHING) for (_, shift), e in zip(scaled, exponents, strict=True)
+        ]
         largest = jnp.max(jnp.stack(totals), axis=0)
         factors = [
             jnp.where(total > NOTHING, power_of_two(jnp.exp2((total - largest).astype(power.dtype))) / power, 0)
@@ -144,7 +149,7 @@ def add_scaled(
 
 
 def split_power(top: Float[Array, "*N"]) -> tuple[Float[Array, "*N"], Int[Array, "*N"]]:
-    """A power of two near each number, and its exponent; 1 and NOTHING where the number is zero or subnormal.
+    """Returns a power of two near each number, and its exponent; 1 and NOTHING where the number is zero or subnormal.
 
     A NaN or infinity stays one: it must not be taken for a gradient that has vanished.
     """
@@ -159,13 +164,14 @@ def power_of_two(x: Array) -> Array:
 
 
 def max_abs(x: Float[Array, "..."], axes: int) -> Float[Array, "*N"]:
-    """The largest |entry| over all axes but the first `axes`."""
+    """Returns the largest |entry| over all axes but the first `axes`."""
     top = jnp.max(jnp.abs(x), axis=tuple(range(axes, x.ndim)), initial=0.0)
     return top.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def log_norm(x: Float[Array, "..."], axes: int) -> Float[Array, "*N"]:
-    """log of the Euclidean norm over all axes but the first `axes`, without squares that underflow; -inf for zero."""
+    """Returns the log of the Euclidean norm over all axes but the first `axes`, without squares
+    that underflow; -inf for zero."""
     top = max_abs(x, axes)
     power, _ = split_power(top)
     squares = jnp.sum(jnp.square(x / expand(power, x)), axis=tuple(range(axes, x.ndim)))
@@ -173,5 +179,5 @@ def log_norm(x: Float[Array, "..."], axes: int) -> Float[Array, "*N"]:
 
 
 def expand(factor: Float[Array, "*N"], like: Array) -> Array:
-    """The factor with axes of size one to the number of `like`."""
+    """Returns the factor with axes of size one to the number of `like`."""
     return factor.reshape(factor.shape + (1,) * (like.ndim - factor.ndim))

@@ -17,7 +17,8 @@ from lm_jax.types import Carry, TextIds
 
 
 def check_opened(model: LanguageModel) -> Opened:
-    """The model opened at its hidden states; UserError for one that cannot be: an n-gram, a window, a mixture."""
+    """Returns the model opened at its hidden states; UserError for one that cannot be:
+    an n-gram, a window, a mixture."""
     if model.opened is None:
         raise UserError("this analysis needs a model with a recurrent network, as recurrent_lm makes, got another one")
     return model.opened
@@ -26,7 +27,8 @@ def check_opened(model: LanguageModel) -> Opened:
 def inputs_and_targets(
     tokens: TextIds, targets: TextIds | None, vocab_size: int
 ) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
-    """Both of int32. Without targets, `tokens` [T+1, B] are predicted from those before them, all but the first.
+    """Returns inputs and targets of int32. Without targets,
+    `tokens` [T+1, B] are predicted from those before them, all but the first.
 
     A text [T+1] or [T] is a batch of one. Raises UserError for other shapes, fewer than two predictions, or ids that
     are not in the vocabulary.
@@ -50,7 +52,8 @@ def inputs_and_targets(
 
 
 def checked_carry(carry: Carry | None, initial: Carry) -> Carry:
-    """The carry in the types of the initial one, that one for None; UserError for another tree or other shapes."""
+    """Returns the carry in the types of the initial one, that one for None;
+    UserError for another tree or other shapes."""
     if carry is None:
         return initial
     given, expected = (jax.tree.map(jnp.shape, c) for c in (carry, initial))
@@ -62,7 +65,7 @@ def checked_carry(carry: Carry | None, initial: Carry) -> Carry:
 
 
 def checked_lag(max_lag: int | None, steps: int) -> int:
-    """The largest lag to measure, all of them, T - 1, for None; UserError for one that no prediction has."""
+    """Returns the largest lag to measure, all of them, T - 1, for None; UserError for one that no prediction has."""
     largest = steps - 1 if max_lag is None else max_lag
     check_sizes(max_lag=largest)
     if largest >= steps:
@@ -71,14 +74,14 @@ def checked_lag(max_lag: int | None, steps: int) -> int:
 
 
 def checked_layer(layer: int, layers: int) -> int:
-    """The layer, counted from 0 at the input; UserError for one that is not there. -1 is the top."""
+    """Returns the layer, counted from 0 at the input; UserError for one that is not there. -1 is the top."""
     if not isinstance(layer, numbers.Integral) or not -layers <= layer < layers:
         raise UserError(f"layer must be from 0 to {layers - 1}, or -1 for the top, got {layer!r}", ["layer"])
     return int(layer) % layers
 
 
 def checked_rising(name: str, numbers: Sequence[int]) -> tuple[int, ...]:
-    """The numbers as a tuple; UserError unless they are whole, at least 1 and rise. None at all rise too."""
+    """Returns the numbers as a tuple; UserError unless they are whole, at least 1 and rise. None at all rise too."""
     numbers = tuple(int(n) if isinstance(n, np.integer) else n for n in numbers)
     check_rising(name, numbers)
     return numbers

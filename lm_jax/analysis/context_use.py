@@ -1,4 +1,4 @@
-"""How much context a language model uses: what its predictions lose when the past is cut off, or put out of order.
+"""The use of context by a language model: what its predictions lose when the past is cut off, or put out of order.
 
     J_full(i)  = -log P(x_{i+1} | x_1 .. x_i)                          in nats, the text read from its start
     J_cut(i)   = -log P(x_{i+1} | s, x_{i-n+1} .. x_i)                 only the last n tokens, read from a state s
@@ -48,16 +48,17 @@ class ContextUse(NamedTuple):
     distance: Float[np.ndarray, "S C P"]
 
     def cost(self, start: str = "elsewhere") -> tuple[Float[np.ndarray, "C"], Float[np.ndarray, "C"]]:
-        """The mean of J_cut - J_full for each n, and the standard error of this paired difference."""
+        """Returns the mean of J_cut - J_full for each n, and the standard error of this paired difference."""
         return _paired(self.cut[one_of("start", start, STARTS)], self.full)
 
     def order_cost(self, start: str = "elsewhere") -> tuple[Float[np.ndarray, "K"], Float[np.ndarray, "K"]]:
-        """The mean of J_order - J_cut for each k, J_cut of the longest context, and its standard error."""
+        """Returns the mean of J_order - J_cut for each k, J_cut of the longest context, and its standard error."""
         row = one_of("start", start, STARTS)
         return _paired(self.ordered[row], self.cut[row, -1])
 
     def horizon(self, share: float = 0.01, start: str = "elsewhere") -> int | None:
-        """The functional horizon: the smallest n that costs, as all longer ones do, < share of the mean of J_full.
+        """Returns the functional horizon: the smallest n that costs, as all longer ones do,
+        < share of the mean of J_full.
 
         None if even the longest context costs more.
         """
@@ -66,7 +67,8 @@ class ContextUse(NamedTuple):
         return self.contexts[first] if first < len(small) else None
 
     def caught(self, start: str = "elsewhere") -> Float[np.ndarray, "C"]:
-        """For each n the share of predictions whose output is still far from that of the whole past: distance > 1/2."""
+        """Returns the share of predictions for each n whose output is still far from that of the whole past:
+        distance > 1/2."""
         return np.mean(self.distance[one_of("start", start, STARTS)] > FAR, axis=-1)
 
 
@@ -82,7 +84,7 @@ def context_use(
     carry: Carry | None = None,
     seed: int = 0,
 ) -> ContextUse:
-    """What random predictions of a text lose with the last n tokens only, and with the order of far ones lost.
+    """Measures what random predictions of a text lose with the last n tokens only, and with far ones out of order.
 
     tokens: ids [N] of one text, or [T+1, B] of several; the first is what the first prediction is made from. streams:
         parts, up to B - 1 tokens left over, that one text is cut into to be read in parallel.
@@ -121,7 +123,7 @@ def context_use(
 
 def _starts_and_outputs(model, opened, params, carry, inputs, chosen):
     """(the carries that contexts are read from [S, P, ...], the output of the whole past at each prediction [P, H])."""
-    slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is kept
+    slots = np.full(inputs.shape, len(chosen), np.int32)  # out of range where nothing is stored
     slots[tuple(chosen.T)] = np.arange(len(chosen))
     carries, ys = _compiled_pass(opened, len(chosen))(params, carry, inputs, slots)
     elsewhere = jax.tree.map(lambda a: jnp.roll(a, len(chosen) // 2, axis=0), carries)
@@ -137,14 +139,16 @@ def _compiled_pass(opened: Opened, count: int) -> Callable:
             return opened.cell.step(params.cell, carry, opened.embed(params, token))
 
         def body(state, slices):
-            carry, kept = state
+            carry, stored = state
             token, slot = slices
             carry, y = step(carry, token)
-            kept = jax.tree.map(lambda a, new: a.at[slot].set(new, mode="drop"), kept, (carry, y))
-            return (carry, kept), None
+            stored = jax.tree.map(lambda a, new: a.at[slot].set(new, mode="drop"), stored, (carry, y))
+            return (carry, stored), None
 
-        kept = jax.tree.map(lambda a: jnp.zeros((count, *a.shape[1:]), a.dtype), jax.eval_shape(step, carry, inputs[0]))
-        return jax.lax.scan(body, (carry, kept), (inputs, slots))[0][1]
+        stored = jax.tree.map(
+            lambda a: jnp.zeros((count, *a.shape[1:]), a.dtype), jax.eval_shape(step, carry, inputs[0])
+        )
+        return jax.lax.scan(body, (carry, stored), (inputs, slots))[0][1]
 
     return jax.jit(whole_text)
 
@@ -187,7 +191,7 @@ def _paired(losses: Float[np.ndarray, "C P"], base: Float[np.ndarray, "P"]):
 
 
 def _checked_lengths(contexts, shuffle_beyond) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Each n and each k; all n but the last for k that are not given."""
+    """Returns each n and each k; all n but the last for k that are not given."""
     contexts = checked_rising("contexts", contexts)
     if not contexts:
         raise UserError("contexts must be numbers of tokens, at least one, got none")
@@ -198,7 +202,7 @@ def _checked_lengths(contexts, shuffle_beyond) -> tuple[tuple[int, ...], tuple[i
 
 
 def _cut(tokens: TextIds, streams: int) -> np.ndarray:
-    """One text as `streams` columns, each beginning with the token that its first prediction is made from."""
+    """Cuts a text into `streams` columns, each beginning with the token that its first prediction is made from."""
     tokens = np.atleast_1d(tokens)
     if streams == 1:
         return tokens
@@ -222,6 +226,6 @@ def _choose(shape, longest, count, generator) -> Int[np.ndarray, "P 2"]:
 
 
 def _shuffled(windows: Int[np.ndarray, "L P"], k: int, generator) -> Int[np.ndarray, "L P"]:
-    """Each context with all but its last k tokens in an order of its own."""
+    """Returns each context with all but its last k tokens in an order of its own."""
     far = len(windows) - k
     return np.concatenate([generator.permuted(windows[:far], axis=0), windows[far:]])

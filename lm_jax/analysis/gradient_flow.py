@@ -32,7 +32,7 @@ class GradientFlow(NamedTuple):
 
     output: log ||dJ_i/dy_i|| at [b, i]; lag 0.
     carry: of each layer, by leaf ("h"; for an LSTM "h" and "c"; for other cells their path in the carry) and of "all"
-        leaves together, log G at [b, i, j]. -inf for j >= i and where nothing is left of a gradient; NaN where the
+        leaves combined, log G at [b, i, j]. -inf for j >= i and where nothing is left of a gradient; NaN where the
         lag i - j is above max_lag.
     max_lag: the largest lag that was measured.
     """
@@ -51,7 +51,7 @@ def gradient_flow(
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> GradientFlow:
-    """The gradient of every prediction of a text by the carry after every step before it, as norms.
+    """Computes the gradient of every prediction of a text by the carry after every step before it, as norms.
 
     tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
         [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
@@ -71,7 +71,7 @@ def gradient_flow(
     for names, leaves, exponent in zip(places, log_leaves, exponents, strict=True):
         scale = np.asarray(exponent, np.float64) * np.log(2)
         by_name = {name: _by_position(np.asarray(m) + scale, rows) for (name, _), m in zip(names, leaves, strict=True)}
-        layers.append({**by_name, ALL: _together(list(by_name.values()))})
+        layers.append({**by_name, ALL: _combine(list(by_name.values()))})
     return GradientFlow(np.asarray(log_output, np.float64).T, tuple(layers), rows)
 
 
@@ -81,7 +81,7 @@ def _compiled(opened: Opened, places, rows: int) -> Callable:
 
 
 def flow_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
-    """What the device computes of a gradient flow: log ||dJ_i/dy_i|| [T, B], and the result of `edge_norms`.
+    """Computes a gradient flow on the device: log ||dJ_i/dy_i|| [T, B], and the result of `edge_norms`.
 
     places: of each layer, (name, place in the flattened carry) of its leaves. rows: the largest lag.
     """
@@ -92,7 +92,7 @@ def flow_on_device(opened: Opened, places, rows, params, carry, inputs, targets)
 
 
 def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.ndarray, "B T T"]:
-    """From what the scan gives, step t-1 by slot, to [b, i, j]."""
+    """Reorders the result of the scan, step t-1 by slot, to [b, i, j]."""
     steps, slots, batch_size = norms.shape[0] + 1, norms.shape[1], norms.shape[2]
     t, slot = np.arange(1, steps)[:, None], np.arange(slots)[None, :]
     i = t + (steps - 1 - slot - t) % slots
@@ -105,7 +105,7 @@ def _by_position(norms: Float[np.ndarray, "T-1 S B"], max_lag: int) -> Float[np.
     return result
 
 
-def _together(logs: list[np.ndarray]) -> np.ndarray:
-    """log sqrt(sum of squares) of norms given by their logarithms."""
+def _combine(logs: list[np.ndarray]) -> np.ndarray:
+    """Returns log sqrt(sum of squares) of norms given by their logarithms."""
     with np.errstate(invalid="ignore"):  # NaN stands where nothing was measured
         return functools.reduce(lambda a, b: 0.5 * np.logaddexp(2 * a, 2 * b), logs)

@@ -1,4 +1,4 @@
-"""How the gradient falls with distance: the statistics of a gradient flow by lag, l = i - j.
+"""The fall of the gradient with distance: the statistics of a gradient flow by lag, l = i - j.
 
     r(l) = G[i, i-l] / G[i, i]       for the leaf h: of what reaches the output at i, the share left l steps back
     r(l) = G[i, i-l] / G[i, i-1]     for any other leaf and for the whole carry, which have no gradient at lag 0
@@ -62,7 +62,7 @@ def lag_profile(
     resamples: int = 200,
     seed: int = 0,
 ) -> LagProfile:
-    """The statistics by lag of one leaf of one layer.
+    """Computes the statistics by lag of one leaf of one layer.
 
     max_lag: the largest lag L; by default all that was measured. The last lags have few values: see the counts.
     first: only predictions from this on count. With first = max_lag all lags are of the same predictions; before, long
@@ -99,7 +99,8 @@ def lag_profile(
 
 
 def log_ratios(flow: GradientFlow, lag: int, *, layer: int = -1, leaf: str = "h") -> Float[np.ndarray, "B N"]:
-    """log r(lag) of each text and each prediction i = lag .. T-1; NaN where there is no gradient to divide by."""
+    """Returns log r(lag) of each text and each prediction i = lag .. T-1;
+    NaN where there is no gradient to divide by."""
     norms = flow.carry[layer][leaf]
     base = flow.output if leaf == "h" else np.pad(_diagonal(norms, 1), ((0, 0), (1, 0)), constant_values=-np.inf)
     base = base[:, lag:]
@@ -118,7 +119,7 @@ def _ratios_by_lag(flow, layer, leaf, largest, first) -> Iterator[np.ndarray]:
 
 
 def _quantile(ordered, share):
-    """The smallest value that at least this share of the values do not exceed; NaN for none."""
+    """Returns the smallest value that at least this share of the values do not exceed; NaN for none."""
     if not len(ordered):
         return np.nan
     rank = int(np.ceil(share * len(ordered) - 1e-9))  # 0.1 * 30 is a little more than 3
@@ -126,7 +127,7 @@ def _quantile(ordered, share):
 
 
 def _log_mean(logs):
-    """log of the mean of exp(logs)."""
+    """Returns the log of the mean of exp(logs)."""
     top = np.max(logs, initial=-np.inf)
     if not logs.size or np.isneginf(top):
         return top if logs.size else np.nan
@@ -134,7 +135,7 @@ def _log_mean(logs):
 
 
 def _below(log_median, threshold):
-    """The first lag whose median is below the threshold."""
+    """Returns the first lag whose median is below the threshold."""
     below = np.flatnonzero(log_median < np.log(threshold))
     return int(below[0]) + 1 if len(below) else None
 
@@ -149,7 +150,7 @@ def _factor(log_median, start, stop):
 
 
 def _mass_lag(flow, layer, leaf, largest, first):
-    """The lag within which 95 % of the mean gradient norms lies."""
+    """Returns the lag within which 95 % of the mean gradient norms lies."""
     norms = flow.carry[layer][leaf]
     means = [_log_mean(_diagonal(norms, lag)[:, max(0, first - lag) :]) for lag in range(1, largest + 1)]
     means = np.array([_log_mean(flow.output[:, first:]) if leaf == "h" else -np.inf, *means])
@@ -160,7 +161,8 @@ def _mass_lag(flow, layer, leaf, largest, first):
 
 
 def _bootstrap(ratios, resamples, seed):
-    """The 2.5 % and 97.5 % quantiles of the median over texts drawn anew; a text goes with all of its predictions."""
+    """Returns the 2.5 % and 97.5 % quantiles of the median over texts drawn anew;
+    a text goes with all of its predictions."""
     texts = len(ratios[0])
     if texts < 2 or resamples < 1:
         return None

@@ -31,7 +31,7 @@ MOST_BY_DEFAULT = 10
 def lyapunov_spectrum(
     step: Callable[[Any, Any], Any], state: Any, xs: Any, *, count: int, discard: int = 0
 ) -> Float[Array, "count"]:
-    """The first exponents of any map; a function of JAX arrays that can be compiled and mapped over states.
+    """Computes the first exponents of any map; a function of JAX arrays that can be compiled and mapped over states.
 
     step: (state, x) -> the state after. state: an array or a tree of arrays; whole numbers in it are held.
     xs: what each step reads, with time on axis 0; `jnp.arange(T)` for a map that reads nothing.
@@ -75,7 +75,7 @@ def lyapunov_exponents(
     discard: int = 0,
     double: bool = False,
 ) -> Float[np.ndarray, "B count"]:
-    """The first exponents of a recurrence that reads a text, of its whole carry (all layers and leaves).
+    """Computes the first exponents of a recurrence that reads a text, of its whole carry (all layers and leaves).
 
     tokens: ids [T, B], or [T] of one text; all of them are read. carry: before the first; the initial one by default.
     count: how many; by default 10, or all if the carry has fewer numbers. -inf where a direction is lost altogether.
@@ -120,12 +120,12 @@ def _check(count, discard, size, steps):
 
 
 def _real_vector(leaves, places, dtype):
-    """The leaves at these places as one vector."""
+    """Returns the leaves at these places as one vector."""
     return jnp.concatenate([leaves[place].ravel().astype(dtype) for place in places])
 
 
 def _with_real(leaves, places, sizes, vector):
-    """The leaves, those at the places from the vector."""
+    """Returns the leaves with those at the places taken from the vector."""
     merged, start = list(leaves), 0
     for place, size in zip(places, sizes, strict=True):
         old = leaves[place]

@@ -33,7 +33,7 @@ class Saturation(NamedTuple):
 def gate_values(
     model: LanguageModel, params: Params, tokens: TextIds, *, carry: Carry | None = None
 ) -> dict[str, Float[np.ndarray, "T B H"]]:
-    """The gates of every step of a text, by name, such as "gate.forget" or "1.gate.update"; none for an RNN.
+    """Returns the gates of every step of a text, by name, such as "gate.forget" or "1.gate.update"; none for an RNN.
 
     Args:
         model: a model with a recurrent network whose cell has `observe`.
@@ -53,8 +53,8 @@ def gate_values(
 
 
 def saturation(model: LanguageModel, params: Params, tokens: TextIds, *, carry: Carry | None = None) -> Saturation:
-    """How much of each layer is saturated along a text. Arguments are those of `gate_values`, and so are errors: also
-    UserError for an `observe` that does not give saturation."""
+    """Measures how much of each layer is saturated along a text. Arguments are those of `gate_values`, and so are
+    errors: also UserError for an `observe` that does not give saturation."""
     shares = _along(model, params, tokens, carry, lambda layer: layer.saturation)
     if any(share is None for share in shares):
         raise UserError("saturation needs a cell whose `observe` gives saturation, got one that does not")
@@ -63,7 +63,8 @@ def saturation(model: LanguageModel, params: Params, tokens: TextIds, *, carry: 
 
 
 def recurrent_radius(model: LanguageModel, params: Params) -> dict[str, float]:
-    """The spectral radius, the largest |eigenvalue|, of every recurrent matrix, by its name, such as "matrix.h".
+    """Returns the spectral radius, the largest |eigenvalue|, of every recurrent matrix, by its name,
+    such as "matrix.h".
 
     Raises UserError for a cell without `observe`, a model without a recurrence, and matrices that are no numbers.
     """
@@ -94,7 +95,7 @@ def _named(kind: str, layers: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _along(model, params, tokens, carry, part) -> list[Any]:
-    """For each layer the part of what is observed, [T, B, H]."""
+    """Returns the same part of the observations of each layer, [T, B, H]."""
     _observer(check_opened(model))
     text = open_text(model, params, tokens, tokens, carry)
     layers, finite = _compiled(text.opened)(params, text.carry, text.inputs)

@@ -58,7 +58,7 @@ def step_jacobians(
     positions: Sequence[int] | None = None,
     double: bool = False,
 ) -> StepJacobians:
-    """The spectra of d state_t / d state_{t-lag} at some steps of a text.
+    """Computes the spectra of d state_t / d state_{t-lag} at some steps of a text.
 
     tokens: ids [T, B], or [T] of one text; all of them are read. carry: before the first; the initial one by default.
     leaf: "h", "c" of an LSTM, another leaf by its path, or "all" of the layer's carry as one vector.
@@ -95,7 +95,7 @@ def _checked_positions(positions, lag, steps):
 
 
 def _spectra(positions, lag, matrices, exponents):
-    """Of matrices [N, B, n, n], to be multiplied by 2^exponent [N, B]."""
+    """Computes the spectra of matrices [N, B, n, n], to be multiplied by 2^exponent [N, B]."""
     if not np.all(np.isfinite(matrices)):
         raise UserError(
             "this analysis needs derivatives that are numbers, got NaN or infinity (has the model diverged?)"
@@ -134,7 +134,7 @@ def _on_device(opened, places, read, lag, params, carry, inputs, positions):
 
 
 def _through(step, carry, xs, places, read):
-    """The Jacobian of the leaves `read` [B, n, n] through all of xs [l, B, E], and its exponent [B]."""
+    """Returns the Jacobian of the leaves `read` [B, n, n] through all of xs [l, B, E], and its exponent [B]."""
     leaves, tree = jax.tree.flatten(carry)
     batch_size = xs.shape[1]
 
@@ -170,9 +170,10 @@ def _basis(leaves, is_read, batch_size):
 
 
 def _rescaled(block, exponent):
-    """Each text's tangents over a power of two, so that the largest entry is near 1, and its exponent so far."""
+    """Returns each text's tangents over a power of two, so that the largest entry is near 1,
+    and its exponent so far."""
     top = functools.reduce(
         jnp.maximum, [jnp.max(jnp.abs(leaf), axis=(0, *range(2, leaf.ndim)), initial=0.0) for leaf in block]
     )
-    power, own = split_power(top)
-    return [leaf / expand(power, leaf[0]) for leaf in block], exponent + jnp.where(own > NOTHING, own, 0)
+    power, shift = split_power(top)
+    return [leaf / expand(power, leaf[0]) for leaf in block], exponent + jnp.where(shift > NOTHING, shift, 0)

@@ -25,7 +25,7 @@ from lm_jax.models.language_model import LanguageModel, Opened
 from lm_jax.types import Carry, Params, TextIds, Tokens
 
 
-ALL = "all"  # the leaves of a layer together
+ALL = "all"  # all leaves of a layer, as one
 
 
 class OpenedText(NamedTuple):
@@ -89,7 +89,7 @@ def forward_pass(
 def step_from(
     step: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, places: Sequence[int]
 ) -> tuple[Callable[[list[Array], Any], tuple[list[Array], Any]], list[Array]]:
-    """One step as a function of the leaves of the carry at `places`; the others are held.
+    """Makes one step a function of the leaves of the carry at `places`; the others are held.
 
     Args:
         step: (carry, x) -> (the carry after, y).
@@ -124,20 +124,21 @@ def push_forward(function: Callable[[Any], tuple[Any, Any]], at: Any) -> tuple[C
 
 
 def real_leaves(carry: Carry) -> tuple[int, ...]:
-    """The places, in the flattened carry, of the leaves that have a derivative; whole numbers and flags have none.
+    """Returns the places, in the flattened carry, of the leaves that have a derivative;
+    whole numbers and flags have none.
 
     Raises UserError if no leaf has one, or for complex numbers: held, they would hide the gradient that goes through.
     """
     types = [jnp.result_type(leaf) for leaf in jax.tree.leaves(carry)]
     places = tuple(place for place, dtype in enumerate(types) if jnp.issubdtype(dtype, jnp.floating))
     if not places or any(jnp.issubdtype(dtype, jnp.complexfloating) for dtype in types):
-        found = ", ".join(map(str, types)) or "an empty one"
-        raise UserError(f"this analysis needs a carry of real numbers, got {found}")
+        dtypes = ", ".join(map(str, types)) or "an empty one"
+        raise UserError(f"this analysis needs a carry of real numbers, got {dtypes}")
     return places
 
 
 def leaf_places(carry: Carry, cell_params: Params) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """For each layer, (name, place in the flattened carry) of the leaves that have a derivative.
+    """Returns for each layer (name, place in the flattened carry) of the leaves that have a derivative.
 
     The layers of a stack are the entries of its carry; any other cell is one layer. A carry that is one array is "h".
     Raises UserError for a layer without real numbers, complex ones, or a leaf that has the name of all.
@@ -158,7 +159,7 @@ def leaf_places(carry: Carry, cell_params: Params) -> tuple[tuple[tuple[str, int
 
 
 def precision(double: bool) -> AbstractContextManager:
-    """A context in which JAX has 64-bit numbers if `double`; otherwise nothing changes."""
+    """Makes a context in which JAX has 64-bit numbers if `double`; otherwise nothing changes."""
     if not double:
         return contextlib.nullcontext()
     if hasattr(jax, "enable_x64"):
@@ -169,7 +170,7 @@ def precision(double: bool) -> AbstractContextManager:
 
 
 def in_precision(tree: Any, double: bool) -> Any:
-    """The tree with its real numbers as float64 if `double`; to be called inside the context."""
+    """Returns the tree with its real numbers as float64 if `double`; to be called inside the context."""
 
     def leaf(a):
         return jnp.asarray(np.asarray(a), np.float64) if jnp.issubdtype(jnp.result_type(a), jnp.floating) else a

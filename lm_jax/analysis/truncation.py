@@ -1,4 +1,6 @@
-"""What truncated back-propagation through time leaves out of the gradient (Williams & Peng 1990; Werbos 1990).
+"""The bias of truncated back-propagation through time, the part of the gradient that it leaves out.
+
+Sources: Williams & Peng 1990; Werbos 1990.
 
     J = mean over predictions of -log P(x_{i+1} | x_1 .. x_i)         in nats
     g   = dJ/dparams                                                  through the whole text
@@ -38,7 +40,7 @@ class TruncationBias(NamedTuple):
     norm_ratio: dict[str, Float[np.ndarray, "K"]]
 
     def needed(self, cosine: float = 0.99, of: str = "cell") -> int | None:
-        """The smallest length from which on the cosine is never below `cosine`; None if the longest one is.
+        """Returns the smallest length from which on the cosine is never below `cosine`; None if the longest one is.
 
         Raises UserError for a cosine above 1 or another group of parameters than "all" and "cell".
         """
@@ -59,7 +61,7 @@ def truncation_bias(
     targets: TextIds | None = None,
     carry: Carry | None = None,
 ) -> TruncationBias:
-    """The gradient of the mean cross-entropy of a text by truncated back-propagation, against the whole one.
+    """Computes the gradient of the mean cross-entropy of a text by truncated back-propagation, against the whole one.
 
     tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
         [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
@@ -136,7 +138,7 @@ def _compare(a, b):
 
 
 def _unit(arrays):
-    """The arrays divided by their norm, and its logarithm; NaN and -inf for zeros."""
+    """Returns the arrays divided by their norm, and its logarithm; NaN and -inf for zeros."""
     arrays = [np.asarray(a, np.float64) for a in arrays]
     top = np.max([np.max(np.abs(a), initial=0.0) for a in arrays], initial=0.0)
     if top == 0:

@@ -44,7 +44,7 @@ class WeightGradient(NamedTuple):
     shares: dict[str, Float[np.ndarray, "L+1"]]
 
     def share_beyond(self, lag: int) -> dict[str, float]:
-        """By name, the share of the gradient that comes from more than `lag` steps back.
+        """Returns by name the share of the gradient that comes from more than `lag` steps back.
 
         Raises UserError for a lag that was not measured.
         """
@@ -67,7 +67,7 @@ def weight_gradient_by_step(
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> WeightGradient:
-    """The gradient of the mean cross-entropy by each parameter of the cell, by the step of its use and by lag.
+    """Computes the gradient of the mean cross-entropy by each parameter of the cell, by the step of its use and by lag.
 
     tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
         [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
@@ -107,7 +107,7 @@ def _compiled(opened: Opened, places, rows: int) -> Callable:
 
 
 def weight_gradient_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
-    """What the device computes: the gradient as leaves and exponents of two, log norms [T, P], and shares.
+    """Computes on the device the gradient as leaves and exponents of two, log norms [T, P], and shares.
 
     places: of the leaves of the flattened carry that have a derivative. rows: the largest lag L.
     The shares are projections on the unit vector along the gradient, [L+1, P], and their exponents; P parameters.
@@ -117,7 +117,7 @@ def weight_gradient_on_device(opened: Opened, places, rows, params, carry, input
     weights, tree = jax.tree.flatten(params.cell)
 
     def open_step(before, x):
-        """One step as a function of the parameters and the carry, as lists of leaves, to [*carry, y]."""
+        """Makes one step a function of the parameters and the carry, as lists of leaves, to [*carry, y]."""
 
         def step(weights, values):
             cell_step = functools.partial(opened.cell.step, jax.tree.unflatten(tree, weights))
@@ -135,7 +135,8 @@ def weight_gradient_on_device(opened: Opened, places, rows, params, carry, input
 
 
 def _sum_of_uses(open_step, weights, slices):
-    """The sum over steps of dJ/dweight_t, as leaves near 1 and exponents, and the log norms [T, P] of its terms."""
+    """Returns the sum over steps of dJ/dweight_t, as leaves near 1 and exponents,
+    and the log norms [T, P] of its terms."""
 
     def body(state, slices):
         adjoint, exponent, sums, exponents = state

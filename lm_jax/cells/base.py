@@ -124,7 +124,7 @@ def masked_scan(
 
 
 def scan_unroll(initial_carry: InitialCarryFn, step: StepFn) -> UnrollFn:
-    """The plain unroll of any step function: the definition that faster unrolls are tested against."""
+    """Returns the plain unroll of any step function: the definition that faster unrolls are tested against."""
 
     def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
         del key  # a step is deterministic

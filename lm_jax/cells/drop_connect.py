@@ -14,7 +14,7 @@ from lm_jax.layers import dropout
 
 @cached
 def drop_connect(cell: Cell, rate: float) -> Cell:
-    """The cell with a share `rate` of the entries of `w_h` dropped, and the others divided by 1 - rate.
+    """Makes the cell with a share `rate` of the entries of `w_h` dropped, and the others divided by 1 - rate.
 
     Raises UserError for a rate outside [0, 1); in `unroll`, for a cell whose parameters have no field `w_h`.
     """

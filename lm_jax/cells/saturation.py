@@ -25,6 +25,6 @@ SATURATED: dict[str, Callable[[Float[Array, "..."]], Bool[Array, "..."]]] = {
 
 
 def saturated_share(sigmoids: tuple[Array, ...], tanhs: tuple[Array, ...]) -> Float[Array, "*B H"]:
-    """Of a gated unit's nonlinearities, given by their values [*B, H], the share that is saturated."""
+    """Returns the saturated share of a gated unit's nonlinearities, given by their values [*B, H]."""
     flags = [*map(SATURATED["sigmoid"], sigmoids), *map(SATURATED["tanh"], tanhs)]
     return jnp.mean(jnp.stack(flags), axis=0, dtype=sigmoids[0].dtype)

@@ -47,7 +47,7 @@ class StackParams:
 
 
 def input_sizes(connection: str, input_size: int, hidden_sizes: Sequence[int]) -> list[int]:
-    """The input size of each layer of a stack whose layers have these hidden sizes."""
+    """Returns the input size of each layer of a stack whose layers have these hidden sizes."""
     check_sizes(input_size=input_size)
     sizes = [input_size]
     for hidden_size in list(hidden_sizes)[:-1]:
@@ -118,7 +118,7 @@ def stacked(
 
 
 def _observer(cells, through_layers):
-    """The stack's `observe`; None if a layer has none."""
+    """Returns the stack's `observe`; None if a layer has none."""
     if any(cell.observe is None for cell in cells):
         return None
 

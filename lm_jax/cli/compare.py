@@ -37,7 +37,7 @@ class CompareArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, scores, prints."""
+    """Parses the arguments, scores the runs and prints the comparison."""
     arguments = parse(CompareArguments, "compare", argv)
 
     from lm_jax.cli.console import print_progress

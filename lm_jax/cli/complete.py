@@ -22,7 +22,7 @@ class CompleteArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, predicts, prints."""
+    """Parses the arguments, predicts the next token and prints the likeliest."""
     arguments = parse(CompleteArguments, "complete", argv)
     check_sizes(k=arguments.k)
 

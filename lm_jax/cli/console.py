@@ -74,8 +74,8 @@ class TrainingConsole(Listener):
 
     def on_compilation(self, compilation: Compilation) -> None:
         """Prints how long the first step was waited for."""
-        how = "compiled program read from the cache in" if compilation.from_cache else "compiled in"
-        self._print(f"{how} {compilation.seconds:.1f} s")
+        verb = "compiled program read from the cache in" if compilation.from_cache else "compiled in"
+        self._print(f"{verb} {compilation.seconds:.1f} s")
 
     def on_steps(self, step: int) -> None:
         """Moves the bar."""

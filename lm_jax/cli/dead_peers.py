@@ -37,7 +37,7 @@ for line in sys.stdin.buffer:
 
 
 def report_deaths() -> None:
-    """From here on, what this process says on standard error passes through another one, which shortens its end."""
+    """Sends standard error of this process through another one from here on, which shortens its end."""
     reader, writer = os.pipe()
     command = [sys.executable, "-c", _REPORTER, ANOTHER_DIED]
     subprocess.Popen(command, stdin=reader, stdout=subprocess.DEVNULL)

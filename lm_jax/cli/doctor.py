@@ -2,9 +2,14 @@
 
 import dataclasses
 import sys
+from typing import TYPE_CHECKING
 
 from lm_jax.cli.parsing import parse
 from lm_jax.config.settings import setting
+
+
+if TYPE_CHECKING:
+    from lm_jax.machine.diagnosis import DoctorReport
 
 
 GIB = 2**30
@@ -24,7 +29,7 @@ class DoctorArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, looks, prints."""
+    """Parses the arguments, examines the machine and prints the report."""
     arguments = parse(DoctorArguments, "doctor", argv)
 
     from lm_jax.machine.compile_cache import compiled_folder
@@ -34,25 +39,35 @@ def main(argv: list[str]) -> None:
     def say(stage):
         print(f"{stage} ...", file=sys.stderr, flush=True)
 
-    facts = doctor(arguments.speed, (lambda stage: None) if arguments.json else say)
-    facts["compile_cache"] = str(compiled_folder())
-    print(to_json(facts) if arguments.json else "\n".join(page(facts)))
+    report = doctor(arguments.speed, (lambda stage: None) if arguments.json else say)
+    report = report._replace(compile_cache=str(compiled_folder()))
+    print(to_json(report) if arguments.json else "\n".join(page(report)))
 
 
-def page(facts: dict) -> list[str]:
-    """The facts as lines, the advice last."""
-    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in facts["versions"].items())
-    devices, memory = facts["devices"], facts["memory"]
-    found = f"{devices['kind']} x {devices['count']} ({devices['platform']})" if "error" not in devices else "none: "
-    lines = [f"versions: {versions}", f"devices: {found}{devices.get('error', '')}"]
-    for name, one, other, word in (
-        ("host", "host_total", "host_available", "free"),
-        ("device", "device_total", "device_used", "used"),
-    ):
-        if memory[one]:
-            lines.append(f"{name} memory: {memory[one] / GIB:.1f} GiB, {(memory[other] or 0) / GIB:.1f} {word}")
-    lines.append(f"compiled programs: {facts['compile_cache']}")
-    for name, value in facts["speed"].items():
-        what, unit = SPEEDS[name]
-        lines.append(f"{what}: {'not measured' if value is None else f'{value:,.0f} {unit}'}")
-    return [*lines, *(f"to do: {line}" for line in facts["advice"] or ["nothing, all is well"])]
+def page(report: "DoctorReport") -> list[str]:
+    """Returns a report as lines, the advice last."""
+    memory = report.memory
+    versions = [f"{name} {version or 'missing'}" for name, version in report.versions.items()]
+    lines = [
+        f"versions: {', '.join(versions)}",
+        f"devices: {_devices(report.devices)}",
+        *_memory("host", memory.host_total, memory.host_available, "free"),
+        *_memory("device", memory.device_total, memory.device_used, "used"),
+        f"compiled programs: {report.compile_cache}",
+    ]
+    for name, value in report.speed.items():
+        label, unit = SPEEDS[name]
+        lines.append(f"{label}: {'not measured' if value is None else f'{value:,.0f} {unit}'}")
+    return [*lines, *(f"to do: {line}" for line in report.advice or ["nothing, all is well"])]
+
+
+def _devices(devices):
+    from lm_jax.machine.diagnosis import StartFailure
+
+    if isinstance(devices, StartFailure):
+        return f"none: {devices.error}"
+    return f"{devices.kind} x {devices.count} ({devices.platform})"
+
+
+def _memory(name, total, part, word):
+    return [f"{name} memory: {total / GIB:.1f} GiB, {(part or 0) / GIB:.1f} {word}"] if total else []

@@ -25,7 +25,7 @@ class EvaluateArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, scores, prints."""
+    """Parses the arguments, evaluates the run and prints the scores."""
     arguments = parse(EvaluateArguments, "evaluate", argv)
     if arguments.eval_streams is not None:
         check_sizes(eval_streams=arguments.eval_streams)

@@ -1,6 +1,6 @@
-"""From the settings of dataclasses to the flags of a parser.
+"""The flags of a parser, made from the settings of dataclasses.
 
-A flag is not given by default, so that what a user types can be told from what is a default.
+A flag is not given by default, so that what a user types can be distinguished from defaults.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from lm_jax.config.flat import flat_settings
 from lm_jax.config.settings import choices
 
 
-WIDEST_METAVAR = 48  # columns; longer choices are told in the help
+WIDEST_METAVAR = 48  # columns; longer choices are listed in the help
 SHORT_NAMES = {"learning_rate": ["--lr"]}
 SECTIONS = {"data": "text", "optimizer": "optimiser", "": "training"}  # titles of groups, where the name is not one
 Parser = argparse.ArgumentParser
@@ -49,8 +49,8 @@ def add_arguments(parser: Parser, cls: type) -> None:
 def add_config(parser: Parser, cls: type) -> None:
     """Adds a flag for every setting of a configuration and of all kinds that it could have, in groups."""
     by_name: dict[str, list[Any]] = {}
-    for one in flat_settings(cls):
-        by_name.setdefault(one.name, []).append(one)
+    for entry in flat_settings(cls):
+        by_name.setdefault(entry.name, []).append(entry)
     groups: dict[str, Any] = {}
     for name, entries in by_name.items():
         first = entries[0]
@@ -58,7 +58,7 @@ def add_config(parser: Parser, cls: type) -> None:
         title = SECTIONS.get(section, section)
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
-        kinds = list(dict.fromkeys(one.owners[-1][1] for one in entries if one.owners))
+        kinds = list(dict.fromkeys(entry.owners[-1][1] for entry in entries if entry.owners))
         owners = f" ({', '.join(kinds)})" if kinds else ""
         default = first.field.default
         kinds_of = first.field.metadata.get("kinds")
@@ -68,7 +68,7 @@ def add_config(parser: Parser, cls: type) -> None:
             metavar = "{" + ",".join(options) + "}"
             _add_flag(groups[title], name, [read], first.field.metadata["help"] + owners, default.kind, metavar)
         else:
-            annotations = [one.field.type for one in entries]
+            annotations = [entry.field.type for entry in entries]
             metavar = first.field.metadata.get("metavar")
             _add_flag(groups[title], name, annotations, first.field.metadata["help"] + owners, default, metavar)
 
@@ -95,7 +95,7 @@ def _add_flag(group, name, annotations, help, default, metavar):
 
 
 def _help(help, default):
-    """The sentence, and the default where there is one to tell."""
+    """Returns the sentence, and the default where there is one to tell."""
     text = help.replace("%", "%%")
     if default in (None, (), False) or isinstance(default, dataclasses._MISSING_TYPE):
         return text
@@ -103,7 +103,7 @@ def _help(help, default):
 
 
 def _reader(annotations: Sequence[Any]) -> tuple[Callable[[str], Any], list[str] | None]:
-    """A function from a word to a value, and the words that are allowed (None: any)."""
+    """Returns a function from a word to a value, and the words that are allowed (None: any)."""
     literals = [choices(annotation) for annotation in annotations]
     if literals[0] is not None:
         options = list(dict.fromkeys(option for each in literals if each for option in each))

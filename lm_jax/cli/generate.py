@@ -31,13 +31,13 @@ class GenerateArguments:
     json: bool = setting(False, "Print one JSON object.")
 
 
-# of a request, as they are told beside the samples
+# of a request, as they are printed beside the samples
 SETTINGS = ("run", "prompt", "tokens", "temperature", "top_k", "top_p", "greedy", "beam_size", "length_penalty")
 SETTINGS += ("seed", "num_samples")
 
 
 def main(argv: list[str]) -> None:
-    """Parses, generates, prints."""
+    """Parses the arguments, generates the text and prints it."""
     arguments = parse(GenerateArguments, "generate", argv)
     check_sizes(tokens=arguments.tokens, num_samples=arguments.num_samples)
     if arguments.beam_size is not None and (arguments.greedy or arguments.num_samples > 1):
@@ -96,14 +96,14 @@ def _print_text(arguments, run, sampler):
             print(piece, end="", flush=True)
         print()
         return
-    # several at once arrive together, so each is printed when all are there
+    # several at once arrive at once, so each is printed when all are there
     samples = continue_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed, arguments.num_samples)
     for number, sample in enumerate(samples, 1):
         print(f"--- sample {number}", prompt + sample.text, sep="\n")
 
 
 def _choice(arguments):
-    """How tokens are chosen, in a few words."""
+    """Describes in a few words how tokens are chosen."""
     if arguments.greedy:
         return "greedy"
     words = f"temperature {arguments.temperature:g}, seed {arguments.seed}"

@@ -39,7 +39,7 @@ class GradientsArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, measures, writes, prints."""
+    """Parses the arguments, measures the gradients, writes the files and prints the answer."""
     arguments = parse(GradientsArguments, "gradients", argv)
     _check_one_kind(arguments)
     command = shlex.join(["lm-jax", "gradients", *argv])
@@ -71,12 +71,12 @@ def _profile(arguments, out, command):
 
     sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag", "layer")}
     result = gradients(arguments.run, arguments.data, arguments.split, **sizes, cell=arguments.cell)
-    facts = {name: value for name, value in result._asdict().items() if name != "profiles"}
-    paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, facts=facts, command=command)
+    record = {name: value for name, value in result._asdict().items() if name != "profiles"}
+    paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, record=record, command=command)
     first = answer(result.profile["h"], result.level)
     if arguments.json:
-        record = {"answer": first, **facts, "profiles": summaries(result.profiles)}
-        print(to_json({**record, "written": [str(path) for path in paths]}))
+        printed = {"answer": first, **record, "profiles": summaries(result.profiles)}
+        print(to_json({**printed, "written": [str(path) for path in paths]}))
         return
     where = f"{result.source}, split {result.split}: {result.texts} texts of {result.length} predictions"
     read = f", each after {result.warm_up} tokens that are only read" if result.warm_up else ""
@@ -90,14 +90,14 @@ def _map(arguments, out, command):
     from lm_jax.report.plain_json import to_json
 
     result = gradient_map(arguments.run, arguments.text, layer=arguments.layer, cell=arguments.cell)
-    facts = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
+    record = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
     shares = (result.log_shares, result.past, result.predicted)
-    paths = write_heat_map(out, *shares, result.nats, facts=facts, command=command)
+    paths = write_heat_map(out, *shares, result.nats, record=record, command=command)
     rows = reach_rows(*shares, result.nats)
     if arguments.json:
-        record = {"answer": answer(*shares), **facts, "past": result.past, "predicted": result.predicted}
-        record |= {"log_shares": result.log_shares, "rows": rows}
-        print(to_json({**record, "written": [str(path) for path in paths]}))
+        printed = {"answer": answer(*shares), **record, "past": result.past, "predicted": result.predicted}
+        printed |= {"log_shares": result.log_shares, "rows": rows}
+        print(to_json({**printed, "written": [str(path) for path in paths]}))
         return
     print(answer(*shares))
     if result.unknown:
@@ -109,7 +109,7 @@ def _map(arguments, out, command):
 
 
 def _print_shaded(result):
-    """Whether the map fits."""
+    """Prints the map if it fits, and returns whether it does."""
     from rich.console import Console
 
     from lm_jax.report.heat_map import shaded

@@ -20,7 +20,7 @@ class MinimalPairsArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, judges, prints."""
+    """Parses the arguments, judges the pairs and prints the accuracies."""
     arguments = parse(MinimalPairsArguments, "minimal-pairs", argv)
 
     from lm_jax.machine.compile_cache import keep_compiled

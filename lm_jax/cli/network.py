@@ -23,7 +23,7 @@ class NetworkArguments:
     )
 
     def network(self) -> dict[str, Any]:
-        """Returns what JAX is to be told of the processes."""
+        """Returns what JAX needs to know of the processes."""
         names = (field.name for field in dataclasses.fields(NetworkArguments))
         return {name: getattr(self, name) for name in names}
 

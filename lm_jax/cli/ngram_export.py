@@ -16,7 +16,7 @@ class ExportArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, writes."""
+    """Parses the arguments, reads the run and writes the ARPA file."""
     arguments = parse(ExportArguments, "ngram export", argv)
 
     from lm_jax.queries import export_arpa

@@ -18,7 +18,7 @@ class ImportArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, reads, writes."""
+    """Parses the arguments, reads the ARPA file and writes the run."""
     arguments = parse(ImportArguments, "ngram import", argv)
 
     from lm_jax.queries import import_arpa

@@ -22,7 +22,7 @@ class PruneArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, prunes, prints."""
+    """Parses the arguments, prunes the run and prints the sizes."""
     arguments = parse(PruneArguments, "ngram prune", argv)
 
     from lm_jax.queries import prune_run
@@ -42,5 +42,5 @@ def main(argv: list[str]) -> None:
 
 
 def _measured(report):
-    """The numbers that there are: without a text, no perplexities."""
+    """Returns the numbers that there are: without a text, no perplexities."""
     return {name: value for name, value in report._asdict().items() if value is not None}

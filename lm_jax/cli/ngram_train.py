@@ -16,7 +16,7 @@ class NGramArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, estimates, prints."""
+    """Parses the arguments, estimates the model and prints the results."""
     arguments, given = parse_with_config(NGramArguments, NGramConfig, "ngram train", argv)
     config = from_flat(NGramConfig, given)
     config.check()

@@ -1,4 +1,4 @@
-"""The words of a command line, parsed once; mistakes are told in one line."""
+"""The words of a command line, parsed once; mistakes are reported in one line."""
 
 import argparse
 import dataclasses
@@ -74,8 +74,8 @@ def parse_with_config(
     if config is not None:
         add_config(parser, config)
     given = vars(parser.parse_args([_with_dashes(word) for word in argv]))
-    own = {name: given.pop(name) for name in list(given) if name in cls.__dataclass_fields__}
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in own.items()}), given
+    arguments = {name: given.pop(name) for name in list(given) if name in cls.__dataclass_fields__}
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()}), given
 
 
 def _usage(cls, verb):
@@ -93,7 +93,7 @@ def _formatter(prog):
 
 
 def _with_dashes(word):
-    """A flag with the words of its name joined by dashes, where somebody joined them as Python does."""
+    """Returns a flag with the words of its name joined by dashes, where somebody joined them as Python does."""
     if not word.startswith("--"):
         return word
     flag, equals, value = word.partition("=")

@@ -24,7 +24,7 @@ class ScoreArguments:
 
 
 def main(argv: list[str]) -> None:
-    """Parses, scores, prints."""
+    """Parses the arguments, scores the text and prints the scores."""
     arguments = parse(ScoreArguments, "score", argv)
 
     from lm_jax.cli.console import print_progress

@@ -31,8 +31,8 @@ def means_table(results: SeedResults) -> Table:
     measures = next(iter(results.splits.values()), {})
     titles = ("split", "model", "seeds", *(name.replace("_", " ") for name in measures))
     rows = tuple(
-        (split, results.model, str(len(results.runs)), *(_with_error(one) for one in found.values()))
-        for split, found in results.splits.items()
+        (split, results.model, str(len(results.runs)), *(_with_error(measure) for measure in means.values()))
+        for split, means in results.splits.items()
     )
     return Table(titles, rows, words=3)
 

@@ -1,6 +1,7 @@
-"""How a token is printed in a column."""
+"""The name of a token in a printed column."""
 
 
 def token_name(token: str) -> str:
-    """The token itself; in quotation marks, as Python writes it, where it is white space or cannot be printed."""
+    """Returns the token itself; in quotation marks, as Python writes it,
+    where it is white space or cannot be printed."""
     return token if token.isprintable() and token != " " else repr(token)

@@ -42,7 +42,7 @@ class TrainArguments(NetworkArguments):
 
 
 def main(argv: list[str]) -> None:
-    """Parses, trains, prints."""
+    """Parses the arguments, trains and prints the progress."""
     arguments, given = parse_with_config(TrainArguments, TrainConfig, "train", argv)
     _check_pairs(arguments)
     config = make_config(given, _base(arguments))
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
 
 
 def _base(arguments: TrainArguments) -> TrainConfig | None:
-    """The settings that flags change: of the resumed run or of the file."""
+    """Returns the settings that flags change: of the resumed run or of the file."""
     if arguments.resume is not None:
         from lm_jax.runs.open import open_run
         from lm_jax.runs.train import resumable_task
@@ -83,7 +83,7 @@ def make_config(given: dict[str, Any], base: TrainConfig | None = None) -> Train
 
 
 def _train_with_others(arguments, config):
-    """As one process of several. It leaves without the usual farewell to the others when they may be gone."""
+    """Trains as one process of several. It leaves without the usual farewell to the others when they may be gone."""
     from lm_jax.cli.dead_peers import ANOTHER_DIED, report_deaths
 
     report_deaths()

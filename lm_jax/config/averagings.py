@@ -1,4 +1,4 @@
-"""Averages of the weights that are validated and kept instead of the last step's, and their settings."""
+"""Averages of the weights that are validated and saved instead of the last step's, and their settings."""
 
 import dataclasses
 from typing import ClassVar

@@ -97,10 +97,12 @@ def from_0_1(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def _first_misplaced(cls, flat):
-    """A setting whose owners are not those that are chosen."""
-    defaults = {one.name: one.field.default.kind for one in flat_settings(cls) if one.field.metadata.get("kinds")}
+    """Returns a setting whose owners are not those that are chosen."""
+    defaults = {
+        entry.name: entry.field.default.kind for entry in flat_settings(cls) if entry.field.metadata.get("kinds")
+    }
     for name in flat:
-        paths = [one.owners for one in flat_settings(cls) if one.name == name]
+        paths = [entry.owners for entry in flat_settings(cls) if entry.name == name]
         if paths and not any(all(flat.get(role, defaults[role]) == kind for role, kind in path) for path in paths):
             return name
     return None

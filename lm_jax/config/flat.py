@@ -92,8 +92,8 @@ def _apply_kind(field, value, rest):
 
 
 def _misplaced(cls, config, name):
-    """Why a name has no place."""
-    owners = [one.owners for one in flat_settings(cls) if one.name == name]
+    """Says why a name has no place."""
+    owners = [entry.owners for entry in flat_settings(cls) if entry.name == name]
     if not owners:
         return f"the configuration has settings that this version does not know: {name}"
     chosen = chosen_kinds(config)
@@ -103,19 +103,22 @@ def _misplaced(cls, config, name):
 
 
 def _names_in(cls, name):
-    return (name, *dict.fromkeys(role for one in flat_settings(cls) if one.name == name for role, _ in one.owners))
+    return (
+        name,
+        *dict.fromkeys(role for entry in flat_settings(cls) if entry.name == name for role, _ in entry.owners),
+    )
 
 
 def chosen_kinds(config: Any) -> dict[str, str]:
     """Returns the names of the kinds that a configuration has, by the flat name of the setting that chooses."""
-    found = {}
+    kinds = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.metadata.get("kinds"):
-            found[flat_name(field)] = value.kind
+            kinds[flat_name(field)] = value.kind
         if is_settings(value):
-            found |= chosen_kinds(value)
-    return found
+            kinds |= chosen_kinds(value)
+    return kinds
 
 
 def flat_values(config: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 
 def cut_streams(tokens: np.ndarray, num_streams: int, eol_id: int) -> Streams:
-    """The text cut into contiguous streams whose lengths differ by at most one."""
+    """Cuts the text into contiguous streams whose lengths differ by at most one."""
     return _lay_out(np.array_split(tokens, num_streams), eol_id)
 
 
@@ -61,7 +61,7 @@ def _lay_out(parts, eol_id):
 
 
 def pad_streams(streams: Streams, steps: int) -> Streams:
-    """The same streams, padded at the end to `steps` targets."""
+    """Pads the streams at the end to `steps` targets."""
     missing = steps + 1 - len(streams.tokens)
     return Streams(np.pad(streams.tokens, ((0, missing), (0, 0)), mode="edge"), streams.lengths)
 
@@ -102,7 +102,8 @@ class Batches:
         return math.ceil(length / self.bptt)
 
     def epoch(self, number: int) -> Streams:
-        """The streams of one pass, padded to whole chunks. Only sentence mode depends on the number and the seed."""
+        """Returns the streams of one pass, padded to whole chunks.
+        Only sentence mode depends on the number and the seed."""
         if self.mode == "sentence":
             generator = np.random.default_rng((self.seed, number))
             streams = pack_lines(self.tokens, self.batch_size, self.eol_id, generator)
@@ -111,7 +112,7 @@ class Batches:
         return pad_streams(streams, self.steps_per_epoch * self.bptt)
 
     def chunk_lengths(self, number: int) -> np.ndarray:
-        """The lengths of the chunks of one pass, int [steps_per_epoch].
+        """Returns the lengths of the chunks of one pass, int [steps_per_epoch].
 
         Random ones are bptt for about half of the chunks, an eighth more or less for most others, and half as long
         or half as long again for 5 % (after Merity et al. 2018, in sizes few enough to compile).
@@ -129,7 +130,7 @@ class Batches:
         return lengths
 
     def batch_at(self, step: int) -> Batch:
-        """The batch of a step counted from the start of the run."""
+        """Returns the batch of a step counted from the start of the run."""
         number, index = divmod(step, self.steps_per_epoch)
         lengths = self.chunk_lengths(number)
         return chunk(self.epoch(number), int(lengths[:index].sum()), int(lengths[index]), self.mode, self.eol_id)

@@ -20,7 +20,7 @@ def _library():
 
 
 def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]:
-    """A tokenizer of at most `size` types, as JSON, and its types in the order of their ids."""
+    """Returns a tokenizer of at most `size` types, as JSON, and its types in the order of their ids."""
     library = _library()
     if size < 257:
         rule = "max_vocab of a bpe vocabulary must be at least 257 types (256 bytes and the end of a line)"
@@ -39,7 +39,7 @@ def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]
 
 
 def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:
-    """The ids of a text, int32 [N]; every newline is `eol_id`."""
+    """Returns the ids of a text, int32 [N]; every newline is `eol_id`."""
     tokenizer = _tokenizer(tokenizer_json)
     text = text.encode("utf-8", "replace").decode()  # lone surrogates, as of undecodable arguments, have no bytes
     pieces = []
@@ -57,7 +57,8 @@ def _tokenizer(tokenizer_json):
 
 @functools.cache
 def byte_of() -> dict[str, int]:
-    """The byte that each character of a byte-level token stands for: printable ones themselves, others from 256 on."""
+    """Returns the byte that each character of a byte-level token stands for:
+    printable ones themselves, others from 256 on."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [b for b in range(256) if b not in printable]
     return {chr(b): b for b in printable} | {chr(256 + k): b for k, b in enumerate(others)}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lm_jax.data.cache import cached_encoding
+from lm_jax.data.encoding_cache import cached_encoding
 from lm_jax.data.sources import read_source
 from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
@@ -97,7 +97,7 @@ def load_corpus(
     min_count: int = 1,
     max_vocab: int | None = None,
 ) -> Corpus:
-    """A corpus, with a vocabulary of its own or a given one.
+    """Loads a corpus, with a vocabulary of its own or a given one.
 
     data: None (the Python documentation topics that every CPython carries); a text file (the first 90 % of its
     characters for training, 5 % for validation, 5 % for testing, cut at line ends); a folder with train, valid and
@@ -109,22 +109,22 @@ def load_corpus(
     splits = {split: getattr(texts, split) for split in SPLITS}
 
     def build():
-        own = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
-        return own, {split: own.encode(text) for split, text in splits.items()}
+        built = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
+        return built, {split: built.encode(text) for split, text in splits.items()}
 
     if sum(map(len, splits.values())) < CACHE_FROM:
-        own, arrays = build()
+        encoder, arrays = build()
     else:
         given = None if vocabulary is None else vocabulary.sha256
-        own, arrays = cached_encoding(
+        encoder, arrays = cached_encoding(
             {"text": texts.sha256, "level": level, "options": [min_count, max_vocab], "vocabulary": given}, build
         )
-    if len(own) < 2:
-        raise UserError(f"a vocabulary needs at least 2 types, got {len(own)} in {texts.source}")
+    if len(encoder) < 2:
+        raise UserError(f"a vocabulary needs at least 2 types, got {len(encoder)} in {texts.source}")
     return Corpus(
         source=texts.source,
         sha256=texts.sha256,
-        vocabulary=own,
+        vocabulary=encoder,
         characters={split: len(text) for split, text in splits.items()},
         bytes={split: len(as_bytes(text)) for split, text in splits.items()},
         **arrays,
@@ -132,7 +132,7 @@ def load_corpus(
 
 
 def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:
-    """The three texts of a source; see `load_corpus`."""
+    """Loads the three texts of a source; see `load_corpus`."""
     if data is None:
         text = default_text()
         source = f"pydoc_data.topics of Python {platform.python_version()}"
@@ -144,7 +144,7 @@ def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts
 
 
 def load_whole_text(data: str | None, level: str, text_column: str = "text") -> str | bytes:
-    """All of a source as one text, not split."""
+    """Loads all of a source as one text, not split."""
     if data is None:
         text = default_text()
         return text.encode() if level == "byte" else text
@@ -161,21 +161,21 @@ def check_split(split: str) -> None:
 
 
 def load_split(data: str | None, level: str, text_column: str, split: str) -> str | bytes:
-    """One split of a source, or all of it."""
+    """Loads one split of a source, or all of it."""
     if split == "all":
         return load_whole_text(data, level, text_column)
     return getattr(load_texts(data, level, text_column), split)
 
 
 def default_text() -> str:
-    """The help topics of the running Python: about 465,000 characters of English with some code."""
+    """Returns the help topics of the running Python: about 465,000 characters of English with some code."""
     from pydoc_data.topics import topics
 
     return "".join(text if text.endswith("\n") else text + "\n" for text in topics.values())
 
 
 def as_bytes(text: str | bytes) -> bytes:
-    """The bytes of a text in UTF-8."""
+    """Returns the bytes of a text in UTF-8."""
     return text if isinstance(text, bytes) else text.encode()
 
 

@@ -45,7 +45,7 @@ HUB = {
 
 
 def read_source(data: str, level: str, text_column: str) -> dict[str, str | bytes]:
-    """The texts of a source by split; a source that is one text has the single key "all".
+    """Reads the texts of a source by split; a source that is one text has the single key "all".
 
     A table is the text of one column, a line a row, from a file of one of the kinds of `TABLES`; any other file is a
     text itself. The case of a file's ending does not matter.
@@ -63,7 +63,7 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
 
 def _split_files(folder):
     endings = (".txt", *TABLES)
-    found = {}
+    file_of = {}
     for split, names in SPLIT_NAMES.items():
         files = [file for file in sorted(folder.iterdir()) if file.stem in names and file.suffix.lower() in endings]
         files = [file for file in files if file.is_file()]
@@ -72,8 +72,8 @@ def _split_files(folder):
             raise UserError(
                 f"a data folder needs train, valid and test, each one file ({', '.join(endings)}); got {got}"
             )
-        found[split] = files[0]
-    return found
+        file_of[split] = files[0]
+    return file_of
 
 
 def _read(path, level, text_column):
@@ -109,7 +109,8 @@ def _csv_cells(path, column):
 
 
 def _json_cells(path, column):
-    """Of objects one after the other (JSON lines), of an array of them, or of one object of whole columns."""
+    """Reads a column of JSON: objects one after the other (JSON lines), an array of them,
+    or one object of whole columns."""
     rows = list(_json_values(_decode(_bytes(path), path), path))
     if len(rows) == 1 and isinstance(rows[0][1], dict) and isinstance(rows[0][1].get(column), list):
         rows = [(path, rows[0][1][column])]
@@ -158,7 +159,7 @@ def _check_column(columns, column, place):
 
 
 def _join(cells, column, source):
-    """The text of (place, cell) pairs, a line each."""
+    """Returns the text of (place, cell) pairs, a line each."""
     lines = [_line(cell, column, place) for place, cell in cells]
     if not lines:
         raise UserError(f"a table must have rows, got an empty table: {source}")
@@ -182,7 +183,7 @@ def _library():
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what goes wrong is told once, in our words
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # errors are reported once, in our words
     return datasets
 
 
@@ -240,7 +241,7 @@ def _cause(error):
 
 
 def read_text(path: Path, level: str) -> str | bytes:
-    """The contents of one file as a text of this level; see `as_text`. Raises UserError for an unreadable file too."""
+    """Reads one file as a text of this level; see `as_text`. Raises UserError for an unreadable file too."""
     return as_text(_bytes(path), level, str(path))
 
 

@@ -45,7 +45,7 @@ class Vocabulary:
 
     @functools.cached_property
     def ids(self) -> dict[str, int]:
-        """From type to id."""
+        """The id of each type."""
         return {token: i for i, token in enumerate(self.tokens)}
 
     @property
@@ -61,11 +61,11 @@ class Vocabulary:
     @property
     def sha256(self) -> str:
         """A fingerprint of level, types and merges."""
-        facts = [self.level, self.tokens] if self.merges is None else [self.level, self.tokens, self.merges]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        contents = [self.level, self.tokens] if self.merges is None else [self.level, self.tokens, self.merges]
+        return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def encode(self, text: str | bytes) -> np.ndarray:
-        """The ids of a text, int32 [N]; every newline is an end-of-line token.
+        """Returns the ids of a text, int32 [N]; every newline is an end-of-line token.
 
         Raises UserError for a character, or a word in a vocabulary without <unk>, that is not in the vocabulary, and
         for half a surrogate pair, which has no bytes.
@@ -88,9 +88,9 @@ class Vocabulary:
 
     def _encode_characters(self, text):
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        own = [ord(token) for token in self.tokens]
-        table = np.full(max([*own, int(points.max(initial=0))]) + 1, -1, np.int32)
-        table[own] = np.arange(len(own))
+        code_points = [ord(token) for token in self.tokens]
+        table = np.full(max([*code_points, int(points.max(initial=0))]) + 1, -1, np.int32)
+        table[code_points] = np.arange(len(code_points))
         ids = table[points]
         if (ids < 0).any():
             at = int(np.argmin(ids))
@@ -117,7 +117,7 @@ class Vocabulary:
                     )
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids. Words are joined by spaces; bytes that are not UTF-8 become U+FFFD."""
+        """Returns the text of ids. Words are joined by spaces; bytes that are not UTF-8 become U+FFFD."""
         return "".join(self.pieces(ids))
 
     def pieces(self, ids: Iterable[int]) -> Iterable[str]:
@@ -161,12 +161,12 @@ def build_vocabulary(
     min_count: int = 1,
     max_size: int | None = None,
 ) -> Vocabulary:
-    """The vocabulary of a training text.
+    """Returns the vocabulary of a training text.
 
     char: the sorted characters of all the texts, and the newline (an alphabet is known, not learned).
     byte: the 256 bytes. word: the words of the training text and `</s>`, by falling count, then by spelling; words
-    rarer than min_count become `<unk>`, and so do words of the other texts that are not kept; where that makes more
-    than max_size types, the max_size - 2 most frequent words are kept beside `<unk>` and `</s>`.
+    rarer than min_count become `<unk>`, and so do all further words of the other texts; where that makes
+    more than max_size types, the max_size - 2 most frequent words stay beside `<unk>` and `</s>`.
     bpe: byte pairs merged until there are max_size types (8,192 by default).
     Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
@@ -192,23 +192,23 @@ def _words(train, others, min_count, max_size):
     if END_OF_LINE in counts:
         raise UserError(f"the word {END_OF_LINE} stands for the end of a line and must not occur in a text")
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    kept = {word for word in ranked if counts[word] >= min_count}
-    if len(kept) < len(counts) or any(word not in kept for text in others for word in text.split()):
-        kept.add(UNKNOWN)
-    if max_size is not None and len(kept) + 1 > max_size:
+    words = {word for word in ranked if counts[word] >= min_count}
+    if len(words) < len(counts) or any(word not in words for text in others for word in text.split()):
+        words.add(UNKNOWN)
+    if max_size is not None and len(words) + 1 > max_size:
         if max_size < 3:
             rule = f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE})"
             raise UserError(f"{rule}, got {max_size}", ["max_vocab"])
-        kept = {UNKNOWN, *[word for word in ranked if word in kept and word != UNKNOWN][: max_size - 2]}
-    lost = sum(count for word, count in counts.items() if word not in kept)
+        words = {UNKNOWN, *[word for word in ranked if word in words and word != UNKNOWN][: max_size - 2]}
+    lost = sum(count for word, count in counts.items() if word not in words)
     counts[UNKNOWN] += lost
     counts[END_OF_LINE] = train.count("\n")
-    return tuple(sorted(kept | {END_OF_LINE}, key=lambda word: (-counts[word], word)))
+    return tuple(sorted(words | {END_OF_LINE}, key=lambda word: (-counts[word], word)))
 
 
 def with_zero_count_type(vocabulary: Vocabulary) -> Vocabulary:
-    """A word vocabulary and one more type that no text has, as KenLM counts its <unk>: `<unk>`, or `<oov>` where
-    `<unk>` is a word of the text. Raises UserError for other levels, or where the text has both."""
+    """Adds to a word vocabulary one more type that no text has, as KenLM counts its <unk>: `<unk>`, or `<oov>`
+    where `<unk>` is a word of the text. Raises UserError for other levels, or where the text has both."""
     if vocabulary.level != "word":
         raise UserError(f"the vocabulary convention of KenLM is for words, got level {vocabulary.level}")
     name = UNKNOWN if UNKNOWN not in vocabulary.ids else OUT_OF_VOCABULARY

@@ -5,7 +5,7 @@ from lm_jax.inference.free_running import FreeRunning, free_running_loss
 from lm_jax.inference.generation import generate, next_tokens, read_prompt, stream
 from lm_jax.inference.likelihood import Likelihood, likelihood, line_sums, score_streams, token_log_probs
 from lm_jax.inference.minimal_pairs import Accuracy, judge_pairs
-from lm_jax.inference.mixing import em_weights, fit_cache, fit_mixture
+from lm_jax.inference.mixture_weights import em_weights, fit_cache, fit_mixture
 from lm_jax.inference.sampling import Sampler, draw
 
 

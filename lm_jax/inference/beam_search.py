@@ -31,12 +31,12 @@ class Beams(NamedTuple):
     finished: Bool[Array, "K"]
 
     def scores(self, length_penalty: float) -> Float[Array, "K"]:
-        """What the beams are ranked by."""
+        """Returns the scores by which the beams are ranked."""
         return normalised(self.log_probs, self.lengths, length_penalty)
 
 
 def normalised(log_probs: Array, lengths: Array, length_penalty: float) -> Array:
-    """log P / length^length_penalty; an empty hypothesis counts as of length 1."""
+    """Returns log P / length^length_penalty; an empty hypothesis counts as of length 1."""
     return log_probs / jnp.maximum(lengths, 1).astype(jnp.float32) ** length_penalty
 
 
@@ -50,7 +50,7 @@ def beam_search(
     beam_size: int = 5,
     length_penalty: float = 0.0,
 ) -> Beams:
-    """The best continuations of a prompt (ids int [P], may be empty) that end a line or reach max_tokens.
+    """Returns the best continuations of a prompt (ids int [P], may be empty) that end a line or reach max_tokens.
 
     Raises UserError for sizes below 1 or a length penalty below 0.
     """
@@ -79,7 +79,7 @@ def _jitted_search(model, most_tokens, eol_id, beam_size, length_penalty):
 
 
 def _init_beams(beam_size: int, max_tokens: int, eol_id: int) -> Beams:
-    """One empty hypothesis; the others are impossible, so that the first step extends only the one."""
+    """Makes one empty hypothesis; the others are impossible, so that the first step extends only the one."""
     return Beams(
         tokens=jnp.full((beam_size, max_tokens), eol_id, jnp.int32),
         lengths=jnp.zeros((beam_size,), jnp.int32),
@@ -91,7 +91,7 @@ def _init_beams(beam_size: int, max_tokens: int, eol_id: int) -> Beams:
 def _select(
     carry: Carry, beams: Beams, log_probs: Array, position: Array, eol_id: int, length_penalty: float
 ) -> tuple[Carry, Array, Beams]:
-    """The K best extensions of all beams by one token: log_probs [K, V] of the next token."""
+    """Returns the K best extensions of all beams by one token: log_probs [K, V] of the next token."""
     vocab_size = log_probs.shape[-1]
     # A finished hypothesis has one extension: itself, written as one more end-of-line token that costs nothing.
     stays = jnp.where(jnp.arange(vocab_size) == eol_id, 0.0, -jnp.inf)

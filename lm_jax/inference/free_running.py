@@ -87,7 +87,7 @@ def free_running_loss(
     sampler: Sampler = Sampler(),
     mode: str = "stream",
 ) -> FreeRunning:
-    """The log-probabilities of lines under their true past and under `num_samples` continuations by the model.
+    """Returns the log-probabilities of lines under their true past and under `num_samples` continuations by the model.
 
     lines: ids, each with its end. prefix: how many tokens of a line are read before the model is let loose, one
     number for all or one a line. sampler: how the model chooses. mode: what follows when the model ends its line
@@ -106,7 +106,7 @@ def free_running_loss(
 
 
 def _pad(lines, prefix, eol_id):
-    """The lines as tokens [T, B], their lengths [B] and what is read of each [B]."""
+    """Returns the lines as tokens [T, B], their lengths [B] and what is read of each [B]."""
     if not len(lines):
         raise UserError("the free-running loss needs at least one line, got none")
     lengths = np.asarray([len(line) for line in lines])
@@ -124,7 +124,7 @@ def _pad(lines, prefix, eol_id):
 
 @functools.cache
 def _jitted_run(model, sampler, num_samples, eol_id, restart):
-    """Both pasts in one scan of `step`, as rows [1 + K, B] of one batch: row 0 always reads the true token."""
+    """Reads both pasts in one scan of `step`, as rows [1 + K, B] of one batch: row 0 always reads the true token."""
 
     def run(params, tokens, prefix, key):
         rows = (1 + num_samples, tokens.shape[1])
@@ -138,8 +138,8 @@ def _jitted_run(model, sampler, num_samples, eol_id, restart):
             carry, logits = model.step(params, carry, read)
             log_probs = target_log_probs(logits, jnp.broadcast_to(true, rows))
             choices = sampler(jax.random.fold_in(key, position), logits[1:])
-            own = jnp.where(position < prefix, true, choices)
-            return (carry, jnp.concatenate([true[None], own])), (log_probs, choices)
+            tokens_read = jnp.where(position < prefix, true, choices)
+            return (carry, jnp.concatenate([true[None], tokens_read])), (log_probs, choices)
 
         start = (initial, jnp.full(rows, eol_id, jnp.int32))
         return jax.lax.scan(body, start, (jnp.arange(len(tokens)), tokens))[1]

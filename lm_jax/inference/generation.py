@@ -60,7 +60,8 @@ def stream(
 def next_tokens(
     model: LanguageModel, params: Params, prompt: np.ndarray, k: int, *, eol_id: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k most likely tokens after a prompt (ids int [P]), most likely first, and their probabilities; [k] both."""
+    """Returns the k most likely tokens after a prompt (ids int [P]), most likely first, and their probabilities;
+    [k] both."""
     check_sizes(k=k)
     carry, token = read_prompt(model, params, prompt, eol_id, 1)
     probs, ids = _jitted_top(model, min(k, model.vocab_size))(params, carry, token)
@@ -70,7 +71,7 @@ def next_tokens(
 def read_prompt(
     model: LanguageModel, params: Params, prompt: np.ndarray, eol_id: int, rows: int
 ) -> tuple[Carry, np.ndarray]:
-    """The carry after all of a prompt but its last token, and that token [rows]: what the next `step` takes.
+    """Returns the carry after all of a prompt but its last token, and that token [rows]: what the next `step` takes.
 
     The prompt follows an end-of-line token. It is read in one `unroll`, padded to a power of two: prompts of many
     lengths share one compiled program.
@@ -84,7 +85,8 @@ def read_prompt(
 
 
 def bucket_of(length: int) -> int:
-    """The smallest power of two that is no less: what differs in length up to it shares one compiled program."""
+    """Returns the smallest power of two that is no less:
+    what differs in length up to it shares one compiled program."""
     return 1 << max(0, length - 1).bit_length()
 
 

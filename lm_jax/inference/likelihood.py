@@ -55,7 +55,7 @@ def likelihood(
     mode: str = "stream",
     progress: Callable[[int, int], None] | None = None,
 ) -> Likelihood:
-    """The log-likelihood of a text, ids int [N].
+    """Returns the log-likelihood of a text, ids int [N].
 
     mode: "stream" (the carry runs on across lines) or "sentence" (it is reset at every line).
     progress: called with (chunks done, chunks in all).
@@ -74,7 +74,7 @@ def token_log_probs(
     mode: str = "stream",
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """The log-probability [N] of each token in the order of the text; arguments as for `likelihood`.
+    """Returns the log-probability [N] of each token in the order of the text; arguments as for `likelihood`.
 
     One stream scores every token in its full context; more are faster, and start with an empty carry each.
     """

@@ -29,7 +29,8 @@ class Accuracy(NamedTuple):
 def judge_pairs(
     model: LanguageModel, params: Params, good: Sequence[np.ndarray], bad: Sequence[np.ndarray], eol_id: int
 ) -> np.ndarray:
-    """log P(good) - log P(bad) in nats for each pair, float64 [pairs]; sentences are ids that end with eol_id."""
+    """Returns log P(good) - log P(bad) in nats for each pair, float64 [pairs];
+    sentences are ids that end with eol_id."""
     tokens = np.concatenate([*good, *bad])
     log_probs = token_log_probs(model, params, tokens, eol_id, eval_streams=STREAMS, mode="sentence")
     sums, _ = line_sums(log_probs, tokens, eol_id)
@@ -39,7 +40,7 @@ def judge_pairs(
 
 
 def accuracy(differences: np.ndarray) -> Accuracy:
-    """The accuracy of judgements, ties counted as half (Wilson 1927 for the interval)."""
+    """Returns the accuracy of judgements, ties counted as half (Wilson 1927 for the interval)."""
     pairs = len(differences)
     share = float(np.mean((differences > 0) + 0.5 * (differences == 0)))
     z = 1.959964

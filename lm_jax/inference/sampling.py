@@ -20,7 +20,7 @@ BLOCK = 256
 
 @dataclasses.dataclass(frozen=True)
 class Sampler:
-    """How to choose a token.
+    """A rule to choose a token.
 
     greedy: the most likely one (the lowest id of equals); the other settings do not matter then.
     temperature: logits are divided by it; above 0. top_k: only the k most likely tokens. top_p: of these only the
@@ -45,7 +45,7 @@ class Sampler:
             raise UserError(f"top_p must be above 0 and at most 1, got {self.top_p!r}", ["top_p"])
 
     def __call__(self, key: Key, logits: Float[Array, "*B V"]) -> Int[Array, "*B"]:
-        """One token for each row."""
+        """Draws one token for each row."""
         if self.greedy:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
         logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / self.temperature  # no overflow near 0
@@ -62,7 +62,8 @@ class Sampler:
 
 
 def draw(key: Key, weights: Float[Array, "*B V"]) -> Int[Array, "*B"]:
-    """An index with probability proportional to its weight (at least one weight is positive); never one of weight 0."""
+    """Draws an index with probability proportional to its weight (at least one weight is positive);
+    never one of weight 0."""
     size = weights.shape[-1]
     key_block, key_token = jax.random.split(key)
     blocks = -(-size // BLOCK)
@@ -74,7 +75,7 @@ def draw(key: Key, weights: Float[Array, "*B V"]) -> Int[Array, "*B"]:
 
 
 def _invert(key, weights):
-    """The first index whose cumulative weight exceeds u times the total, among those of positive weight."""
+    """Returns the first index whose cumulative weight exceeds u times the total, among those of positive weight."""
     cumulative = jnp.cumsum(weights, axis=-1)
     u = jax.random.uniform(key, weights.shape[:-1], weights.dtype)
     beyond = (cumulative > (u * cumulative[..., -1])[..., None]) & (weights > 0)

@@ -35,15 +35,15 @@ NOT_IN_WORDS = re.compile(r"[\s\0\ud800-\udfff]")
 
 
 def comment(vocabulary: Vocabulary, method: str) -> str:
-    """The first line of a file of ours: the level of its types, their byte pairs if any, and the estimator."""
-    facts = {"level": vocabulary.level, "method": method}
+    """Returns the first line of a file of ours: the level of its types, their byte pairs if any, and the estimator."""
+    metadata = {"level": vocabulary.level, "method": method}
     if vocabulary.merges is not None:
-        facts["merges"] = vocabulary.merges
-    return COMMENT + json.dumps(facts)
+        metadata["merges"] = vocabulary.merges
+    return COMMENT + json.dumps(metadata)
 
 
 def spell(vocabulary: Vocabulary) -> list[str]:
-    """The types as an ARPA file has them, in the order of their ids.
+    """Returns the types as an ARPA file has them, in the order of their ids.
 
     Raises UserError for a word that an ARPA file cannot hold.
     """
@@ -67,7 +67,7 @@ def _escaped(token):
 
 
 def unspell(spelled: list[str], level: str, merges: str | None) -> Vocabulary:
-    """The vocabulary that `spell` was given; raises UserError for types that do not fit their level."""
+    """Returns the vocabulary that `spell` was given; raises UserError for types that do not fit their level."""
     if level == "word":
         return Vocabulary(level, tuple(spelled))
     try:

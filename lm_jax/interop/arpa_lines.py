@@ -29,7 +29,7 @@ class Lines:
         self.current: bytes | None = None
 
     def take(self, n: int) -> list[bytes]:
-        """The next n lines, or as many as are left."""
+        """Reads the next n lines, or as many as are left."""
         lines = list(itertools.islice(self.file, n))
         self.number += len(lines)
         return lines
@@ -65,12 +65,12 @@ def open_lines(path: Path) -> Iterator[Lines]:
 
 
 def read_header(lines: Lines) -> tuple[dict[str, Any], list[int]]:
-    """What our comment says, if there is one, and the number of n-grams of each order."""
-    facts: Any = {}
+    """Reads the metadata of our comment, if there is one, and the number of n-grams of each order."""
+    metadata: Any = {}
     lines.advance()
     while lines.current is not None and lines.current.startswith(b"#"):
         if lines.current.startswith(COMMENT.encode()):
-            facts = _facts(lines)
+            metadata = _metadata(lines)
         lines.advance()
     if lines.current != b"\\data\\":
         lines.fail("an ARPA file must begin with \\data\\ (and before it lines that begin with #)", lines.current)
@@ -84,18 +84,18 @@ def read_header(lines: Lines) -> tuple[dict[str, Any], list[int]]:
         lines.advance()
     if not counts:
         lines.fail("the header must have the number of the 1-grams, ngram 1=..", lines.current)
-    return facts, counts
+    return metadata, counts
 
 
-def _facts(lines):
+def _metadata(lines):
     text = lines.current[len(COMMENT) :]
     try:
-        facts = json.loads(text)
+        metadata = json.loads(text)
     except ValueError:
-        facts = None
-    if not isinstance(facts, dict):
+        metadata = None
+    if not isinstance(metadata, dict):
         lines.fail(f"after {COMMENT.strip()} there must be a JSON object", text)
-    return facts
+    return metadata
 
 
 class Block(NamedTuple):
@@ -127,7 +127,7 @@ def read_section(lines: Lines, k: int, counts: list[int]) -> Iterator[Block]:
 
 
 def _columns(lines, first, rows, k):
-    """Of rows of k + 1 or k + 2 fields; a back-off weight that is left out is 1."""
+    """Splits rows of k + 1 or k + 2 fields into columns; a back-off weight that is left out is 1."""
     widths = set(map(len, rows))
     if not widths <= {k + 1, k + 2}:
         at = next(i for i, row in enumerate(rows) if len(row) not in (k + 1, k + 2))

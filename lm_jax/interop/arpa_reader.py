@@ -31,16 +31,16 @@ class Section(NamedTuple):
 
 
 def read_arpa(path: str | Path) -> tuple[BackoffParams, Vocabulary]:
-    """The tables and the vocabulary of an ARPA file, compressed or not.
+    """Reads the tables and the vocabulary of an ARPA file, compressed or not.
 
     Ids have the order of the 1-grams, without <s>. Raises UserError, with the number of the line, for a file that is
     not whole and consistent: the numbers of n-grams that the header promises, finite logarithms, probabilities up to
     1, words that are 1-grams, every n-gram once, and with it its context. Its suffix may be missing.
     """
     with open_lines(Path(path)) as lines:
-        facts, counts = read_header(lines)
+        metadata, counts = read_header(lines)
         words, section = _read_unigrams(lines, counts)
-        vocabulary = _vocabulary(lines, words, facts, section.line)
+        vocabulary = _vocabulary(lines, words, metadata, section.line)
         ids = {word: i for i, word in enumerate([*words, START])}
         tables, sections, keys = [NGrams(section.ids[:, 0], NONE, NONE, NONE, NONE)], [section], []
         for k in range(2, len(counts) + 1):
@@ -58,7 +58,7 @@ def read_arpa(path: str | Path) -> tuple[BackoffParams, Vocabulary]:
 
 
 def _read_unigrams(lines: Lines, counts: list[int]) -> tuple[list[bytes], Section]:
-    """The words without <s>, and their numbers; the back-off weight of </s> is that of <s>."""
+    """Reads the words without <s>, and their numbers; the back-off weight of </s> is that of <s>."""
     blocks = list(read_section(lines, 1, counts))
     words = [word for block in blocks for word in block.words[0]]
     first = blocks[0].line if blocks else lines.number
@@ -66,9 +66,9 @@ def _read_unigrams(lines: Lines, counts: list[int]) -> tuple[list[bytes], Sectio
     log_prob = np.concatenate([block.log_prob for block in blocks])
     log_backoff = np.concatenate([block.log_backoff for block in blocks])
     log_backoff[words.index(END)] = log_backoff[words.index(START)] if START in words else 0.0
-    kept = np.array([word != START for word in words])
-    ids = np.arange(kept.sum(), dtype=np.int32)[:, None]
-    return [word for word in words if word != START], Section(ids, log_prob[kept], log_backoff[kept], first)
+    is_word = np.array([word != START for word in words])
+    ids = np.arange(is_word.sum(), dtype=np.int32)[:, None]
+    return [word for word in words if word != START], Section(ids, log_prob[is_word], log_backoff[is_word], first)
 
 
 def _check_words(lines, words, first):
@@ -85,9 +85,9 @@ def _check_words(lines, words, first):
         lines.fail(f"the 1-grams must have {END_OF_LINE}", "none", first)
 
 
-def _vocabulary(lines: Lines, words: list[bytes], facts: dict[str, Any], line: int) -> Vocabulary:
+def _vocabulary(lines: Lines, words: list[bytes], metadata: dict[str, Any], line: int) -> Vocabulary:
     try:
-        return unspell([word.decode() for word in words], facts.get("level", "word"), facts.get("merges"))
+        return unspell([word.decode() for word in words], metadata.get("level", "word"), metadata.get("merges"))
     except UserError as error:
         raise UserError(f"{lines.path}, line {line}: {error}") from error
 
@@ -117,7 +117,7 @@ def _read_ngrams(lines: Lines, k: int, counts: list[int], ids: dict[bytes, int])
 
 
 def _contexts(lines: Lines, section: Section, keys: list[np.ndarray], words: list[bytes]) -> np.ndarray:
-    """The row of the first k - 1 words of each n-gram in the table of order k - 1, int64 [N]: down the trie."""
+    """Returns the row of the first k - 1 words of each n-gram in the table of order k - 1, int64 [N]: down the trie."""
     rows = section.ids[:, 0].astype(np.int64)
     for j, table in enumerate(keys, 1):
         wanted = rows * len(words) + section.ids[:, j]
@@ -131,7 +131,7 @@ def _contexts(lines: Lines, section: Section, keys: list[np.ndarray], words: lis
 
 
 def _sorted(lines: Lines, section: Section, prefix: np.ndarray, words: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """The n-grams in the order of a trie, int64 [N], and their keys in it, prefix * V + word, ascending."""
+    """Returns the n-grams in the order of a trie, int64 [N], and their keys in it, prefix * V + word, ascending."""
     keys = prefix * len(words) + section.ids[:, -1]
     at = np.argsort(keys, kind="stable")
     keys = keys[at]
@@ -143,6 +143,6 @@ def _sorted(lines: Lines, section: Section, prefix: np.ndarray, words: list[byte
 
 
 def _text(section, at, words):
-    """An n-gram in words, for a message."""
+    """Returns an n-gram in words, for a message."""
     first, *rest = section.ids[at].tolist()
     return b" ".join([START if words[first] == END else words[first], *(words[i] for i in rest)])

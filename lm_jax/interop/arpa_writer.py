@@ -89,7 +89,7 @@ def _log10(natural):
 
 
 def _columns(params, parents, spellings, k, rows):
-    """The words of n-grams of order k, first to last: up the trie from the last."""
+    """Returns the words of n-grams of order k, first to last: up the trie from the last."""
     words, firsts = spellings
     columns = []
     for order in range(k, 0, -1):
@@ -100,7 +100,7 @@ def _columns(params, parents, spellings, k, rows):
 
 
 def _lines(words, numbers):
-    """One format for a block of lines: no loop over n-grams in Python."""
+    """Writes a block of lines with one format: no loop over n-grams in Python."""
     line = f"{NUMBER}\t{' '.join(['%s'] * len(words))}" + f"\t{NUMBER}" * (len(numbers) - 1) + "\n"
     columns = [numbers[0], *words, *numbers[1:]]
     return line * len(numbers[0]) % tuple(chain.from_iterable(zip(*columns, strict=True)))

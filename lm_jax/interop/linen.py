@@ -42,7 +42,8 @@ class LinenCell(nn.RNNCellBase):
 
     @nn.nowrap
     def initialize_carry(self, rng, input_shape):
-        """The cell's initial carry for inputs [*B, E]; outside of `init` and `apply` that of parameters from `rng`."""
+        """Returns the cell's initial carry for inputs [*B, E];
+        outside of `init` and `apply` that of parameters from `rng`."""
         params = self.cell.init(rng) if self.scope is None else self.cell_params
         return self.cell.initial_carry(params, tuple(input_shape[:-1]))
 
@@ -53,7 +54,8 @@ class LinenCell(nn.RNNCellBase):
 
 
 def as_linen(cell: Cell) -> LinenCell:
-    """A flax.linen.RNNCellBase that drops any cell into `flax.linen.RNN`: same outputs as `cell.unroll` without a key.
+    """Makes a flax.linen.RNNCellBase that drops any cell into `flax.linen.RNN`: same outputs as
+    `cell.unroll` without a key.
 
     linen calls one `step` after another: the fused unroll and what only a key brings (dropout) are not there.
     With `return_carry` and `seq_lengths` linen gives rows of length zero the carry after all of their padding.
@@ -70,7 +72,7 @@ def check_cell(cell: Cell) -> None:
 
 
 def params_to_linen(params: RNNParams | GRUParams | LSTMParams) -> dict[str, dict[str, jax.Array]]:
-    """The parameters of linen's SimpleCell, GRUCell or LSTM cells, from those of our `rnn`, `gru` or `lstm`.
+    """Returns the parameters of linen's SimpleCell, GRUCell or LSTM cells, from those of our `rnn`, `gru` or `lstm`.
 
     Inside `flax.linen.RNN` they are variables["params"]["cell"].
     Raises UserError for parameters that no linen cell has, among them those of a GRU with reset="before".
@@ -97,45 +99,48 @@ def params_to_linen(params: RNNParams | GRUParams | LSTMParams) -> dict[str, dic
 
 
 def params_from_linen(cell: Cell, linen_params: Mapping[str, Any]) -> Params:
-    """The parameters of our cell (`rnn`, `gru` or `lstm`) from those of linen's, the dict `params_to_linen` gives.
+    """Returns the parameters of our cell (`rnn`, `gru` or `lstm`) from those of linen's, the dict
+    `params_to_linen` gives.
 
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, or of another shape.
     """
     ours = jax.eval_shape(cell.init, jax.random.key(0))
-    found = checked_tensors(jax.eval_shape(params_to_linen, ours), linen_params)
+    tensors = checked_tensors(jax.eval_shape(params_to_linen, ours), linen_params)
 
     def blocks(gates, leaf):
-        return jnp.concatenate([found[gate, leaf] for gate in gates], axis=-1)
+        return jnp.concatenate([tensors[gate, leaf] for gate in gates], axis=-1)
 
     match ours:
         case RNNParams():
-            return RNNParams(found["i", "kernel"], found["h", "kernel"], found["i", "bias"])
+            return RNNParams(tensors["i", "kernel"], tensors["h", "kernel"], tensors["i", "bias"])
         case GRUParams():
             i, h = ("ir", "iz", "in"), ("hr", "hz", "hn")
-            return GRUParams(blocks(i, "kernel"), blocks(h, "kernel"), blocks(i, "bias"), found["hn", "bias"])
+            return GRUParams(blocks(i, "kernel"), blocks(h, "kernel"), blocks(i, "bias"), tensors["hn", "bias"])
         case LSTMParams():
             i, h = ("ii", "if", "ig", "io"), ("hi", "hf", "hg", "ho")
             return LSTMParams(blocks(i, "kernel"), blocks(h, "kernel"), blocks(h, "bias"))
 
 
 def checked_tensors(expected: Mapping[str, Any], given: Mapping[str, Any]) -> dict[tuple[str, ...], jax.Array]:
-    """The given tensors by their paths, if they are the expected ones, in shape too.
+    """Returns the given tensors by their paths, if they are the expected ones, in shape too.
 
     Raises UserError, by name, for a tensor that is missing, not expected, or of another shape; and for what is no dict.
     """
     if not isinstance(given, (dict, FrozenDict)):
         raise UserError(f"parameters must be a dict (of nnx: nnx.to_pure_dict), got {type(given).__name__}")
     wanted: dict[tuple[str, ...], Any] = flatten_dict(expected)
-    found: dict[tuple[str, ...], Any] = flatten_dict(given)
+    given_tensors: dict[tuple[str, ...], Any] = flatten_dict(given)
     for path, tensor in wanted.items():
-        if path not in found:
+        if path not in given_tensors:
             raise UserError(f"the given parameters lack {'/'.join(path)}, of shape {tensor.shape}")
-        if jnp.shape(found[path]) != tensor.shape:
-            raise UserError(f"{'/'.join(path)} must have the shape {tensor.shape}, got {jnp.shape(found[path])}")
-    extra = sorted("/".join(path) for path in found.keys() - wanted.keys())
+        if jnp.shape(given_tensors[path]) != tensor.shape:
+            raise UserError(
+                f"{'/'.join(path)} must have the shape {tensor.shape}, got {jnp.shape(given_tensors[path])}"
+            )
+    extra = sorted("/".join(path) for path in given_tensors.keys() - wanted.keys())
     if extra:
         raise UserError(f"the given parameters have {', '.join(extra)}, for which this cell has no place")
-    return {path: jnp.asarray(tensor) for path, tensor in found.items()}
+    return {path: jnp.asarray(tensor) for path, tensor in given_tensors.items()}
 
 
 def _gates(names, params):

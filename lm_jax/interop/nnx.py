@@ -45,7 +45,7 @@ class NNXCell(nnx.RNNCellBase):
         self.names = tuple(names)
 
     def params(self) -> Params:
-        """The parameters as they are now, in the cell's own tree."""
+        """Returns the parameters as they are now, in the cell's own tree."""
         return jax.tree.unflatten(self.structure, [getattr(self.cell_params, name)[...] for name in self.names])
 
     def __call__(self, carry, inputs):
@@ -53,7 +53,7 @@ class NNXCell(nnx.RNNCellBase):
         return self.cell.step(self.params(), carry, inputs)
 
     def initialize_carry(self, input_shape, rngs=None, carry_init=None):
-        """The cell's initial carry for inputs [*B, E]."""
+        """Returns the cell's initial carry for inputs [*B, E]."""
         del rngs, carry_init  # nothing in it is drawn
         return self.cell.initial_carry(self.params(), tuple(input_shape[:-1]))
 
@@ -64,7 +64,8 @@ class NNXCell(nnx.RNNCellBase):
 
 
 def as_nnx(cell: Cell, params: Params) -> NNXCell:
-    """A flax.nnx.RNNCellBase that drops any cell into `flax.nnx.RNN`: same outputs as `cell.unroll` without a key.
+    """Makes a flax.nnx.RNNCellBase that drops any cell into `flax.nnx.RNN`: same outputs as
+    `cell.unroll` without a key.
 
     nnx calls one `step` after another: the fused unroll and what only a key brings (dropout) are not there.
     With `return_carry` and `seq_lengths` nnx gives rows of length zero the carry after all of their padding.
@@ -75,7 +76,7 @@ def as_nnx(cell: Cell, params: Params) -> NNXCell:
 
 
 def params_to_nnx(params: RNNParams | GRUParams | LSTMParams, *, split_gates: bool = False) -> dict[str, dict]:
-    """The parameters of nnx's SimpleCell, GRUCell or OptimizedLSTMCell, for `nnx.update(nnx_cell, ...)`.
+    """Returns the parameters of nnx's SimpleCell, GRUCell or OptimizedLSTMCell, for `nnx.update(nnx_cell, ...)`.
 
     split_gates: for an LSTM, those of nnx's LSTMCell, which keeps every gate for itself.
     Raises UserError for parameters that no nnx cell has: another cell's, reset="before", or a b_hn that is not 0.
@@ -89,7 +90,7 @@ def params_to_nnx(params: RNNParams | GRUParams | LSTMParams, *, split_gates: bo
 
 
 def params_from_nnx(cell: Cell, nnx_params: Mapping[str, Any]) -> Params:
-    """The parameters of our cell (`rnn`, `gru` or `lstm`) from those of nnx's; the b_hn of a GRU is 0.
+    """Returns the parameters of our cell (`rnn`, `gru` or `lstm`) from those of nnx's; the b_hn of a GRU is 0.
 
     nnx_params: `nnx.to_pure_dict(nnx.state(nnx_cell, nnx.Param))`, as `params_to_nnx` gives it.
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, or of another shape.
@@ -97,15 +98,15 @@ def params_from_nnx(cell: Cell, nnx_params: Mapping[str, Any]) -> Params:
     ours = jax.eval_shape(cell.init, jax.random.key(0))
     split_gates = isinstance(ours, LSTMParams) and isinstance(nnx_params, Mapping) and "dense_i" not in nnx_params
     expected = jax.eval_shape(lambda params: _arranged(params, split_gates), ours)
-    found = checked_tensors(expected, nnx_params)
+    tensors = checked_tensors(expected, nnx_params)
     if split_gates:
         return params_from_linen(cell, {name.removesuffix("_"): gate for name, gate in nnx_params.items()})
-    w_x, w_h = found["dense_i", "kernel"], found["dense_h", "kernel"]
+    w_x, w_h = tensors["dense_i", "kernel"], tensors["dense_h", "kernel"]
     if isinstance(ours, LSTMParams):
-        return LSTMParams(w_x, w_h, found["dense_h", "bias"])
+        return LSTMParams(w_x, w_h, tensors["dense_h", "bias"])
     if isinstance(ours, GRUParams):
-        return GRUParams(w_x, w_h, found["dense_i", "bias"], jnp.zeros(w_h.shape[:1], w_h.dtype))
-    return RNNParams(w_x, w_h, found["dense_i", "bias"])
+        return GRUParams(w_x, w_h, tensors["dense_i", "bias"], jnp.zeros(w_h.shape[:1], w_h.dtype))
+    return RNNParams(w_x, w_h, tensors["dense_i", "bias"])
 
 
 def _arranged(params, split_gates):

@@ -10,7 +10,7 @@ from lm_jax.errors import UserError
 
 
 def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Every tensor of a file, by name.
+    """Reads every tensor of a file, by name.
 
     Of tensors that share their memory torch's `save_model` keeps one, and says in the file which other names it has:
     they are there as well.
@@ -23,7 +23,9 @@ def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
             shared = file.metadata() or {}
     except (OSError, library.SafetensorError) as error:
         raise UserError(f"a file of weights must be a safetensors file, got {path}: {error}") from error
-    return tensors | {name: tensors[kept] for name, kept in shared.items() if kept in tensors and name not in tensors}
+    return tensors | {
+        name: tensors[first] for name, first in shared.items() if first in tensors and name not in tensors
+    }
 
 
 def save_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:

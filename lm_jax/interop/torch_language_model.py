@@ -30,7 +30,8 @@ HIDDEN = "rnn.weight_hh_l0"  # [gates*H, H]: its last axis is the size of the la
 def language_model_from_torch(
     state_dict: Mapping[str, Any], cell: str = "lstm", *, nonlinearity: str = "tanh", dropout_rate: float = 0.0
 ) -> tuple[LanguageModel, RecurrentLMParams]:
-    """The model of a state dict, of arrays or of torch's own tensors, and its parameters; the sizes are the tensors'.
+    """Returns the model of a state dict, of arrays or of torch's own tensors, and its parameters;
+    the sizes are the tensors'.
 
     cell: "rnn", "gru" or "lstm". nonlinearity: of "rnn", "tanh" or "relu". dropout_rate: for training on, as in torch
         of the embedded inputs, between layers and of the outputs.
@@ -58,7 +59,8 @@ def language_model_from_torch(
 
 
 def language_model_to_torch(model: LanguageModel, params: RecurrentLMParams) -> dict[str, np.ndarray]:
-    """The state dict of a `word_language_model` that is our model; of a tied one both matrices are the same array.
+    """Returns the state dict of a `word_language_model` that is our model; of a tied one both
+    matrices are the same array.
 
     In torch: module.load_state_dict(safetensors.torch.load_file(path)), or of {name: torch.from_numpy(array)}.
 

@@ -32,7 +32,7 @@ KINDS = (RNNParams, GRUParams, LSTMParams)
 
 
 def params_to_torch(params: Params, prefix: str = "") -> dict[str, np.ndarray]:
-    """A state dict for torch's layers, from parameters of cells, stacks or encoders like theirs.
+    """Returns a state dict for torch's layers, from parameters of cells, stacks or encoders like theirs.
 
     prefix: before every name, "rnn." for the layers that a torch module keeps as its `rnn`.
     Raises UserError for parameters that no layers of torch have.
@@ -41,7 +41,8 @@ def params_to_torch(params: Params, prefix: str = "") -> dict[str, np.ndarray]:
 
 
 def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefix: str = "") -> Params:
-    """The parameters of our cell or encoder from a state dict of torch's layers, of arrays or of torch's own tensors.
+    """Returns the parameters of our cell or encoder from a state dict of torch's layers,
+    of arrays or of torch's own tensors.
 
     prefix: of the names to read; others belong to other modules and are not looked at. Half precision becomes float32.
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, of another shape, or not of
@@ -51,18 +52,19 @@ def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefi
     empty = jax.tree.map(lambda s: np.broadcast_to(np.zeros((), s.dtype), s.shape), shapes)
     given = {name: np.asarray(tensor) for name, tensor in state_dict.items() if name.startswith(prefix)}
     checked_tensors(_tensors(empty, prefix), given)
-    found = {name: floats(name, tensor) for name, tensor in given.items()}
+    tensors = {name: floats(name, tensor) for name, tensor in given.items()}
     cells, structure = jax.tree.flatten(shapes, is_leaf=lambda node: isinstance(node, KINDS))
     names = [name for _, name in _named_cells(empty)]
     read = [
-        _cell_params(type(ours), *(found[prefix + tensor] for tensor in _names(name)))
+        _cell_params(type(ours), *(tensors[prefix + tensor] for tensor in _names(name)))
         for ours, name in zip(cells, names, strict=True)
     ]
     return jax.tree.unflatten(structure, jax.tree.map(jnp.asarray, read))
 
 
 def floats(name: str, tensor: np.ndarray) -> np.ndarray:
-    """A copy of the tensor in at least float32; raises UserError, by name, unless it holds floating point numbers."""
+    """Returns a copy of the tensor in at least float32;
+    raises UserError, by name, unless it holds floating point numbers."""
     if not jnp.issubdtype(tensor.dtype, jnp.floating):
         raise UserError(f"{name} must hold floating point numbers, got {tensor.dtype}")
     return tensor.astype(np.promote_types(tensor.dtype, np.float32))
@@ -110,7 +112,7 @@ def _named_cells(params):
 
 
 def _layers(params):
-    """A list of layers, each of them [forward] or [forward, backward]."""
+    """Returns a list of layers, each of them [forward] or [forward, backward]."""
     match params:
         case GRUParams(b_hn=None):
             raise UserError(
@@ -142,11 +144,11 @@ def _check_layers(layers):
     for k, layer in enumerate(layers):
         input_size = first.w_x.shape[0] if k == 0 else directions * hidden_size
         for cell in layer:
-            found = (type(cell), len(layer), *cell.w_x.shape[:1], *cell.w_h.shape[:1])
+            actual = (type(cell), len(layer), *cell.w_x.shape[:1], *cell.w_h.shape[:1])
             expected = (type(first), directions, input_size, hidden_size)
-            if found != expected:
+            if actual != expected:
                 raise UserError(
-                    f"layer {k} of torch's must be {_described(*expected)} like the first, got {_described(*found)}"
+                    f"layer {k} of torch's must be {_described(*expected)} like the first, got {_described(*actual)}"
                 )
 
 

@@ -1,4 +1,4 @@
-"""What to do when JAX does not see the GPU or the TPU of a machine: from signs to one line each. Imports no JAX."""
+"""Advice where JAX does not see the GPU or the TPU of a machine: one line for each sign of one. Imports no JAX."""
 
 import glob
 import importlib.metadata
@@ -15,9 +15,9 @@ CHOOSE_TPU = "on Colab choose Runtime > Change runtime type > v5e-1 TPU"
 
 
 class Signs(NamedTuple):
-    """What tells of an accelerator, whether JAX sees it or not.
+    """Signs of an accelerator, whether JAX sees it or not.
 
-    environment: the variables. nvidia, tpu: what was found of such a device (a path or a program), None without.
+    environment: the variables. nvidia, tpu: a path or a program that such a device has, None without.
     versions: of PACKAGES and PLUGINS, None where one is not installed. platform: JAX's own ("cpu", "gpu", "tpu"), None
     where it did not start. error: why it did not.
     """
@@ -31,7 +31,7 @@ class Signs(NamedTuple):
 
 
 def read_signs(platform: str | None, error: str | None) -> Signs:
-    """The signs of this machine and environment."""
+    """Reads the signs of this machine and environment."""
     nvidia = _first(glob.glob("/dev/nvidia[0-9]*")) or shutil.which("nvidia-smi")
     tpu = _first(glob.glob("/dev/accel[0-9]*") + glob.glob("/dev/vfio/[0-9]*"))
     versions = {name: version_of(name) for name in (*PACKAGES, *PLUGINS)}
@@ -39,7 +39,7 @@ def read_signs(platform: str | None, error: str | None) -> Signs:
 
 
 def advise(signs: Signs) -> list[str]:
-    """One line for each thing to mend: what was found, and the command that mends it. Empty where all is well."""
+    """Returns a line for each thing to mend: the sign, and the command that mends it. Empty where all is well."""
     missing = [name for name in PACKAGES if name in signs.versions and signs.versions[name] is None]
     if missing:
         return [f"not installed: {', '.join(missing)}; `pip install {' '.join(missing)}`"]
@@ -93,19 +93,19 @@ def _tpu(signs):
 
 
 def _hidden_by(signs, names):
-    """The value of JAX_PLATFORMS where it leaves a kind of device out."""
+    """Returns the value of JAX_PLATFORMS where it leaves a kind of device out."""
     chosen = signs.environment.get("JAX_PLATFORMS", "")
     return None if not chosen or set(chosen.split(",")) & set(names) else chosen
 
 
 def _install(signs, extra):
-    """The command that adds the plugin and leaves the version of JAX as it is."""
+    """Returns the command that adds the plugin and leaves the version of JAX as it is."""
     version = signs.versions.get("jax")
     return f'`pip install "jax[{extra}]{"==" + version if version else ""}"`'
 
 
 def version_of(name: str) -> str | None:
-    """The version of an installed package."""
+    """Returns the version of an installed package."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -1,11 +1,12 @@
-"""Compiled programs kept on disk between commands, so that a second run starts at once."""
+"""Compiled programs stored on disk between commands, so that a second run starts at once."""
 
 import os
 from pathlib import Path
 
 
 def compiled_folder() -> Path:
-    """Where compiled programs are kept: where the environment says, or below the user's cache folder."""
+    """Returns the folder of compiled programs: the one that the environment names,
+    or one in the user's cache folder."""
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or home / "lm_jax" / "compiled")
 

@@ -1,4 +1,4 @@
-"""The facts of a machine that matter to JAX: versions, devices, memory, speed, and what to do where something is amiss.
+"""A report on what a machine offers JAX: versions, devices, memory, speed, and what to do where something is amiss.
 
 Nothing here fails where JAX is missing or does not start: that is what it is asked about.
 """
@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
 
@@ -16,35 +16,75 @@ from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
 LATEST_START = 7.0  # seconds after which no further measurement begins, so that all of them take about ten
 
 
-def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: None) -> dict[str, Any]:
-    """Versions, devices, memory (bytes), the compile cache, speeds, and lines of advice; None where there is nothing.
+class Devices(NamedTuple):
+    """The devices that JAX starts: their platform ("cpu", "gpu", "tpu"), the kind of the first, and their number."""
 
-    speed: also measure for about ten seconds. on_stage: told what is being done.
+    platform: str
+    kind: str
+    count: int
+
+
+class StartFailure(NamedTuple):
+    """The error, in one line, with which JAX does not start."""
+
+    error: str
+
+
+class Memory(NamedTuple):
+    """The memory of the host and of the first device, in bytes; None where it is not known."""
+
+    host_total: int | None = None
+    host_available: int | None = None
+    device_total: int | None = None
+    device_used: int | None = None
+
+
+class DoctorReport(NamedTuple):
+    """The state of a machine, as far as it matters to JAX.
+
+    versions: of Python and of packages by name, None where one is not installed. compile_cache: the folder of compiled
+    programs, None without one. speed: GF/s and tokens a second by name, None where a measurement failed or would have
+    begun too late. advice: one line for each thing to mend.
+    """
+
+    versions: dict[str, str | None]
+    devices: Devices | StartFailure
+    memory: Memory
+    compile_cache: str | None
+    speed: dict[str, float | None]
+    advice: list[str]
+
+
+def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: None) -> DoctorReport:
+    """Examines this machine.
+
+    speed: also measure for about ten seconds. on_stage: called with each stage as it begins.
     """
     on_stage("starting JAX")
     devices = _devices()
-    signs = read_signs(devices.get("platform"), devices.get("error"))
-    speeds, failures = _speeds(devices, on_stage) if speed and "error" not in devices else ({}, [])
-    return {
-        "versions": {"python": platform.python_version(), "lm_jax": version_of("lm-jax")}
-        | {name: signs.versions[name] for name in PACKAGES},
-        "devices": devices,
-        "memory": _host_memory() | _device_memory(devices),
-        "compile_cache": _compile_cache(devices),
-        "speed": speeds,
-        "advice": [*advise(signs), *failures],
-    }
+    started = isinstance(devices, Devices)
+    signs = read_signs(devices.platform, None) if started else read_signs(None, devices.error)
+    speeds, failures = _speeds(devices.platform, on_stage) if speed and started else ({}, [])
+    versions = {"python": platform.python_version(), "lm_jax": version_of("lm-jax")}
+    return DoctorReport(
+        versions=versions | {name: signs.versions[name] for name in PACKAGES},
+        devices=devices,
+        memory=_memory(started),
+        compile_cache=_compile_cache(started),
+        speed=speeds,
+        advice=[*advise(signs), *failures],
+    )
 
 
-def _devices():
-    """What JAX starts, or the error with which it does not: of many types, also while it is imported."""
+def _devices() -> Devices | StartFailure:
+    """Returns the devices that JAX starts, or its error: of many types, also while it is imported."""
     try:
         import jax
 
         first = jax.devices()[0]
-        return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}
+        return Devices(first.platform, first.device_kind, jax.device_count())
     except Exception as error:
-        return {"error": _in_one_line(error)}
+        return StartFailure(_in_one_line(error))
 
 
 def _in_one_line(error):
@@ -52,45 +92,50 @@ def _in_one_line(error):
     return f"{type(error).__name__}: {lines[0][:200]}"
 
 
+def _memory(started):
+    total, available = _host_memory()
+    stats = _device_stats() if started else {}
+    return Memory(total, available, stats.get("bytes_limit"), stats.get("bytes_in_use"))
+
+
 def _host_memory():
+    """Returns (total, available) in bytes, None each where /proc does not say."""
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        kib = {name: int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable")}
+        total, available = (1024 * int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
     except (OSError, ValueError, KeyError):  # no Linux
-        return {"host_total": None, "host_available": None}
-    return {"host_total": 1024 * kib["MemTotal"], "host_available": 1024 * kib["MemAvailable"]}
+        return None, None
+    return total, available
 
 
-def _device_memory(devices):
-    stats = {}
-    if "error" not in devices:
-        import jax
+def _device_stats():
+    import jax
 
-        try:
-            stats = jax.devices()[0].memory_stats() or {}
-        except Exception:  # plugins raise what they like where they do not count
-            stats = {}
-    return {"device_total": stats.get("bytes_limit"), "device_used": stats.get("bytes_in_use")}
+    try:
+        return jax.devices()[0].memory_stats() or {}
+    except Exception:  # plugins raise what they like where they do not count
+        return {}
 
 
-def _compile_cache(devices):
-    if "error" in devices:
+def _compile_cache(started):
+    if not started:
         return os.environ.get("JAX_COMPILATION_CACHE_DIR")
     import jax
 
     return jax.config.jax_compilation_cache_dir
 
 
-def _speeds(devices, on_stage):
+def _speeds(platform, on_stage):
+    """Returns the speeds by name, and a line for each measurement that failed."""
     from lm_jax.machine.speed import speeds
 
-    start, found, failures = time.perf_counter(), {}, []
-    for name, measure in speeds(accelerator=devices["platform"] != "cpu"):
+    start, measured, failures = time.perf_counter(), {}, []
+    for name, measure in speeds(accelerator=platform != "cpu"):
         late = time.perf_counter() - start > LATEST_START
         on_stage(f"measuring {name}" if not late else f"out of time for {name}")
         try:
-            found[name] = None if late else measure()
+            measured[name] = None if late else measure()
         except Exception as error:  # a device may start and then not compute, for as many reasons
-            found[name] = None
+            measured[name] = None
             failures.append(f"{name} could not be measured ({_in_one_line(error)}); restart the runtime")
-    return found, failures
+    return measured, failures

@@ -1,4 +1,4 @@
-"""Memory that is kept between computations, in large pages: what XLA on a CPU asks for and gives back at every call.
+"""Memory that is held between computations, in large pages: what XLA on a CPU asks for and gives back at every call.
 
 The C library returns large blocks to the system as soon as they are free, and the system hands them out again a page
 of 4 KiB at a time, each at the price of an interruption; a training step of a medium model asks for 40,000 of them.
@@ -16,7 +16,8 @@ LARGEST = 2**31 - 1
 
 
 def reuse_memory() -> bool:
-    """From now on freed memory stays with the process, and the first 2 GiB are asked for in pages of 2 MiB.
+    """Sets the allocator: from now on freed memory stays with the process,
+    and the first 2 GiB are asked for in pages of 2 MiB.
 
     For the first lines of a script that computes on a CPU: threads that were started before keep their own memory.
     True where it was done: on Linux with glibc. The command line does it itself. What a process has once used, it
@@ -40,7 +41,7 @@ def reuse_memory() -> bool:
 
 
 def _heap():
-    """The addresses of the heap, the first at the start of a large page."""
+    """Returns the addresses of the heap, the first at the start of a large page."""
     with open("/proc/self/maps") as maps:
         ranges = [line.split()[0] for line in maps if line.rstrip().endswith("[heap]")]
     if not ranges:

@@ -16,7 +16,7 @@ VOCABULARY = 100
 
 
 def speeds(accelerator: bool, seconds: float = 6.0) -> Iterator[tuple[str, Callable[[], float]]]:
-    """What can be measured, by name and in this order, and a function that measures it.
+    """Yields the names of the measurements in order, each with a function that measures.
 
     GF/s (1e9 multiplications and additions a second) of float32 products, of bfloat16 ones on accelerators only, and
     tokens a second of training. All take about `seconds`, half of them for compiling.
@@ -30,7 +30,7 @@ def speeds(accelerator: bool, seconds: float = 6.0) -> Iterator[tuple[str, Calla
 
 
 def gflops(dtype, size: int, seconds: float) -> float:
-    """Of products of two [size, size] matrices, at JAX's default precision."""
+    """Measures products of two [size, size] matrices, in GF/s, at JAX's default precision."""
     generator = np.random.default_rng(0)
     x, w = jnp.asarray(generator.standard_normal((2, size, size), np.float32) / size**0.5, dtype)
     multiply = jax.jit(lambda x, w: jax.lax.fori_loop(0, PRODUCTS, lambda _, x: x @ w, x))
@@ -38,7 +38,7 @@ def gflops(dtype, size: int, seconds: float) -> float:
 
 
 def lstm_tokens_per_second(seconds: float) -> float:
-    """Of gradient descent on the default LSTM, 32 streams of 64 steps, 100 types."""
+    """Measures gradient descent on the default LSTM, in tokens a second: 32 streams of 64 steps, 100 types."""
     config = TrainConfig()
     model = from_config(RecurrentConfig(), VOCABULARY)
     params = jax.jit(model.init)(jax.random.key(0))

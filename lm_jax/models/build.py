@@ -1,4 +1,4 @@
-"""From a configuration to a model."""
+"""Builds a model from a configuration."""
 
 import functools
 import inspect
@@ -64,7 +64,7 @@ def _one_cell(config, input_size, hidden_size):
 
 @functools.cache
 def _made(make, input_size, hidden_size, options):
-    """The same cell for the same options, so that a model that is built twice is traced once."""
+    """Returns the same cell for the same options, so that a model that is built twice is traced once."""
     return make(input_size, hidden_size, **dict(options))
 
 
@@ -72,7 +72,7 @@ _NOT_OPTIONS = ("kind", "factory", "init", "init_scale")  # of a cell's settings
 
 
 def _initial_weights(settings: Any, hidden_size: int) -> dict[str, initializers.Initializer]:
-    """The initialisers of settings that have any."""
+    """Returns the initialisers of settings that have any."""
     if not hasattr(settings, "init"):
         return {}
     if settings.init == "uniform":

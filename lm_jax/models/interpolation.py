@@ -3,7 +3,7 @@
     P(x_t | x_0 .. x_{t-1}) = sum_m w_m P_m(x_t | x_0 .. x_{t-1})              w = softmax(log_weights)
 
 Anything that satisfies the contract can be mixed, mixtures too; each model keeps a carry of its own. Weights are
-fitted on held-out text by EM (`fit_mixture` in lm_jax/inference/mixing.py).
+fitted on held-out text by EM (`fit_mixture` in lm_jax/inference/mixture_weights.py).
 """
 
 import math
@@ -30,7 +30,7 @@ class MixtureParams:
 
 
 def mixture_params(weights: Sequence[float] | np.ndarray, models_params: Sequence[Params]) -> MixtureParams:
-    """The parameters of a mixture: weights [M], and the parameters of its models in the same order.
+    """Returns the parameters of a mixture: weights [M], and the parameters of its models in the same order.
 
     Raises UserError for weights that are negative or do not sum to one, or a number of them that is not that of models.
     """
@@ -46,7 +46,7 @@ def mixture_params(weights: Sequence[float] | np.ndarray, models_params: Sequenc
 
 @cached
 def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
-    """The mixture of models over one vocabulary; `init` gives equal weights.
+    """Makes the mixture of models over one vocabulary; `init` gives equal weights.
 
     Raises UserError for no models, or for vocabularies of different sizes.
     """
@@ -78,11 +78,11 @@ def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
     def step(params, carry, token):
         results = [m.step(p, c, token) for m, p, c in zip(models, params.models, carry, strict=True)]
         carries, logits = zip(*results, strict=True)
-        return carries, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
+        return carries, mix(params.log_weights, [jax.nn.log_softmax(row) for row in logits])
 
     def unroll(params, carry, tokens, *, mask=None, reset=None, key=None):
         carry, logits = each(unrolls, params, carry, tokens, mask=mask, reset=reset, key=key)
-        return carry, mix(params.log_weights, [jax.nn.log_softmax(one) for one in logits])
+        return carry, mix(params.log_weights, [jax.nn.log_softmax(row) for row in logits])
 
     def score(params, carry, inputs, targets, *, mask=None, reset=None, key=None):
         carry, log_probs = each(scores, params, carry, inputs, targets, mask=mask, reset=reset, key=key)
@@ -93,8 +93,9 @@ def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
 
 
 def mix(log_weights: Float[Array, "M"], log_probs: Sequence[Float[Array, "*N"]]) -> Float[Array, "*N"]:
-    """log sum_m w_m exp(log_probs[m]), w the softmax of log_weights; -inf, with a gradient of 0, where all are -inf."""
+    """Returns log sum_m w_m exp(log_probs[m]), w the softmax of log_weights;
+    -inf, with a gradient of 0, where all are -inf."""
     weights = jax.nn.log_softmax(log_weights)
-    terms = jnp.stack([weight + one for weight, one in zip(weights, log_probs, strict=True)])
+    terms = jnp.stack([weight + log_prob for weight, log_prob in zip(weights, log_probs, strict=True)])
     possible = jnp.any(terms > -jnp.inf, axis=0)
     return jnp.where(possible, jax.nn.logsumexp(jnp.where(possible, terms, 0.0), axis=0), -jnp.inf)

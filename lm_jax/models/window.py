@@ -67,7 +67,7 @@ class WindowLMParams:
 
 @dataclasses.dataclass(frozen=True)
 class WindowInits:
-    """How the weights of a window model are drawn.
+    """The initializers of a window model's weights.
 
     w_x_init: the first layer's weights. w_h_init: those of the other layers. b_init: biases. init_bound: embedding,
     U and W start uniform on (-init_bound, init_bound).
@@ -98,7 +98,7 @@ def window_lm(
     compute_dtype: str | None = None,
     logits_limit: int = 2**29,
 ) -> LanguageModel:
-    """A language model of the last `window` tokens; the carry is all but the newest of them.
+    """Makes a language model of the last `window` tokens; the carry is all but the newest of them.
 
     The carry is int32 [*B, window - 1], the newest first. A gradient never flows
     from step to step. With the defaults it is the model of 2003 without its direct connection.
@@ -157,7 +157,7 @@ def window_lm(
         return cast(w, compute_dtype), params.b_out
 
     def last_layer(params, carry, tokens, mask, reset, key):
-        """What the logits are linear in, [T, *B, H]; for the direct connection with x beside it."""
+        """Returns the values in which the logits are linear, [T, *B, H]; for the direct connection with x beside it."""
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         carry, ids = read_windows(initial_carry(params, tokens.shape[1:]), carry, tokens, mask, reset)
         x = look_up(row_dropout(keys[0], dropout.embedding, params.embedding), ids)
@@ -179,7 +179,7 @@ def window_lm(
 
 
 def window_vocab_axes(params: WindowLMParams) -> WindowLMParams:
-    """The vocabulary axes of the embedding, the softmax and the direct connection; -1 for the layers."""
+    """Returns the vocabulary axes of the embedding, the softmax and the direct connection; -1 for the layers."""
     axes = jax.tree.map(lambda _: -1, params)
     w_out, w_direct = (None if w is None else 1 for w in (params.w_out, params.w_direct))
     return axes.replace(embedding=0, w_out=w_out, w_direct=w_direct, b_out=0)
@@ -188,7 +188,7 @@ def window_vocab_axes(params: WindowLMParams) -> WindowLMParams:
 def read_windows(
     initial: Int[Array, "*B W"], carry: Int[Array, "*B W"], tokens: Tokens, mask: Mask | None, reset: Mask | None
 ) -> tuple[Int[Array, "*B W"], Int[Array, "T *B W+1"]]:
-    """The last tokens at every step, the newest first, and the carry after the last step; integers only.
+    """Returns the last tokens at every step, the newest first, and the carry after the last step; integers only.
 
     A masked step is left out of all later windows; a reset puts `initial` before its step.
     """
@@ -208,13 +208,14 @@ def read_windows(
 
 
 def look_up(embedding: Float[Array, "V E"], ids: Int[Array, "*N window"]) -> Float[Array, "*N window*E"]:
-    """The embeddings of a window side by side; zeros for a position before the start (a negative id)."""
+    """Returns the embeddings of a window side by side; zeros for a position before the start (a negative id)."""
     vectors = jnp.where(ids[..., None] < 0, 0.0, embedding[jnp.maximum(ids, 0)])
     return vectors.reshape(*ids.shape[:-1], -1)
 
 
 def position_norms(params: WindowLMParams) -> Float[Array, "window"]:
-    """The Frobenius norm of each position's block [E, H] of the first layer's weights, the newest position first."""
+    """Returns the Frobenius norm of each position's block [E, H] of the first layer's weights,
+    the newest position first."""
     w = params.layers[0].w
     return jnp.linalg.norm(w.reshape(-1, params.embedding.shape[1] * w.shape[1]), axis=1)
 

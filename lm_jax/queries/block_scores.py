@@ -1,4 +1,4 @@
-"""One text under one model: what it loses in each block of the text, and what else a comparison needs to know."""
+"""Scores of one model on one text: its loss in each block of the text, and what else a comparison needs."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lm_jax.data.corpora import unknown_rate
-from lm_jax.inference.comparison import Blocks, cut_blocks
 from lm_jax.inference.likelihood import CHUNK, line_sums, token_log_probs
+from lm_jax.inference.significance import Blocks, cut_blocks
 from lm_jax.queries.compared_model import ComparedModel
 
 

@@ -52,10 +52,10 @@ def compare(
             mixtures.
         cache: Tokens that a unigram cache in the mixture remembers.
         eval_streams: Parallel streams that the text is cut into. Default: the runs' own number.
-        samples: Resamples of an interval and sign flips of a test (lm_jax/inference/comparison.py).
+        samples: Resamples of an interval and sign flips of a test (lm_jax/inference/significance.py).
         seed: Seed of both.
         sort: By bits per character, best first, instead of the order given.
-        progress: Called with (done, in all), of all models together.
+        progress: Called with (done, in all), over all models.
         cell: The user's own cell, for the runs that were trained with one.
 
     Returns:
@@ -71,25 +71,25 @@ def compare(
     opened = [as_opened(run) for run in runs]
     for run in opened:
         check_scorable(run, data)
-    chosen = [mixed_runs(one, opened, split) for one in mixtures]
+    chosen = [mixed_runs(requested, opened, split) for requested in mixtures]
     streams = same_streams(opened) if eval_streams is None else eval_streams
     source, text = same_text(opened, data, split)
     encoded = [_encode(run, text) for run in opened]
     held_out = [_encode(opened[places[0]], same_text(opened, data, "valid")[1]) for places in chosen]
     loaded = _load(runs, opened, cell)
     share = functools.partial(_share_of, progress, len(runs) + len(mixtures))
-    scored: list[tuple[ComparedModel, BlockScores]] = []
+    results: list[tuple[ComparedModel, BlockScores]] = []
     for name, run, tokens in zip(_names([run.run for run in loaded]), loaded, encoded, strict=True):
         model = _compared(name, run)
-        scored.append((model, _score(model, tokens, text, streams, share(len(scored)))))
-    for one, places, tokens in zip(mixtures, chosen, held_out, strict=True):
-        model = fit_runs(one, [opened[i] for i in places], [scored[i][0] for i in places], tokens, streams)
-        scored.append((model, _score(model, encoded[places[0]], text, streams, share(len(scored)))))
+        results.append((model, _score(model, tokens, text, streams, share(len(results)))))
+    for requested, places, tokens in zip(mixtures, chosen, held_out, strict=True):
+        model = fit_runs(requested, [opened[i] for i in places], [results[i][0] for i in places], tokens, streams)
+        results.append((model, _score(model, encoded[places[0]], text, streams, share(len(results)))))
     if progress is not None:
         progress(1, 1)
     if sort:
-        scored.sort(key=lambda pair: pair[1].nats.sum())
-    return comparison_rows(scored, ComparedText(source, split, text), samples, seed)
+        results.sort(key=lambda pair: pair[1].nats.sum())
+    return comparison_rows(results, ComparedText(source, split, text), samples, seed)
 
 
 def _check_request(runs, split, eval_streams, samples, seed):
@@ -114,13 +114,14 @@ def _encode(run, text):
 
 
 def _load(runs, opened, cell):
-    """Every run with its model. The user's cell is for the runs that need one; if none does, loading refuses it."""
+    """Loads every run with its model. The user's cell is for the runs that need one;
+    if none does, loading refuses it."""
     needs = [has_user_cell(run.config) for run in opened]
     return [as_loaded(run, cell if need or not any(needs) else None) for run, need in zip(runs, needs, strict=True)]
 
 
 def _names(runs):
-    """The last part of each path; the whole path where two different runs share it."""
+    """Returns the last part of each path; the whole path where two different runs share it."""
     folders = [Path(run).resolve() for run in runs]
     last = [folder.name for folder in set(folders)]
     return [run if last.count(f.name) > 1 else f.name for run, f in zip(runs, folders, strict=True)]
@@ -148,7 +149,7 @@ def _score(model, tokens, text, streams, progress):
 
 
 def _share_of(progress, models, number):
-    """The progress of one model of many as that of all."""
+    """Returns the progress of one model of many as that of all."""
     if progress is None:
         return None
     return lambda done, total: progress(number * total + done, models * total)

@@ -1,12 +1,12 @@
-"""From the scores of many models on one text to the rows of a comparison: intervals, and the test of each row."""
+"""The rows of a comparison, from the scores of many models on one text: intervals, and the test of each row."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from lm_jax.data.corpora import as_bytes
-from lm_jax.inference.comparison import PairedTest, bootstrap_ratio, paired_test
 from lm_jax.inference.likelihood import perplexity
+from lm_jax.inference.significance import PairedTest, bootstrap_ratio, paired_test
 from lm_jax.queries.block_scores import BlockScores
 from lm_jax.queries.compared_model import ComparedModel
 from lm_jax.report.comparison_row import ComparisonRow
@@ -16,7 +16,7 @@ LN2 = math.log(2)
 
 
 class ComparedText(NamedTuple):
-    """The text that all models are scored on: where it is from, which part of it, and its characters or bytes."""
+    """The text on which all models are evaluated: where it is from, which part of it, and its characters or bytes."""
 
     source: str
     split: str
@@ -24,12 +24,12 @@ class ComparedText(NamedTuple):
 
 
 def comparison_rows(
-    scored: Sequence[tuple[ComparedModel, BlockScores]], text: ComparedText, samples: int, seed: int
+    results: Sequence[tuple[ComparedModel, BlockScores]], text: ComparedText, samples: int, seed: int
 ) -> list[ComparisonRow]:
-    """A row for each model, in the same order; each but the first is tested against the row above.
+    """Returns a row for each model, in the same order; each but the first is tested against the row above.
 
     Args:
-        scored: The models with their scores on the text.
+        results: The models with their scores on the text.
         text: The text.
         samples: Resamples of an interval and sign flips of a test.
         seed: Seed of both.
@@ -37,11 +37,11 @@ def comparison_rows(
     Returns:
         The rows; without perplexities where the models' vocabularies differ.
     """
-    same = len({scores.predicts for _, scores in scored}) == 1
-    above = [None, *(scores for _, scores in scored[:-1])]
+    same = len({scores.predicts for _, scores in results}) == 1
+    above = [None, *(scores for _, scores in results[:-1])]
     return [
         _row(model, scores, before, same, text, samples, seed)
-        for (model, scores), before in zip(scored, above, strict=True)
+        for (model, scores), before in zip(results, above, strict=True)
     ]
 
 
@@ -94,7 +94,8 @@ def _row(model, scores, above, same, text, samples, seed) -> ComparisonRow:
 
 
 def _test(scores, above, same, samples, seed) -> PairedTest | None:
-    """The paired test against the row above: per token of the same tokens, else per character of the same lines."""
+    """Returns the paired test against the row above:
+    per token of the same tokens, else per character of the same lines."""
     if above is None or scores.impossible or above.impossible:
         return None
     if same:

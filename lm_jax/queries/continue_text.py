@@ -68,7 +68,9 @@ def generate(
     sampler = Sampler(greedy, temperature, top_k, top_p)
     run = as_loaded(run, cell)
     start = continued(run.vocabulary, to_text(run.vocabulary, prompt))
-    texts = [start + one.text for one in continue_text(run, prompt, tokens, sampler, seed, num_samples)]
+    texts = [
+        start + continuation.text for continuation in continue_text(run, prompt, tokens, sampler, seed, num_samples)
+    ]
     return texts if num_samples > 1 else texts[0]
 
 
@@ -96,7 +98,7 @@ def stream_text(
     seed: int = 0,
     cell: UserCell | None = None,
 ) -> Iterator[str]:
-    """The text of one continuation piece by piece, each as soon as it is there, without the prompt."""
+    """Yields the text of one continuation piece by piece, each as soon as it is there, without the prompt."""
     run = as_loaded(run, cell)
     chunks = _chunks(run, prompt, tokens, sampler, seed, 1)
     return iter(run.vocabulary.pieces(int(i) for chunk in chunks for i in chunk[:, 0]))
@@ -132,7 +134,7 @@ def beam_search(
         run: The folder of a run, or a run that is loaded.
         prompt: The text to continue, or its ids; it follows an end of line.
         tokens: The most tokens to add; a continuation ends at an end of line.
-        beam_size: How many hypotheses are kept.
+        beam_size: Number of hypotheses in the beam.
         length_penalty: Log-probabilities are divided by length to this power.
         cell: The user's own cell that the run was trained with.
 
@@ -149,9 +151,9 @@ def beam_search(
         beam_size=beam_size,
         length_penalty=length_penalty,
     )
-    found = zip(beams.tokens, beams.lengths, beams.log_probs, beams.scores(length_penalty), strict=True)
+    hypotheses = zip(beams.tokens, beams.lengths, beams.log_probs, beams.scores(length_penalty), strict=True)
     return [
         Hypothesis(run.vocabulary.decode(tokens[:length]), float(log_prob), float(score))
-        for tokens, length, log_prob, score in found
+        for tokens, length, log_prob, score in hypotheses
         if log_prob > -np.inf
     ]

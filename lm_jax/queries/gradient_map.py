@@ -76,7 +76,7 @@ def gradient_map(run: RunLike, text: Text, *, layer: int = -1, cell: UserCell | 
 
 
 def _log_shares(model, params, inputs, layer) -> tuple[Float[np.ndarray, "N N"], Float[np.ndarray, "N"]]:
-    """The map, and the log-norms of the gradients at the output, which the shares are of."""
+    """Returns the map, and the log-norms of the gradients at the output, which the shares are of."""
     flow = gradient_flow(model, params, inputs)
     outputs = flow.output[0]
     log_shares = flow.carry[layer]["h"][0]

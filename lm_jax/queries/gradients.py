@@ -1,4 +1,4 @@
-"""How far back the gradients of a run's model reach, by distance in a long text."""
+"""The reach of the gradients of a run's model, by distance in a long text."""
 
 from typing import NamedTuple
 
@@ -97,7 +97,7 @@ def gradients(
 
 
 def _carry_after(run, opened, tokens):
-    """The carry after tokens [W, B], without the logits [W, B, V]."""
+    """Returns the carry after tokens [W, B], without the logits [W, B, V]."""
     carry = run.model.initial_carry(run.params, tokens.shape[1:])
     if len(tokens):
         carry, _, _ = opened.hidden(run.params, carry, tokens)

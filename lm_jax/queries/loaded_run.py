@@ -38,14 +38,15 @@ RunLike = str | Path | LoadedRun  # what a query takes
 
 
 def as_opened(run: RunLike) -> OpenedRun:
-    """The settings and the vocabulary of a run; its model is not loaded for this. Raises UserError for no run."""
+    """Returns the settings and the vocabulary of a run; its model is not loaded for this.
+    Raises UserError for no run."""
     if isinstance(run, LoadedRun):
         return OpenedRun(Path(run.run), run.config, run.record, run.vocabulary)
     return open_run(run)
 
 
 def as_loaded(run: RunLike, cell: UserCell | None = None) -> LoadedRun:
-    """The run with its model: the given one, or read from its folder.
+    """Returns the run with its model: the given one, or read from its folder.
 
     Args:
         run: The folder of a run, or a run that is loaded.

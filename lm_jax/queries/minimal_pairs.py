@@ -120,7 +120,7 @@ def _is_a_line(sentence) -> bool:
 
 
 def _encode(vocabulary, sentences):
-    """The ids of each sentence with its end; all at once, so that an error names the line of the file."""
+    """Returns the ids of each sentence with its end; all at once, so that an error names the line of the file."""
     tokens = vocabulary.encode("".join(sentence + "\n" for sentence in sentences))
     ends = np.flatnonzero(tokens == vocabulary.eol_id) + 1
     return np.split(tokens, ends[:-1])

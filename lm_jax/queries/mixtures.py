@@ -1,7 +1,7 @@
 """Runs mixed with each other and with a cache, for a comparison: what can be mixed, and the weights of the mixture.
 
-The weights come from the validation text by EM (lm_jax/inference/mixing.py). So a mixture is judged on the test text
-alone: the validation text would flatter its weights, the training text its models.
+The weights come from the validation text by EM (lm_jax/inference/mixture_weights.py). So a mixture is judged on the
+test text alone: the validation text would flatter its weights, the training text its models.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.inference.mixing import fit_mixture
+from lm_jax.inference.mixture_weights import fit_mixture
 from lm_jax.models.caches.unigram import unigram_cache
 from lm_jax.queries.compared_model import ComparedModel
 from lm_jax.queries.run_size import RunSize
@@ -32,7 +32,8 @@ class Mixture(NamedTuple):
 
 
 def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> list[Mixture]:
-    """The mixtures that `compare` was asked for; UserError for a cache without a mixture, or of a size below 1."""
+    """Returns the mixtures that `compare` was asked for; UserError for a cache without a mixture,
+    or of a size below 1."""
     if isinstance(mixture, bool):
         if cache is not None and not mixture:
             raise UserError(
@@ -43,14 +44,14 @@ def requested_mixtures(mixture: bool | Sequence[Mixture], cache: int | None) -> 
         raise UserError(f"each of the mixtures says how large its cache is, got cache={cache} beside them")
     else:
         mixtures = list(mixture)
-    for one in mixtures:
-        if one.cache is not None:
-            check_sizes(cache=one.cache)
+    for requested in mixtures:
+        if requested.cache is not None:
+            check_sizes(cache=requested.cache)
     return mixtures
 
 
 def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[int]:
-    """The places of the runs that are mixed, each once.
+    """Returns the places of the runs that are mixed, each once.
 
     Args:
         mixture: What is asked for.
@@ -83,7 +84,7 @@ def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[
 
 
 def _check_same(runs):
-    """One vocabulary and one mode."""
+    """Refuses models of more than one vocabulary or mode."""
     first = runs[0]
     for other in runs[1:]:
         if other.vocabulary != first.vocabulary:
@@ -98,7 +99,7 @@ def _check_same(runs):
 
 
 def _modes(runs):
-    """The modes that runs need, with a run of each."""
+    """Returns the modes that runs need, with a run of each."""
     first = {}
     for run in runs:
         mode = run.task.required_mode(run.config)
@@ -114,7 +115,7 @@ def fit_runs(
     tokens: np.ndarray,
     eval_streams: int,
 ) -> ComparedModel:
-    """The mixture of runs, fitted.
+    """Fits the mixture of runs.
 
     Args:
         mixture: Its name and its cache.
@@ -126,8 +127,8 @@ def fit_runs(
     Returns:
         The mixture; its parameters, n-grams, bytes and training seconds are the sums of its runs'.
     """
-    vocabulary, names = models[0].vocabulary, [one.name for one in models]
-    parts, params = [one.model for one in models], [one.params for one in models]
+    vocabulary, names = models[0].vocabulary, [part.name for part in models]
+    parts, params = [part.model for part in models], [part.params for part in models]
     if mixture.cache is not None:
         cache = unigram_cache(len(vocabulary), mixture.cache)
         parts, params = [*parts, cache], [*params, cache.init(jax.random.key(0))]
@@ -140,7 +141,7 @@ def fit_runs(
         run=None,
         mode=mode,
         family="mixture",
-        size=_total([one.size for one in models]),
+        size=_total([part.size for part in models]),
         weights=dict(zip(names, (weights / weights.sum()).tolist(), strict=True)),
         model=model,
         params=fitted,

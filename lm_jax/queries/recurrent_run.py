@@ -21,7 +21,7 @@ class RecurrentRun(NamedTuple):
 
 
 def load_recurrent(run: RunLike, layer: int, cell: UserCell | None = None) -> RecurrentRun:
-    """The run with its model opened.
+    """Loads the run with its model opened.
 
     Args:
         run: The folder of a run, or a run that is loaded.

@@ -1,4 +1,4 @@
-"""What runs must have in common before their scores compare: one text, and one number of streams."""
+"""Checks that runs have in common what their scores need to compare: one text, and one number of streams."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from lm_jax.runs.open import OpenedRun
 
 
 def same_streams(runs: Sequence[OpenedRun]) -> int:
-    """The eval_streams of all runs; UserError where they differ."""
+    """Returns the eval_streams of all runs; UserError where they differ."""
     numbers = {run.config.eval_streams: run.path for run in runs}
     if len(numbers) > 1:
         got = ", ".join(f"{number} of {path}" for number, path in numbers.items())
@@ -18,7 +18,8 @@ def same_streams(runs: Sequence[OpenedRun]) -> int:
 
 
 def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[str, str | bytes]:
-    """Where the text is from, and the one text that all runs are scored on: bytes if all are of bytes, else a string.
+    """Returns where the text is from, and the one text on which all runs are scored:
+    bytes if all are of bytes, else a string.
 
     Args:
         runs: At least one.
@@ -51,9 +52,9 @@ def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[
 def _refuse_different_texts(runs):
     first = runs[0]
     for other in runs[1:]:
-        one, two = first.record["corpus"], other.record["corpus"]
-        if one["sha256"] != two["sha256"]:
-            got = f"{one['source']} ({first.path}) and {two['source']} ({other.path})"
+        corpus, other_corpus = first.record["corpus"], other.record["corpus"]
+        if corpus["sha256"] != other_corpus["sha256"]:
+            got = f"{corpus['source']} ({first.path}) and {other_corpus['source']} ({other.path})"
             levels = {first.vocabulary.level, other.vocabulary.level}
             hint = "; at byte level a file is split at other places" if "byte" in levels and len(levels) > 1 else ""
             rule = "runs of different texts compare on one text only: give data"

@@ -1,4 +1,4 @@
-"""Whether a run can be scored at all: it needs a text, and probabilities."""
+"""Checks that a run can be scored at all: it needs a text, and probabilities."""
 
 from lm_jax.errors import UserError
 from lm_jax.runs.open import OpenedRun

@@ -12,7 +12,8 @@ Text = str | bytes | Sequence[int] | np.ndarray  # ids are whole numbers [N]
 
 
 def to_ids(vocabulary: Vocabulary, text: Text) -> np.ndarray:
-    """The ids int32 [N] of a text, which may be given as ids. Raises UserError for what the vocabulary lacks."""
+    """Returns the ids int32 [N] of a text, which may be given as ids.
+    Raises UserError for what the vocabulary lacks."""
     if isinstance(text, bytes) and vocabulary.level != "byte":
         text = _decoded(text)
     if isinstance(text, str | bytes):
@@ -33,20 +34,20 @@ def _decoded(raw: bytes) -> str:
 
 
 def to_text(vocabulary: Vocabulary, text: Text) -> str:
-    """The characters of a text, which may be given as ids; bytes that are not UTF-8 become U+FFFD."""
+    """Returns the characters of a text, which may be given as ids; bytes that are not UTF-8 become U+FFFD."""
     if isinstance(text, bytes):
         return text.decode(errors="replace")
     return text if isinstance(text, str) else vocabulary.decode(to_ids(vocabulary, text).tolist())
 
 
 def continued(vocabulary: Vocabulary, prompt: str) -> str:
-    """A prompt as its continuation follows it: with the space that words are parted by."""
+    """Returns a prompt as its continuation follows it: with the space that words are parted by."""
     gap = vocabulary.level == "word" and prompt and not prompt[-1].isspace()
     return prompt + (" " if gap else "")
 
 
 def shown_tokens(vocabulary: Vocabulary, ids: np.ndarray | Sequence[int]) -> tuple[str, ...]:
-    """Each token as it can be shown: white space by a sign for it, bytes that are no text by their number."""
+    """Returns each token as it can be shown: white space by a sign for it, bytes that are no text by their number."""
     names = []
     for i in ids:
         name = vocabulary.tokens[i] if vocabulary.level in ("char", "word") else vocabulary.decode([i])
@@ -57,7 +58,7 @@ def shown_tokens(vocabulary: Vocabulary, ids: np.ndarray | Sequence[int]) -> tup
 
 
 def unknown_words(vocabulary: Vocabulary, text: str) -> tuple[str, ...]:
-    """The words of a text that the vocabulary has only as <unk>, each once, in the order of the text."""
+    """Returns the words of a text that the vocabulary has only as <unk>, each once, in the order of the text."""
     if vocabulary.unk_id is None:
         return ()
     return tuple(dict.fromkeys(word for word in text.split() if word not in vocabulary.ids))

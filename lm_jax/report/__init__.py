@@ -1,1 +1,1 @@
-"""What people look at: figures, tables and the lines of a terminal."""
+"""Figures, tables, and files and lines for people."""

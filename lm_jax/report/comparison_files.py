@@ -22,8 +22,8 @@ def to_json(rows: Sequence[ComparisonRow]) -> str:
 
 
 def write_comparison(rows: Sequence[ComparisonRow], out: str | Path, name: str = "ledger") -> list[Path]:
-    """Writes NAME.json, NAME.csv and NAME.png, and returns their paths. Raises UserError for a folder that cannot be
-    written."""
+    """Writes NAME.json, NAME.csv and NAME.png, and returns their paths.
+    Raises UserError for a folder that cannot be written."""
     path = check_folder(out)
     paths = [path / f"{name}.{form}" for form in FORMATS]
     try:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from lm_jax.inference.comparison import Interval
+from lm_jax.inference.significance import Interval
 
 
 class ComparisonRow(NamedTuple):
@@ -64,7 +64,8 @@ class ComparisonRow(NamedTuple):
     p_value: float | None
 
     def interval(self, name: str) -> Interval | None:
-        """The value with the ends of its interval of a field that has NAME_low and NAME_high; None without a value."""
+        """Returns the value with the ends of its interval of a field that has NAME_low and NAME_high;
+        None without a value."""
         estimate = getattr(self, name)
         if estimate is None:
             return None

@@ -23,7 +23,7 @@ FAINT = ("··", "#777777")
 
 
 def heat_map(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str]) -> Any:
-    """A matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10."""
+    """Makes a matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10."""
     from matplotlib.figure import Figure
 
     count = len(past)
@@ -49,7 +49,7 @@ def heat_map(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicte
 
 
 def reach(log_shares: Float[np.ndarray, "N N"], threshold: float) -> list[int | None]:
-    """Of each predicted token, how many steps back the farthest past token is that still has this share.
+    """Returns for each predicted token how many steps back the farthest past token is that still has this share.
 
     0 is the token just before. None where the loss has no gradient at all.
     """
@@ -59,26 +59,27 @@ def reach(log_shares: Float[np.ndarray, "N N"], threshold: float) -> list[int | 
 
 
 def answer(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str]) -> str:
-    """How far the loss on the last token reaches, in one sentence."""
+    """Says in one sentence how far the loss on the last token reaches."""
     last = len(predicted) - 1
-    ten, one = (reach(log_shares, threshold)[last] for threshold in (0.1, 0.01))
-    if ten is None or one is None:
+    lag_10, lag_1 = (reach(log_shares, threshold)[last] for threshold in (0.1, 0.01))
+    if lag_10 is None or lag_1 is None:
         return f"The loss on the last token, {predicted[last]!r}, has no gradient at all."
     return (
         f"More than 10 % of the gradient of the loss on the last token, {predicted[last]!r}, reaches back to "
-        f"{past[last - ten]!r} ({_back(ten)}), more than 1 % to {past[last - one]!r} ({_back(one)})."
+        f"{past[last - lag_10]!r} ({_back(lag_10)}), more than 1 % to {past[last - lag_1]!r} ({_back(lag_1)})."
     )
 
 
 def _back(lag):
-    """In tokens before the one that is predicted."""
+    """Words a lag as tokens before the predicted one."""
     return f"{lag + 1} back"
 
 
 def reach_rows(
     log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str], nats: Float[np.ndarray, "N"]
 ) -> list[dict[str, Any]]:
-    """A row for each predicted token: its loss, and the farthest past tokens with 10 % and 1 % of its gradient."""
+    """Returns a row for each predicted token: its loss,
+    and the farthest past tokens with 10 % and 1 % of its gradient."""
     rows = [
         {"position": i + 1, "token": token, "nats": float(loss)}
         for i, (token, loss) in enumerate(zip(predicted, nats, strict=True))
@@ -100,7 +101,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def shaded(log_shares: Float[np.ndarray, "N N"], predicted: Sequence[str], width: int) -> Any:
-    """The map as a rich Text, two characters a cell, its columns in the order of its rows; None if it is too wide."""
+    """Returns the map as a rich Text, two characters a cell, its columns in the order of its rows;
+    None if it is too wide."""
     from rich.text import Text
 
     margin = max(map(len, predicted)) + 1
@@ -135,26 +137,27 @@ def write_heat_map(
     predicted: Sequence[str],
     nats: Float[np.ndarray, "N"],
     *,
-    facts: dict[str, Any],
+    record: dict[str, Any],
     command: str,
 ) -> list[Path]:
     """Writes heat_map.json, heat_map.csv, heat_map.png and report.html, and returns their paths.
 
-    facts: what was measured, for the JSON.
+    record: the measured values, for the JSON.
     """
     caption = (
-        f"Layer {facts['layer']} of {facts['run']}. Each row is a predicted token, each column a token read before it, "
-        "from ⏎, the start; the colour says what share of the gradient of the loss on the row is left at the column."
+        f"Layer {record['layer']} of {record['run']}. Each row is a predicted token, each column a token read "
+        "before it, from ⏎, the start; the colour says what share of the gradient of the loss on the row is left "
+        "at the column."
     )
-    record = Record(
+    study = Record(
         name="heat_map",
         title="Which past tokens the loss on each token still reaches",
-        question=f"In “{facts['text']}”, which past tokens does the loss on each token still reach?",
+        question=f"In “{record['text']}”, which past tokens does the loss on each token still reach?",
         expected="Rows that fade to the left: within a few tokens in a plain recurrent network, later with gates.",
         answer=answer(log_shares, past, predicted),
         command=command,
-        results={**facts, "past": list(past), "predicted": list(predicted), "log_shares": log_shares},
+        results={**record, "past": list(past), "predicted": list(predicted), "log_shares": log_shares},
         rows=reach_rows(log_shares, past, predicted, nats),
         versions=versions(),
     )
-    return write_study(folder, record, [Picture("heat_map", heat_map(log_shares, past, predicted), caption)])
+    return write_study(folder, study, [Picture("heat_map", heat_map(log_shares, past, predicted), caption)])

@@ -16,7 +16,7 @@ DEEPEST = 1e-12  # the picture ends where no median is above it: the gradient is
 
 
 def lag_figure(profiles: dict[str, LagProfile], level: str) -> Any:
-    """A matplotlib figure of one layer, a line for each leaf of its carry.
+    """Makes a matplotlib figure of one layer, a line for each leaf of its carry.
 
     The line is the median over predictions, the dark band its 95 % bootstrap band over texts, the light band half of
     all predictions (their quartiles). level: what a token is ("char", "byte", "word", "bpe").

@@ -17,15 +17,15 @@ WIDTHS = (5, 8, 9, 6, 6, 9, 11, 12, 0)
 
 
 def answer(profile: LagProfile, level: str) -> str:
-    """How far a gradient reaches, in one sentence. profile: of the leaf h, which is measured against the output."""
-    ten, one, last = profile.horizons[0.1], profile.horizons[0.01], int(profile.lags[-1])
+    """Says in one sentence how far a gradient reaches. profile: that of the leaf h, measured against the output."""
+    below_ten, below_one, last = profile.horizons[0.1], profile.horizons[0.01], int(profile.lags[-1])
     size = "10 % of its size at the output"
-    if ten is None:
+    if below_ten is None:
         return f"A gradient stays above {size} over all {_count(last, level)} back that were measured."
-    fallen = f"A gradient falls below {size} after {_count(ten, level)}"
-    if one is None:
+    fallen = f"A gradient falls below {size} after {_count(below_ten, level)}"
+    if below_one is None:
         return f"{fallen}, and stays above 1 % over all {_count(last, level)} back that were measured."
-    return f"{fallen}, below 1 % after {one:,}."
+    return f"{fallen}, below 1 % after {below_one:,}."
 
 
 def _count(number, level):
@@ -51,7 +51,7 @@ def table(profiles: Sequence[dict[str, LagProfile]]) -> str:
 
 
 def summaries(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]:
-    """What the table has, of each layer and leaf, as numbers; None where a threshold was not reached."""
+    """Returns the table as numbers, a row for each layer and leaf; None where a threshold was not reached."""
     return [
         {
             "layer": layer,
@@ -67,8 +67,8 @@ def summaries(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]
 
 
 def lag_rows(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]:
-    """A row for each layer, leaf and lag: values, median, its 95 % band over texts (None for one text), quantiles and
-    mean of the share that is left, and the natural log of the median, which does not underflow."""
+    """Returns a row for each layer, leaf and lag: values, median, its 95 % band over texts (None for one text),
+    quantiles and mean of the share that is left, and the natural log of the median, which does not underflow."""
     rows = []
     for layer, leaves in enumerate(profiles):
         for leaf, profile in leaves.items():
@@ -90,26 +90,26 @@ def write_profiles(
     *,
     layer: int,
     level: str,
-    facts: dict[str, Any],
+    record: dict[str, Any],
     command: str,
 ) -> list[Path]:
     """Writes gradients.json, gradients.csv, lag_profile.png and report.html, and returns their paths.
 
-    layer: the one of the picture and the answer. facts: what was measured, for the JSON.
+    layer: the one of the picture and the answer. record: the measured values, for the JSON.
     """
     caption = (
         f"What is left of a gradient in layer {layer} against the distance it has come: median, its 95 % band over "
-        f"{facts['texts']} texts (dark) and half of all predictions (light)."
+        f"{record['texts']} texts (dark) and half of all predictions (light)."
     )
-    record = Record(
+    study = Record(
         name="gradients",
-        title=f"Gradients of {facts['run']}",
+        title=f"Gradients of {record['run']}",
         question="How much of the gradient of a prediction's loss is left, at each distance back through time?",
         expected="A fall by a constant factor a step in a plain network; a longer tail where gates keep a cell.",
         answer=answer(profiles[layer]["h"], level),
         command=command,
-        results={**facts, "profiles": summaries(profiles)},
+        results={**record, "profiles": summaries(profiles)},
         rows=lag_rows(profiles),
         versions=versions(),
     )
-    return write_study(folder, record, [Picture("lag_profile", lag_figure(profiles[layer], level), caption)])
+    return write_study(folder, study, [Picture("lag_profile", lag_figure(profiles[layer], level), caption)])

@@ -8,7 +8,8 @@ from lm_jax.errors import UserError
 
 
 def check_folder(out: str | Path) -> Path:
-    """The path of a folder that can be written, or made and written; raises UserError otherwise. Leaves nothing."""
+    """Returns the path of a folder that can be written, or made and written; raises UserError otherwise.
+    Leaves nothing."""
     path = Path(out).expanduser().absolute()
     missing = [parent for parent in (path, *path.parents) if not parent.exists()]
     try:

@@ -20,7 +20,7 @@ th:first-child, td:first-child { text-align: left; } code { background: #f3f3f3;
 
 
 def to_html(record: dict[str, Any], images: Sequence[tuple[bytes, str]]) -> str:
-    """The page as text.
+    """Writes the page as HTML.
 
     Args:
         record: title, question, expected, answer, command, versions and rows; machine, seeds and date where known.
@@ -56,7 +56,7 @@ def _made_with(record):
 
 
 def _table(rows):
-    """The first rows; all of them are in the CSV."""
+    """Returns the first rows; all of them are in the CSV."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     head = "".join(f"<th>{html.escape(column.replace('_', ' '))}</th>" for column in columns)
     body = "".join(

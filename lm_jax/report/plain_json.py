@@ -5,7 +5,7 @@ import math
 
 
 def to_json(record, indent: int | None = None) -> str:
-    """The JSON of records (NamedTuples, which become objects), dicts, lists, numbers and strings.
+    """Writes as JSON records (NamedTuples, which become objects), dicts, lists, numbers and strings.
 
     Numbers and arrays of numpy become Python's.
     """

@@ -49,18 +49,19 @@ class Record(NamedTuple):
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that the numbers were made with."""
-    found = {"python": platform.python_version()}
+    """Returns the versions of Python and of the packages that the numbers were made with."""
+    numbers = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name.replace("-", "_")] = metadata.version(name)
+            numbers[name.replace("-", "_")] = metadata.version(name)
         except metadata.PackageNotFoundError:  # lm_jax on the path, but not installed
             continue
-    return found
+    return numbers
 
 
 def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The JSON object in a file; computed and written first if it is not there. A stopped study goes on with these."""
+    """Returns the JSON object in a file; computed and written first if it is not there.
+    A stopped study goes on with these."""
     if not path.exists():
         text = to_json(compute(), indent=1)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,8 +72,8 @@ def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any
 
 
 def write_study(folder: Path, record: Record, pictures: Sequence[Picture]) -> list[Path]:
-    """Writes NAME.json (all of it), NAME.csv (the rows), a PNG for each picture, and report.html, which needs no other
-    file; returns their paths."""
+    """Writes NAME.json (all of it), NAME.csv (the rows), a PNG for each picture, and report.html,
+    which needs no other file; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     record = record._replace(figures={picture.name: picture.caption for picture in pictures})
     write_record(folder, record)
@@ -105,7 +106,7 @@ def write_page(folder: Path, name: str) -> Path:
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows with a head; a column that a row lacks is empty, and so is nothing (None)."""
+    """Writes the rows with a head; a column that a row lacks is empty, and so is nothing (None)."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""How figures look: colours, axes, and labels at the ends of lines instead of a legend."""
+"""The style of figures: colours, axes, and labels at the ends of lines instead of a legend."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -85,5 +85,5 @@ def _spread(heights, gap, top):
 
 
 def _start(group, gap, top):
-    """The height of the lowest of a group: the mean of where its members want it, moved inside."""
+    """Returns the height of the lowest of a group: the mean of where its members want it, moved inside."""
     return max(0.0, min(group[0] / group[1], top - (group[1] - 1) * gap))

@@ -18,21 +18,21 @@ def draw_telemetry(records: list[dict[str, Any]], path: Path, level: str) -> Non
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    found = [(r["step"], r["telemetry"]) for r in records if r.get("telemetry", {}).get("log_median")]
-    if not found:
+    horizons = [(r["step"], r["telemetry"]) for r in records if r.get("telemetry", {}).get("log_median")]
+    if not horizons:
         return
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_yscale("log")
-    steps, ends = [step for step, _ in found], []
+    steps, ends = [step for step, _ in horizons], []
     for (name, label), colour in zip(HORIZONS.items(), SERIES, strict=False):
-        lags = [one["max_lag"] if one[name] is None else one[name] for _, one in found]
+        lags = [row["max_lag"] if row[name] is None else row[name] for _, row in horizons]
         axes.plot(steps, lags, ".-", color=colour)
-        beyond = [(step, one["max_lag"]) for step, one in found if one[name] is None]
+        beyond = [(step, row["max_lag"]) for step, row in horizons if row[name] is None]
         axes.plot(*zip(*beyond, strict=True) if beyond else ([], []), "^", color=colour, markerfacecolor="white")
         ends.append((steps[-1], lags[-1], label, colour))
-    axes.set_ylim(0.9, 1.15 * max(one["max_lag"] for _, one in found))
+    axes.set_ylim(0.9, 1.15 * max(row["max_lag"] for _, row in horizons))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("training step")
     axes.set_ylabel(f"lag from which less than 10 %, 1 %\nof a gradient is left ({UNITS[level]}s)")

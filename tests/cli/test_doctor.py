@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-import lm_jax
+from lm_jax.machine.diagnosis import DoctorReport, Memory
 
 
 def test_doctor_in_words(command):
@@ -17,13 +17,14 @@ def test_doctor_in_words(command):
 
 def test_doctor_as_json(command):
     code, out, err = command("doctor", "--no-speed", "--json")
-    facts = json.loads(out)
+    report = json.loads(out)
     assert (code, err, out.count("\n")) == (0, "", 1)
-    assert facts.keys() == lm_jax.machine.diagnosis.doctor(speed=False).keys() and facts["devices"]["count"] == 1
+    assert tuple(report) == DoctorReport._fields and report["devices"] == {"platform": "cpu", "kind": "cpu", "count": 1}
+    assert tuple(report["memory"]) == Memory._fields and report["versions"]["jaxlib"] and report["speed"] == {}
 
 
 def test_where_jax_does_not_start_a_verb_says_who_knows_what_to_do(tmp_path):
-    """JAX's own error, in a process of its own; the doctor's answer is in tests/report/test_doctor.py."""
+    """JAX's own error, in a process of its own; the doctor's answer is in tests/machine/test_doctor.py."""
     environment = {**os.environ, "JAX_PLATFORMS": "nonsense"}
     words = [sys.executable, "-m", "lm_jax.cli.main", "train", "--steps", "1", "--run", str(tmp_path / "run")]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)

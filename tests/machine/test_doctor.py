@@ -1,15 +1,14 @@
-"""The advice for every kind of machine, from its signs; the facts of this one."""
+"""The advice for every kind of machine, from its signs; the report on this one."""
 
 import itertools
 import sys
 
 import pytest
 
-import lm_jax
 from lm_jax.cli.doctor import page
-from lm_jax.machine import diagnosis as module
 from lm_jax.machine import speed
 from lm_jax.machine.advice import PACKAGES, Signs, advise, read_signs
+from lm_jax.machine.diagnosis import Devices, StartFailure, doctor
 
 
 PLAIN = dict.fromkeys(PACKAGES, "1.0") | {"jax": "0.10.2", "jaxlib": "0.10.2"}
@@ -103,18 +102,18 @@ def test_signs_are_read_from_devices_and_packages(monkeypatch):
     assert set(PACKAGES) <= set(signs.versions) and signs.versions["numpy"]
 
 
-def test_the_facts_of_this_machine(monkeypatch):
+def test_the_report_on_this_machine(monkeypatch):
     monkeypatch.setattr(speed, "rate", lambda function, state, seconds: 10.0)
     stages = []
-    facts = lm_jax.machine.diagnosis.doctor(on_stage=stages.append)
-    assert facts["devices"] == {"platform": "cpu", "kind": "cpu", "count": 1}
-    assert facts["versions"]["jax"] and facts["versions"]["python"].startswith("3.")
-    assert facts["speed"]["float32_gflops"] == pytest.approx(10 * 8 * 2 * 1024**3 / 1e9)
-    assert facts["speed"]["lstm_tokens_per_second"] == 10 * 32 * 64 and len(facts["speed"]) == 2
+    report = doctor(on_stage=stages.append)
+    assert report.devices == Devices(platform="cpu", kind="cpu", count=1)
+    assert report.versions["jax"] and report.versions["python"].startswith("3.")
+    assert report.speed["float32_gflops"] == pytest.approx(10 * 8 * 2 * 1024**3 / 1e9)
+    assert report.speed["lstm_tokens_per_second"] == 10 * 32 * 64 and len(report.speed) == 2
     assert stages == ["starting JAX", "measuring float32_gflops", "measuring lstm_tokens_per_second"]
     if sys.platform == "linux":
-        assert 2**27 < facts["memory"]["host_available"] <= facts["memory"]["host_total"]
-    assert lm_jax.machine.diagnosis.doctor(speed=False)["speed"] == {}
+        assert 2**27 < report.memory.host_available <= report.memory.host_total
+    assert doctor(speed=False).speed == {}
 
 
 def test_an_accelerator_is_measured_in_both_types():
@@ -122,10 +121,10 @@ def test_an_accelerator_is_measured_in_both_types():
 
 
 def test_what_would_begin_too_late_is_not_measured(monkeypatch):
-    monkeypatch.setattr(module, "LATEST_START", -1.0)
-    facts = lm_jax.machine.diagnosis.doctor()
-    assert set(facts["speed"].values()) == {None}
-    assert sum("not measured" in line for line in page(facts)) == 2
+    monkeypatch.setattr("lm_jax.machine.diagnosis.LATEST_START", -1.0)
+    report = doctor()
+    assert set(report.speed.values()) == {None}
+    assert sum("not measured" in line for line in page(report)) == 2
 
 
 def test_a_device_that_does_not_compute_is_a_line(monkeypatch):
@@ -133,11 +132,9 @@ def test_a_device_that_does_not_compute_is_a_line(monkeypatch):
         raise RuntimeError("INTERNAL: no kernel image\nand much more")
 
     monkeypatch.setattr(speed, "rate", fail)
-    facts = lm_jax.machine.diagnosis.doctor()
-    assert set(facts["speed"].values()) == {None} and len(facts["advice"]) == 2
-    assert facts["advice"][0].startswith(
-        "float32_gflops could not be measured (RuntimeError: INTERNAL: no kernel image)"
-    )
+    report = doctor()
+    assert set(report.speed.values()) == {None} and len(report.advice) == 2
+    assert report.advice[0].startswith("float32_gflops could not be measured (RuntimeError: INTERNAL: no kernel image)")
 
 
 def test_rates_are_of_calls_in_any_time():
@@ -153,8 +150,8 @@ def test_a_jax_that_does_not_start_is_a_line(monkeypatch):
 
     monkeypatch.setattr("jax.devices", fail)
     monkeypatch.setenv("JAX_PLATFORMS", "tpu")
-    facts = lm_jax.machine.diagnosis.doctor()
-    assert facts["devices"] == {"error": "RuntimeError: Unable to initialize backend 'tpu': UNAVAILABLE"}
-    assert facts["speed"] == {} and len(facts["advice"]) == 1
-    lines = page(facts)
+    report = doctor()
+    assert report.devices == StartFailure("RuntimeError: Unable to initialize backend 'tpu': UNAVAILABLE")
+    assert report.speed == {} and len(report.advice) == 1
+    lines = page(report)
     assert "devices: none: RuntimeError" in "\n".join(lines) and lines[-1].startswith("to do: JAX_PLATFORMS=tpu asks")

@@ -14,8 +14,8 @@ import pytest
 import lm_jax
 from lm_jax import DataConfig, UserError
 from lm_jax.config import NGramConfig
-from lm_jax.inference.comparison import bootstrap_ratio, paired_test
 from lm_jax.inference.likelihood import line_sums, token_log_probs
+from lm_jax.inference.significance import bootstrap_ratio, paired_test
 from lm_jax.queries import compare
 from tests.inference.toys import table_model
 from tests.queries.untrained import untrained

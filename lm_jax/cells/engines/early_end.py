@@ -15,7 +15,7 @@ from lm_jax.types import Carry, Mask
 
 
 def real_steps(mask: Mask) -> Int[Array, ""]:
-    """The number of steps up to the last one that is real in any row of mask [T, *B]; 0 where there is none."""
+    """Returns the number of steps up to the last one that is real in any row of mask [T, *B]; 0 where there is none."""
     real = jnp.any(mask, axis=tuple(range(1, mask.ndim)))
     return jnp.max(jnp.where(real, jnp.arange(1, mask.shape[0] + 1), 0), initial=0)
 
@@ -32,11 +32,11 @@ def scan_first(
         carry, ys = state
         t = count - 1 - i if reverse else i
         carry, y = body(carry, at(t))
-        return carry, jax.tree.map(lambda all_, one: jax.lax.dynamic_update_index_in_dim(all_, one, t, 0), ys, y)
+        return carry, jax.tree.map(lambda all_, row: jax.lax.dynamic_update_index_in_dim(all_, row, t, 0), ys, y)
 
     steps = jax.tree.leaves(xs)[0].shape[0]
     if not steps:  # `at` is traced even where the loop never runs, and out of no steps it cannot take one
         return jax.lax.scan(body, carry, xs)
     _, y = jax.eval_shape(body, carry, jax.eval_shape(at, 0))
-    ys = jax.tree.map(lambda one: jnp.zeros((steps, *one.shape), one.dtype), y)
+    ys = jax.tree.map(lambda row: jnp.zeros((steps, *row.shape), row.dtype), y)
     return jax.lax.fori_loop(0, count, step, (carry, ys))

@@ -39,11 +39,11 @@ class FusedParts(NamedTuple):
 
     inputs:        z [T, *B, kH] -> what the loop reads, time first
     arrange:       weights -> what the forward loop multiplies by, cast and arranged once
-    step:          (arranged, s, input) -> (new, y, kept)
+    step:          (arranged, s, input) -> (new, y, residuals)
     arrange_back:  weights -> what the backward loop multiplies by
-    factors:       (s of all steps, ys, kept of all steps) -> what the backward loop reads, time first
+    factors:       (s of all steps, ys, residuals of all steps) -> what the backward loop reads, time first
     step_back:     (arranged_back, d new, d y, factors of a step) -> (d s, signal)
-    collect:       (s of all steps, ys, kept, factors, signals) -> (d weights, d z)
+    collect:       (s of all steps, ys, residuals, factors, signals) -> (d weights, d z)
     """
 
     inputs: Callable[[Array], Any]
@@ -57,7 +57,8 @@ class FusedParts(NamedTuple):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def fused_scan(parts: FusedParts, weights, carry, z, mask, reset) -> tuple[Carry, Float[Array, "T *B H"]]:
-    """All steps of a recurrence whose initial carry is zeros: (last carry, ys). One derivative, in reverse mode."""
+    """Runs all steps of a recurrence whose initial carry is zeros: (last carry, ys).
+    It has one derivative, in reverse mode."""
 
     def recur(start, x):
         new, y, _ = parts.step(arranged, start, x)
@@ -69,18 +70,18 @@ def fused_scan(parts: FusedParts, weights, carry, z, mask, reset) -> tuple[Carry
 
 def _forward(parts, weights, carry, z, mask, reset):
     def recur(start, x):
-        new, y, kept = parts.step(arranged, start, x)
-        return new, (y, start, kept)
+        new, y, residuals = parts.step(arranged, start, x)
+        return new, (y, start, residuals)
 
     arranged = parts.arrange(weights)
-    carry, (ys, starts, kept) = masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset, _loop(mask))
-    return (carry, ys), (weights, starts, ys, kept, mask, reset)
+    carry, (ys, starts, residuals) = masked_scan(recur, _zeros(carry), carry, parts.inputs(z), mask, reset, _loop(mask))
+    return (carry, ys), (weights, starts, ys, residuals, mask, reset)
 
 
-def _backward(parts, residuals, cotangents):
-    weights, starts, ys, kept, mask, reset = residuals
+def _backward(parts, saved, cotangents):
+    weights, starts, ys, residuals, mask, reset = saved
     d_carry, d_ys = cotangents
-    arranged, factors = parts.arrange_back(weights), parts.factors(starts, ys, kept)
+    arranged, factors = parts.arrange_back(weights), parts.factors(starts, ys, residuals)
     nothing = _zeros(d_carry)
 
     def body(d_carry, slices):
@@ -94,7 +95,7 @@ def _backward(parts, residuals, cotangents):
         return d_start, signal
 
     d_carry, signals = _loop(mask)(body, d_carry, (d_ys, factors, mask, reset), reverse=True)
-    d_weights, d_z = parts.collect(starts, ys, kept, factors, signals)
+    d_weights, d_z = parts.collect(starts, ys, residuals, factors, signals)
     return d_weights, d_carry, d_z, None, None
 
 

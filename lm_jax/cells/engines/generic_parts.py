@@ -24,7 +24,7 @@ def cell_parts(
     hidden: Callable[[Carry], Array] = lambda carry: carry,
     compute_dtype: str | None = None,
 ) -> FusedParts:
-    """The parts for f; weights are (w_h,). Make them once a cell: JAX traces anew for new ones.
+    """Makes the parts for f; weights are (w_h,). Make them once a cell: JAX traces anew for new ones.
 
     f:       (s, z [*B, kH], p [*B, kH]) -> (new carry, y [*B, H])
     hidden:  the leaf [*B, H] of a carry that W_h multiplies, such as `lambda carry: carry.h`
@@ -44,8 +44,8 @@ def cell_parts(
         (through_product,) = jax.vjp(hidden, start)[1](product(d_p, w_back))
         return jax.tree.map(jnp.add, d_start, through_product), (d_z, d_p)
 
-    def collect(starts, ys, kept, factors, signals):
-        del ys, kept, factors
+    def collect(starts, ys, residuals, factors, signals):
+        del ys, residuals, factors
         d_z, d_p = signals
         return (over_rows(hidden(starts), d_p, compute_dtype),), d_z
 
@@ -54,7 +54,7 @@ def cell_parts(
         arrange=arrange,
         step=step,
         arrange_back=lambda weights: arrange(weights).T,
-        factors=lambda starts, ys, kept: (starts, kept),
+        factors=lambda starts, ys, residuals: (starts, residuals),
         step_back=step_back,
         collect=collect,
     )

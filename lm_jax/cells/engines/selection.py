@@ -13,7 +13,8 @@ from lm_jax.types import Params
 
 
 def engine(recurrence: str) -> str:
-    """The engine that a recurrence means on this machine: for "auto" the one that was measured to be faster here."""
+    """Returns the engine that a recurrence means on this machine:
+    for "auto" the one that was measured to be faster here."""
     if recurrence != "auto":
         return recurrence
     return "fused" if jax.default_backend() == "cpu" else "scan"
@@ -27,7 +28,8 @@ def with_recurrence(
     parts: FusedParts,
     others: Mapping[str, Callable[[], UnrollFn]] = MappingProxyType({}),
 ) -> Cell:
-    """The cell, a plain one, with its unroll on the engine that is asked for; `step` and `observe` stay as they are.
+    """Makes the cell, a plain one, with its unroll on the engine that is asked for;
+    `step` and `observe` stay as they are.
 
     recurrence:  "scan", the unroll that the cell has; "fused"; or "auto": `fused` on the CPU, where it was measured
                  to be faster for every cell, and `scan` elsewhere

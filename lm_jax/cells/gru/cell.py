@@ -73,7 +73,7 @@ def gru(
     compute_dtype: str | None = None,
     recurrence: str = "auto",
 ) -> Cell:
-    """A gated recurrent unit; the carry is h [*B, H].
+    """Makes a gated recurrent unit; the carry is h [*B, H].
 
     reset: "after" (cuDNN form, default) or "before" (textbook form) the recurrent product; see the module.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 
 def open_gates(x_r: Array, x_z: Array, h_r: Array, h_z: Array) -> tuple[Array, Array]:
-    """The gates (r, z)."""
+    """Returns the gates (r, z)."""
     return jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
 
 

@@ -28,7 +28,7 @@ def _inputs(z):
 
 @cached
 def gru_after_parts(compute_dtype: str | None) -> FusedParts:
-    """The parts for reset="after"; weights are (w_h, b_hn)."""
+    """Makes the parts for reset="after"; weights are (w_h, b_hn)."""
 
     def step(arranged, h, x):
         w_r, w_z, w_n, b_hn = arranged
@@ -38,9 +38,9 @@ def gru_after_parts(compute_dtype: str | None) -> FusedParts:
         new = new_state(z, n, h)
         return new, new, (r, z, n, v)
 
-    def factors(starts, ys, kept):
+    def factors(starts, ys, residuals):
         del ys
-        r, z, n, v = kept
+        r, z, n, v = residuals
         k_n = (1 - z) * (1 - n * n)
         return jnp.concatenate([k_n * v * r * (1 - r), (starts - n) * z * (1 - z), k_n * r], axis=-1), z
 
@@ -50,10 +50,10 @@ def gru_after_parts(compute_dtype: str | None) -> FusedParts:
         d_product = jnp.concatenate([e, e, e], axis=-1) * slopes
         return e * z + product(d_product, w_back), (e, d_product)
 
-    def collect(starts, ys, kept, factors, signals):
+    def collect(starts, ys, residuals, factors, signals):
         del ys, factors
         e, d_product = signals
-        _, z, n, _ = kept
+        _, z, n, _ = residuals
         d_r, d_z, d_v = jnp.split(d_product, 3, axis=-1)
         d_weights = over_rows(starts, d_product, compute_dtype), jnp.sum(d_v, axis=tuple(range(d_v.ndim - 1)))
         return d_weights, jnp.concatenate([d_r, d_z, e * (1 - z) * (1 - n * n)], axis=-1)
@@ -71,7 +71,7 @@ def gru_after_parts(compute_dtype: str | None) -> FusedParts:
 
 @cached
 def gru_before_parts(compute_dtype: str | None) -> FusedParts:
-    """The parts for reset="before"; weights are (w_h,)."""
+    """Makes the parts for reset="before"; weights are (w_h,)."""
 
     def arrange(weights):
         (w_h,) = weights
@@ -88,9 +88,9 @@ def gru_before_parts(compute_dtype: str | None) -> FusedParts:
         new = new_state(z, n, h)
         return new, new, (r, z, n)
 
-    def factors(starts, ys, kept):
+    def factors(starts, ys, residuals):
         del ys
-        r, z, n = kept
+        r, z, n = residuals
         return starts * r * (1 - r), (starts - n) * z * (1 - z), (1 - z) * (1 - n * n), r, z
 
     def step_back(arranged, d_h, d_y, factors):
@@ -101,10 +101,10 @@ def gru_before_parts(compute_dtype: str | None) -> FusedParts:
         d_rz = jnp.concatenate([w * k_r, e * k_z], axis=-1)
         return e * z + w * r + product(d_rz, w_rz), (d_rz, d_n)
 
-    def collect(starts, ys, kept, factors, signals):
+    def collect(starts, ys, residuals, factors, signals):
         del ys, factors
         d_rz, d_n = signals
-        d_w = over_rows(starts, d_rz, compute_dtype), over_rows(kept[0] * starts, d_n, compute_dtype)
+        d_w = over_rows(starts, d_rz, compute_dtype), over_rows(residuals[0] * starts, d_n, compute_dtype)
         return (jnp.concatenate(d_w, axis=-1),), jnp.concatenate([d_rz, d_n], axis=-1)
 
     return FusedParts(

@@ -80,7 +80,7 @@ def lstm(
     compute_dtype: str | None = None,
     recurrence: str = "auto",
 ) -> Cell:
-    """A long short-term memory; the carry is LSTMCarry(h, c).
+    """Makes a long short-term memory; the carry is LSTMCarry(h, c).
 
     forget_bias: added to the forget gate's block of the initial bias.
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.

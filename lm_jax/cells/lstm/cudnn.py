@@ -19,7 +19,7 @@ from lm_jax.types import Params
 
 
 def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, plain: UnrollFn) -> UnrollFn:
-    """The unroll of an LSTM on cuDNN. plain: that of the same cell, for calls with a mask or resets.
+    """Makes the unroll of an LSTM on cuDNN. plain: that of the same cell, for calls with a mask or resets.
 
     Raises UserError without an NVIDIA GPU, and for a compute_dtype other than float32.
     """

@@ -29,10 +29,11 @@ def halved(a: Float[Array, "*N gates"]) -> Float[Array, "*N gates"]:
 
 @cached
 def lstm_parts(compute_dtype: str | None) -> FusedParts:
-    """The parts; weights are (w_h, b), both halved, z comes from halved weights without a bias; the carry is (h, c)."""
+    """Makes the parts; weights are (w_h, b), both halved, z comes from halved weights without a bias;
+    the carry is (h, c)."""
 
-    def collect(starts, ys, kept, factors, d_a):
-        del ys, kept, factors
+    def collect(starts, ys, residuals, factors, d_a):
+        del ys, residuals, factors
         return (over_rows(starts.h, d_a, compute_dtype), jnp.sum(d_a, axis=tuple(range(d_a.ndim - 1)))), d_a
 
     return FusedParts(
@@ -56,9 +57,9 @@ def _step(weights, start, z):
     return start._replace(h=h, c=c), h, (t, shown)
 
 
-def _factors(starts, ys, kept):
+def _factors(starts, ys, residuals):
     del ys
-    t, shown = kept
+    t, shown = residuals
     t_i, t_f, g, t_o = jnp.split(t, 4, axis=-1)
     slopes = [
         0.5 * g * (1 - t_i * t_i),

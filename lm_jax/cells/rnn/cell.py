@@ -44,7 +44,7 @@ def rnn(
     compute_dtype: str | None = None,
     recurrence: str = "auto",
 ) -> Cell:
-    """A simple recurrent cell; the carry is h [*B, H].
+    """Makes a simple recurrent cell; the carry is h [*B, H].
 
     nonlinearity: one of tanh, relu, sigmoid, identity (a linear network: the closed-form case of gradient analysis).
     compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.

@@ -27,23 +27,23 @@ DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
 
 @cached
 def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str | None) -> FusedParts:
-    """The parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
+    """Makes the parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
 
     def step(weights, start, z):
         w_h, b = weights
         h = f(z + b + product(start, w_h))
         return h, h, None
 
-    def factors(starts, ys, kept):
-        del starts, kept
+    def factors(starts, ys, residuals):
+        del starts, residuals
         return DERIVATIVES[nonlinearity](ys)
 
     def step_back(w_back, d_h, d_y, slope):
         d_a = (d_h + d_y) * slope
         return product(d_a, w_back), d_a
 
-    def collect(starts, ys, kept, slopes, d_a):
-        del ys, kept, slopes
+    def collect(starts, ys, residuals, slopes, d_a):
+        del ys, residuals, slopes
         return (over_rows(starts, d_a, compute_dtype), jnp.sum(d_a, axis=tuple(range(d_a.ndim - 1)))), d_a
 
     return FusedParts(

@@ -28,7 +28,8 @@ from lm_jax.types import Carry, Params
 
 @struct.dataclass
 class ContinuousCacheParams:
-    """Those of the model; theta; logit_weight = log(lambda / (1 - lambda)), so that lambda is always in (0, 1)."""
+    """The parameters of the model; theta; logit_weight = log(lambda / (1 - lambda)),
+    so that lambda is always in (0, 1)."""
 
     model: Params
     theta: Float[Array, ""]
@@ -44,7 +45,8 @@ class ContinuousCacheCarry(NamedTuple):
 
 
 def continuous_cache_params(model_params: Params, theta: float = 0.3, weight: float = 0.1) -> ContinuousCacheParams:
-    """The parameters of a cache around a trained model; weight: lambda. Raises UserError unless it is in [0, 1]."""
+    """Returns the parameters of a cache around a trained model; weight: lambda.
+    Raises UserError unless it is in [0, 1]."""
     if not 0 <= weight <= 1:
         raise UserError(f"the weight of a cache must be in [0, 1], got {weight!r}")
     with np.errstate(divide="ignore"):
@@ -54,7 +56,8 @@ def continuous_cache_params(model_params: Params, theta: float = 0.3, weight: fl
 
 @cached
 def continuous_cache(model: LanguageModel, size: int = 2000) -> LanguageModel:
-    """A recurrent model with a cache of `size` steps. Raises UserError for a model that shows no hidden states."""
+    """Makes a recurrent model with a cache of `size` steps. Raises UserError for a model that shows
+    no hidden states."""
     check_sizes(size=size)
     if model.opened is None:
         raise UserError("a continuous cache needs a recurrent model, for its hidden states, got one without")
@@ -97,7 +100,7 @@ def continuous_cache(model: LanguageModel, size: int = 2000) -> LanguageModel:
 
 
 def masked_softmax(logits: Float[Array, "*N J"], seen: Array) -> Float[Array, "*N J"]:
-    """The softmax over the entries that are seen, 0 at the others; all 0, and no NaN, where none is."""
+    """Returns the softmax over the entries that are seen, 0 at the others; all 0, and no NaN, where none is."""
     top = jnp.max(logits, axis=-1, keepdims=True, where=seen, initial=-jnp.inf)
     top = jax.lax.stop_gradient(jnp.where(jnp.isfinite(top), top, 0.0))
     weights = jnp.where(seen, jnp.exp(jnp.where(seen, logits - top, 0.0)), 0.0)
@@ -106,7 +109,8 @@ def masked_softmax(logits: Float[Array, "*N J"], seen: Array) -> Float[Array, "*
 
 
 def interpolate(logit_weight: Array, log_probs: Array, cached: Array, filled: Array) -> Array:
-    """log of (1 - lambda) exp(log_probs) + lambda cached where the cache is filled, log_probs where it is not.
+    """Returns the log of (1 - lambda) exp(log_probs) + lambda cached where the cache is filled,
+    log_probs where it is not.
 
     Of `cached`, a probability, no logarithm is taken where it is 0: nor is the gradient NaN there.
     """

@@ -1,4 +1,4 @@
-"""What a cache looks back on: the window of the last steps, before and within a chunk, for all steps at once.
+"""The steps that a cache looks back on: the window of the last steps, before and within a chunk, for all steps at once.
 
 A cache carries a window of the W steps before a chunk of T, oldest first, with EMPTY where there were none. Every step
 of the chunk sees some of the J = W + T steps of window and chunk together: those that are as old as its cache reaches,
@@ -37,40 +37,42 @@ class Past(NamedTuple):
     fresh: Bool[Array, "*B W"]
 
     def window(self, values: Array, empty: float) -> Array:
-        """The window [*B, W, ...] after the chunk, of the values [*B, J, ...] of all steps; `empty` where none is."""
+        """Returns the window [*B, W, ...] after the chunk, of the values [*B, J, ...] of all steps;
+        `empty` where none is."""
         further = (1,) * (values.ndim - self.last.ndim)
         taken = jnp.take_along_axis(values, self.last.reshape(self.last.shape + further), axis=self.last.ndim - 1)
         return jnp.where(self.fresh.reshape(self.fresh.shape + further), taken, empty)
 
 
 def look_back(window: Int[Array, "*B W"], tokens: Tokens, mask: Mask | None, reset: Mask | None) -> Past:
-    """What each step of a chunk of tokens [T, *B] sees, after a window of tokens; mask and reset [T, *B]."""
+    """Finds what each step of a chunk of tokens [T, *B] sees, after a window of tokens; mask and reset [T, *B]."""
     size, axis = window.shape[-1], window.ndim - 1
     tokens = jnp.concatenate([window, jnp.moveaxis(tokens, 0, -1).astype(jnp.int32)], axis=-1)
-    kept = _over_all(window, mask, tokens.shape, outside=True)
-    restarts = kept & _over_all(window, reset, tokens.shape, outside=False, absent=False)
-    rank, segment = jnp.cumsum(kept, axis=axis, dtype=jnp.int32), jnp.cumsum(restarts, axis=axis, dtype=jnp.int32)
+    unmasked = _over_all(window, mask, tokens.shape, outside=True)
+    restarts = unmasked & _over_all(window, reset, tokens.shape, outside=False, absent=False)
+    rank, segment = jnp.cumsum(unmasked, axis=axis, dtype=jnp.int32), jnp.cumsum(restarts, axis=axis, dtype=jnp.int32)
 
     def of_chunk(values):
         return jnp.moveaxis(values[..., size:], -1, 0)[..., None]
 
     age = of_chunk(rank) - rank  # of a step that is masked or later it means nothing, or is below 0
-    seen = kept & (tokens >= 0) & (segment == of_chunk(segment)) & (age >= 0)
+    seen = unmasked & (tokens >= 0) & (segment == of_chunk(segment)) & (age >= 0)
 
     steps = jnp.broadcast_to(jnp.arange(tokens.shape[-1], dtype=jnp.int32), tokens.shape)
     end = tokens.shape[-1] - 1
-    after = jnp.where(kept, steps, end)[..., 1:]
+    after = jnp.where(unmasked, steps, end)[..., 1:]
     after = jax.lax.cummin(jnp.concatenate([after, steps[..., -1:]], axis=-1), axis=axis, reverse=True)
 
-    # a stable sort by "was kept" leaves the steps that were kept last, in their order
-    last = (steps if mask is None else jnp.argsort(kept, axis=-1, stable=True).astype(jnp.int32))[..., -size:]
+    # a stable sort by the mask leaves the unmasked steps last, in their order
+    last = (steps if mask is None else jnp.argsort(unmasked, axis=-1, stable=True).astype(jnp.int32))[..., -size:]
     fresh = jnp.take_along_axis(segment, last, axis=-1) == segment[..., -1:]
     following = jnp.take_along_axis(tokens, after, axis=-1)
     return Past(tokens, following, jnp.where(seen, age, UNSEEN), last, fresh)
 
 
 def _over_all(window, switch, shape, outside, absent=True):
-    """A mask or resets [T, *B] as [*B, J]: `outside` for the steps of the window, `absent` where there is no switch."""
+    """Returns a mask or resets [T, *B] as [*B, J]:
+    `outside` for the steps of the window, `absent` where there is no switch."""
     if switch is None:
         return jnp.full(shape, absent)
     inside = jnp.moveaxis(jnp.asarray(switch, bool), 0, -1)
@@ -78,11 +80,11 @@ def _over_all(window, switch, shape, outside, absent=True):
 
 
 def sum_by_word(weights: Float[Array, "T *B J"], words: Int[Array, "*B J"], vocab_size: int) -> Float[Array, "T *B V"]:
-    """The weights of equal words added up. A word that is EMPTY must have weight 0."""
+    """Adds up the weights of equal words. A word that is EMPTY must have weight 0."""
 
-    def one(weights, words):
+    def sum_in_row(weights, words):
         return jnp.zeros(vocab_size, weights.dtype).at[jnp.maximum(words, 0)].add(weights)
 
     flat = words.reshape(-1, words.shape[-1])
-    rows = jax.vmap(jax.vmap(one), in_axes=(0, None))(weights.reshape(len(weights), *flat.shape), flat)
+    rows = jax.vmap(jax.vmap(sum_in_row), in_axes=(0, None))(weights.reshape(len(weights), *flat.shape), flat)
     return rows.reshape(*weights.shape[:-1], vocab_size)

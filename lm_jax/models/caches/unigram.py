@@ -32,7 +32,7 @@ class UnigramCacheParams:
 
 @cached
 def unigram_cache(vocab_size: int, size: int = 2000, *, pseudo_count: float = 1.0, decay: float = 0.0) -> LanguageModel:
-    """The model of the last `size` tokens; its carry is these tokens, int32 [*B, size], oldest first.
+    """Makes the model of the last `size` tokens; its carry is these tokens, int32 [*B, size], oldest first.
 
     pseudo_count and decay: what `init` gives as parameters. Randomness: none, keys are ignored.
     Raises UserError for sizes below 1, a pseudo-count that is not above 0 or a decay below 0.

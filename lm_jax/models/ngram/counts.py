@@ -34,7 +34,7 @@ class NGrams(NamedTuple):
 
 
 def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -> list[NGrams]:
-    """The tables of orders 1 .. order of a text, ids int [N].
+    """Counts the n-grams of orders 1 .. order of a text, ids int [N].
 
     Time and memory are those of sorting N integers for each order. Raises UserError for an order below 1.
     """
@@ -69,14 +69,14 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
 
 
 def unigram_table(counts: np.ndarray) -> NGrams:
-    """The types with their counts [V]."""
+    """Counts the types [V]."""
     nothing = np.zeros(len(counts), np.int32)
     return NGrams(np.arange(len(counts), dtype=np.int32), nothing, nothing, counts, np.zeros(len(counts), bool))
 
 
 def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What np.unique gives, several times faster: the different keys in order, how often each occurs, a position of
-    each, and for every position the rank of its key. keys: int64 [N], each below `bound`.
+    """Groups equal keys as np.unique does, several times faster: the different keys in order, how often each
+    occurs, a position of each, and for every position the rank of its key. keys: int64 [N], each below `bound`.
 
     A key and its position share one integer where 63 bits hold both: values are sorted faster than positions.
     """
@@ -101,13 +101,13 @@ def group(keys: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _since_start(is_start):
-    """For each position how far it is from the first word of its line, int32."""
+    """Returns for each position how far it is from the first word of its line, int32."""
     positions = np.arange(len(is_start), dtype=np.int32)
     return positions - np.maximum.accumulate(np.where(is_start, positions, 0))
 
 
 def child_ranges(prefix: np.ndarray, parents: int) -> np.ndarray:
-    """int32 [parents + 1]: the rows with prefix p are those from ranges[p] to ranges[p + 1]."""
+    """Returns int32 [parents + 1]: the rows with prefix p are those from ranges[p] to ranges[p + 1]."""
     return np.searchsorted(prefix, np.arange(parents + 1)).astype(np.int32)
 
 
@@ -125,7 +125,7 @@ def continuation_counts(tables: list[NGrams]) -> list[np.ndarray]:
 
 
 def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
-    """int64 [N]: an n-gram as one integer; ascending, as the tables are sorted."""
+    """Returns int64 [N]: an n-gram as one integer; ascending, as the tables are sorted."""
     keys = prefix.astype(np.int64)
     keys *= vocab_size
     keys += words
@@ -135,7 +135,7 @@ def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndar
 def rows_in_text(
     keys: list[np.ndarray], tokens: np.ndarray, vocab_size: int, eol_id: int, starts: Sequence[int] = ()
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Where the n-grams of a text, ids int [N], are in the tables whose `trie_keys` of orders 2 .. n are given.
+    """Finds the rows of a text's n-grams, ids int [N], in the tables whose `trie_keys` of orders 2 .. n are given.
 
     starts: positions where the context is empty, besides those after the end of a line. Returns for each order the
     rows of the n-grams that end with each token, and for each order but the top the rows of the contexts before it,
@@ -154,15 +154,16 @@ def rows_in_text(
 
 
 def find_rows(keys: np.ndarray, contexts: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
-    """The rows [N] of the n-grams "context word" in a table of sorted `trie_keys`; contexts may be ABSENT or BEFORE.
+    """Returns the rows [N] of the n-grams "context word" in a table of sorted `trie_keys`; contexts
+    may be ABSENT or BEFORE.
 
     Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster.
     """
     known = np.flatnonzero(contexts >= 0)
-    found = np.where(contexts == BEFORE, BEFORE, ABSENT)
+    rows = np.where(contexts == BEFORE, BEFORE, ABSENT)
     if len(keys) and len(known):
         queries = trie_keys(contexts[known], words[known], vocab_size)
         wanted, _, _, rank = group(queries, int(queries.max()) + 1)
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        found[known] = np.where(keys[at] == wanted, at, ABSENT)[rank]
-    return found
+        rows[known] = np.where(keys[at] == wanted, at, ABSENT)[rank]
+    return rows

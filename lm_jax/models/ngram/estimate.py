@@ -1,4 +1,4 @@
-"""From a text to an n-gram model, by any of the estimators."""
+"""Estimates an n-gram model from a text, by any of the estimators."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -18,7 +18,7 @@ BOUNDS = (1e-6, 1 - 1e-6)
 
 
 def jelinek_mercer(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> tuple[BackoffParams, list[str]]:
-    """The model, and a note with its weights. held_out: ids int [N], not part of what was counted."""
+    """Returns the model, and a note with its weights. held_out: ids int [N], not part of what was counted."""
     if held_out is None or len(held_out) == 0:
         raise UserError("Jelinek-Mercer needs held-out text for its weights, got none")
     weights = learn_weights(tables, held_out, eol_id)
@@ -59,8 +59,8 @@ def learn_weights(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> np
             levels.append(np.where(seen, weight * f + (1 - weight) * levels[-1], levels[-1]))
         share = np.ones(len(held_out))  # how much of a word's probability comes from this order or below
         for k in reversed(range(len(tables))):
-            own = np.where(reaches[k], share * weights[k] * frequency[k] / levels[k + 1], 0.0)
+            posterior = np.where(reaches[k], share * weights[k] * frequency[k] / levels[k + 1], 0.0)
             arrived = share[reaches[k]].sum()
-            weights[k] = np.clip(own.sum() / arrived, *BOUNDS) if arrived > 0 else weights[k]
-            share = share - own
+            weights[k] = np.clip(posterior.sum() / arrived, *BOUNDS) if arrived > 0 else weights[k]
+            share = share - posterior
     return weights

@@ -21,18 +21,18 @@ LARGEST = 5  # counts above it are believed
 
 
 def katz(tables: list[NGrams]) -> tuple[BackoffParams, list[str]]:
-    """The model, and a note for each order whose text was too small for Good-Turing discounts."""
+    """Returns the model, and a note for each order whose text was too small for Good-Turing discounts."""
     vocab_size = len(tables[0].words)
     probs, log_backoffs, notes = [], [], []
     for k, table in enumerate(tables, 1):
-        kept, note = discounted_counts(table.counts)
+        discounted, note = discounted_counts(table.counts)
         if note:
             notes.append(f"order {k}: {note}")
         if k == 1:
-            probs.append(_unigrams(table.counts, kept))
+            probs.append(_unigrams(table.counts, discounted))
             continue
         totals = context_totals(tables, k, table.counts)
-        prob = kept / totals[table.prefix]
+        prob = discounted / totals[table.prefix]
         mass = 1.0 - context_totals(tables, k, prob)
         lower_seen = context_totals(tables, k, probs[-1][table.suffix])
         complete = context_totals(tables, k, np.ones(len(prob))) >= vocab_size
@@ -63,10 +63,10 @@ def discounted_counts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
     return np.maximum(counts - off, 0.0), note
 
 
-def _unigrams(counts, kept):
+def _unigrams(counts, discounted):
     unseen = counts == 0
     total = counts.sum()
     if not unseen.any():
-        return kept / kept.sum()
-    mass = max(1 - kept.sum() / total, 1 / (total + 1))
-    return np.where(unseen, mass / unseen.sum(), kept / kept.sum() * (1 - mass))
+        return discounted / discounted.sum()
+    mass = max(1 - discounted.sum() / total, 1 / (total + 1))
+    return np.where(unseen, mass / unseen.sum(), discounted / discounted.sum() * (1 - mass))

@@ -23,12 +23,13 @@ FALLBACK = (0.5, 1.0, 1.5)
 
 
 def kneser_ney(tables: list[NGrams], *, modified: bool = True) -> tuple[BackoffParams, list[str]]:
-    """The model and the notes: what was done, for which order, where the text was too small for the discounts."""
+    """Returns the model and the notes: what was done, for which order,
+    where the text was too small for the discounts."""
     return interpolate(tables, continuation_counts(tables), modified=modified)
 
 
 def absolute_discounting(tables: list[NGrams]) -> tuple[BackoffParams, list[str]]:
-    """The same interpolation with plain counts at every order and one discount (Ney et al. 1994)."""
+    """Interpolates plain counts at every order with one discount (Ney et al. 1994)."""
     return interpolate(tables, [table.counts for table in tables], modified=False)
 
 

@@ -22,7 +22,7 @@ BLOCK = 256  # continuations of a context that are written at once
 
 @cached
 def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
-    """The language model of back-off tables of this order.
+    """Makes the language model of back-off tables of this order.
 
     eol_id: the token after which the context is the start of a line. Randomness: none, keys are ignored.
     """
@@ -60,7 +60,7 @@ def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
 
 
 def _states(params, carry, tokens, mask, reset, eol_id):
-    """The state after each token [T, *B, n - 1]: all time steps at once, order by order instead."""
+    """Returns the state after each token [T, *B, n - 1]: all time steps at once, order by order instead."""
     if params.order == 1:
         return jnp.zeros((*tokens.shape, 0), jnp.int32)
     last = _last_read(tokens, mask)
@@ -78,7 +78,7 @@ def _states(params, carry, tokens, mask, reset, eol_id):
 
 
 def _last_read(tokens, mask):
-    """For each step the last one up to it that was not masked; -1 for none. int32 [T, *B]."""
+    """Returns for each step the last one up to it that was not masked; -1 for none. int32 [T, *B]."""
     times = jnp.arange(tokens.shape[0], dtype=jnp.int32).reshape(-1, *[1] * (tokens.ndim - 1))
     read = jnp.broadcast_to(times, tokens.shape)
     return jax.lax.cummax(read if mask is None else jnp.where(mask, read, -1), axis=0)
@@ -86,7 +86,7 @@ def _last_read(tokens, mask):
 
 @jax.jit
 def next_log_probs(params: BackoffParams, states: jax.Array) -> jax.Array:
-    """log P of every next word, [*N, V], after the states [*N, n - 1].
+    """Returns log P of every next word, [*N, V], after the states [*N, n - 1].
 
     From the unigrams up: a longer context scales everything by its back-off weight, then writes the words that
     follow it, a block at a time.
@@ -94,18 +94,19 @@ def next_log_probs(params: BackoffParams, states: jax.Array) -> jax.Array:
     if params.order == 1:
         return jnp.broadcast_to(params.log_prob[0], (*states.shape[:-1], len(params.log_prob[0])))
 
-    def one(state):
+    def of_state(state):
         result = params.log_prob[0]
         for k in range(1, params.order):
             result = _overlay(params, k, state[k - 1], result)
         return result
 
-    flat = jax.lax.map(one, states.reshape(-1, states.shape[-1]))
+    flat = jax.lax.map(of_state, states.reshape(-1, states.shape[-1]))
     return flat.reshape(*states.shape[:-1], -1)
 
 
 def _overlay(params, k, row, log_probs):
-    """The distribution after the context `row` of order k, from that after the context without its first word."""
+    """Returns the distribution after the context `row` of order k, from that after the context
+    without its first word."""
     safe = jnp.maximum(row, 0)
     start, end = params.child_start[k - 1][safe], params.child_start[k - 1][safe + 1]
     end = jnp.where(row >= 0, end, start)

@@ -34,7 +34,7 @@ TINY = 1e-12  # what is left of a distribution where rounding says that nothing 
 
 
 def check_thresholds(thresholds: Sequence[int], order: int, method: str) -> list[int]:
-    """One threshold for each order: the last one holds for the orders above too; none are zeros.
+    """Returns one threshold for each order: the last one holds for the orders above too; none are zeros.
 
     Raises UserError unless they are whole numbers that never fall, 0 for the 1-grams, no more than the orders, and
     the estimator has shorter contexts to give probability to.
@@ -61,34 +61,34 @@ def prune_by_count(
     """
     if not any(thresholds):
         return params
-    # the context of an n-gram that is kept is kept, too: it occurs at least as often
-    kept = [table.counts > threshold for table, threshold in zip(ngrams, thresholds, strict=True)]
-    kept[0] = np.ones(len(kept[0]), bool)
+    # the context of a retained n-gram is retained, too: it occurs at least as often
+    retained = [table.counts > threshold for table, threshold in zip(ngrams, thresholds, strict=True)]
+    retained[0] = np.ones(len(retained[0]), bool)
     if method == "katz":
         tables = with_suffixes(params)
-        return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, kept), kept)
+        return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, retained), retained)
     if method == "stupid-backoff":
         tables = with_suffixes(params)
-        fewer = _select(tables.words, tables.parents, tables.log_prob, tables.log_backoff, kept)
+        fewer = _select(tables.words, tables.parents, tables.log_prob, tables.log_backoff, retained)
         return fewer._replace(log_missing=params.log_missing)
-    return _prune_interpolated(params, ngrams, kept)
+    return _prune_interpolated(params, ngrams, retained)
 
 
-def _prune_interpolated(params, ngrams, kept):
+def _prune_interpolated(params, ngrams, retained):
     """f of what is left out joins gamma, from the shortest contexts up."""
     log_probs = [np.asarray(params.log_prob[0], np.float64)]
     log_backoffs, before = [], np.exp(log_probs[0])
     after = before
-    for k, (table, keep) in enumerate(zip(ngrams[1:], kept[1:], strict=True), 1):
+    for k, (table, keep) in enumerate(zip(ngrams[1:], retained[1:], strict=True), 1):
         prob = np.exp(np.asarray(params.log_prob[k], np.float64)[: len(keep)])
-        gamma = np.exp(np.asarray(params.log_backoff[k - 1], np.float64)[: len(kept[k - 1])])
-        own = np.maximum(prob - gamma[table.prefix] * before[table.suffix], 0.0)
-        gamma = gamma + np.bincount(table.prefix, weights=np.where(keep, 0.0, own), minlength=len(gamma))
-        before, after = prob, np.where(keep, own, 0.0) + gamma[table.prefix] * after[table.suffix]
+        gamma = np.exp(np.asarray(params.log_backoff[k - 1], np.float64)[: len(retained[k - 1])])
+        discounted = np.maximum(prob - gamma[table.prefix] * before[table.suffix], 0.0)
+        gamma = gamma + np.bincount(table.prefix, weights=np.where(keep, 0.0, discounted), minlength=len(gamma))
+        before, after = prob, np.where(keep, discounted, 0.0) + gamma[table.prefix] * after[table.suffix]
         log_backoffs.append(np.log(gamma))
         log_probs.append(np.log(after))
     parents = [table.prefix for table in ngrams]
-    return _select([table.words for table in ngrams], parents, log_probs, log_backoffs, kept)
+    return _select([table.words for table in ngrams], parents, log_probs, log_backoffs, retained)
 
 
 def prune_by_entropy(params: BackoffParams, threshold: float) -> BackoffParams:
@@ -105,13 +105,13 @@ def prune_by_entropy(params: BackoffParams, threshold: float) -> BackoffParams:
     tables = with_suffixes(params)
     everything = [np.ones(len(words), bool) for words in tables.words]
     contexts = context_log_probs(tables)
-    kept = everything.copy()
+    retained = everything.copy()
     for k in range(params.order, 1, -1):
         cost = _costs(tables, k, contexts[k - 2], lower_log_probs(tables, k, everything, tables.log_backoff))
-        kept[k - 1] = np.expm1(np.maximum(cost, 0.0)) >= threshold
+        retained[k - 1] = np.expm1(np.maximum(cost, 0.0)) >= threshold
         if k < params.order:
-            kept[k - 1][tables.parents[k][kept[k]]] = True
-    return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, kept), kept)
+            retained[k - 1][tables.parents[k][retained[k]]] = True
+    return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, retained), retained)
 
 
 def _costs(tables: Suffixes, k: int, context_log_prob, lower) -> np.ndarray:
@@ -127,19 +127,19 @@ def _costs(tables: Suffixes, k: int, context_log_prob, lower) -> np.ndarray:
 
 
 def _left(tables, k, q, keep):
-    """1 - sum of P(v | h') over the v that are kept after h, for every context h of order k - 1."""
+    """1 - sum of P(v | h') over the v that stay after h, for every context h of order k - 1."""
     contexts = len(tables.words[k - 2])
     return np.maximum(1.0 - np.bincount(tables.parents[k - 1], weights=q * keep, minlength=contexts), TINY)
 
 
-def _new_backoffs(tables: Suffixes, kept: list[np.ndarray]) -> list[np.ndarray]:
-    """log alpha of every context, from the shortest up, when only the `kept` n-grams are left."""
+def _new_backoffs(tables: Suffixes, retained: list[np.ndarray]) -> list[np.ndarray]:
+    """Returns log alpha of every context, from the shortest up, when only the `retained` n-grams are left."""
     everything = [np.ones(len(words), bool) for words in tables.words]
     result = []
     for k in range(2, len(tables.words) + 1):
-        parent, keep, log_alpha = tables.parents[k - 1], kept[k - 1], tables.log_backoff[k - 2]
+        parent, keep, log_alpha = tables.parents[k - 1], retained[k - 1], tables.log_backoff[k - 2]
         before = lower_log_probs(tables, k, everything, tables.log_backoff)
-        after = lower_log_probs(tables, k, kept, result)
+        after = lower_log_probs(tables, k, retained, result)
         changed = np.bincount(parent, weights=~keep | (before != after), minlength=len(log_alpha)) > 0
         dropped = np.bincount(parent, weights=np.exp(tables.log_prob[k - 1]) * ~keep, minlength=len(log_alpha))
         unseen = np.exp(log_alpha) * _left(tables, k, np.exp(before), everything[k - 1]) + dropped
@@ -149,14 +149,14 @@ def _new_backoffs(tables: Suffixes, kept: list[np.ndarray]) -> list[np.ndarray]:
     return result
 
 
-def _select(words, parents, log_probs, log_backoffs, kept) -> BackoffParams:
-    """The tables of the kept n-grams."""
+def _select(words, parents, log_probs, log_backoffs, retained) -> BackoffParams:
+    """Returns the tables of the retained n-grams."""
     ngrams, none, rows = [], np.zeros(0, np.int32), np.zeros(1, np.int64)
-    for keep, word, parent in zip(kept, words, parents, strict=True):
+    for keep, word, parent in zip(retained, words, parents, strict=True):
         ngrams.append(NGrams(word[keep], rows[parent[keep]], none, none, none))
         rows = np.cumsum(keep) - 1
     return build_tables(
         ngrams,
-        [p[keep] for p, keep in zip(log_probs, kept, strict=True)],
-        [b[keep] for b, keep in zip(log_backoffs, kept, strict=False)],
+        [p[keep] for p, keep in zip(log_probs, retained, strict=True)],
+        [b[keep] for b, keep in zip(log_backoffs, retained, strict=False)],
     )

@@ -15,9 +15,10 @@ from lm_jax.models.ngram.tables import BackoffParams
 
 
 def find_child(params: BackoffParams, k: int, rows: Int[Array, "*N"], words: Int[Array, "*N"]) -> Int[Array, "*N"]:
-    """The rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none, BEFORE after BEFORE."""
-    found = _search(params.child_start[k - 1], params.words[k], rows, words)
-    return jnp.where(rows == BEFORE, BEFORE, found)
+    """Returns the rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none,
+    BEFORE after BEFORE."""
+    children = _search(params.child_start[k - 1], params.words[k], rows, words)
+    return jnp.where(rows == BEFORE, BEFORE, children)
 
 
 @jax.jit  # compiled once a shape, also where a caller is not
@@ -32,28 +33,30 @@ def _search(start, table, rows, words):
         return jnp.where(right, middle + 1, low), jnp.where(right, high, middle)
 
     low, _ = jax.lax.while_loop(lambda bounds: jnp.any(bounds[0] < bounds[1]), halve, (low, end))
-    found = (rows >= 0) & (low < end) & (table[jnp.minimum(low, len(table) - 1)] == words)
-    return jnp.where(found, low, ABSENT)
+    present = (rows >= 0) & (low < end) & (table[jnp.minimum(low, len(table) - 1)] == words)
+    return jnp.where(present, low, ABSENT)
 
 
 def extend(params: BackoffParams, context: list[Int[Array, "*N"]], words: Int[Array, "*N"]) -> list[Int[Array, "*N"]]:
-    """The rows of the n-grams of orders 1 .. n that end with `words`, after contexts of orders 1 .. n - 1."""
+    """Returns the rows of the n-grams of orders 1 .. n that end with `words`, after contexts of orders 1 .. n - 1."""
     return [words, *(find_child(params, k, rows, words) for k, rows in enumerate(context, 1))]
 
 
 def log_prob(
     params: BackoffParams, context: list[Int[Array, "*N"]], extended: list[Int[Array, "*N"]]
 ) -> Float[Array, "*N"]:
-    """log P of the words that `extend` was called with: the longest n-gram found, and the back-off weights above it."""
+    """Returns log P of the words that `extend` was called with: the longest n-gram found, and the
+    back-off weights above it."""
     result = params.log_prob[0][extended[0]]
     for k, rows in enumerate(context, 1):
-        found = extended[k] >= 0
+        present = extended[k] >= 0
         weight = backoff_weight(params, k, rows)
-        result = jnp.where(found, params.log_prob[k][jnp.maximum(extended[k], 0)], result + weight)
+        result = jnp.where(present, params.log_prob[k][jnp.maximum(extended[k], 0)], result + weight)
     return result
 
 
 def backoff_weight(params: BackoffParams, k: int, rows: Int[Array, "*N"]) -> Float[Array, "*N"]:
-    """log of what the probability after the contexts `rows` of order k is scaled by, where a shorter one is used."""
+    """Returns log of what the probability after the contexts `rows` of order k is scaled by, where
+    a shorter one is used."""
     known = params.log_backoff[k - 1][jnp.maximum(rows, 0)]
     return jnp.where(rows >= 0, known, jnp.where(rows == ABSENT, params.log_missing, 0.0))

@@ -12,7 +12,7 @@ from lm_jax.models.ngram.tables import BackoffParams
 
 
 def text_log_probs(params: BackoffParams, tokens: np.ndarray, eol_id: int, starts: Sequence[int] = ()) -> np.ndarray:
-    """log P [N] in nats of each token of a text, ids int [N]; float32.
+    """Returns log P [N] in nats of each token of a text, ids int [N]; float32.
 
     starts: positions where the context is empty, besides those after the end of a line: where the parallel streams
     begin that other models read the text in.

@@ -23,7 +23,8 @@ SHARD = np.dtype([("key", np.int64), ("count", np.int64), ("suffix", np.int32), 
 
 
 def count_in_shards(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int, max_memory: int) -> list[NGrams]:
-    """As `count_ngrams`, with about max_memory bytes besides the result. tokens: int [N]; may be a np.memmap.
+    """Counts as `count_ngrams` does, with about max_memory bytes besides the result. tokens: int
+    [N]; may be a np.memmap.
 
     Shards go to a temporary folder (TMPDIR). Raises UserError for an order below 1, or too little memory.
     """
@@ -79,13 +80,13 @@ class _Text:
         return np.asarray(values[start - 1 : start - 1 + length], np.int64)
 
     def _prefixes(self, k, start, length):
-        """The rows of the first k - 1 words of the k-grams that end in a block, and which positions end one."""
+        """Returns the rows of the first k - 1 words of the k-grams that end in a block, and which positions end one."""
         first = self.eol_id if k == 2 else -1
         prefixes = self._before(self.rows, start, length, first)
         return prefixes, np.flatnonzero(self.distance[start : start + length] >= k - 2)
 
     def shard(self, k, start, vocab_size):
-        """The k-grams that end in a block, sorted, on disk."""
+        """Returns the k-grams that end in a block, sorted, on disk."""
         here = slice(start, start + self.block)
         words = np.asarray(self.tokens[here], np.int64)
         prefixes, at = self._prefixes(k, start, len(words))
@@ -106,14 +107,14 @@ class _Text:
         for start in self.starts:
             words = np.asarray(self.tokens[start : start + self.block], np.int64)
             prefixes, at = self._prefixes(k, start, len(words))
-            found = np.full(len(words), -1, np.int64)
-            found[at] = find_rows(keys, prefixes[at], words[at], vocab_size)
-            rows[start : start + len(words)] = found
+            matches = np.full(len(words), -1, np.int64)
+            matches[at] = find_rows(keys, prefixes[at], words[at], vocab_size)
+            rows[start : start + len(words)] = matches
         self.rows = rows
 
 
 def _merge(shards: list[np.ndarray], block: int, vocab_size: int) -> NGrams:
-    """One table of sorted shards."""
+    """Merges sorted shards into one table."""
     parts = [_merged(rows) for rows in _ranges(shards, block)]
     rows = np.concatenate(parts) if parts else np.zeros(0, SHARD)
     return NGrams(
@@ -126,8 +127,8 @@ def _merge(shards: list[np.ndarray], block: int, vocab_size: int) -> NGrams:
 
 
 def _ranges(shards, block) -> Iterator[np.ndarray]:
-    """What the shards have in one range of keys after another, a block or less in most: ends are drawn at even ranks
-    of a sample of the keys."""
+    """Yields what the shards have in one range of keys after another, a block or less in most:
+    ends are drawn at even ranks of a sample of the keys."""
     total = sum(map(len, shards))
     if total == 0:
         return

@@ -19,7 +19,8 @@ from lm_jax.models.ngram.tables import BackoffParams, build_tables
 
 
 def parents_of(tables: list[NGrams], k: int) -> int:
-    """How many contexts the n-grams of order k may have: the rows of the order below, or one, the empty context."""
+    """Counts the contexts that the n-grams of order k may have:
+    the rows of the order below, or one, the empty context."""
     return 1 if k == 1 else len(tables[k - 2].words)
 
 
@@ -52,7 +53,7 @@ def _relative_frequencies(tables, after_seen, after_unseen):
 
 
 def add_k(tables: list[NGrams], k: float = 1.0) -> BackoffParams:
-    """Every n-gram is counted k times more often than it is seen. Raises UserError unless k is above 0."""
+    """Counts every n-gram k times more often than it is seen. Raises UserError unless k is above 0."""
     if not 0 < k < np.inf:
         raise UserError(f"add-k needs k above 0, got {k!r}")
     vocab_size, order = len(tables[0].words), len(tables)

@@ -44,7 +44,7 @@ def load_tables(path: Path, vocab_size: int) -> BackoffParams:
 
 
 def _fault(params, vocab_size):
-    """What is wrong with tables, or None."""
+    """Returns what is wrong with tables, or None."""
     if not params.words or not np.array_equal(params.words[0], np.arange(vocab_size)):
         return f"the unigrams are not the {vocab_size:,} types of the vocabulary"
     for k, words in enumerate(params.words, 1):

@@ -42,22 +42,24 @@ def with_suffixes(params: BackoffParams) -> Suffixes:
     return Suffixes(words, log_prob, log_backoff, parents, rows)
 
 
-def lower_log_probs(tables: Suffixes, k: int, kept: list[np.ndarray], log_backoff: list[np.ndarray]) -> np.ndarray:
-    """log P(w | h') [N_k] of the n-grams h w of order k, with only the `kept` n-grams (bool [N_j] each) in the tables.
+def lower_log_probs(tables: Suffixes, k: int, retained: list[np.ndarray], log_backoff: list[np.ndarray]) -> np.ndarray:
+    """Returns log P(w | h') [N_k] of the n-grams h w of order k, with only the retained n-grams in the tables.
 
-    log_backoff: of the orders below k - 1; 0 for contexts that nothing kept continues.
+    retained: bool [N_j] for each order j. log_backoff: of the orders below k - 1; 0 for contexts that no retained
+    n-gram continues.
     """
     result = tables.log_prob[0][tables.words[k - 1]]
     for j in range(2, k):
         row, context = tables.rows[k - 1][j - 1], tables.rows[k - 2][j - 2][tables.parents[k - 1]]
         weight = np.where(context >= 0, log_backoff[j - 2][context], 0.0)
-        found = (row >= 0) & kept[j - 1][row]
-        result = np.where(found, tables.log_prob[j - 1][row], result + weight)
+        present = (row >= 0) & retained[j - 1][row]
+        result = np.where(present, tables.log_prob[j - 1][row], result + weight)
     return result
 
 
 def context_log_probs(tables: Suffixes) -> list[np.ndarray]:
-    """log P [N_k] of the n-grams of each order as strings: the product of their words' probabilities, </s> for <s>."""
+    """Returns log P [N_k] of the n-grams of each order as strings:
+    the product of their words' probabilities, </s> for <s>."""
     result = [tables.log_prob[0]]
     for parent, log_prob in zip(tables.parents[1:], tables.log_prob[1:], strict=True):
         result.append(result[-1][parent] + log_prob)

@@ -48,7 +48,8 @@ def ngram_sizes(params: object) -> list[int] | None:
 def build_tables(
     ngrams: list[NGrams], log_probs: list[np.ndarray], log_backoffs: list[np.ndarray], log_missing: float = 0.0
 ) -> BackoffParams:
-    """The tables from an estimator's numbers: log_probs of every order, log_backoffs of every order but the top.
+    """Returns the tables from an estimator's numbers:
+    log_probs of every order, log_backoffs of every order but the top.
 
     An order without n-grams (a text too short for it) gets one row that nothing points to, so that no array is empty.
     A probability that rounding has put above 1 is 1.
@@ -64,7 +65,7 @@ def build_tables(
 
 
 def not_a_distribution(params: BackoffParams) -> str | None:
-    """Why tables do not hold a probability for every word after every context, in a few words; None if they do.
+    """Says why tables do not hold a probability for every word after every context, in a few words; None if they do.
 
     That they sum to one is not checked.
     """

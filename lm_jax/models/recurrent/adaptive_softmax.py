@@ -41,7 +41,7 @@ class Clusters(NamedTuple):
 
 @struct.dataclass
 class ClusterParams:
-    """Of a tail cluster: words W_c [V_c, d_c], projection P_c [d_c, H], bias b_c [V_c]."""
+    """The parameters of a tail cluster: words W_c [V_c, d_c], projection P_c [d_c, H], bias b_c [V_c]."""
 
     words: Float[Array, "Vc d"]
     projection: Float[Array, "d H"]
@@ -68,7 +68,7 @@ class AdaptiveLMParams:
 
 
 def cut_vocabulary(vocab_size: int, cutoffs: tuple[int, ...], width: int, factor: int) -> Clusters:
-    """The clusters, for outputs of `width` numbers; UserError unless cutoffs rise inside the vocabulary."""
+    """Returns the clusters, for outputs of `width` numbers; UserError unless cutoffs rise inside the vocabulary."""
     check_sizes(cutoff_factor=factor)
     check_rising("cutoffs", cutoffs)
     if not cutoffs or cutoffs[-1] >= vocab_size:
@@ -101,7 +101,7 @@ def init_adaptive(key, clusters: Clusters, init_bound: float) -> AdaptiveParams:
 
 
 def adaptive_embedding(params: AdaptiveParams, clusters: Clusters, ids: Int[Array, "*N"]) -> Float[Array, "*N H"]:
-    """The tied embedding of words."""
+    """Returns the tied embedding of words."""
     xs = params.head[_within(ids, clusters, 0)]
     for c, tail in enumerate(params.tails, 1):
         embedded = product(tail.words[_within(ids, clusters, c)], tail.projection)
@@ -110,7 +110,7 @@ def adaptive_embedding(params: AdaptiveParams, clusters: Clusters, ids: Int[Arra
 
 
 def adaptive_log_softmax(params: AdaptiveParams, clusters: Clusters, ys: Float[Array, "*N H"]) -> Float[Array, "*N V"]:
-    """log P(w) of all words: logits that are already normalised."""
+    """Returns log P(w) of all words: logits that are already normalised."""
     head = jax.nn.log_softmax(product(ys, _head_weights(params)) + params.b_head)
     parts = [head[..., : clusters.sizes[0]]]
     for c, tail in enumerate(params.tails):
@@ -122,7 +122,7 @@ def adaptive_log_softmax(params: AdaptiveParams, clusters: Clusters, ys: Float[A
 def adaptive_log_probs(
     params: AdaptiveParams, clusters: Clusters, ys: Float[Array, "*N H"], targets: Int[Array, "*N"], logits_limit: int
 ) -> Float[Array, "*N"]:
-    """log P(target): of a tail cluster, only the rows whose targets are in it."""
+    """Returns log P(target): of a tail cluster, only the rows whose targets are in it."""
     shape, ys, targets = targets.shape, ys.reshape(-1, ys.shape[-1]), targets.reshape(-1)
     cluster = sum(((targets >= start).astype(jnp.int32) for start in clusters.starts[1:]), jnp.zeros_like(targets))
     in_head = jnp.where(cluster == 0, targets, clusters.sizes[0] + cluster - 1)
@@ -138,12 +138,12 @@ def _head_weights(params):
 
 
 def _within(ids, clusters, c):
-    """The place of words in cluster c; for those of other clusters any place in it."""
+    """Returns the place of words in cluster c; for those of other clusters any place in it."""
     return jnp.clip(ids - clusters.starts[c], 0, clusters.sizes[c] - 1)
 
 
 def adaptive_readout(vocab_size, cell, cutoffs, factor, tied, init_bound, compute_dtype, logits_limit) -> Readout:
-    """The readout of a recurrent model with an adaptive softmax and, where tied, an adaptive embedding."""
+    """Makes the readout of a recurrent model with an adaptive softmax and, where tied, an adaptive embedding."""
     clusters = cut_vocabulary(vocab_size, cutoffs, cell.output_size, factor)
 
     def init(key_e, key_o, cell_params):
@@ -151,7 +151,7 @@ def adaptive_readout(vocab_size, cell, cutoffs, factor, tied, init_bound, comput
         return AdaptiveLMParams(None if tied else embedding, cell_params, init_adaptive(key_o, clusters, init_bound))
 
     def operands(params):
-        """The softmax's parameters, matrices in the type of products."""
+        """Returns the softmax's parameters, matrices in the type of products."""
         return jax.tree.map(lambda a: cast(a, compute_dtype) if a.ndim == 2 else a, params.softmax)
 
     def embed(params, tokens):
@@ -167,7 +167,7 @@ def adaptive_readout(vocab_size, cell, cutoffs, factor, tied, init_bound, comput
 
 
 def adaptive_vocab_axes(params: AdaptiveLMParams) -> AdaptiveLMParams:
-    """The axes of words: of the embedding, of the head's words, and of each tail's words and biases.
+    """Returns the axes of words: of the embedding, of the head's words, and of each tail's words and biases.
 
     The rows of the clusters and the projections have none, nor has b_head: its last entries are of clusters.
     """

@@ -55,7 +55,7 @@ def recurrent_lm(
     compute_dtype: str | None = None,
     logits_limit: int = 2**29,
 ) -> LanguageModel:
-    """A language model around any cell; the size of its embedding is the cell's input size.
+    """Makes a language model around any cell; the size of its embedding is the cell's input size.
 
     dropout_rate: share dropped of embedded inputs and of outputs, unless input_dropout or output_dropout say another.
     dropout_kind: "elementwise" or "locked" in time. embedding_dropout: share of the types that are absent from a call.
@@ -113,7 +113,7 @@ def recurrent_lm(
 
 
 def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limit):
-    """One embedding matrix and one softmax over the vocabulary."""
+    """Makes a readout of one embedding matrix and one softmax over the vocabulary."""
 
     def init(key_e, key_o, cell_params):
         draw = initializers.uniform(init_bound)
@@ -142,7 +142,7 @@ def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limi
 
 
 def full_vocab_axes(params: RecurrentLMParams) -> RecurrentLMParams:
-    """The vocabulary axes of a model with one full softmax; -1 for the parameters of the cell."""
+    """Returns the vocabulary axes of a model with one full softmax; -1 for the parameters of the cell."""
     axes = jax.tree.map(lambda _: -1, params)
     return axes.replace(embedding=0, w_out=None if params.w_out is None else 1, b_out=0)
 

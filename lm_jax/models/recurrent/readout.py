@@ -1,4 +1,5 @@
-"""What a recurrent model has on both sides of its cell: from tokens to inputs, from outputs to probabilities of tokens.
+"""The readout: the two sides of a recurrent model's cell, from tokens to inputs,
+from outputs to probabilities of tokens.
 
 A Readout owns the parameters that depend on the vocabulary; model.py has the one with a full softmax,
 adaptive_softmax.py the one for large vocabularies.

@@ -26,7 +26,7 @@ def tail_log_probs(
     targets: Int[Array, "N"],
     members: Bool[Array, "N"],
 ) -> Float[Array, "N"]:
-    """log softmax(hs words^T + bias)[targets] of the members, 0 of the others; of these no target matters."""
+    """Returns log softmax(hs words^T + bias)[targets] of the members, 0 of the others; of these no target matters."""
     return _tail_forward(hs, words, bias, targets, members)[0]
 
 
@@ -38,8 +38,8 @@ def _tail_forward(hs, words, bias, targets, members):
         rows, h, target = _piece(k, order, hs, targets)
         logits = product(h, words.T) + bias
         total = jax.nn.logsumexp(logits, axis=-1)
-        found = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0] - total
-        return sums[0].at[rows].set(found, mode="drop"), sums[1].at[rows].set(total, mode="drop")
+        log_prob = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0] - total
+        return sums[0].at[rows].set(log_prob, mode="drop"), sums[1].at[rows].set(total, mode="drop")
 
     log_probs, totals = jax.lax.fori_loop(0, pieces, piece, (nothing, nothing))
     return log_probs, (hs, words, bias, targets, members, totals)
@@ -65,13 +65,13 @@ tail_log_probs.defvjp(_tail_forward, _tail_backward)
 
 
 def _gathered(members):
-    """The places of the members, then of nothing, in whole pieces; and how many pieces have a member."""
+    """Returns the places of the members, then of nothing, in whole pieces; and how many pieces have a member."""
     rows = min(ROWS, members.size)
     order = jnp.flatnonzero(members, size=math.ceil(members.size / rows) * rows, fill_value=members.size)
     return order.reshape(-1, rows), (jnp.sum(members) + rows - 1) // rows
 
 
 def _piece(k, order, *arrays):
-    """The places of piece k, and what the arrays have there: 0 where there is no member."""
+    """Returns the places of piece k, and what the arrays have there: 0 where there is no member."""
     rows = order[k]
     return rows, *(jnp.asarray(a).at[rows].get(mode="fill", fill_value=0) for a in arrays)

@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from lm_jax.inference import comparison
-from lm_jax.inference.comparison import Blocks, bootstrap_ratio, cut_blocks, lines_per_block, paired_test, tail_level
+from lm_jax.inference import significance
+from lm_jax.inference.significance import Blocks, bootstrap_ratio, cut_blocks, lines_per_block, paired_test, tail_level
 
 
 def brute_force_size(lines):
@@ -86,7 +86,7 @@ def test_resamples_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
     generator = np.random.default_rng(2)
     sums, others, units = generator.normal(size=(2, 60)), generator.normal(size=60), generator.uniform(1, 2, 60)
     expected = bootstrap_ratio(sums[0], units, 500), paired_test(sums[0], others, units, 500)
-    monkeypatch.setattr(comparison, "DRAWN_AT_ONCE", 700)
+    monkeypatch.setattr(significance, "DRAWN_AT_ONCE", 700)
     result = bootstrap_ratio(sums[0], units, 500), paired_test(sums[0], others, units, 500)
     np.testing.assert_allclose(np.concatenate(result), np.concatenate(expected), rtol=1e-9)
 

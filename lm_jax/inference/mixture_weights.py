@@ -26,7 +26,7 @@ THETAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 def em_weights(
     log_probs: Float[np.ndarray, "M N"], *, tolerance: float = 1e-9, max_iterations: int = 1000
 ) -> Float[np.ndarray, "M"]:
-    """The weights [M], float64, under which a text is most likely, from the log-probabilities of its tokens.
+    """Returns the weights [M], float64, under which a text is most likely, from the log-probabilities of its tokens.
 
     log_probs: nats, -inf allowed; a token that is impossible for every model says nothing and is left out. EM starts
     from equal weights and ends when a step gains less than `tolerance` nats per token. Raises UserError for an empty
@@ -66,16 +66,17 @@ def fit_mixture(
     eval_streams: int = 10,
     mode: str = "stream",
 ) -> tuple[LanguageModel, MixtureParams]:
-    """The mixture of models with the weights that a held-out text (ids int [N]) asks for, and its parameters.
+    """Fits the mixture of models to a held-out text (ids int [N]); returns it and its parameters.
 
     eval_streams, mode: how the text is read, as for `likelihood`. Raises UserError for models that cannot be mixed.
     """
-    mixed, params = mixture(models), mixture_params(np.full(len(models), 1 / max(1, len(models))), models_params)
+    combined = mixture(models)
+    params = mixture_params(np.full(len(models), 1 / max(1, len(models))), models_params)
     columns = [
         token_log_probs(model, model_params, tokens, eol_id, eval_streams=eval_streams, mode=mode)
         for model, model_params in zip(models, params.models, strict=True)
     ]
-    return mixed, mixture_params(em_weights(np.stack(columns)), params.models)
+    return combined, mixture_params(em_weights(np.stack(columns)), params.models)
 
 
 def fit_cache(
@@ -89,7 +90,7 @@ def fit_cache(
     eval_streams: int = 10,
     mode: str = "stream",
 ) -> tuple[LanguageModel, ContinuousCacheParams]:
-    """A trained model with a continuous cache, theta and lambda chosen on a held-out text (ids int [N]).
+    """Fits a continuous cache to a trained model, theta and lambda chosen on a held-out text (ids int [N]).
 
     theta is the best of a grid; for each of it lambda is found by EM from the probabilities of the cache alone and of
     the model alone. lambda is kept between 1e-6 and 1 - 1e-6. Raises UserError for an empty grid.

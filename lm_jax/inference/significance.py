@@ -1,4 +1,4 @@
-"""How sure a perplexity is, and a difference of two: the block bootstrap and a paired permutation test; numpy only.
+"""Confidence intervals and significance of perplexities: block bootstrap and paired permutation test; numpy only.
 
 Errors within a line are correlated, and lines near each other too (a topic, an author), so tokens are never resampled:
 the text is cut into K blocks of consecutive lines, s_b the nats lost in block b and n_b its tokens, and
@@ -67,7 +67,7 @@ class PairedTest(NamedTuple):
 
 
 def cut_blocks(lengths: Int[np.ndarray, "lines"]) -> Blocks:
-    """The blocks of a text whose lines have so many tokens each (at least one, the end of the line)."""
+    """Returns the blocks of a text whose lines have so many tokens each (at least one, the end of the line)."""
     lines, tokens = len(lengths), int(np.sum(lengths))
     pieces = min(ENOUGH_BLOCKS, tokens // SHORTEST_PIECE)
     if lines < min(ENOUGH_BLOCKS, pieces):
@@ -77,7 +77,7 @@ def cut_blocks(lengths: Int[np.ndarray, "lines"]) -> Blocks:
 
 
 def lines_per_block(lines: int) -> int:
-    """The cube root, rounded up; less where fewer than 50 blocks would remain; at least 1."""
+    """Returns the cube root, rounded up; less where fewer than 50 blocks would remain; at least 1."""
     root = int(np.ceil(round(lines ** (1 / 3), 9)))  # 1000 ** (1 / 3) is a little below 10, 64 ** (1 / 3) below 4
     return max(1, min(root, lines // ENOUGH_BLOCKS))
 
@@ -130,7 +130,7 @@ def paired_test(
 
 
 def _resamples(blocks, samples, seed) -> Iterator[np.ndarray]:
-    """How often each block is in each resample: multinomial counts, float [some samples, K] at a time."""
+    """Draws how often each block is in each resample: multinomial counts, float [some samples, K] at a time."""
     generator = np.random.default_rng(seed)
     for rows in _portions(blocks, samples):
         drawn = generator.integers(0, blocks, (rows, blocks)) + blocks * np.arange(rows)[:, None]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lm_jax.data import Vocabulary, cache, corpora, load_corpus
-from lm_jax.data.cache import cached_encoding
+from lm_jax.data.encoding_cache import cached_encoding
 
 
 FACTS = {"text": "0123", "level": "word", "options": [1, None], "vocabulary": None}

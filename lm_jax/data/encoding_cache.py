@@ -1,4 +1,4 @@
-"""Encoded corpora kept on disk, under a name made of their content: a large text is encoded once."""
+"""Encoded corpora stored on disk, under a name made of their content: a large text is encoded once."""
 
 import hashlib
 import json
@@ -17,19 +17,19 @@ FORMAT = 3  # part of every name: a change of tokenisation, or of the files, nee
 
 
 def cache_folder() -> Path:
-    """Below XDG_CACHE_HOME, or ~/.cache."""
+    """Returns the folder below XDG_CACHE_HOME, or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lm_jax"
 
 
 def cached_encoding(
-    facts: dict, build: Callable[[], tuple[Vocabulary, dict[str, np.ndarray]]]
+    key: dict, build: Callable[[], tuple[Vocabulary, dict[str, np.ndarray]]]
 ) -> tuple[Vocabulary, dict[str, np.ndarray]]:
-    """What `build` returns, from disk if it was built before from the same facts (JSON: hashes and settings).
+    """Returns what `build` returns, from disk if it was built before under the same key (JSON: hashes and settings).
 
     A folder appears whole or not at all: it is written under another name and renamed. A folder that cannot be
     read, or a disk that cannot be written, costs time and nothing else.
     """
-    name = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode()).hexdigest()[:32]
+    name = hashlib.sha256(json.dumps([FORMAT, key], sort_keys=True).encode()).hexdigest()[:32]
     folder = cache_folder() / "tokens" / name
     if folder.is_dir():
         try:
