@@ -2,10 +2,14 @@
 
 import dataclasses
 import sys
+from typing import TYPE_CHECKING
 
 from lm_jax.cli.parsing import parse
 from lm_jax.config.settings import setting
 
+
+if TYPE_CHECKING:
+    from lm_jax.machine.diagnosis import Diagnosis
 
 GIB = 2**30
 SPEEDS = {
@@ -34,25 +38,23 @@ def main(argv: list[str]) -> None:
     def say(stage):
         print(f"{stage} ...", file=sys.stderr, flush=True)
 
-    facts = doctor(arguments.speed, (lambda stage: None) if arguments.json else say)
-    facts["compile_cache"] = str(compiled_folder())
-    print(to_json(facts) if arguments.json else "\n".join(page(facts)))
+    diagnosis = doctor(arguments.speed, (lambda stage: None) if arguments.json else say)
+    diagnosis = diagnosis._replace(compile_cache=str(compiled_folder()))
+    print(to_json(diagnosis) if arguments.json else "\n".join(page(diagnosis)))
 
 
-def page(facts: dict) -> list[str]:
-    """The facts as lines, the advice last."""
-    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in facts["versions"].items())
-    devices, memory = facts["devices"], facts["memory"]
-    found = f"{devices['kind']} x {devices['count']} ({devices['platform']})" if "error" not in devices else "none: "
-    lines = [f"versions: {versions}", f"devices: {found}{devices.get('error', '')}"]
-    for name, one, other, word in (
-        ("host", "host_total", "host_available", "free"),
-        ("device", "device_total", "device_used", "used"),
-    ):
-        if memory[one]:
-            lines.append(f"{name} memory: {memory[one] / GIB:.1f} GiB, {(memory[other] or 0) / GIB:.1f} {word}")
-    lines.append(f"compiled programs: {facts['compile_cache']}")
-    for name, value in facts["speed"].items():
-        what, unit = SPEEDS[name]
-        lines.append(f"{what}: {'not measured' if value is None else f'{value:,.0f} {unit}'}")
-    return [*lines, *(f"to do: {line}" for line in facts["advice"] or ["nothing, all is well"])]
+def page(diagnosis: "Diagnosis") -> list[str]:
+    """Writes the state of a machine as lines, the advice last."""
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in diagnosis.versions.items())
+    devices, memory = diagnosis.devices, diagnosis.memory
+    found = f"{devices.kind} x {devices.count} ({devices.platform})" if devices.error is None else "none: "
+    lines = [f"versions: {versions}", f"devices: {found}{devices.error or ''}"]
+    if memory.host_total:
+        lines.append(f"host memory: {memory.host_total / GIB:.1f} GiB, {(memory.host_available or 0) / GIB:.1f} free")
+    if memory.device_total:
+        lines.append(f"device memory: {memory.device_total / GIB:.1f} GiB, {(memory.device_used or 0) / GIB:.1f} used")
+    lines.append(f"compiled programs: {diagnosis.compile_cache}")
+    for name, value in diagnosis.speed.items():
+        measured, unit = SPEEDS[name]
+        lines.append(f"{measured}: {'not measured' if value is None else f'{value:,.0f} {unit}'}")
+    return [*lines, *(f"to do: {line}" for line in diagnosis.advice or ["nothing, all is well"])]

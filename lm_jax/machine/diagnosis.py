@@ -1,4 +1,4 @@
-"""The facts of a machine that matter to JAX: versions, devices, memory, speed, and what to do where something is amiss.
+"""What of a machine matters to JAX: versions, devices, memory, speed, and what to do where something is amiss.
 
 Nothing here fails where JAX is missing or does not start: that is what it is asked about.
 """
@@ -6,9 +6,9 @@ Nothing here fails where JAX is missing or does not start: that is what it is as
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
 
@@ -16,24 +16,62 @@ from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
 LATEST_START = 7.0  # seconds after which no further measurement begins, so that all of them take about ten
 
 
-def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: None) -> dict[str, Any]:
-    """Versions, devices, memory (bytes), the compile cache, speeds, and lines of advice; None where there is nothing.
+class Devices(NamedTuple):
+    """The devices that JAX starts.
+
+    platform: "cpu", "gpu" or "tpu". kind: the name of the first one. count: how many. error: why there are none; None
+    where there are some, and then only are platform and kind given.
+    """
+
+    platform: str | None = None
+    kind: str | None = None
+    count: int = 0
+    error: str | None = None
+
+
+class Memory(NamedTuple):
+    """The memory of a machine and of its first device, in bytes; None for what is not known."""
+
+    host_total: int | None = None
+    host_available: int | None = None
+    device_total: int | None = None
+    device_used: int | None = None
+
+
+class Diagnosis(NamedTuple):
+    """The state of a machine.
+
+    versions: of Python, this package and those that it needs, None for a missing one. compile_cache: the folder of
+    compiled programs, None for no such folder. speed: rates by the names of `lm_jax.machine.speed.speeds`, None for
+    what could not be measured; empty where nothing was. advice: a line for each thing to mend.
+    """
+
+    versions: Mapping[str, str | None]
+    devices: Devices
+    memory: Memory
+    compile_cache: str | None
+    speed: Mapping[str, float | None]
+    advice: tuple[str, ...]
+
+
+def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: None) -> Diagnosis:
+    """Examines this machine: versions, devices, memory, the cache of compiled programs, speeds, and what to do.
 
     speed: also measure for about ten seconds. on_stage: told what is being done.
     """
     on_stage("starting JAX")
     devices = _devices()
-    signs = read_signs(devices.get("platform"), devices.get("error"))
-    speeds, failures = _speeds(devices, on_stage) if speed and "error" not in devices else ({}, [])
-    return {
-        "versions": {"python": platform.python_version(), "lm_jax": version_of("lm-jax")}
+    signs = read_signs(devices.platform, devices.error)
+    speeds, failures = _speeds(devices, on_stage) if speed and devices.error is None else ({}, [])
+    return Diagnosis(
+        versions={"python": platform.python_version(), "lm_jax": version_of("lm-jax")}
         | {name: signs.versions[name] for name in PACKAGES},
-        "devices": devices,
-        "memory": _host_memory() | _device_memory(devices),
-        "compile_cache": _compile_cache(devices),
-        "speed": speeds,
-        "advice": [*advise(signs), *failures],
-    }
+        devices=devices,
+        memory=_memory(devices),
+        compile_cache=_compile_cache(devices),
+        speed=speeds,
+        advice=(*advise(signs), *failures),
+    )
 
 
 def _devices():
@@ -42,9 +80,9 @@ def _devices():
         import jax
 
         first = jax.devices()[0]
-        return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}
+        return Devices(first.platform, first.device_kind, jax.device_count())
     except Exception as error:
-        return {"error": _in_one_line(error)}
+        return Devices(error=_in_one_line(error))
 
 
 def _in_one_line(error):
@@ -52,40 +90,40 @@ def _in_one_line(error):
     return f"{type(error).__name__}: {lines[0][:200]}"
 
 
-def _host_memory():
+def _memory(devices):
+    stats = _device_stats(devices)
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        kib = {name: int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable")}
+        total, available = (1024 * int(lines[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
     except (OSError, ValueError, KeyError):  # no Linux
-        return {"host_total": None, "host_available": None}
-    return {"host_total": 1024 * kib["MemTotal"], "host_available": 1024 * kib["MemAvailable"]}
+        total, available = None, None
+    return Memory(total, available, stats.get("bytes_limit"), stats.get("bytes_in_use"))
 
 
-def _device_memory(devices):
-    stats = {}
-    if "error" not in devices:
-        import jax
+def _device_stats(devices):
+    if devices.error is not None:
+        return {}
+    import jax
 
-        try:
-            stats = jax.devices()[0].memory_stats() or {}
-        except Exception:  # plugins raise what they like where they do not count
-            stats = {}
-    return {"device_total": stats.get("bytes_limit"), "device_used": stats.get("bytes_in_use")}
+    try:
+        return jax.devices()[0].memory_stats() or {}
+    except Exception:  # plugins raise what they like where they do not count
+        return {}
 
 
 def _compile_cache(devices):
-    if "error" in devices:
+    if devices.error is not None:
         return os.environ.get("JAX_COMPILATION_CACHE_DIR")
     import jax
 
-    return jax.config.jax_compilation_cache_dir
+    return jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]: made when JAX starts
 
 
 def _speeds(devices, on_stage):
     from lm_jax.machine.speed import speeds
 
     start, found, failures = time.perf_counter(), {}, []
-    for name, measure in speeds(accelerator=devices["platform"] != "cpu"):
+    for name, measure in speeds(accelerator=devices.platform != "cpu"):
         late = time.perf_counter() - start > LATEST_START
         on_stage(f"measuring {name}" if not late else f"out of time for {name}")
         try:

@@ -17,13 +17,14 @@ def test_doctor_in_words(command):
 
 def test_doctor_as_json(command):
     code, out, err = command("doctor", "--no-speed", "--json")
-    facts = json.loads(out)
+    record = json.loads(out)
     assert (code, err, out.count("\n")) == (0, "", 1)
-    assert facts.keys() == lm_jax.machine.diagnosis.doctor(speed=False).keys() and facts["devices"]["count"] == 1
+    assert tuple(record) == lm_jax.machine.Diagnosis._fields and record["devices"]["count"] == 1
+    assert record["devices"]["error"] is None and record["speed"] == {}
 
 
 def test_where_jax_does_not_start_a_verb_says_who_knows_what_to_do(tmp_path):
-    """JAX's own error, in a process of its own; the doctor's answer is in tests/report/test_doctor.py."""
+    """JAX's own error, in a process of its own; the doctor's answer is in tests/machine/test_doctor.py."""
     environment = {**os.environ, "JAX_PLATFORMS": "nonsense"}
     words = [sys.executable, "-m", "lm_jax.cli.main", "train", "--steps", "1", "--run", str(tmp_path / "run")]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)

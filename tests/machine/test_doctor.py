@@ -1,4 +1,4 @@
-"""The advice for every kind of machine, from its signs; the facts of this one."""
+"""The advice for every kind of machine, from its signs; the state of this one."""
 
 import itertools
 import sys
@@ -7,8 +7,7 @@ import pytest
 
 import lm_jax
 from lm_jax.cli.doctor import page
-from lm_jax.machine import diagnosis as module
-from lm_jax.machine import speed
+from lm_jax.machine import Devices, diagnosis, speed
 from lm_jax.machine.advice import PACKAGES, Signs, advise, read_signs
 
 
@@ -103,18 +102,18 @@ def test_signs_are_read_from_devices_and_packages(monkeypatch):
     assert set(PACKAGES) <= set(signs.versions) and signs.versions["numpy"]
 
 
-def test_the_facts_of_this_machine(monkeypatch):
+def test_the_state_of_this_machine(monkeypatch):
     monkeypatch.setattr(speed, "rate", lambda function, state, seconds: 10.0)
     stages = []
-    facts = lm_jax.machine.diagnosis.doctor(on_stage=stages.append)
-    assert facts["devices"] == {"platform": "cpu", "kind": "cpu", "count": 1}
-    assert facts["versions"]["jax"] and facts["versions"]["python"].startswith("3.")
-    assert facts["speed"]["float32_gflops"] == pytest.approx(10 * 8 * 2 * 1024**3 / 1e9)
-    assert facts["speed"]["lstm_tokens_per_second"] == 10 * 32 * 64 and len(facts["speed"]) == 2
+    found = lm_jax.machine.doctor(on_stage=stages.append)
+    assert found.devices == Devices("cpu", "cpu", 1)
+    assert found.versions["jax"] and found.versions["python"].startswith("3.")
+    assert found.speed["float32_gflops"] == pytest.approx(10 * 8 * 2 * 1024**3 / 1e9)
+    assert found.speed["lstm_tokens_per_second"] == 10 * 32 * 64 and len(found.speed) == 2
     assert stages == ["starting JAX", "measuring float32_gflops", "measuring lstm_tokens_per_second"]
     if sys.platform == "linux":
-        assert 2**27 < facts["memory"]["host_available"] <= facts["memory"]["host_total"]
-    assert lm_jax.machine.diagnosis.doctor(speed=False)["speed"] == {}
+        assert 2**27 < found.memory.host_available <= found.memory.host_total
+    assert lm_jax.machine.doctor(speed=False).speed == {}
 
 
 def test_an_accelerator_is_measured_in_both_types():
@@ -122,10 +121,10 @@ def test_an_accelerator_is_measured_in_both_types():
 
 
 def test_what_would_begin_too_late_is_not_measured(monkeypatch):
-    monkeypatch.setattr(module, "LATEST_START", -1.0)
-    facts = lm_jax.machine.diagnosis.doctor()
-    assert set(facts["speed"].values()) == {None}
-    assert sum("not measured" in line for line in page(facts)) == 2
+    monkeypatch.setattr(diagnosis, "LATEST_START", -1.0)
+    found = lm_jax.machine.doctor()
+    assert set(found.speed.values()) == {None}
+    assert sum("not measured" in line for line in page(found)) == 2
 
 
 def test_a_device_that_does_not_compute_is_a_line(monkeypatch):
@@ -133,11 +132,9 @@ def test_a_device_that_does_not_compute_is_a_line(monkeypatch):
         raise RuntimeError("INTERNAL: no kernel image\nand much more")
 
     monkeypatch.setattr(speed, "rate", fail)
-    facts = lm_jax.machine.diagnosis.doctor()
-    assert set(facts["speed"].values()) == {None} and len(facts["advice"]) == 2
-    assert facts["advice"][0].startswith(
-        "float32_gflops could not be measured (RuntimeError: INTERNAL: no kernel image)"
-    )
+    found = lm_jax.machine.doctor()
+    assert set(found.speed.values()) == {None} and len(found.advice) == 2
+    assert found.advice[0].startswith("float32_gflops could not be measured (RuntimeError: INTERNAL: no kernel image)")
 
 
 def test_rates_are_of_calls_in_any_time():
@@ -153,8 +150,8 @@ def test_a_jax_that_does_not_start_is_a_line(monkeypatch):
 
     monkeypatch.setattr("jax.devices", fail)
     monkeypatch.setenv("JAX_PLATFORMS", "tpu")
-    facts = lm_jax.machine.diagnosis.doctor()
-    assert facts["devices"] == {"error": "RuntimeError: Unable to initialize backend 'tpu': UNAVAILABLE"}
-    assert facts["speed"] == {} and len(facts["advice"]) == 1
-    lines = page(facts)
+    found = lm_jax.machine.doctor()
+    assert found.devices == Devices(error="RuntimeError: Unable to initialize backend 'tpu': UNAVAILABLE")
+    assert found.speed == {} and len(found.advice) == 1
+    lines = page(found)
     assert "devices: none: RuntimeError" in "\n".join(lines) and lines[-1].startswith("to do: JAX_PLATFORMS=tpu asks")
