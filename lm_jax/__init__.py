@@ -4,7 +4,6 @@
 """
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 
@@ -82,7 +81,9 @@ def __getattr__(name: str) -> Any:
     elif name in _NAMESPACES:
         value = importlib.import_module(_NAMESPACES[name])
     elif name == "__version__":
-        value = importlib.metadata.version("lm-jax")
+        from importlib.metadata import version
+
+        value = version("lm-jax")
     else:
         raise AttributeError(f"module 'lm_jax' has no attribute {name!r}")
     globals()[name] = value

@@ -53,7 +53,7 @@ class TrainingConsole(Listener):
         head = [start.device, start.model, *engine, f"{start.parameters:,} parameters", *start.data, f"run {start.run}"]
         epochs = start.steps / start.steps_per_epoch
         self._print(" | ".join(head))
-        self._print(f"text: {start.source} | {start.steps:,} steps = {epochs:.3g} epochs")
+        self._print(f"data: {start.source} | {start.steps:,} steps = {epochs:.3g} epochs")
         if start.mirror is not None:
             self._print(f"mirrored to a folder of that name in {start.mirror}")
         if start.first_step:
@@ -116,7 +116,7 @@ class TrainingConsole(Listener):
             self._print(f"  lm-jax {results.command} --resume {run}{mirror}")
             return
         if results.finished_early:
-            self._print(f"stopped early after step {results.step:,}: no improvement on the validation text")
+            self._print(f"stopped early after step {results.step:,}: no improvement on the validation data")
         print_table(self.console, results.closing.table)
         self._print(
             f"{results.parameters:,} parameters, best step {results.best_step:,}, "
