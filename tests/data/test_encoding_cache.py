@@ -6,11 +6,11 @@ import threading
 import numpy as np
 import pytest
 
-from lm_jax.data import Vocabulary, cache, corpora, load_corpus
+from lm_jax.data import Vocabulary, corpora, encoding_cache, load_corpus
 from lm_jax.data.encoding_cache import cached_encoding
 
 
-FACTS = {"text": "0123", "level": "word", "options": [1, None], "vocabulary": None}
+KEY = {"text": "0123", "level": "word", "options": [1, None], "vocabulary": None}
 VOCABULARY = Vocabulary("word", ("naïve", "</s>"), merges="kept too")
 ARRAYS = {"train": np.arange(1000, dtype=np.int32) % 2, "valid": np.zeros(3, np.int32), "test": np.ones(1, np.int32)}
 
@@ -49,32 +49,32 @@ def entries(folder):
 def test_the_second_time_it_is_read(folder):
     builder = Builder()
     for _ in range(3):
-        assert_whole(cached_encoding(FACTS, builder))
+        assert_whole(cached_encoding(KEY, builder))
     assert builder.calls == 1 and len(entries(folder)) == 1
 
 
-def test_the_order_of_facts_does_not_matter():
+def test_the_order_of_a_key_does_not_matter():
     builder = Builder()
-    cached_encoding(FACTS, builder)
-    cached_encoding(dict(reversed(FACTS.items())), builder)
+    cached_encoding(KEY, builder)
+    cached_encoding(dict(reversed(KEY.items())), builder)
     assert builder.calls == 1
 
 
 @pytest.mark.parametrize(
     "change", [{"text": "0124"}, {"level": "bpe"}, {"options": [2, None]}, {"options": [1, 9]}, {"vocabulary": "ab"}]
 )
-def test_other_facts_are_another_entry(change, folder):
+def test_another_key_is_another_entry(change, folder):
     builder = Builder()
-    cached_encoding(FACTS, builder)
-    assert_whole(cached_encoding(FACTS | change, builder))
+    cached_encoding(KEY, builder)
+    assert_whole(cached_encoding(KEY | change, builder))
     assert builder.calls == 2 and len(entries(folder)) == 2
 
 
 def test_another_format_is_another_entry(folder, monkeypatch):
     builder = Builder()
-    cached_encoding(FACTS, builder)
-    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
-    cached_encoding(FACTS, builder)
+    cached_encoding(KEY, builder)
+    monkeypatch.setattr(encoding_cache, "FORMAT", encoding_cache.FORMAT + 1)
+    cached_encoding(KEY, builder)
     assert builder.calls == 2 and len(entries(folder)) == 2
 
 
@@ -110,12 +110,12 @@ DAMAGE = {
 @pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_entry_is_built_anew(name, damage, folder):
     builder = Builder()
-    cached_encoding(FACTS, builder)
+    cached_encoding(KEY, builder)
     (path,) = folder.glob(f"*/{name}")
     damage(path)
-    assert_whole(cached_encoding(FACTS, builder))
+    assert_whole(cached_encoding(KEY, builder))
     assert builder.calls == 2
-    assert_whole(cached_encoding(FACTS, builder))
+    assert_whole(cached_encoding(KEY, builder))
     assert builder.calls == 2 and len(entries(folder)) == 1
 
 
@@ -123,8 +123,8 @@ def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     builder = Builder()
-    assert_whole(cached_encoding(FACTS, builder))
-    assert_whole(cached_encoding(FACTS, builder))
+    assert_whole(cached_encoding(KEY, builder))
+    assert_whole(cached_encoding(KEY, builder))
     assert builder.calls == 2 and (tmp_path / "file").read_text() == "in the way"
 
 
@@ -136,9 +136,9 @@ def test_a_disk_that_is_full_costs_nothing_and_nothing_is_left(fails, folder, mo
     builder = Builder()
     with monkeypatch.context() as patch:
         patch.setattr(fails, fail)
-        assert_whole(cached_encoding(FACTS, builder))
+        assert_whole(cached_encoding(KEY, builder))
         assert entries(folder) == []
-    assert_whole(cached_encoding(FACTS, builder))
+    assert_whole(cached_encoding(KEY, builder))
     assert builder.calls == 2 and len(entries(folder)) == 1
 
 
@@ -147,7 +147,7 @@ def test_an_error_of_the_builder_leaves_nothing(folder):
         raise ValueError("no such word")
 
     with pytest.raises(ValueError, match="no such word"):
-        cached_encoding(FACTS, build)
+        cached_encoding(KEY, build)
     assert not folder.exists()
 
 
@@ -159,13 +159,13 @@ def test_two_that_build_at_once_both_get_it(folder):
         barrier.wait()
         return VOCABULARY, ARRAYS
 
-    threads = [threading.Thread(target=lambda: results.append(cached_encoding(FACTS, build))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: results.append(cached_encoding(KEY, build))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(results) == 4 and len(entries(folder)) == 1
-    for result in (*results, cached_encoding(FACTS, Builder())):
+    for result in (*results, cached_encoding(KEY, Builder())):
         assert_whole(result)
 
 

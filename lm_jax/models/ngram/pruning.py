@@ -133,7 +133,7 @@ def _left(tables, k, q, keep):
 
 
 def _new_backoffs(tables: Suffixes, retained: list[np.ndarray]) -> list[np.ndarray]:
-    """Returns log alpha of every context, from the shortest up, when only the `retained` n-grams are left."""
+    """Returns log alpha of every context, from the shortest up, when only the retained n-grams are left."""
     everything = [np.ones(len(words), bool) for words in tables.words]
     result = []
     for k in range(2, len(tables.words) + 1):
