@@ -90,7 +90,7 @@ class UserCell:
     def make(self) -> Callable[..., Any]:
         """Returns the factory; raises UserError where it was not given."""
         if self.factory is None:
-            raise UserError(f"cell {self.kind} is of a user's own file: give cell {self.kind} again", ["cell"])
+            raise UserError(f"give cell {self.kind} again: it is of a user's own file", ["cell"])
         return self.factory
 
 

@@ -102,7 +102,7 @@ def test_a_cell_in_a_users_file_is_given_again_whenever_its_run_is_opened(mgu_fi
         with pytest.raises(SystemExit) as caught:
             main(verb)
         assert caught.value.code == 2
-        assert f"cell {cell} is of a user's own file: give --cell {cell} again" in capsys.readouterr().err
+        assert f"give --cell {cell} again: it is of a user's own file" in capsys.readouterr().err
     main(["evaluate", run, "--cell", cell])
     main(["train", "--resume", run, "--steps", "6", "--cell", cell])
     assert "resumed after step 4" in capsys.readouterr().out

@@ -51,7 +51,7 @@ def test_a_file_never_makes_anything_import_a_cell(tmp_path):
     (tmp_path / "cells.py").write_text("raise SystemExit('imported')")
     cell = from_dict(TrainConfig, to_dict(CONFIGS["own cell"])).model.cell
     assert cell == UserCell("cells.py:mine") and cell.factory is None
-    with pytest.raises(UserError, match=r"cell cells\.py:mine is of a user's own file: give cell cells\.py:mine again"):
+    with pytest.raises(UserError, match=r"give cell cells\.py:mine again: it is of a user's own file"):
         cell.make()
 
 
