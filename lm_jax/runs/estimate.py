@@ -37,11 +37,11 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
     model = task.model(config, data.vocabulary)
     closing = task.close(config, data, model, found.params, jax.random.key(0), listener.on_progress)
     folder = new_folder(run, task.folder_name(config))
-    folder.create(config, data.vocabulary, {"notes": found.notes, **found.facts, "corpus": data.record})
+    folder.create(config, data.vocabulary, {"notes": found.notes, **found.record, "corpus": data.record})
     path = folder.path / task.estimation.file
     task.estimation.save(path, found.params)
     size = path.stat().st_size
-    results = EstimateResults(str(folder.path), found.notes, dict(found.facts), size, seconds, closing)
+    results = EstimateResults(str(folder.path), found.notes, dict(found.record), size, seconds, closing)
     (folder.path / "results.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
     listener.on_end(results)
     params = task.estimation.read(path, data.vocabulary)

@@ -219,19 +219,19 @@ def copy_changes(source: Path, waiting: Path, target: Path, seen: dict[str, tupl
     The logs are read after the steps were listed, so they reach at least as far as these. Steps are copied oldest
     first: the best one is there before the newer ones that remember it. seen: the files as last copied.
     """
-    ready, kept = _steps(waiting), _steps(source / "states")
+    ready, current = _steps(waiting), _steps(source / "states")
     (target / "states").mkdir(parents=True, exist_ok=True)
     drop_leftovers(target)
     _copy_files(source, target, seen)
     for step in ready:
-        if step in kept and not (target / "states" / str(step)).exists():
+        if step in current and not (target / "states" / str(step)).exists():
             _copy_step(waiting / str(step), target / "states" / str(step))
         shutil.rmtree(waiting / str(step))
     present = _steps(target / "states")
-    newest = max(set(present) & set(kept), default=0)
+    newest = max(set(present) & set(current), default=0)
     for step in present:
         # a step newer than all copied ones stays until there is a newer copy, unless the run has gone back behind it
-        if newest and step not in kept and not newest < step <= max(kept):
+        if newest and step not in current and not newest < step <= max(current):
             _remove_step(target / "states" / str(step))
 
 

@@ -57,7 +57,7 @@ def open_run(run: str | Path) -> OpenedRun:
         config, record = read_record(folder.config, {name: task.config for name, task in TASKS.items()})
         config.check()
         if not isinstance(record.get("corpus"), dict):
-            raise UserError(f"a run's config.json has the facts of its corpus, got {path} without them")
+            raise UserError(f"a run's config.json has the record of its corpus, got {path} without them")
         return OpenedRun(path, config, record, _vocabulary(folder, TASKS[config.task]))
     except UserError:
         raise

@@ -43,19 +43,19 @@ class TrainResults(NamedTuple):
 
 
 class EstimateResults(NamedTuple):
-    """The end of an estimation. notes: on what the estimator did. facts: about the parameters. bytes: on disk.
+    """The end of an estimation. notes: on what the estimator did. record: about the parameters. bytes: on disk.
     seconds: wall time of reading and estimating."""
 
     run: str
     notes: list[str]
-    facts: dict[str, Any]
+    record: dict[str, Any]
     bytes: int
     seconds: float
     closing: Closing
 
     def to_json(self) -> dict[str, Any]:
         """Returns what results.json holds."""
-        head = {"run": self.run, "notes": self.notes, **self.facts, "bytes": self.bytes}
+        head = {"run": self.run, "notes": self.notes, **self.record, "bytes": self.bytes}
         return head | closing_to_json(self.closing) | {"seconds": self.seconds}
 
 
@@ -72,4 +72,4 @@ class Run(NamedTuple):
 def closing_to_json(closing: Closing, stopped: bool = False) -> dict[str, Any]:
     """Returns rows, further values and sample of a closing."""
     text = {} if stopped else {"sample": closing.sample}
-    return {"rows": [row._asdict() for row in closing.rows], **closing.facts, **text}
+    return {"rows": [row._asdict() for row in closing.rows], **closing.record, **text}

@@ -77,7 +77,7 @@ class Closing(NamedTuple):
 
     rows: records of the closing table, for JSON. table: the same to look at. summary: the model's own measures by
     split, such as {"test": {"perplexity": 3.1}}, of which several seeds have a mean. sample: a text to look at.
-    remarks: lines for a person. facts: further JSON values. next_command: what to type next, with {run} in it.
+    remarks: lines for a person. record: further JSON values. next_command: what to type next, with {run} in it.
     """
 
     rows: tuple[NamedTuple, ...] = ()
@@ -85,7 +85,7 @@ class Closing(NamedTuple):
     summary: Mapping[str, Mapping[str, float]] = {}
     sample: str = ""
     remarks: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = {}
+    record: Mapping[str, Any] = {}
     next_command: str = ""
 
 
@@ -104,7 +104,7 @@ class Estimate(NamedTuple):
 
     params: Params
     notes: list[str]
-    facts: Mapping[str, Any]
+    record: Mapping[str, Any]
 
 
 class Estimation(NamedTuple):

@@ -75,10 +75,10 @@ def model_scorer(
     """Makes the score function of any language model; progress hears (stage, done, total)."""
 
     def score(tokens, split):
-        def told(done, total):
+        def hear(done, total):
             progress(f"scoring {split}", done, total)
 
-        options = {"eval_streams": reading.streams, "mode": reading.mode, "progress": told}
+        options = {"eval_streams": reading.streams, "mode": reading.mode, "progress": hear}
         return likelihood(model, params, tokens, reading.eol_id, **options).cross_entropy
 
     return score

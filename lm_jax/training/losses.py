@@ -102,10 +102,10 @@ def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> Lo
             jax.lax.stop_gradient(params), carry, chunk.inputs, mask=_carry_mask(chunk), reset=chunk.reset
         )
         drawn = draw(key_draw, jax.nn.softmax(logits[:-1]))
-        mixed = jnp.where(jax.random.bernoulli(key_mix, rate, drawn.shape), drawn, chunk.inputs[1:])
+        inputs = jnp.where(jax.random.bernoulli(key_mix, rate, drawn.shape), drawn, chunk.inputs[1:])
         if chunk.reset is not None:
-            mixed = jnp.where(chunk.reset[1:], chunk.inputs[1:], mixed)
-        return loss_fn(params, carry, chunk._replace(inputs=jnp.concatenate([chunk.inputs[:1], mixed])), key, whole)
+            inputs = jnp.where(chunk.reset[1:], chunk.inputs[1:], inputs)
+        return loss_fn(params, carry, chunk._replace(inputs=jnp.concatenate([chunk.inputs[:1], inputs])), key, whole)
 
     return loss
 

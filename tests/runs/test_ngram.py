@@ -72,8 +72,8 @@ def test_tables_that_do_not_fit_are_told(run, tmp_path, name, change, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"corpus": None}, "the facts of its corpus"),
-        ({"corpus": "x"}, "the facts of its corpus"),
+        ({"corpus": None}, "the record of its corpus"),
+        ({"corpus": "x"}, "the record of its corpus"),
         ({"task": "foo"}, "task must be one of recurrent, window, ngram, got 'foo'"),
         ({"config": {"order": 0}}, "order must be a whole number of at least 1, got 0"),
         ({"config": {"method": "foo"}}, "method must be one of"),
@@ -97,7 +97,7 @@ def test_the_folder_has_what_is_needed(run, data):
     }
     opened = open_run(run.folder)
     assert opened.config == NGramConfig(DataConfig(data), order=3) and opened.config.task == "ngram"
-    assert opened.record["ngrams"] == run.params.sizes == run.results.facts["ngrams"]
+    assert opened.record["ngrams"] == run.params.sizes == run.results.record["ngrams"]
     loaded = lm_jax.load(run.folder)
     assert loaded.vocabulary == opened.vocabulary == run.vocabulary and loaded.model is run.model
     assert_equal(loaded.params, run.params)
