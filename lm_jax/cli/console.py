@@ -6,6 +6,7 @@ Plain lines always; on a terminal a rich progress bar below them.
 import os
 import shlex
 import sys
+from typing import Any
 
 from lm_jax.report.numbers import clock
 from lm_jax.report.table import Table
@@ -41,7 +42,8 @@ class TrainingConsole(Listener):
     def __init__(self):
         from rich.console import Console
 
-        self.console = Console(highlight=False, soft_wrap=True, file=UntilClosed())
+        output: Any = UntilClosed()  # all that rich asks of a file
+        self.console = Console(highlight=False, soft_wrap=True, file=output)
         self.columns: tuple[Column, ...] = ()
         self.bar = None
         self.rows = 0

@@ -55,7 +55,7 @@ def add_config(parser: Parser, cls: type) -> None:
     for name, entries in by_name.items():
         first = entries[0]
         section = first.owners[-1][0] if first.owners else first.section
-        title = SECTIONS.get(section, section)
+        title: str = SECTIONS.get(section) or section or "training"
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
         kinds = list(dict.fromkeys(entry.owners[-1][1] for entry in entries if entry.owners))

@@ -74,7 +74,8 @@ def parse_with_config(
     if config is not None:
         add_config(parser, config)
     given = vars(parser.parse_args([_with_dashes(word) for word in argv]))
-    arguments = {name: given.pop(name) for name in list(given) if name in cls.__dataclass_fields__}
+    own = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    arguments = {name: given.pop(name) for name in list(given) if name in own}
     return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()}), given
 
 

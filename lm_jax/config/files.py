@@ -41,7 +41,8 @@ def from_dict(cls: type[Config], values: Any) -> Config:
         raise UserError(f"settings must be a JSON object of names and values, got {values!r}")
     if _is_of_0_1(values):
         return from_0_1(cls, values)
-    fields = {field.name for field in dataclasses.fields(cls)}
+    names: Any = cls
+    fields = {field.name for field in dataclasses.fields(names)}
     if not set(values) <= fields and not any(isinstance(value, dict) for value in values.values()):
         return from_flat(cls, values)  # settings by their flat names
     return _build(cls, values)
@@ -96,10 +97,14 @@ def from_0_1(cls: type[Config], values: Mapping[str, Any]) -> Config:
             del chosen[misplaced]
 
 
+def _kind_of(settings: Any) -> str:
+    return settings.kind
+
+
 def _first_misplaced(cls, flat):
     """Returns a setting whose owners are not those that are chosen."""
     defaults = {
-        entry.name: entry.field.default.kind for entry in flat_settings(cls) if entry.field.metadata.get("kinds")
+        entry.name: _kind_of(entry.field.default) for entry in flat_settings(cls) if entry.field.metadata.get("kinds")
     }
     for name in flat:
         paths = [entry.owners for entry in flat_settings(cls) if entry.name == name]

@@ -28,7 +28,7 @@ class FlatSetting(NamedTuple):
     section: str = ""
 
 
-def flat_settings(cls: type, owners: tuple[tuple[str, str], ...] = (), section: str = "") -> Iterator[FlatSetting]:
+def flat_settings(cls: Any, owners: tuple[tuple[str, str], ...] = (), section: str = "") -> Iterator[FlatSetting]:
     """Yields every setting of a dataclass, of those inside it, and of all kinds that it could have."""
     for field in dataclasses.fields(cls):
         if dataclasses.is_dataclass(field.type):
@@ -56,9 +56,10 @@ def from_flat(cls: type[Config], given: Mapping[str, Any], base: Config | None =
     rest = dict(given)
     config = _apply(cls() if base is None else base, rest)
     model = getattr(config, "model", None)
-    for name in model.idle() if model is not None else ():
-        if name in given:
-            raise model.idle_error(name)
+    if model is not None:
+        for name in model.idle():
+            if name in given:
+                raise model.idle_error(name)
     if rest:
         name = next(iter(rest))
         raise UserError(_misplaced(cls, config, name), _names_in(cls, name))

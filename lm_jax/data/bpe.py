@@ -35,7 +35,7 @@ def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]
     )
     tokenizer.train_from_iterator(text.split("\n"), trainer)
     ids = tokenizer.get_vocab()
-    return tokenizer.to_str(), tuple(sorted(ids, key=ids.get))
+    return tokenizer.to_str(), tuple(sorted(ids, key=lambda token: ids[token]))
 
 
 def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:

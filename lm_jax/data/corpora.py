@@ -151,7 +151,12 @@ def load_whole_text(data: str | None, level: str, text_column: str = "text") -> 
     texts = read_source(data, level, text_column)
     if "all" in texts:
         return texts["all"]
-    return texts["train"] + texts["valid"] + texts["test"]
+    return joined(texts["train"], texts["valid"], texts["test"])
+
+
+def joined(*texts: Any) -> str | bytes:
+    """Joins texts that are all strings, or all bytes."""
+    return texts[0][:0].join(texts)
 
 
 def check_split(split: str) -> None:
@@ -179,8 +184,8 @@ def as_bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
 
 
-def _split_by_position(source, level, text):
-    newline = b"\n" if isinstance(text, bytes) else "\n"
+def _split_by_position(source: str, level: str, text: Any) -> Texts:
+    newline: Any = b"\n" if isinstance(text, bytes) else "\n"
 
     def cut_near(position):
         return text.find(newline, int(position)) + 1

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,8 @@ def cached_encoding(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=folder.parent, ignore_cleanup_errors=True) as building:
             vocabulary.save(Path(building) / "vocabulary.json")
-            np.savez(Path(building) / "tokens.npz", **arrays)
+            savez: Any = np.savez  # its stubs take a keyword of their own for one of these
+            savez(Path(building) / "tokens.npz", **arrays)
             os.rename(building, folder)  # refused where another process was first
     except OSError:
         pass

@@ -123,8 +123,13 @@ def _json_cells(path, column):
 
 
 def _json_values(text, path):
-    decoder, space = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
-    line, start = 1, space.match(text).end()
+    decoder, space = json.JSONDecoder(), re.compile(r"[^ \t\r\n]|\Z")
+
+    def skip(position):  # to what is no space, or the end
+        found = space.search(text, position)
+        return len(text) if found is None else found.start()
+
+    line, start = 1, skip(0)
     line += text.count("\n", 0, start)
     while start < len(text):
         try:
@@ -132,7 +137,7 @@ def _json_values(text, path):
         except (ValueError, RecursionError) as error:
             raise UserError(f"a {path.suffix} file must be readable as a table, got {path}: {error}") from error
         yield f"line {line} of {path}", value
-        end = space.match(text, end).end()
+        end = skip(end)
         line, start = line + text.count("\n", start, end), end
 
 
@@ -192,7 +197,7 @@ def _read_hub(name):
     online = _reaches_hub()
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"  # asks the local cache at once instead of retrying for half a minute
-    datasets = _library()
+    datasets: Any = _library()
     if not online:
         datasets.config.HF_HUB_OFFLINE = True
     try:

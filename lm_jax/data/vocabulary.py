@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Vocabulary:
         if self.level == "byte":
             return self._encode_bytes(text)
         if self.level == "bpe":
-            return bpe.encode(self.merges, text, self.eol_id)
+            return bpe.encode(str(self.merges), str(text), self.eol_id)
         return self._encode_characters(text) if self.level == "char" else self._encode_words(text)
 
     def _encode_bytes(self, text):
@@ -137,7 +138,7 @@ class Vocabulary:
     def _bytes(self, i):
         if self.level == "byte":
             return bytes([i])
-        return b"\n" if i == self.eol_id else bytes(map(bpe.byte_of().get, self.tokens[i]))
+        return b"\n" if i == self.eol_id else bytes(bpe.byte_of()[letter] for letter in self.tokens[i])
 
     def save(self, path: Path) -> None:
         """Writes JSON."""
@@ -178,11 +179,12 @@ def build_vocabulary(
     if level == "byte":
         return Vocabulary(level, BYTES)
     if level == "char":
-        return Vocabulary(level, tuple(sorted(set(train).union({"\n"}, *others))))
+        alphabet: set[Any] = set(train).union({"\n"}, *others)
+        return Vocabulary(level, tuple(sorted(alphabet)))
     if level == "bpe":
-        if any(END_OF_LINE in text for text in (train, *others)):
+        if any(END_OF_LINE in str(text) for text in (train, *others)):
             raise UserError(f"{END_OF_LINE} stands for the end of a line and must not occur in a text")
-        merges, tokens = bpe.learn(train, max_size or BPE_SIZE, END_OF_LINE)
+        merges, tokens = bpe.learn(str(train), max_size or BPE_SIZE, END_OF_LINE)
         return Vocabulary(level, tokens, merges)
     return Vocabulary(level, _words(train, others, min_count, max_size))
 

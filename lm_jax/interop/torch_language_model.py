@@ -44,7 +44,7 @@ def language_model_from_torch(
     expected = {"encoder.weight": (vocab_size, input_size), "decoder.weight": (vocab_size, size)}
     outside = _read_outside(tensors, {**expected, "decoder.bias": (vocab_size,)})
 
-    options = {"rnn": {"nonlinearity": nonlinearity}}.get(cell, {})
+    options: dict[str, Any] = {"rnn": {"nonlinearity": nonlinearity}}.get(cell, {})
     layers = len({match[1] for name in tensors if (match := re.match(r"rnn\.\w+?_l(\d+)", name))})
     cells = [make(size if k else input_size, size, **options) for k in range(layers)]
     middle = cells[0] if layers == 1 else stacked(cells, dropout_rate=dropout_rate)

@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
 
@@ -122,7 +122,8 @@ def _compile_cache(started):
         return os.environ.get("JAX_COMPILATION_CACHE_DIR")
     import jax
 
-    return jax.config.jax_compilation_cache_dir
+    settings: Any = jax.config
+    return settings.jax_compilation_cache_dir
 
 
 def _speeds(platform, on_stage):

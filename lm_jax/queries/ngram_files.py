@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,7 +78,8 @@ def import_arpa(file: str | Path, run: str | Path | None = None) -> ImportedMode
     if run is not None:
         check_new(run)
     params, vocabulary = read_arpa(file)
-    config = NGramConfig(DataConfig(level=vocabulary.level), order=params.order, method="arpa")
+    level: Any = vocabulary.level
+    config = NGramConfig(DataConfig(level=level), order=params.order, method="arpa")
     folder = new_folder(run, f"{params.order}gram-arpa")
     source = {"source": str(Path(file).resolve()), "sha256": None}
     folder.create(config, vocabulary, {"ngrams": params.sizes, "corpus": source})

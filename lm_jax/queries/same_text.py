@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lm_jax.data.corpora import load_texts, load_whole_text
+from lm_jax.data.corpora import joined, load_texts, load_whole_text
 from lm_jax.errors import UserError
 from lm_jax.runs.open import OpenedRun
 
@@ -45,7 +45,7 @@ def same_text(runs: Sequence[OpenedRun], data: str | None, split: str) -> tuple[
             f"the text of a run must be as it was: give data, got a changed {texts.source} ({first.path})", ["data"]
         )
     if split == "all":
-        return texts.source, texts.train + texts.valid + texts.test
+        return texts.source, joined(texts.train, texts.valid, texts.test)
     return texts.source, getattr(texts, split)
 
 

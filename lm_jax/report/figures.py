@@ -19,10 +19,13 @@ def draw_loss_curve(records: list[dict[str, Any]], path: Path, label: str) -> No
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for points, name, marker in ((train, "train", None), (valid, "valid", "o")):
+    for points, name, colour, marker in (
+        (train, "train", SPLIT_COLOURS["train"], None),
+        (valid, "valid", SPLIT_COLOURS["valid"], "o"),
+    ):
         if points:
             steps, losses = zip(*points, strict=True)
-            axes.plot(steps, losses, color=SPLIT_COLOURS[name], marker=marker, markersize=4, label=name)
+            axes.plot(steps, losses, color=colour, marker=marker, markersize=4, label=name)
     if train or valid:
         axes.legend(frameon=False)
     axes.set_xlabel("training step")

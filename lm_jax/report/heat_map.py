@@ -92,7 +92,7 @@ def reach_rows(
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Aligned lines of `reach_rows`."""
-    lines = [("predicted", "nats", "10 % reaches", "1 % reaches")]
+    lines: list[tuple[str, ...]] = [("predicted", "nats", "10 % reaches", "1 % reaches")]
     for row in rows:
         far = ["-" if row[f"lag_{k}"] is None else f"{row[f'token_{k}']} ({_back(row[f'lag_{k}'])})" for k in (10, 1)]
         lines.append((row["token"], f"{row['nats']:.2f}", *far))

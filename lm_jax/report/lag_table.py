@@ -38,7 +38,7 @@ def table(profiles: Sequence[dict[str, LagProfile]]) -> str:
     half-life, <10 %, <1 %: the lag at which the median falls below; 95 % mass: the lag within which 95 % of the norm
     lies; x/step: what a step back multiplies by, over these lags; values: at the first lag and at the last.
     """
-    lines = [HEAD]
+    lines: list[tuple[str, ...]] = [HEAD]
     for layer, leaves in enumerate(profiles):
         for leaf, profile in leaves.items():
             last = f">{profile.lags[-1]}"

@@ -139,14 +139,17 @@ class ActiveRun:
         def sample(params, step):
             return task.sample(config, data.vocabulary, model, local(params), self._key(step))
 
+        instrument = setup.measure
+
         def measure(step, params, grad_norm):
-            return setup.measure(step, local(params), grad_norm)
+            assert instrument is not None
+            return instrument(step, local(params), grad_norm)
 
         return LoopFunctions(
             validate=validate,
             save=save,
             metrics=task.metrics,
             sample=sample,
-            measure=None if setup.measure is None else measure,
+            measure=None if instrument is None else measure,
             should_stop=self.stopped.is_set,
         )

@@ -25,24 +25,25 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
     Raises:
         UserError: before anything is written, for a request that cannot be carried out.
     """
-    task.estimation.check(config)
+    estimation: Any = task.estimation
+    estimation.check(config)
     if run is not None:
         check_new(run)
     started = time.perf_counter()
     data = task.load(config, None)
     config = task.with_absolute_paths(config)
-    found = task.estimation.estimate(config, data, listener.on_stage)
+    found = estimation.estimate(config, data, listener.on_stage)
     seconds = time.perf_counter() - started
     listener.on_stage("scoring")
     model = task.model(config, data.vocabulary)
     closing = task.close(config, data, model, found.params, jax.random.key(0), listener.on_progress)
     folder = new_folder(run, task.folder_name(config))
     folder.create(config, data.vocabulary, {"notes": found.notes, **found.record, "corpus": data.record})
-    path = folder.path / task.estimation.file
-    task.estimation.save(path, found.params)
+    path = folder.path / estimation.file
+    estimation.save(path, found.params)
     size = path.stat().st_size
     results = EstimateResults(str(folder.path), found.notes, dict(found.record), size, seconds, closing)
     (folder.path / "results.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
     listener.on_end(results)
-    params = task.estimation.read(path, data.vocabulary)
+    params = estimation.read(path, data.vocabulary)
     return Run(folder.path, model, params, data.vocabulary, results)

@@ -66,7 +66,7 @@ class Run(NamedTuple):
     model: Any
     params: Params
     vocabulary: Any
-    results: TrainResults | EstimateResults
+    results: Any  # TrainResults or EstimateResults
 
 
 def closing_to_json(closing: Closing, stopped: bool = False) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def train_seeds(
         runs=names,
         run=str(folder),
         model=task.name(config),
-        stopped=any(one.results.stopped for one in runs),
+        stopped=any(run.results.stopped for run in runs),
         splits=_summary(runs),
         seconds=time.perf_counter() - started,
         command=task.command,

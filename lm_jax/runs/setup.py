@@ -34,7 +34,7 @@ class Setup(NamedTuple):
     devices: Devices
     plan: Plan
     horizon: int
-    learning_rate: Callable[[int], float]
+    learning_rate: Callable[[int], Any]
     train_steps: TrainStepsFn
     create: Callable[[], TrainState]
     measure: MeasureFn | None
@@ -60,6 +60,8 @@ def set_up(
         raise UserError(f"telemetry_every needs a model with a recurrence, must be left out with {got}", PERIOD)
     model = task.model(config, data.vocabulary)
     devices = _devices_of(model, devices)
+    if task.batches is None or task.loss is None:
+        raise UserError(f"steps are trained of a task that has batches and a loss, got {task.name(config)}")
     batches = task.batches(config, data, model)
     plan = make_plan(config, batches)
     horizon = plan.steps if horizon is None else horizon

@@ -5,8 +5,9 @@ Everything that can go wrong with a request goes wrong before the run folder is 
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
-from lm_jax.config import NGramConfig, RunConfig, TrainConfig, from_dict
+from lm_jax.config import RunConfig, TrainConfig, from_dict
 from lm_jax.config.flat import flat_values
 from lm_jax.errors import UserError
 from lm_jax.runs.active import ActiveRun
@@ -32,7 +33,7 @@ CHANGEABLE = ("epochs", "steps", "log_every", "telemetry_every", "checkpoint_eve
 
 
 def train(
-    config: RunConfig | NGramConfig = TrainConfig(),
+    config: Any = TrainConfig(),
     run: str | Path | None = None,
     listener: Listener | None = None,
     mirror: str | Path | None = None,
@@ -40,7 +41,7 @@ def train(
     """Trains or estimates a model in a new run folder.
 
     Args:
-        config: the settings of a task, such as `TrainConfig` or `NGramConfig`.
+        config: the settings of a task, such as `TrainConfig` (any `RunConfig`) or `NGramConfig`.
         run: the folder; default: the next free one below checkpoints/.
         listener: hears the events of the run.
         mirror: a folder, such as one on a mounted Drive, where a copy of the run folder is kept up to date.
@@ -78,7 +79,7 @@ def train(
 
 def resume(
     run: str | Path,
-    config: RunConfig | None = None,
+    config: Any = None,
     listener: Listener | None = None,
     mirror: str | Path | None = None,
     into: str | Path | None = None,

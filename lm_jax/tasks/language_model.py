@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
 from lm_jax.data.vocabulary import Vocabulary
@@ -36,6 +38,7 @@ from lm_jax.types import Key, Params
 
 
 SAMPLE_TOKENS = {"char": 160, "byte": 160, "word": 40, "bpe": 60}
+NO_PROMPT = np.zeros(0, np.int32)
 LARGEST_EXPONENT = 700.0  # a perplexity above e^700 is written as that: JSON knows no infinity
 
 
@@ -155,7 +158,7 @@ def _perplexity(loss):
 def sample(settings: Any, vocabulary: Vocabulary, model: LanguageModel, params: Params, key: Key) -> str:
     """Generates some lines at temperature 0.8."""
     count = SAMPLE_TOKENS[vocabulary.level]
-    tokens = generate(model, params, [], count, key, eol_id=vocabulary.eol_id, sampler=Sampler(temperature=0.8))
+    tokens = generate(model, params, NO_PROMPT, count, key, eol_id=vocabulary.eol_id, sampler=Sampler(temperature=0.8))
     return vocabulary.decode(tokens[:, 0]).strip("\n")
 
 

@@ -37,7 +37,8 @@ def build_telemetry(settings: Any, corpus: Corpus, model: LanguageModel) -> Meas
     if settings.mode == "stream":
         tokens = tokens[: 2 * TEXTS * LENGTH]  # each text, and as much before it
     texts, warm_up = cut_texts(tokens, eol_id, settings.mode, TEXTS, LENGTH)
-    before, measured = texts[:warm_up], texts[warm_up:]
+    before: Any = texts[:warm_up]
+    measured = texts[warm_up:]
     if len(measured) < 3:
         raise UserError(f"telemetry needs a validation text of at least two tokens, got {len(tokens)}")
 

@@ -46,7 +46,7 @@ class Checkpoints:
     def __init__(self, folder: Path):
         from orbax.checkpoint import v1 as ocp
 
-        training = ocp.training
+        training: Any = ocp.training  # its stubs do not know their own classes
         policies = training.preservation_policies
         best = policies.BestN(get_metric_fn=_metric, reverse=True, n=1, keep_checkpoints_without_metrics=False)
         self._closed = False
@@ -87,7 +87,7 @@ class Checkpoints:
         step = int(state.step)
         if step in self.steps:
             return
-        metrics = {} if valid_loss is None else {"valid_loss": float(valid_loss)}
+        metrics: Any = {} if valid_loss is None else {"valid_loss": float(valid_loss)}
         with _quiet():
             self._checkpointer.save_checkpointables(step, _parts(state), metrics=metrics, custom_metadata=host)
 
@@ -102,7 +102,7 @@ class Checkpoints:
             try:
                 with _quiet():
                     parts = self._checkpointer.load_checkpointables(checkpoint.step, _parts(template))
-                    host = self._checkpointer.metadata(checkpoint.step).custom_metadata
+                    host: Any = self._checkpointer.metadata(checkpoint.step).custom_metadata
             except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
                 damaged.append((checkpoint, _root(error)))
                 continue
@@ -172,6 +172,6 @@ def _whole(template, parts):
 
 
 def _root(error: BaseException) -> str:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
     return f"{type(error).__name__}: {str(error).splitlines()[0][:90] if str(error) else ''}"

@@ -40,11 +40,11 @@ def _listen() -> None:
     monitoring.register_event_listener(_on_event)
 
 
-def _on_duration(event, seconds, **_):
+def _on_duration(event: str, duration_secs: float, **_: str | int) -> None:
     if event == "/jax/core/compile/backend_compile_duration":  # also around the reading from the cache
-        _durations.append(seconds)
+        _durations.append(duration_secs)
 
 
-def _on_event(event, **_):
+def _on_event(event: str, **_: str | int) -> None:
     if event == "/jax/compilation_cache/cache_hits":
         _hits.append(event)

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from lm_jax.errors import UserError
 from lm_jax.training.state import TrainState
@@ -38,7 +39,7 @@ class Devices:
     and for models without a vocabulary.
     """
 
-    mesh: Mesh | None = None
+    mesh: Any = None
     vocab_axes: Any = None
 
     @property
@@ -173,7 +174,7 @@ def find_devices(count: int, vocab_shards: int = 1) -> Devices:
 
 def _put(array, sharding):
     """A new array (`jax.device_put` may share the old one's memory, which donation would take from both)."""
-    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         data = _put(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
     host = np.asarray(array)  # the same on every process

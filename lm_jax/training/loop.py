@@ -5,6 +5,7 @@ reports, checkpoints and stops happen at steps that depend on the configuration 
 resumed does the same things at the same steps as one that never was.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -75,7 +76,7 @@ class Training:
         batches: BatchSource,
         plan: Plan,
         functions: LoopFunctions,
-        learning_rate: Callable[[int], float],
+        learning_rate: Callable[[int], Any],
         *,
         listener: Listener | None = None,
         history: History | None = None,
@@ -88,7 +89,7 @@ class Training:
             Listener() if listener is None else listener,
             devices,
         )
-        self._step, self._meter, self._request = int(state.step), Meter(), None
+        self._step, self._meter, self._length = int(state.step), Meter(), 0
         self._number, self._epoch, self._lengths = None, None, np.zeros(0, int)
 
     def request(self) -> StepsRequest | None:
@@ -103,12 +104,12 @@ class Training:
         self._begin_epoch(self._step // per_epoch)
         count = min(self._plan.next_stop(self._step, per_epoch) - self._step, most)
         count, length = _equal_lengths(self._lengths[self._step % per_epoch :][:count])
-        self._request = StepsRequest(self.state, self._epoch, count, length)
-        return self._request
+        self._length = length
+        return StepsRequest(self.state, self._epoch, count, length)
 
     def accept(self, state: TrainState, count: int, seconds: float) -> None:
         """Takes the state after `count` of the steps asked for, and does what is due at this step."""
-        self._meter.note(count, self._request.length, seconds)
+        self._meter.note(count, self._length, seconds)
         self.state, self._step, step = state, self._step + count, self._step + count
         self._listener.on_steps(step)
         plan, functions = self._plan, self._functions
@@ -144,17 +145,19 @@ class Training:
             targets_per_second=None if steps_per_second is None else steps_per_second * per_step,
         )
         self._listener.on_report(report)
-        self.state = state.replace(totals=jax.tree.map(jnp.zeros_like, state.totals))  # where they were
+        self.state = dataclasses.replace(state, totals=jax.tree.map(jnp.zeros_like, state.totals))  # where they were
 
     def _validate(self):
         check_state(self.state)
         score, plan, history = self._score(), self._plan, self.history
         best = history.note(self._step, score.loss)
         state = self.state
-        if plan.nonmono is not None and state.average.count == 0 and has_stalled(history.valid_losses, plan.nonmono):
-            state = state.replace(average=trigger(state.average))
+        if plan.nonmono is not None and _waits(state.average) and has_stalled(history.valid_losses, plan.nonmono):
+            average: Any = state.average
+            state = dataclasses.replace(state, average=trigger(average))
         if not best and plan.decay_factor is not None:
-            state = state.replace(learning_rate_scale=state.learning_rate_scale * plan.decay_factor)
+            scale = state.learning_rate_scale * plan.decay_factor
+            state = dataclasses.replace(state, learning_rate_scale=scale)
         history.finished = plan.patience is not None and history.misses >= plan.patience
         self.state = state
         self._tell(Validation(self._step, score, best))
@@ -200,6 +203,11 @@ def _equal_lengths(lengths):
     """How many batches from here on are as long as the first, and how long that is: they go into one dispatch."""
     different = np.flatnonzero(lengths != lengths[0])
     return int(different[0]) if len(different) else len(lengths), int(lengths[0])
+
+
+def _waits(average: Any) -> bool:
+    """Whether the mean of the weights has not begun."""
+    return average.count == 0
 
 
 def _mean_grad_norm(totals):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from lm_jax.errors import UserError
 from lm_jax.inference.sampling import draw
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Carry, Key, Mask, Params, Tokens
@@ -50,7 +51,7 @@ class LossFn(Protocol):
     """
 
     def __call__(
-        self, params: Params, carry: Carry, batch: Any, key: Key, whole: Any = None
+        self, params: Params, carry: Carry, batch: Any, key: Key, whole: Any = None, /
     ) -> tuple[Array, tuple[Carry, Tally]]: ...
 
 
@@ -75,12 +76,16 @@ def regularised_cross_entropy(model: LanguageModel, activation_reg: float, tempo
     The means are over real steps; differences across a reset do not count. The tally is of J alone.
     """
 
+    opened = model.opened
+    if opened is None:
+        raise UserError("penalties on outputs need a recurrent network, got another model")
+
     def loss(params, carry, chunk, key, whole=None):
         sizes = sizes_of(chunk if whole is None else whole)
-        carry, ys, dropped = model.opened.hidden(
+        carry, ys, dropped = opened.hidden(
             params, carry, chunk.inputs, mask=_carry_mask(chunk), reset=chunk.reset, key=key
         )
-        tally = _tally(model.opened.log_probs(params, dropped, chunk.targets), chunk)
+        tally = _tally(opened.log_probs(params, dropped, chunk.targets), chunk)
         penalty = activation_reg * _mean_square(dropped, chunk.mask, sizes.tokens)
         penalty += temporal_reg * _mean_square(ys[1:] - ys[:-1], _joined(chunk), sizes.pairs)
         return tally.nll / sizes.tokens + penalty, (carry, tally)

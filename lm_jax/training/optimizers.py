@@ -1,6 +1,5 @@
 """Optimisers: a chain of optax transformations, made from a configuration."""
 
-from collections.abc import Callable
 from typing import Any
 
 import optax
@@ -9,7 +8,7 @@ from lm_jax.config import AVERAGINGS, SCHEDULES, OptimizerConfig
 from lm_jax.training.averaging import UpdateFn
 
 
-Schedule = Callable[[int], float]
+Schedule = optax.Schedule  # step -> learning rate
 
 
 def build_schedule(config: OptimizerConfig, decay_steps: int) -> Schedule:

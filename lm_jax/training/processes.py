@@ -31,7 +31,7 @@ def connect(
     heartbeat_timeout: seconds without a sign of life after which a process counts as dead, and the others end.
     Raises UserError for what does not go together, and where the connection fails.
     """
-    found = _check(coordinator, processes, process_id, heartbeat_timeout)
+    found: dict[str, Any] = _check(coordinator, processes, process_id, heartbeat_timeout)
     try:
         jax.distributed.initialize(**found, heartbeat_timeout_seconds=heartbeat_timeout)
     except (RuntimeError, ValueError) as error:

@@ -135,7 +135,7 @@ def build_train_steps(
         scale = state.learning_rate_scale * (length / batches.usual_length)
         params = optax.apply_updates(state.params, jax.tree.map(lambda u: u * scale, updates))
         clipped = grad_norm > jnp.inf if clip is None else grad_norm > clip
-        sums = Totals(tally.nll, tally.tokens, 1, grad_norm, clipped)
+        sums = Totals(tally.nll, tally.tokens, jnp.ones((), int), grad_norm, clipped)
         return state.replace(
             params=params,
             opt_state=opt_state,

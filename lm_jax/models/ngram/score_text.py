@@ -3,15 +3,13 @@
 The same numbers as `score` of the model behind the contract; for baselines, and for long texts on a CPU.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lm_jax.models.ngram.counts import ABSENT, rows_in_text, trie_keys
 from lm_jax.models.ngram.tables import BackoffParams
 
 
-def text_log_probs(params: BackoffParams, tokens: np.ndarray, eol_id: int, starts: Sequence[int] = ()) -> np.ndarray:
+def text_log_probs(params: BackoffParams, tokens: np.ndarray, eol_id: int, starts: Any = ()) -> np.ndarray:
     """Returns log P [N] in nats of each token of a text, ids int [N]; float32.
 
     starts: positions where the context is empty, besides those after the end of a line: where the parallel streams
