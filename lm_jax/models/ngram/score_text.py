@@ -3,6 +3,8 @@
 The same numbers as `score` of the model behind the contract; for baselines, and for long texts on a CPU.
 """
 
+from typing import Any
+
 import numpy as np
 
 from lm_jax.models.ngram.counts import ABSENT, rows_in_text, trie_keys
