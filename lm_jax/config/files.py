@@ -127,7 +127,7 @@ def read_record(path: Path, configs: Mapping[str, type]) -> tuple[Any, dict[str,
     if "family" in record:
         task = one_of("family", record.pop("family"), FAMILIES)
     else:
-        task = record.pop("task", None)
+        task = record.pop("task")
     config = from_dict(one_of("task", task, configs), record.pop("config"))
     record.pop("format", None)
     return config, record

@@ -9,6 +9,7 @@ import pytest
 
 import lm_jax
 from lm_jax import DataConfig, NGramConfig, UserError
+from lm_jax.config import from_flat
 from lm_jax.models.ngram import ESTIMATORS, estimate
 from lm_jax.models.ngram.storage import load_tables, save_tables
 from lm_jax.runs.open import open_run
@@ -147,10 +148,10 @@ def test_there_is_nothing_to_resume(run):
     [
         ({"order": 0}, "order must be a whole number of at least 1, got 0"),
         ({"k": 0.0, "method": "add-k"}, "k must be positive and finite, got 0.0"),
-        ({"k": float("nan")}, "k must be positive and finite, got nan"),
+        ({"k": float("nan"), "method": "add-k"}, "k must be positive and finite, got nan"),
     ],
 )
 def test_bad_settings_write_nothing(settings, message, data, tmp_path):
     with pytest.raises(UserError, match=message):
-        lm_jax.train(NGramConfig(DataConfig(data), **settings), tmp_path / "run")
+        lm_jax.train(from_flat(NGramConfig, {"data": data, **settings}), tmp_path / "run")
     assert not list(tmp_path.iterdir())

@@ -188,7 +188,7 @@ BAD = {
     "rate is no number": ({"learning_rate": float("nan")}, "learning_rate must be positive"),
     "negative clip": ({"clip": -1.0}, "clip must be positive"),
     "negative warm-up": ({"warmup_steps": -1}, "not (be )?negative"),
-    "decay factor of one": ({"decay_factor": 1.0}, "decay_factor must be between 0 and 1"),
+    "decay factor of one": ({"schedule": "plateau", "decay_factor": 1.0}, "decay_factor must be between 0 and 1"),
     "no steps": ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
     "no patience": ({"patience": 0}, "patience must be"),
     "negative seed": ({"seed": -1}, "seed must be a whole number from 0"),
@@ -200,9 +200,9 @@ BAD = {
 
 @pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
 def test_bad_requests_leave_nothing_behind(changes, message, tmp_path):
-    config = toy_config(write_corpus(tmp_path / "text"), **changes)
+    text = write_corpus(tmp_path / "text")
     with pytest.raises(UserError, match=message) as caught:
-        lm_jax.train(config, tmp_path / "run")
+        lm_jax.train(toy_config(text, **changes), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == ["text"]
 
@@ -248,7 +248,7 @@ def test_a_test_text_of_three_tokens_is_enough(tmp_path):
     ],
 )
 def test_choices_of_a_script_are_checked_too(tmp_path, changes, message):
-    config = toy_config(write_corpus(tmp_path / "text"), **changes)
+    text = write_corpus(tmp_path / "text")
     with pytest.raises(lm_jax.UserError, match=message):
-        lm_jax.train(config, tmp_path / "run")
+        lm_jax.train(toy_config(text, **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
