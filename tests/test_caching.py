@@ -50,7 +50,7 @@ def test_named_tuples_stay_what_they_are():
 def test_signatures_are_visible():
     assert list(inspect.signature(lstm).parameters)[:3] == ["input_size", "hidden_size", "forget_bias"]
     assert inspect.signature(recurrent_lm).parameters["cutoffs"].default == ()
-    assert lstm.__doc__.startswith("A long short-term memory")
+    assert lstm.__doc__.startswith("Makes a long short-term memory")
 
 
 def test_factories_take_lists_where_they_take_sequences():

@@ -1,5 +1,6 @@
 """Every flag and every choice of `lm-jax train` is used by at least one full small run."""
 
+import dataclasses
 import functools
 import json
 import math
@@ -8,12 +9,14 @@ import shlex
 import pytest
 
 import lm_jax
-from lm_jax.cli.flags import flags_of
 from lm_jax.cli.main import main
-from lm_jax.cli.parsing import build_arguments, parse_flags
-from lm_jax.cli.train import TrainArguments
-from lm_jax.config import to_flat
+from lm_jax.cli.parsing import parse_with_config
+from lm_jax.cli.train import TrainArguments, make_config
+from lm_jax.config import TrainConfig
+from lm_jax.config.flat import flat_settings, flat_values
+from lm_jax.config.settings import choices
 from lm_jax.runs.folder import read_lines
+from lm_jax.runs.open import open_run
 from tests.runs.toy import write_corpus
 
 
@@ -57,19 +60,38 @@ ELSEWHERE = {"cudnn"}  # needs a GPU; --seeds, whose runs are several, is in tes
 
 
 @functools.cache
-def arguments_of(words):
-    return build_arguments(TrainArguments, parse_flags(TrainArguments, "train", f"{SMALL} {words}".split()))
+def parsed(words):
+    """What a command line gives: (arguments of the verb, settings by name)."""
+    return parse_with_config(TrainArguments, TrainConfig, "train", f"{SMALL} {words}".split())
+
+
+def config_of(words):
+    return make_config(parsed(words)[1])
 
 
 def used(name):
     """All values of a setting among the runs in which it means something."""
     means_something = MEANS_SOMETHING.get(name, lambda config: True)
-    parsed = [arguments_of(words) for words in RUNS.values()]
-    found = [to_flat(arguments) for arguments in parsed if means_something(arguments.config)]
-    return [values[name] for values in found if name in values]
+    found = []
+    for words in RUNS.values():
+        arguments, given = parsed(words)
+        if means_something(config_of(words)):
+            found += [given[name]] if name in given else [getattr(arguments, name)] if hasattr(arguments, name) else []
+    return [tuple(value) if isinstance(value, list) else value for value in found]
 
 
-SETTINGS = {flag.name: flag for flag in flags_of(TrainArguments)}
+def settings():
+    """(default, choices) of every flag."""
+    found = {field.name: (field.default, set()) for field in dataclasses.fields(TrainArguments)}
+    for one in flat_settings(TrainConfig):
+        default, kinds = one.field.default, one.field.metadata.get("kinds")
+        options = {True, False} if one.field.type is bool else set(kinds or choices(one.field.type) or ())
+        earlier = found[one.name][1] if one.name in found else set()
+        found[one.name] = (default.kind if kinds else default, options | earlier)
+    return found
+
+
+SETTINGS = settings()
 
 
 # These begin processes of their own: tests/runs/test_devices.py and test_processes.py.
@@ -78,12 +100,11 @@ MANY_DEVICES = {"devices", "vocab_shards", "coordinator", "processes", "process_
 
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - MANY_DEVICES - {"run", "seeds"}))
 def test_every_flag_and_every_choice_has_a_run(name):
-    flag = SETTINGS[name]
-    choices = {True, False} if flag.type is bool else set(flag.choices or ())
+    default, options = SETTINGS[name]
     values = used(name)
-    missing = choices - set(values) - ELSEWHERE
+    missing = options - set(values) - ELSEWHERE - {default}
     assert not missing, f"no run with {name} = {missing}"
-    assert any(value != flag.default for value in values), f"no run with another {name} than {flag.default}"
+    assert any(value != default for value in values), f"no run with another {name} than {default}"
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +150,8 @@ def test_a_full_run(name, desk, monkeypatch, capsys):
     assert model.vocab_size == len(vocabulary)
     main(["generate", run, "--tokens", "5"])
     # all that was asked for is what was recorded
-    wanted = to_flat(arguments_of(RUNS[name]).config)
-    saved = to_flat(lm_jax.runs.folder.RunFolder(desk / run).read()[0])
+    wanted = flat_values(config_of(RUNS[name]))
+    saved = flat_values(open_run(desk / run).config)
     differing = {key for key, value in wanted.items() if saved.get(key) != value}
     from_file = {"cell", "clip", "forget_bias"} if "--config-file" in words else set()
     assert differing <= {"data", "decay_steps"} | from_file

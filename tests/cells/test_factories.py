@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from lm_jax import UserError, initializers
-from lm_jax.cells import CELLS, drop_connect, gru, input_sizes, lstm, rnn, stacked
+from lm_jax.cells import drop_connect, gru, input_sizes, lstm, rnn, stacked
 
 
 H = 16
+CELLS = {"rnn": rnn, "gru": gru, "lstm": lstm}
 MADE = {
     "rnn": lambda: rnn(3, 4, nonlinearity="relu", w_h_init=initializers.identity(0.5)),
     "gru": lambda: gru(3, 4, reset="before", w_x_init=initializers.uniform(0.1)),

@@ -3,8 +3,8 @@
 import jax
 import pytest
 
-from lm_jax import ngram_lm, recurrent_lm, unigram_cache, window_lm
 from lm_jax.cells import lstm
+from lm_jax.models import ngram_lm, recurrent_lm, unigram_cache, window_lm
 
 
 V, CUTOFFS = 23, (5, 11)  # no other size is one of these, nor the numbers of words of the clusters, 6 and 12
