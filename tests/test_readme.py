@@ -1,50 +1,218 @@
-"""The README keeps its promises: its Python runs, its flags and links exist."""
+"""The READMEs keep their promises: their Python runs, their commands parse, their links lead somewhere."""
 
+import ast
+import dataclasses
+import importlib
+import inspect
 import re
+import shlex
+import sys
 from pathlib import Path
 
+import pytest
+
+import lm_jax
 from lm_jax.cli.main import VERBS
+from lm_jax.cli.train import make_config
+from lm_jax.config import CELLS, NGramConfig, TrainConfig, from_flat
+from lm_jax.tasks import TASKS
+from tests.queries.untrained import untrained
 
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+ROOMS = sorted(
+    path for folder in ("lm_jax", "checkpoints", "experiments") for path in (ROOT / folder).rglob("README.md")
+)
+PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *ROOMS)}
+LONGEST_START = 10_000  # bytes of the first page
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+OWN_CELLS = "# my_cells.py\n"  # the first line of a block that is a file of the reader's
+NOT_OURS = ("--full", "--data", "--kenlm", "--smoke", "--page", "--out", "--runs")  # of studies
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(page, language):
+    """The code blocks of a page in one language."""
+    return [code for name, code in FENCE.findall(PAGES[page]) if name == language]
 
 
-def test_the_python_blocks_run_one_after_the_other(capsys):
-    names = {}
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), names)
-    assert "perplexity" in capsys.readouterr().out
-    model = names["models"].recurrent_lm(5, names["mgu"](3, 4))
-    params = model.init(names["jax"].random.key(0))
-    _, logits = model.unroll(params, model.initial_carry(params, (2,)), names["jnp"].zeros((3, 2), int))
-    assert logits.shape == (3, 2, 5)
+def spans(page):
+    """The pieces of code inside the sentences and tables of a page."""
+    return re.findall(r"`([^`]+)`", FENCE.sub("", PAGES[page]))
 
 
-def test_every_verb_and_flag_that_it_names_exists(capsys):
-    import pytest
+def commands(page):
+    """The words of every `lm-jax` command of a page, after `lm-jax` itself."""
+    lines = [line for block in blocks(page, "bash") for line in block.splitlines()] + spans(page)
+    for line in lines:
+        for piece in re.split(r"&&|\|", line.replace("\n", " ")):
+            words = shlex.split(piece, comments=True) if "lm-jax" in piece else []
+            while words and "=" in words[0]:  # a variable of the environment
+                del words[0]
+            if words[:2] == ["uv", "run"]:
+                del words[:2]
+            if len(words) > 1 and words[0] == "lm-jax" and words[1] != "VERB":
+                yield words[1:]
 
+
+PYTHON = [(page, number) for page in PAGES for number in range(len(blocks(page, "python")))]
+COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The reader's folder, after `lm-jax train`: the run is small and as it begins."""
+    folder = tmp_path_factory.mktemp("reader")
+    small = from_flat(TrainConfig, {"hidden_size": 8, "embedding_size": 4})
+    untrained(small, folder / "checkpoints" / "lstm-char-1")
+    return folder
+
+
+@pytest.fixture
+def in_folder(folder, monkeypatch):
+    """Python as it is started there, in a clone; a block may add to the tables of kinds and tasks for itself alone."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.syspath_prepend(str(folder))
+    tables = [(table, dict(table)) for table in (CELLS, TASKS)]
+    yield folder
+    sys.modules.pop("my_cells", None)
+    for table, before in tables:
+        table.clear()
+        table.update(before)
+
+
+@pytest.mark.parametrize("page,number", PYTHON)
+def test_every_python_block_runs_alone(page, number, in_folder, monkeypatch):
+    for block in blocks(page, "python"):
+        if block.startswith(OWN_CELLS):
+            (in_folder / "my_cells.py").write_text(block)
+    block = blocks(page, "python")[number]
+    exec(compile(block, f"{page}, block {number}", "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", ["README.md", "lm_jax/cells/README.md"])
+def test_the_cell_of_a_page_is_one(page, in_folder):
+    import jax
+    import jax.numpy as jnp
+
+    (block,) = [block for block in blocks(page, "python") if block.startswith(OWN_CELLS)]
+    names = {"__name__": "__main__"}
+    exec(block, names)
+    cell = names["mgu"](3, 4)
+    params, xs = cell.init(jax.random.key(0)), jax.random.normal(jax.random.key(1), (5, 2, 3))
+    carry, ys = cell.unroll(params, cell.initial_carry(params, (2,)), xs)
+    stepped = cell.initial_carry(params, (2,))
+    for x, y in zip(xs, ys, strict=True):
+        stepped, expected = cell.step(params, stepped, x)
+        assert jnp.allclose(y, expected, atol=1e-6)
+    assert jnp.allclose(carry, stepped, atol=1e-6)
+
+
+class Parsed(Exception):
+    """Stops a verb after it has read its command line."""
+
+    def __init__(self, result):
+        self.arguments, self.given = result if isinstance(result, tuple) else (result, {})
+
+
+def parsed(words, monkeypatch):
+    """The arguments and the settings that a verb reads from a command line, nothing done with them."""
+    size = 2 if words[0] == "ngram" else 1
+    verb = " ".join(words[:size])
+    assert verb in VERBS
+    module = importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_').replace(' ', '_')}")
+    name = "parse_with_config" if hasattr(module, "parse_with_config") else "parse"
+    real = getattr(module, name)
+
+    def stop(*arguments):
+        raise Parsed(real(*arguments))
+
+    monkeypatch.setattr(module, name, stop)
+    with pytest.raises(Parsed) as caught:
+        module.main(words[size:])
+    monkeypatch.setattr(module, name, real)
+    return verb, caught.value.arguments, caught.value.given
+
+
+@pytest.mark.parametrize("page,words", COMMANDS, ids=lambda value: value if isinstance(value, str) else "_".join(value))
+def test_every_command_parses(page, words, monkeypatch):
+    if " ".join(words).removesuffix(" --help") in VERBS:  # the name of a verb in a sentence
+        return
+    verb, arguments, given = parsed(words, monkeypatch)
+    if verb == "train" and ":" not in given.get("cell", "") and arguments.resume is None:
+        make_config(given).check()
+    if verb == "ngram train":
+        from_flat(NGramConfig, given).check()
+
+
+def test_every_flag_exists(capsys):
     from lm_jax.cli.main import main
 
-    helps = {}
+    known = set()
     for verb in VERBS:
         with pytest.raises(SystemExit):
             main([*verb.split(), "--help"])
-        helps[verb] = capsys.readouterr().out + " --lr "
-    for verb, words in re.findall(r"lm-jax ((?:ngram )?[\w-]+)([^`\n|]*)", README):
-        assert verb in VERBS
-        for flag in re.findall(r"(--[a-z][\w-]*)", words):
-            assert flag in helps[verb], f"lm-jax {verb} has no {flag}"
+        known |= set(re.findall(r"--[a-z][\w-]*", capsys.readouterr().out))
+    named = {flag for page in PAGES for span in spans(page) for flag in re.findall(r"(?<!\S)--[a-z][\w-]*", span)}
+    assert len(named) > 30 and not named - known - set(NOT_OURS)
 
 
-def test_every_link_to_a_file_leads_somewhere():
-    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def rows(page="lm_jax/README.md"):
+    """The table of commands and of what they are in Python."""
+    lines = re.findall(r"^\| `lm-jax ([^`]*)` \| (.*) \|$", PAGES[page], re.MULTILINE)
+    return [(command, piece) for command, cell in lines for piece in re.findall(r"`([^`]+)`", cell)]
+
+
+NAMES = {"lm_jax": lm_jax, "dataclasses": dataclasses, **vars(importlib.import_module("lm_jax.config"))}
+
+
+@pytest.mark.parametrize("command,python", rows())
+def test_what_a_command_is_in_python(command, python, monkeypatch):
+    """Its functions take such arguments; the settings are those of the flags."""
+    importlib.import_module("lm_jax.training.processes")
+    for call in [node for node in ast.walk(ast.parse(python)) if isinstance(node, ast.Call)]:
+        name, inputs = ast.unparse(call.func), call.args
+        if name.startswith("lm_jax.load("):  # a method of what it returns
+            function, inputs = getattr(lm_jax.queries.TrainedLanguageModel, name.rpartition(".")[2]), [None, *inputs]
+        else:
+            function = eval(name, dict(NAMES))
+        inspect.signature(function).bind(*inputs, **{keyword.arg: None for keyword in call.keywords})
+        if name == "lm_jax.train" and call.args and "--coordinator" not in command:
+            verb, _, given = parsed(shlex.split(command), monkeypatch)
+            config = eval(ast.unparse(call.args[0]), dict(NAMES))
+            assert config == (make_config(given) if verb == "train" else from_flat(NGramConfig, given))
+
+
+def anchors(text):
+    """The names of the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", PAGES[page]):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text()), target
+
+
+def test_every_script_exists():
+    scripts = {script for text in PAGES.values() for script in re.findall(r"python (experiments/\S+\.py)", text)}
+    assert len(scripts) > 10 and all((ROOT / script).is_file() for script in scripts)
+
+
+def test_the_start_is_short():
+    assert len(PAGES["README.md"].encode()) <= LONGEST_START
+
+
+def test_the_install_and_test_commands_are_those_of_ci():
+    script = (ROOT / ".ci" / "run").read_text()
+    block = blocks("README.md", "bash")[-1].splitlines()
+    assert block == ['pip install -e ".[dev]"', "pytest"]
+    assert '-e ".[dev]"' in script and "\npytest\n" in script
 
 
 def test_nothing_was_left_to_fill_in():
-    assert not re.findall(r"@[A-Z]+@", README)
+    assert not [page for page, text in PAGES.items() if re.search(r"@[A-Z]+@|<<|>>", text)]

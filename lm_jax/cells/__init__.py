@@ -1,4 +1,4 @@
-"""Recurrent cells: pure functions on `lax.scan`, a room each. To add one, see "Adding a cell" in the README."""
+"""Recurrent cells: pure functions on `lax.scan`, a room each. README.md tells how to add one."""
 
 from lm_jax.cells.base import Cell, Observed, hoisted_cell, scan_unroll
 from lm_jax.cells.drop_connect import drop_connect
