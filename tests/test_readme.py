@@ -198,9 +198,9 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(file.read_text()), target
 
 
-def test_every_script_exists():
-    scripts = {script for text in PAGES.values() for script in re.findall(r"python (experiments/\S+\.py)", text)}
-    assert len(scripts) > 10 and all((ROOT / script).is_file() for script in scripts)
+def test_every_file_that_a_command_reads_exists():
+    files = {file for text in PAGES.values() for file in re.findall(r"\bexperiments/[\w/]+\.(?:py|json)\b", text)}
+    assert len(files) > 10 and not [file for file in files if not (ROOT / file).is_file()]
 
 
 def test_the_start_is_short():
