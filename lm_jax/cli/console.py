@@ -37,9 +37,9 @@ class UntilClosed:
 
 
 class TrainingConsole(Listener):
-    """Prints the events of a run."""
+    """Prints the events of a run. repeated: flags that a command on the run needs again, which its folder lacks."""
 
-    def __init__(self):
+    def __init__(self, repeated: str = ""):
         from rich.console import Console
 
         output: Any = UntilClosed()  # all that rich asks of a file
@@ -47,6 +47,7 @@ class TrainingConsole(Listener):
         self.columns: tuple[Column, ...] = ()
         self.bar = None
         self.rows = 0
+        self.repeated = repeated
 
     def on_start(self, start: Start) -> None:
         """Prints device, model, data, length of the run, folder; starts the bar."""
@@ -115,7 +116,7 @@ class TrainingConsole(Listener):
         if results.stopped:
             mirror = "" if results.mirror is None else f" --mirror {shlex.quote(results.mirror)}"
             self._print(f"stopped and saved after step {results.step:,}; to go on:")
-            self._print(f"  lm-jax {results.command} --resume {run}{mirror}")
+            self._print(f"  lm-jax {results.command} --resume {run}{mirror}{self.repeated}")
             return
         if results.finished_early:
             self._print(f"stopped early after step {results.step:,}: no improvement on the validation data")
@@ -124,7 +125,7 @@ class TrainingConsole(Listener):
             f"{results.parameters:,} parameters, best step {results.best_step:,}, "
             f"{clock(results.seconds)} of wall time; loss curve: {results.run}/loss.png"
         )
-        print_closing(self.console, results)
+        print_closing(self.console, results, self.repeated)
 
     def close(self) -> None:
         """Takes the bar away, also after an error."""
@@ -180,15 +181,16 @@ def _metric_name(name):
     return name.removeprefix("valid_").replace("_", " ")
 
 
-def print_closing(console, results: TrainResults | EstimateResults) -> None:
-    """Prints the task's remarks, a sample and the next command."""
+def print_closing(console, results: TrainResults | EstimateResults, repeated: str = "") -> None:
+    """Prints the task's remarks, a sample and the next command, with the flags to repeat."""
     closing = results.closing
     for remark in closing.remarks:
         console.print(remark, markup=False)
     if closing.sample:
         console.print(f"\na sample:\n{indent(closing.sample)}\n", markup=False)
     if closing.next_command:
-        console.print(f"next: {closing.next_command.replace('{run}', shlex.quote(results.run))}", markup=False)
+        command = closing.next_command.replace("{run}", shlex.quote(results.run))
+        console.print(f"next: {command}{repeated}", markup=False)
 
 
 def print_table(console, table: Table | None) -> None:

@@ -16,14 +16,14 @@ class SeedsConsole(TrainingConsole):
         if results.stopped:
             self._print("stopped and saved; to go on, seed by seed:")
             for name in names:
-                self._print(f"  lm-jax {results.command} --resume {folder}/{name}")
+                self._print(f"  lm-jax {results.command} --resume {folder}/{name}{self.repeated}")
             return
         print_table(self.console, means_table(results))
         self._print(
             f"{len(names)} seeds in {clock(results.seconds)} of wall time; each is a run: "
             f"{folder}/{names[0]} to {names[-1]}"
         )
-        self._print(f"next: lm-jax compare {' '.join(f'{folder}/{name}' for name in names[:2])}")
+        self._print(f"next: lm-jax compare {' '.join(f'{folder}/{name}' for name in names[:2])}{self.repeated}")
 
 
 def means_table(results: SeedResults) -> Table:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -103,13 +104,15 @@ def _train_with_others(arguments, config):
 
 
 def _train(arguments, config):
+    from lm_jax.cells.user import has_user_cell
     from lm_jax.cli.console import TrainingConsole
     from lm_jax.cli.seeds_console import SeedsConsole
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.runs import resume, train, train_seeds
 
     keep_compiled()
-    console = TrainingConsole() if arguments.seeds is None else SeedsConsole()
+    repeated = f" --cell {shlex.quote(config.model.cell.kind)}" if has_user_cell(config) else ""
+    console = TrainingConsole(repeated) if arguments.seeds is None else SeedsConsole(repeated)
     try:
         if arguments.seeds is not None:
             train_seeds(config, arguments.seeds, arguments.run, console)

@@ -98,6 +98,8 @@ def test_every_cell_trains_by_its_name(name, text, tmp_path):
 def test_a_cell_in_a_users_file_is_given_again_whenever_its_run_is_opened(mgu_file, text, tmp_path, capsys):
     cell, run = f"{mgu_file}:mgu", str(tmp_path / "run")
     main(["train", "--cell", cell, "--data", text, "--run", run, *FLAGS])
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    assert told and all(line.endswith(f" --cell {cell}") for line in told)
     for verb in (["evaluate", run], ["train", "--resume", run, "--steps", "6"], ["generate", run]):
         with pytest.raises(SystemExit) as caught:
             main(verb)

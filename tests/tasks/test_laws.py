@@ -1,0 +1,76 @@
+"""The laws of tasks that train in steps, over every such task and mode, and over the task of the tests."""
+
+import jax
+import numpy as np
+import pytest
+
+from lm_jax.errors import UserError
+from lm_jax.tasks import TASKS, task_of
+from tests.runs.toy import toy_config, write_corpus
+from tests.tasks.parity import PARITY, ParityConfig
+
+
+SETTINGS = {
+    "recurrent": lambda data: toy_config(data),
+    "random lengths": lambda data: toy_config(data, random_bptt=True),
+    "sentences": lambda data: toy_config(data, mode="sentence"),
+    "window": lambda data: toy_config(data, model="window", window=3),
+    "parity": lambda data: ParityConfig(batch_size=16, steps=4),
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def task_and_settings(request, tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "parity", PARITY)
+    settings = SETTINGS[request.param](write_corpus(tmp_path / "text"))
+    return task_of(settings), settings
+
+
+def assert_equal_trees(one, other):
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for left, right in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_every_task_that_trains_in_steps_is_here(tmp_path):
+    settings = [make(write_corpus(tmp_path / "text")) for make in SETTINGS.values()]
+    assert {one.task for one in settings} >= {name for name, task in TASKS.items() if task.batches}
+
+
+def test_data_that_cannot_be_used_are_refused_and_nothing_is_written(tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    for make in (SETTINGS["recurrent"], SETTINGS["sentences"], SETTINGS["window"]):
+        settings = make(str(tmp_path / "nowhere"))
+        with pytest.raises(UserError, match="nowhere"):
+            task_of(settings).load(settings, None)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_batches_depend_on_settings_data_and_model_alone(task_and_settings):
+    task, settings = task_and_settings
+    sources = []
+    for _ in range(2):
+        data = task.load(settings, None)
+        sources.append(task.batches(settings, data, task.model(settings, data.vocabulary)))
+    for epoch in (1, 0):  # in another order too
+        assert_equal_trees(sources[0].epoch(epoch), sources[1].epoch(epoch))
+        np.testing.assert_array_equal(sources[0].lengths(epoch), sources[1].lengths(epoch))
+    assert_equal_trees(sources[0].epoch(0), sources[1].epoch(0))
+
+
+def test_parameters_are_only_read(task_and_settings):
+    task, settings = task_and_settings
+    data = task.load(settings, None)
+    model = task.model(settings, data.vocabulary)
+    params = model.init(jax.random.key(0))
+    before = jax.tree.map(np.array, params)
+    task.validate(settings, data, model, params, lambda *done: None)
+    task.close(settings, data, model, params, jax.random.key(1), lambda *done: None)
+    assert_equal_trees(params, before)
+
+
+def test_a_model_is_made_of_settings_and_vocabulary_alone(task_and_settings):
+    task, settings = task_and_settings
+    data = task.load(settings, None)
+    models = [task.model(settings, vocabulary) for vocabulary in (data.vocabulary, data.vocabulary)]
+    assert_equal_trees(*(model.init(jax.random.key(0)) for model in models))
