@@ -1,6 +1,7 @@
 """The fixed-window language model against its equations, its settings, and what the lecture says of it."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -349,7 +350,7 @@ def test_a_run_is_named_tells_the_norms_and_resumes_bit_for_bit(window, tmp_path
     run = lm_jax.train(config, tmp_path / "whole")
     norms = json.loads((run.folder / "results.json").read_text())["position_norms"]
     assert norms == position_norms(run.params).tolist() and len(norms) == window
-    assert run.results.closing.rows[-1]["model"] == f"window-{window} 1x8"
+    assert run.results.closing.rows[-1].model == f"window-{window} 1x8"
     lm_jax.train(dataclasses.replace(config, steps=4), tmp_path / "part")
     lm_jax.resume(tmp_path / "part", dataclasses.replace(config, steps=6))
     trained = lm_jax.load(tmp_path / "part")

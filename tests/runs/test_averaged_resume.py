@@ -31,4 +31,4 @@ def test_a_run_with_every_regulariser_resumes_bit_for_bit(averaging, mode, tmp_p
     assert_equal_runs(resumed.folder, straight.folder, step=20)
     assert saved_arrays(straight.folder, 20)["['train']['average']"] > 1  # steps that are in it: the mean has begun
     for name in ("step", "best_step", "rows", "sample"):
-        assert resumed.results[name] == straight.results[name]
+        assert resumed.results.to_json()[name] == straight.results.to_json()[name]
