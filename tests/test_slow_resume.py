@@ -18,10 +18,10 @@ from tests.runs.toy import assert_equal_runs, write_corpus
 pytestmark = pytest.mark.slow
 
 LM_JAX = [sys.executable, "-c", "from lm_jax.cli.main import main; main()"]
-SMALL = "--hidden-size 8 --embedding-size 4 --batch-size 4 --bptt 8 --log-every 3 --eval-every 4 --decay-steps 20"
+SMALL = "--hidden-size 8 --embedding-size 4 --batch-size 4 --bptt 8 --log-every 3 --eval-every 4"
 # every optimizer under every schedule; what the rest is made of goes round
 OPTIMIZERS = ("sgd --lr 1", "adam --lr 0.01", "adamw --lr 0.01 --weight-decay 0.1")
-SCHEDULES = ("constant", "cosine --warmup-steps 3", "plateau --decay-factor 0.5")
+SCHEDULES = ("constant", "cosine --warmup-steps 3 --decay-steps 20", "plateau --decay-factor 0.5")
 DROPOUTS = ("--dropout 0.3 --dropout-kind elementwise", "--dropout 0.3 --dropout-kind locked")
 MODES = ("--mode stream", "--mode sentence")
 CELLS = ("--cell lstm", "--cell gru --layers 2 --connection highway", "--cell rnn --layers 2 --connection dense")
@@ -70,7 +70,7 @@ def test_ten_steps_and_ten_in_a_new_process_are_twenty(case):
 # --- stopped at no step in particular ------------------------------------------------------------------------------
 
 LONG = ["train", "--data", "text", *SMALL.split(), "--dropout", "0.3", "--steps", "300", "--checkpoint-every", "5"]
-LONG += ["--eval-every", "50", "--log-every", "10"]
+LONG += ["--eval-every", "50", "--log-every", "10", "--decay-steps", "20"]
 
 
 @pytest.fixture(scope="module")
