@@ -50,7 +50,8 @@ def label_ends(axes: Any, labels: Sequence[tuple[float, float, str, str]], fonts
 
     Scales, and limits that are not automatic, must be set before. Ends outside the limits are put at the border.
     """
-    axes.get_xlim(), axes.get_ylim()  # matplotlib puts off automatic limits until somebody asks
+    axes.get_xlim()  # matplotlib puts off automatic limits until somebody asks
+    axes.get_ylim()
     to_pixels, height = axes.transData.transform, axes.bbox.height
     gap = fontsize * 1.25 * axes.figure.dpi / 72
     left, bottom = axes.transAxes.transform((0, 0))
