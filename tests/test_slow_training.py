@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def valid_losses(config, folder):
     """Cross-entropy on the validation text of the unigrams, the bigrams and the model."""
     rows = lm_jax.train(config, folder).results.closing.rows
-    return [row["cross_entropy"] for row in rows if row["split"] == "valid"]
+    return [row.cross_entropy for row in rows if row.split == "valid"]
 
 
 def test_the_default_settings_soon_beat_unigrams(tmp_path):

@@ -68,5 +68,5 @@ def test_every_cell_runs(maker, tmp_path, monkeypatch, capsys):
     for part in ("versions: python", "in the mirror: steps", "resumed after step", "bits each", "The ", "below 10 %"):
         assert part in out
     assert names["RUN"].is_dir() and max(names["mirrored_steps"]()) == names["STEPS"] and out.count("Traceback") == 0
-    assert names["score"]["bits_per_character"] < 4.0  # less than what a unigram model takes
+    assert names["score"].bits_per_character < 4.0  # less than what a unigram model takes
     assert (tmp_path / "gradient.png").stat().st_size > 5000

@@ -192,7 +192,7 @@ def test_when_the_machine_is_gone_the_run_goes_on_from_its_mirror(text, straight
     for folder in (resumed.folder, drive / "run"):
         assert_equal_runs(folder, straight.folder, step=20)
         assert sorted(os.listdir(folder / "states")) == sorted(os.listdir(straight.folder / "states"))
-    assert json.loads((drive / "run" / "results.json").read_text()) == json.loads(json.dumps(resumed.results))
+    assert json.loads((drive / "run" / "results.json").read_text()) == json.loads(json.dumps(resumed.results.to_json()))
     with pytest.raises(UserError, match="to go on with that run: resume checkpoints/run"):
         lm_jax.resume(drive / "run", mirror=drive)  # the machine is not gone
 
