@@ -151,5 +151,5 @@ class ActiveRun:
             metrics=task.metrics,
             sample=sample,
             measure=None if instrument is None else measure,
-            should_stop=self.stopped.is_set,
+            should_stop=lambda: self.stopped.is_set(),  # the event of several runs is one, given later
         )

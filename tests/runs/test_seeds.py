@@ -107,7 +107,6 @@ def test_one_that_stops_early_does_not_hold_up_the_others(corpus, tmp_path):
     assert found.results.splits.keys() == {"train", "valid", "test"}
 
 
-@pytest.mark.slow
 def test_a_stop_is_for_all_and_each_goes_on_alone(together, corpus, tmp_path):
     config = toy_config(corpus, seed=5, dropout=0.2)
     found = lm_jax.train_seeds(config, SEEDS, tmp_path / "all", Events(stop_at=5))
