@@ -36,6 +36,7 @@ class ActiveRun:
         history: of its validations so far.
         listener: hears its events.
         mirror: the folder of its copy, or None.
+        stopped: ends the training; default: an event of its own. Several runs that end together share one.
     """
 
     def __init__(
@@ -46,10 +47,11 @@ class ActiveRun:
         history: History,
         listener: Listener,
         mirror: str | Path | None = None,
+        stopped: threading.Event | None = None,
     ):
         self._setup, self._folder, self._mirror = setup, folder, mirror
         self._started, self._first_step = time.perf_counter(), int(state.step)
-        self.stopped = threading.Event()
+        self.stopped = threading.Event() if stopped is None else stopped
         label = setup.task.loss_label(setup.config)
         self.journal = Journal(folder, listener, self._first_step, label, setup.task.unit)
         self.training = Training(
@@ -151,5 +153,5 @@ class ActiveRun:
             metrics=task.metrics,
             sample=sample,
             measure=None if instrument is None else measure,
-            should_stop=lambda: self.stopped.is_set(),  # the event of several runs is one, given later
+            should_stop=self.stopped.is_set,
         )

@@ -7,6 +7,7 @@ rounding); RUN/seeds.json has the means over them, with standard errors s / sqrt
 import contextlib
 import dataclasses
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,15 +92,14 @@ def train_seeds(
 
 
 def _train(setups, folders, states, means):
+    stopped = threading.Event()  # one for all
     with contextlib.ExitStack() as stack:
         active = [
-            stack.enter_context(ActiveRun(setup, folder, state, History(), hearing))
+            stack.enter_context(ActiveRun(setup, folder, state, History(), hearing, stopped=stopped))
             for setup, folder, state, hearing in zip(setups, folders, states, means.listeners(), strict=True)
         ]
         states.clear()  # their buffers go to the steps
-        with stop_on_signal(active[0].stopped):
-            for other in active[1:]:
-                other.stopped = active[0].stopped
+        with stop_on_signal(stopped):
             trainings = [one.training for one in active]
             fit_side_by_side(trainings, for_this_machine(setups[0].train_steps), means.on_steps, means.on_over)
         return [one.finish() for one in active]
