@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
 from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
 from lm_jax.inference.likelihood import likelihood
 from lm_jax.inference.sampling import Sampler
@@ -20,7 +22,7 @@ from lm_jax.models.build import from_config
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.report.figures import UNITS
 from lm_jax.report.numbers import short
-from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData
+from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.closing_table import (
     TextReading,
     baselines,
@@ -212,3 +214,30 @@ def evaluate(
         eval_streams=min(reading.streams, result.tokens),
         seconds=time.perf_counter() - started,
     )
+
+
+def check_seeds(settings: Any) -> None:
+    """Raises UserError for lengths of chunks that are drawn, which every seed has its own of."""
+    if settings.random_bptt:
+        raise UserError(f"random_bptt must be left out with several seeds, got {settings.random_bptt}", ["random_bptt"])
+
+
+# what the tasks of language models that train by steps share
+language_model_task = functools.partial(
+    Task,
+    config=TrainConfig,
+    load=load,
+    read_vocabulary=Vocabulary.load,
+    model=model,
+    batches=batches,
+    validate=validate,
+    sample=sample,
+    evaluate=evaluate,
+    metrics=metrics,
+    columns=columns,
+    loss_label=loss_label,
+    required_mode=lambda settings: settings.mode,
+    with_absolute_paths=with_absolute_paths,
+    movable=("data",),
+    unit="tokens",
+)

@@ -3,11 +3,9 @@
 import dataclasses
 
 from lm_jax.cells.engines.selection import engine
-from lm_jax.config import TrainConfig
-from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.tasks import language_model as lm
-from lm_jax.tasks.base import Task, TelemetryKind
+from lm_jax.tasks.base import TelemetryKind
 from lm_jax.tasks.telemetry import build_telemetry, draw_telemetry
 from lm_jax.training.losses import cross_entropy, regularised_cross_entropy
 
@@ -37,8 +35,7 @@ def _close(settings, corpus, model, params, key, progress):
 
 
 def _check_seeds(settings):
-    if settings.random_bptt:  # every seed has its own lengths of chunks
-        raise UserError(f"random_bptt must be left out with several seeds, got {settings.random_bptt}", ["random_bptt"])
+    lm.check_seeds(settings)
     if getattr(settings.model.cell, "recurrence", None) == "cudnn":  # it has no vmap
         raise UserError("recurrence must be another than cudnn with several seeds, got cudnn", ["recurrence"])
 
@@ -52,29 +49,14 @@ def _for_any_machine(settings):
     return dataclasses.replace(settings, model=dataclasses.replace(settings.model, cell=cell))
 
 
-RECURRENT = Task(
-    config=TrainConfig,
+RECURRENT = lm.language_model_task(
     name=_name,
     folder_name=lambda settings: f"{_cell_name(settings)}-{settings.data.level}",
     family=_cell_name,
-    load=lm.load,
-    read_vocabulary=Vocabulary.load,
-    model=lm.model,
-    batches=lm.batches,
     loss=_loss,
-    validate=lm.validate,
     close=_close,
-    sample=lm.sample,
-    evaluate=lm.evaluate,
-    metrics=lm.metrics,
-    columns=lm.columns,
-    loss_label=lm.loss_label,
     telemetry=TelemetryKind(build_telemetry, draw_telemetry),
     engine=_engine,
     check_seeds=_check_seeds,
     for_any_machine=_for_any_machine,
-    required_mode=lambda settings: settings.mode,
-    with_absolute_paths=lm.with_absolute_paths,
-    movable=("data",),
-    unit="tokens",
 )
