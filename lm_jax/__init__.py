@@ -4,10 +4,12 @@
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 
+TYPE_CHECKING = False  # true for a type checker, by its name; `typing` alone would double the time of this import
 if TYPE_CHECKING:
+    from typing import Any
+
     from lm_jax import analysis, cells, data, inference, models, queries, training
     from lm_jax import encoders as encoders
     from lm_jax import interop as interop
@@ -75,7 +77,7 @@ _NAMESPACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
     elif name in _NAMESPACES:
