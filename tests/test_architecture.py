@@ -21,6 +21,7 @@ LAYERS = [
     "data",
     "cells",
     "encoders",
+    "attention",
     "models",
 ]
 LAYERS += ["inference", "training", "analysis", "report", "interop", "tasks", "runs", "queries", "machine", "cli"]
