@@ -174,6 +174,70 @@ def test_a_finished_hypothesis_stays_as_it_is():
         assert float(beams.log_probs[0]) == pytest.approx(math.log(0.4), abs=1e-5)
 
 
+def pushed_out():
+    """The end at once has 0.4; after 1 (0.6) come 2 (0.5) and 3 (0.45), which are better per token and push it out of a
+    beam of two; but after them come ten equally likely words, and no end."""
+    probs = np.full((12, 12), 1e-9)
+    probs[EOL, [EOL, 1]] = [0.4, 0.6]
+    probs[1, [2, 3, 4]] = [0.5, 0.45, 0.05]
+    probs[2:, 2:] = 0.1
+    return any_table(12), np.log(probs, dtype=np.float32)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 6])
+def test_a_finished_hypothesis_that_is_pushed_out_is_not_lost(steps):
+    model, params = pushed_out()
+    beams = beam_search(model, params, [], steps, eol_id=EOL, beam_size=2, length_penalty=1.0)
+    strings = [until_end(tokens) for tokens in beams.tokens]
+    assert strings == [(1, 2), (1, 3)] if steps == 2 else strings[0] == (EOL,)
+    assert beams.scores(1.0)[0] == pytest.approx(math.log(0.3) / 2 if steps == 2 else math.log(0.4), abs=1e-5)
+
+
+@pytest.mark.parametrize("length_penalty", [*PENALTIES, 2.5])
+def test_stopping_early_loses_nothing(length_penalty):
+    """Against a loop in Python over the same steps that never stops, with the best finished hypotheses remembered.
+
+    Strings of the same pairs of tokens in another order are equally likely, so that log-probabilities are compared.
+    """
+    for seed in range(4):
+        model, params = random_table(seed)
+        log_probs = np.asarray(jax.nn.log_softmax(params), np.float64)
+        width, steps = 3, 10
+        beam, pool = [((), 0.0)], {}
+
+        def score(hypothesis):
+            return hypothesis[1] / max(1, len(hypothesis[0])) ** length_penalty
+
+        for _ in range(steps):
+            grown = []
+            for string, log_prob in beam:
+                if string and string[-1] == EOL:
+                    grown.append((string, log_prob))
+                else:
+                    row = log_probs[string[-1] if string else EOL]
+                    grown += [((*string, token), log_prob + row[token]) for token in range(len(row))]
+            beam = sorted(grown, key=score, reverse=True)[:width]
+            pool |= {string: log_prob for string, log_prob in beam if string[-1] == EOL}
+        expected = sorted((pool | dict(beam)).items(), key=score, reverse=True)[:width]
+        beams = beam_search(model, params, [], steps, eol_id=EOL, beam_size=width, length_penalty=length_penalty)
+        np.testing.assert_allclose(beams.log_probs, [log_prob for _, log_prob in expected], **CLOSE)
+
+
+def test_a_search_that_has_its_best_takes_no_more_steps():
+    """The end has probability 1/2 at every step: after two steps nothing can come before what has ended."""
+    steps = []
+    model, params = table_model(np.log([[0.9, 0.1], [0.9, 0.1]]))
+
+    def step(*arguments):
+        jax.debug.callback(lambda: steps.append(1))
+        return model.step(*arguments)
+
+    beams = beam_search(model._replace(step=step), params, [], 50, eol_id=EOL, beam_size=1)
+    assert until_end(beams.tokens[0]) == (EOL,)
+    jax.effects_barrier()
+    assert len(steps) == 1
+
+
 def test_the_penalty_prefers_longer_hypotheses():
     """The end at once has probability 0.5, the best of three tokens 0.5 * 0.6 * 0.6 = 0.18: 0.565 a token."""
     model, params = table_model(np.log([[0.5, 0.5], [0.4, 0.6]]))
