@@ -15,6 +15,7 @@ from lm_jax.layers import Dropout
 from lm_jax.models.build import from_config
 from lm_jax.models.caches.continuous import continuous_cache
 from lm_jax.models.caches.unigram import unigram_cache
+from lm_jax.models.conditional import Conditioned, Sizes, conditional_lm, decoder_input_size
 from lm_jax.models.interpolation import mixture
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.ngram import estimate
@@ -208,8 +209,28 @@ def _ngram(order: int, method: str) -> Entry:
     )
 
 
+def _conditioned(form: str, make_cell: Callable[..., Cell], **options) -> Entry:
+    """A decoder with one memory for all rows, of six positions of which four are real."""
+    feeding = options.get("input_feeding", True)
+    cell = make_cell(decoder_input_size(form, Sizes(3, 4, 3), feeding), 3, **_scan)
+    model = conditional_lm(VOCAB_SIZE, cell, 4, form=form, embedding_size=3, readout_size=3, forward_size=2, **options)
+    model, mask = model.model, np.array([1, 1, 1, 0, 1, 0], bool)
+
+    def init(key):
+        return Conditioned(model.init(key), jnp.zeros((len(mask), 4)))
+
+    drawn = entry(model._replace(init=init), drops="dropout_rate" in options)
+    return drawn._replace(make_params=lambda key: drawn.make_params(key).replace(mask=jnp.asarray(mask)))
+
+
+CONDITIONED: dict[str, Entry] = {
+    "plain_decoder": _conditioned("plain", gru),
+    "additive_decoder": _conditioned("additive", lstm, **_dropout),
+    "multiplicative_decoder": _conditioned("multiplicative", gru, **_chunked),
+    "late_decoder": _conditioned("multiplicative", lstm, input_feeding=False, tied=True, **_locked),
+}
 NGRAMS: dict[str, Entry] = {
     "bigram_katz": _ngram(2, "katz"),
     "trigram_kneser_ney": _ngram(3, "modified-kneser-ney"),
 }
-MODELS |= CACHES | MIXTURES | NGRAMS
+MODELS |= CACHES | MIXTURES | NGRAMS | CONDITIONED
