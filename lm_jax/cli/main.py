@@ -18,6 +18,9 @@ VERBS = {
     "classify train": "train a classifier of texts",
     "classify evaluate": "accuracy of a classifier on labelled texts",
     "classify predict": "label and probability of every line; with --explain, which words decide",
+    "translate train": "train a translator on sentences with their translations",
+    "translate evaluate": "cross-entropy, exact matches, BLEU and chrF of a translator",
+    "translate predict": "the translation of every line; with --attention, where it was read",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
     "complete": "the most likely next tokens after a prompt",
@@ -28,7 +31,11 @@ VERBS = {
     "doctor": "versions, devices, memory, speed, and what to do where a GPU or TPU is not seen",
 }
 # where one module has several verbs, its name and the function; all others are `main` of a module of their own
-MODULES = {f"{task} {verb}": f"{task}:{verb}" for task in ("classify",) for verb in ("train", "evaluate", "predict")}
+MODULES = {
+    f"{task} {verb}": f"{task}:{verb}"
+    for task in ("classify", "translate")
+    for verb in ("train", "evaluate", "predict")
+}
 NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
 
 

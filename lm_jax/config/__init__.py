@@ -16,9 +16,11 @@ from lm_jax.config.labelled import LabelledDataConfig
 from lm_jax.config.models import MODELS, RecurrentConfig, WindowConfig
 from lm_jax.config.ngram import NGramConfig
 from lm_jax.config.optimizer import OptimizerConfig
+from lm_jax.config.parallel import ParallelDataConfig
 from lm_jax.config.schedules import SCHEDULES, CosineSchedule, PlateauSchedule
 from lm_jax.config.settings import setting
 from lm_jax.config.train import RunConfig, TrainConfig
+from lm_jax.config.translate import TranslateConfig, TranslatorConfig
 
 
 __all__ = [
@@ -42,11 +44,14 @@ __all__ = [
     "NGramConfig",
     "NoSettings",
     "OptimizerConfig",
+    "ParallelDataConfig",
     "PlateauSchedule",
     "RNNConfig",
     "RecurrentConfig",
     "RunConfig",
     "TrainConfig",
+    "TranslateConfig",
+    "TranslatorConfig",
     "UserCell",
     "WindowConfig",
     "flat_settings",

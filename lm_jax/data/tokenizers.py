@@ -1,9 +1,14 @@
-"""How a text becomes words: split at white space, or words and punctuation apart."""
+"""How a text becomes words: split at white space, or words and punctuation apart; and how words become a text again.
+
+"joined" words are "simple" ones that remember where there was no space: there a sign carries a mark, ￭, so that
+"don't (now)" is don ￭'￭ t (￭ now ￭), and the text comes back but for its white space.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
+JOINER = "￭"
 _PIECES = re.compile(r"\w+|[^\w\s]")
 
 
@@ -12,10 +17,41 @@ def split_words(text: str, tokenizer: str = "whitespace", lower: bool = False) -
 
     Args:
         text: any text; line ends are white space.
-        tokenizer: "whitespace", or "simple": runs of letters, digits and underscores, and every other sign alone.
+        tokenizer: "whitespace", or "simple": runs of letters, digits and underscores, and every other sign alone; or
+            "joined": the same, and signs say where there was no space.
         lower: in lower case.
     """
     return TOKENIZERS[tokenizer](text.lower() if lower else text)
 
 
-TOKENIZERS: dict[str, Callable[[str], list[str]]] = {"whitespace": str.split, "simple": _PIECES.findall}
+def join_words(words: Iterable[str], tokenizer: str = "whitespace") -> str:
+    """Returns the text of words: with spaces between them, but where "joined" ones say that there was none."""
+    text = " ".join(words)
+    return (
+        text.replace(f" {JOINER}", "").replace(f"{JOINER} ", "").replace(JOINER, "") if tokenizer == "joined" else text
+    )
+
+
+def _joined(text):
+    words, end = [], None
+    for piece in _PIECES.finditer(text):
+        word = piece.group()
+        if piece.start() == end:  # no space before it: the sign says so, of two signs the second
+            if _is_word(word):
+                words[-1] += JOINER
+            else:
+                word = JOINER + word
+        words.append(word)
+        end = piece.end()
+    return words
+
+
+def _is_word(piece):
+    return piece[0] == "_" or piece[0].isalnum()
+
+
+TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
+    "whitespace": str.split,
+    "simple": _PIECES.findall,
+    "joined": _joined,
+}

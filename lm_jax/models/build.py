@@ -7,13 +7,24 @@ from typing import Any
 
 from lm_jax import initializers
 from lm_jax.cells import Cell, drop_connect, input_sizes, stacked
-from lm_jax.config import CELLS, MODELS, ClassifierConfig, EncoderConfig, RecurrentConfig, UserCell, WindowConfig
+from lm_jax.config import (
+    CELLS,
+    MODELS,
+    ClassifierConfig,
+    EncoderConfig,
+    RecurrentConfig,
+    TranslatorConfig,
+    UserCell,
+    WindowConfig,
+)
 from lm_jax.encoders import Encoder, bidirectional, stacked_encoder, unidirectional
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.layers import Dropout
 from lm_jax.models.classifier import Classifier, classifier
+from lm_jax.models.conditional import Sizes, conditional_lm, decoder_input_size
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent.model import recurrent_lm
+from lm_jax.models.translator import Translator, translator
 from lm_jax.models.window import WindowInits, window_lm
 
 
@@ -163,3 +174,40 @@ def build_classifier(config: ClassifierConfig, vocab_size: int, classes: int, un
         word_dropout=config.word_dropout,
         unk_id=unk_id,
     )
+
+
+def build_translator(config: TranslatorConfig, source_size: int, target_size: int, unk_id: int) -> Translator:
+    """Builds the translator that a configuration describes."""
+    encoder = build_encoder(config, config.embedding_size)
+    units = config.decoder_size or config.hidden_size
+    sizes = Sizes(config.embedding_size, encoder.output_size, config.embedding_size if config.tied else units)
+    decoder = conditional_lm(
+        target_size,
+        _decoder_cell(config, decoder_input_size(config.attention, sizes, config.input_feeding), units),
+        encoder.output_size,
+        form=config.attention,
+        input_feeding=config.input_feeding,
+        embedding_size=config.embedding_size,
+        forward_size=encoder.forward_size,
+        tied=config.tied,
+        dropout_rate=config.dropout,
+        dropout_kind=config.dropout_kind,
+    )
+    return translator(
+        source_size,
+        encoder,
+        decoder,
+        reverse_source=config.reverse_source,
+        dropout_rate=config.dropout,
+        dropout_kind=config.dropout_kind,
+        word_dropout=config.word_dropout,
+        unk_id=unk_id,
+    )
+
+
+def _decoder_cell(config, input_size, units):
+    sizes = input_sizes(config.connection, input_size, [units] * config.layers)
+    cells = [_one_cell(config, size, units) for size in sizes]
+    if len(cells) == 1:
+        return cells[0]
+    return stacked(cells, config.connection, dropout_rate=config.dropout, dropout_kind=config.dropout_kind)

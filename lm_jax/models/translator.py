@@ -117,9 +117,10 @@ def translator(
         )
 
     def encode(params, tokens, *, mask=None, key=None):
-        keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         if key is not None and word_dropout:
-            tokens = jnp.where(jax.random.bernoulli(keys[3], word_dropout, tokens.shape), unknown, tokens)
+            key, key_w = jax.random.split(key)
+            tokens = jnp.where(jax.random.bernoulli(key_w, word_dropout, tokens.shape), unknown, tokens)
+        keys = (None,) * 3 if key is None else jax.random.split(key, 3)
         if reverse_source:
             tokens = reversed_rows(tokens, mask)
         xs = dropout(keys[0], rates.rate, params.embedding[tokens], rates.kind)

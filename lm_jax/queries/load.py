@@ -7,13 +7,15 @@ from typing import TypeVar
 from lm_jax.queries.loaded_run import LoadedRun, UserCell, as_loaded
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
+from lm_jax.queries.trained_translator import TrainedTranslator
 
 
 Trained = TypeVar("Trained", bound=LoadedRun)
-CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier)}
+AnyTrained = TrainedLanguageModel | TrainedClassifier | TrainedTranslator
+CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier, TrainedTranslator)}
 
 
-def load(run: str | Path, cell: UserCell | None = None) -> TrainedLanguageModel | TrainedClassifier:
+def load(run: str | Path, cell: UserCell | None = None) -> AnyTrained:
     """Loads the best step of a run, on one device, whatever it was trained on.
 
     Args:

@@ -19,10 +19,17 @@ from lm_jax.tasks.base import (
 from lm_jax.tasks.classify import CLASSIFY
 from lm_jax.tasks.ngram import NGRAM
 from lm_jax.tasks.recurrent import RECURRENT
+from lm_jax.tasks.translate import TRANSLATE
 from lm_jax.tasks.window import WINDOW
 
 
-TASKS: dict[str, Task] = {"recurrent": RECURRENT, "window": WINDOW, "ngram": NGRAM, "classify": CLASSIFY}
+TASKS: dict[str, Task] = {
+    "recurrent": RECURRENT,
+    "window": WINDOW,
+    "ngram": NGRAM,
+    "classify": CLASSIFY,
+    "translate": TRANSLATE,
+}
 
 
 def task_of(settings: Any) -> Task:

@@ -68,6 +68,28 @@ def cross_entropy(model: LanguageModel) -> LossFn:
     return loss
 
 
+def smoothed_cross_entropy(model: LanguageModel, label_smoothing: float) -> LossFn:
+    """Cross-entropy against targets that are in part uniform (Szegedy et al. 2016, section 7).
+
+        (1 - eps) J + eps mean over tokens of (1/V) sum_v -log P(v | past)        eps: label_smoothing
+
+    The tally is of J alone.
+    """
+    if not label_smoothing:
+        return cross_entropy(model)
+
+    def loss(params, carry, chunk, key, whole=None):
+        carry, logits = model.unroll(params, carry, chunk.inputs, mask=_carry_mask(chunk), reset=chunk.reset, key=key)
+        total = jax.nn.logsumexp(logits, axis=-1)
+        right = jnp.take_along_axis(logits, chunk.targets[..., None], axis=-1)[..., 0] - total
+        uniform = jnp.sum(jnp.where(chunk.mask, total - jnp.mean(logits, axis=-1), 0.0))
+        tally = _tally(right, chunk)
+        value = (1 - label_smoothing) * tally.nll + label_smoothing * uniform
+        return value / sizes_of(chunk if whole is None else whole).tokens, (carry, tally)
+
+    return loss
+
+
 def regularised_cross_entropy(model: LanguageModel, activation_reg: float, temporal_reg: float) -> LossFn:
     """Cross-entropy with penalties on the top layer's outputs y (Merity et al. 2018, section 4.7).
 

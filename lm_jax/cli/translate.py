@@ -1,0 +1,129 @@
+"""`lm-jax translate train | evaluate | predict`: sentences and their translations."""
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from lm_jax.cli.evaluate import evaluate_run
+from lm_jax.cli.flags import positional
+from lm_jax.cli.parsing import parse
+from lm_jax.cli.train import TrainArguments, train_task
+from lm_jax.config import TranslateConfig, setting
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.report.plain_json import to_json
+
+
+ROWS = 64  # lines of a file that are read at once
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslateTrainArguments(TrainArguments):
+    """Train a translator; without any setting, of dates as people write them into ISO form."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslateEvaluateArguments:
+    """Score translations of sentences by the best step of a run."""
+
+    run: str = positional("Folder of the run.", "RUN")
+    data: str | None = setting(None, "Parallel text as for training. Without it, the run's own.", metavar="PATH")
+    split: Literal["train", "valid", "test", "all"] = setting("test", "Which part of it.")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslatePredictArguments:
+    """Translate every line of a file, or of standard input."""
+
+    run: str = positional("Folder of the run.", "RUN")
+    file: str | None = positional("A file with a sentence a line. Without it, standard input.", "FILE", optional=True)
+    beam_size: int | None = setting(None, "Hypotheses of the search. Without it, the run's setting.")
+    length_penalty: float | None = setting(
+        None, "Log-probabilities are divided by length to this power. Without it, the run's setting."
+    )
+    coverage_penalty: float | None = setting(
+        None, "Weight of what attention has left of the source. Without it, the run's setting."
+    )
+    n_best: int = setting(1, "Translations of each line, best first, with their scores.")
+    attention: str | None = setting(None, "Folder for a picture of each line's attention.", metavar="FOLDER")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object a line.")
+
+
+def train(argv: list[str]) -> None:
+    """Parses the arguments, trains and prints the progress."""
+    train_task(TranslateConfig, "translate train", argv, TranslateTrainArguments)
+
+
+def evaluate(argv: list[str]) -> None:
+    """Parses the arguments, evaluates the run and prints the scores."""
+    evaluate_run(parse(TranslateEvaluateArguments, "translate evaluate", argv), "translator")
+
+
+def predict(argv: list[str]) -> None:
+    """Parses the arguments and prints the translations of every line, as soon as they are there."""
+    arguments = parse(TranslatePredictArguments, "translate predict", argv)
+    check_sizes(n_best=arguments.n_best)
+    lines = _lines(arguments.file)
+
+    from lm_jax.machine.compile_cache import keep_compiled
+    from lm_jax.queries.load import load_as
+    from lm_jax.queries.trained_translator import TrainedTranslator
+
+    keep_compiled()
+    run = load_as(TrainedTranslator, arguments.run, arguments.cell)
+    search = _search(arguments, run)
+    if arguments.attention is not None and run.model.align is None:
+        raise UserError(f"pictures of attention need a translator with attention, got {run.run}", ["attention"])
+    numbered = enumerate(lines, 1)
+    while batch := list(itertools.islice(numbered, 1 if sys.stdin.isatty() else ROWS)):
+        wanted = [line for _, line in batch if line]
+        translated = iter(run.translate_all(wanted, n_best=arguments.n_best, **search))
+        for number, line in batch:
+            translations = next(translated) if line else []
+            _print(line, translations, arguments)
+            if translations and arguments.attention is not None:
+                _draw(run, line, translations[0], Path(arguments.attention) / f"line-{number}.png")
+
+
+def _lines(file: str | None) -> Iterator[str]:
+    """Yields the lines of a file, or of standard input, without white space at their ends.
+
+    Raises UserError for a file that cannot be read, before the first line.
+    """
+    if file is None:
+        return (line.strip() for line in sys.stdin)
+    from lm_jax.data.text_files import read_text
+
+    return (line.strip() for line in str(read_text(Path(file), "char")).split("\n")[:-1])
+
+
+def _search(arguments: TranslatePredictArguments, run: Any) -> dict[str, Any]:
+    """The settings of the search: those of the run, unless others were given."""
+    names = ("beam_size", "length_penalty", "coverage_penalty")
+    search = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    width = search.get("beam_size", run.config.beam_size)
+    if arguments.n_best > width:
+        raise UserError(f"n_best must be at most beam_size {width}, got {arguments.n_best}", ["n_best", "beam_size"])
+    return search
+
+
+def _print(source, translations, arguments):
+    if arguments.json:
+        print(to_json({"source": source, "translations": [one._asdict() for one in translations]}), flush=True)
+        return
+    if not translations:  # an empty line stays one, so that lines stand beside those of the source
+        print(flush=True)
+    for one in translations:
+        print(one.text if arguments.n_best == 1 else f"{one.score:.4f}\t{one.log_prob:.4f}\t{one.text}", flush=True)
+
+
+def _draw(run, source, translation, path):
+    from lm_jax.report.attention_figure import draw_attention
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_attention(run.attention(source, translation.text), path)

@@ -1,0 +1,52 @@
+"""The run of a translator, loaded: every question to it as a method."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from lm_jax.queries.evaluate import evaluate
+from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.queries.translate import AttentionMap, Translation, attention_map, translate
+from lm_jax.tasks.translate import TranslationEvaluation
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedTranslator(LoadedRun):
+    """A trained translator with its parameters and its vocabularies, and every question to it as a method."""
+
+    model_type: ClassVar[str] = "translator"
+
+    def translate(
+        self,
+        text: str,
+        *,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        coverage_penalty: float | None = None,
+    ) -> Translation:
+        """Translates one text; see `translate_all`."""
+        settings = {"beam_size": beam_size, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+        return translate(self, [text], **settings)[0][0]
+
+    def translate_all(
+        self,
+        texts: Sequence[str],
+        *,
+        n_best: int = 1,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        coverage_penalty: float | None = None,
+    ) -> list[list[Translation]]:
+        """Translates each text, with the n_best translations of each, best first; settings are by default the run's."""
+        settings = {"beam_size": beam_size, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+        return translate(self, texts, n_best=n_best, **settings)
+
+    def attention(self, source: str, target: str) -> AttentionMap:
+        """Measures which source tokens each token of a translation was written beside."""
+        return attention_map(self, source, target)
+
+    def evaluate(
+        self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None
+    ) -> TranslationEvaluation:
+        """Scores one split of parallel text, by default of the run's own; as `lm_jax.evaluate`."""
+        return evaluate(self, data, split, progress=progress)
