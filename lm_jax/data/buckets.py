@@ -9,7 +9,7 @@ which sentences are together, not the lengths of the batches: runs of several se
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,11 +36,15 @@ def round_up(lengths: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Buckets:
-    """The batches of sentences with these lengths int [N], as a pure function of (lengths, batch_size, seed, epoch)."""
+    """The batches of sentences with these lengths int [N], as a pure function of (lengths, batch_size, seed, epoch).
+
+    rounded_up: makes of lengths those of batches; default: the few of the module.
+    """
 
     lengths: np.ndarray
     batch_size: int
     seed: int = 0
+    rounded_up: Callable[[np.ndarray], np.ndarray] = round_up
 
     @functools.cached_property
     def steps_per_epoch(self) -> int:
@@ -49,7 +53,7 @@ class Buckets:
 
     @functools.cached_property
     def _rounded(self):
-        return round_up(np.asarray(self.lengths))
+        return self.rounded_up(np.asarray(self.lengths))
 
     @functools.cached_property
     def _sorted_lengths(self):

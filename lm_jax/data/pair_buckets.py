@@ -1,9 +1,9 @@
 """Batches of pairs of sentences of like lengths: few shapes compile, and little of a batch is padding.
 
-Pairs are put together by the longer of their two sentences (lm_jax/data/buckets.py). A batch of one bucket is padded to
-the longest source and the longest target that it or a shorter bucket has, so that there is one shape (S, T) for a
-bucket, in every epoch and for every seed. On the device a batch is S + T rows: its sources, then its targets; the sum
-says which bucket it is.
+Pairs are put together by the longer of their two sentences (lm_jax/data/buckets.py), in a few buckets whose ends are
+chosen so that padding is least. A batch of one bucket is padded to the longest source and the longest target that it or
+a shorter bucket has, so that there is one shape (S, T) for a bucket, in every epoch and for every seed. On the device a
+batch is S + T rows: its sources, then its targets; the sum says which bucket it is.
 """
 
 import dataclasses
@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lm_jax.data.buckets import PADDING, Bucketed, Buckets, round_up
+from lm_jax.data.buckets import PADDING, Bucketed, Buckets
+
+
+SHAPES = 5  # buckets; each compiles once
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,12 +28,24 @@ class PairBuckets:
     seed: int = 0
 
     @functools.cached_property
+    def _longer(self):
+        return np.maximum(self.source_lengths, self.target_lengths)
+
+    @functools.cached_property
+    def _ends(self):
+        return bucket_ends(self._longer, SHAPES)
+
+    @functools.cached_property
     def _buckets(self):
-        return Buckets(np.maximum(self.source_lengths, self.target_lengths), self.batch_size, self.seed)
+        ends = np.asarray(self._ends)
+        return Buckets(self._longer, self.batch_size, self.seed, lambda lengths: ends[np.searchsorted(ends, lengths)])
 
     @functools.cached_property
     def _shapes(self):
-        return shapes(self.source_lengths, self.target_lengths)
+        """(S, T) of each bucket by its end. Both rise with it, so that no two different shapes have the same sum."""
+        within = {end: self._longer <= end for end in self._ends}
+        sides = (self.source_lengths, self.target_lengths)
+        return {end: tuple(int(side[chosen].max()) for side in sides) for end, chosen in within.items()}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -61,17 +76,20 @@ class PairBuckets:
         return np.asarray([sum(self._shapes[int(length)]) for length in lengths])
 
 
-def shapes(source_lengths: np.ndarray, target_lengths: np.ndarray) -> dict[int, tuple[int, int]]:
-    """Returns (S, T) for each rounded length of the longer sentence of a pair.
-
-    Both rise with it, so that no two different shapes have the same sum.
-    """
-    longer = round_up(np.maximum(source_lengths, target_lengths))
-    found = {}
-    for bucket in np.unique(longer):
-        within = longer <= bucket
-        found[int(bucket)] = (int(source_lengths[within].max()), int(target_lengths[within].max()))
-    return found
+def bucket_ends(lengths: np.ndarray, count: int) -> list[int]:
+    """Returns at most `count` rising lengths, the longest among them, so that the sum of all lengths, each rounded up
+    to one of them, is least."""
+    present, numbers = np.unique(lengths, return_counts=True)
+    before = np.concatenate([[0], np.cumsum(numbers)])
+    # cost[j]: of the lengths before present[j] in so many buckets; ends[j]: the ends of these
+    cost, ends = np.where(before > 0, np.inf, 0.0), [[] for _ in before]
+    for _ in range(min(count, len(present))):
+        last = [int(np.argmin(cost[:j] + (before[j] - before[:j]) * present[j - 1])) for j in range(1, len(before))]
+        ends = [[], *([*ends[i], int(present[j])] for j, i in enumerate(last))]
+        cost = np.asarray(
+            [0.0, *(cost[i] + (before[j + 1] - before[i]) * float(present[j]) for j, i in enumerate(last))]
+        )
+    return sorted(set(ends[-1]))
 
 
 def lay_out_pairs(

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.data.buckets import Bucketed, in_order, lay_out
-from lm_jax.data.pair_buckets import shapes
 from lm_jax.errors import UserError
 from lm_jax.inference.beam_search import build_search, check_search
 from lm_jax.inference.generation import bucket_of
@@ -25,7 +24,8 @@ from lm_jax.models.translator import Translator
 from lm_jax.types import Params
 
 
-ROWS = 32  # sentences of a batch
+ROWS = 64  # sentences of a batch
+SHORTEST = 32  # length that sources of a batch are padded to at least: each length compiles once
 FLOOR = 1e-6  # of the covered share of a position: its logarithm stays finite
 
 
@@ -84,18 +84,23 @@ def translate_batch(
     settings = settings or SearchSettings()
     settings.check(model)
     batches = in_order(np.asarray([len(source) for source in sources], int), ROWS)
-    columns, start = lay_out(batches, sources), 0
     found: list[list[Found]] = [[] for _ in sources]
-    for number, (rows, length) in enumerate(zip(batches.rows, batches.lengths, strict=True), 1):
-        search = _search(model, most_tokens(int(length)), eol_id, settings)
-        beams = jax.tree.map(np.asarray, search(params, columns[start : start + length]))
+    for number, rows in enumerate(batches.rows, 1):
+        columns = _columns(rows, sources, SHORTEST)
+        search = _search(model, most_tokens(len(columns)), eol_id, settings)
+        beams = jax.tree.map(np.asarray, search(params, columns))
         for row, sentence in enumerate(rows):
             if sentence >= 0:
                 found[sentence] = _in_order(jax.tree.map(lambda leaf, row=row: leaf[row], beams), settings)
-        start += int(length)
         if progress is not None:
             progress(number, len(batches.rows))
     return found
+
+
+def _columns(rows: np.ndarray, sentences: Sequence[np.ndarray], shortest: int) -> np.ndarray:
+    """Returns the sentences of a batch side by side, int32 [T, B], padded with -1 to a power of two: few shapes."""
+    longest = max(len(sentences[row]) for row in rows if row >= 0)
+    return lay_out(Bucketed(rows[None], np.asarray([max(shortest, bucket_of(longest))])), sentences)
 
 
 def most_tokens(source_length: int) -> int:
@@ -152,13 +157,9 @@ def pair_log_probs(
 ) -> np.ndarray:
     """Returns log P(target | source) in nats, float64 [N], of targets with their ends; padding changes nothing."""
     lengths = np.asarray([len(one) for one in sources], int), np.asarray([len(one) for one in targets], int)
-    batches, padded = in_order(np.maximum(*lengths), ROWS), shapes(*lengths)
-    sums = np.zeros(len(sources))
-    for number, (rows, length) in enumerate(zip(batches.rows, batches.lengths, strict=True), 1):
-        columns = [
-            lay_out(Bucketed(rows[None], np.asarray([size])), side)
-            for size, side in zip(padded[int(length)], (sources, targets), strict=True)
-        ]
+    batches, sums = in_order(np.maximum(*lengths), ROWS), np.zeros(len(sources))
+    for number, rows in enumerate(batches.rows, 1):
+        columns = [_columns(rows, side, SHORTEST // 2) for side in (sources, targets)]
         log_probs = np.asarray(_score(model, eol_id)(params, *columns), np.float64).sum(axis=0)
         sums[rows[rows >= 0]] = log_probs[rows >= 0]
         if progress is not None:
