@@ -65,9 +65,16 @@ def memory_maps() -> int:
         return 0
 
 
-def pytest_runtest_teardown(item):
+def pytest_runtest_teardown(item, nextitem):
     """Lets go of compiled programs before they are too many: each holds some memory maps, of which Linux gives a
-    process 65,530 by default, and the compiler does not survive the last."""
+    process 65,530 by default, and the compiler does not survive the last. That is between modules, where no fixture
+    or test can be counting what is traced; amid one only if it alone has come near the end."""
     item.config.tests_done = getattr(item.config, "tests_done", 0) + 1
-    if item.config.tests_done % 50 == 0 and memory_maps() > 15_000:
+    if nextitem is None or nextitem.path != item.path:
+        limit = 40_000
+    elif item.config.tests_done % 20 == 0:
+        limit = 60_000
+    else:
+        return
+    if memory_maps() > limit:
         jax.clear_caches()
