@@ -65,16 +65,26 @@ def memory_maps() -> int:
         return 0
 
 
+MANY_MAPS, TOO_MANY_MAPS = 18_000, 55_000
+
+
+def begins_anew(item, nextitem) -> bool:
+    """Whether a test reads nothing that was counted before it: it is of another module, or begins another case of the
+    laws, which count in one test alone."""
+    if nextitem is None or nextitem.path != item.path:
+        return True
+    cases = [test.callspec.params.get("case") if hasattr(test, "callspec") else None for test in (item, nextitem)]
+    return cases[0] != cases[1]
+
+
 def pytest_runtest_teardown(item, nextitem):
     """Lets go of compiled programs before they are too many: each holds some memory maps, of which Linux gives a
-    process 65,530 by default, and the compiler does not survive the last. That is between modules, where no fixture
-    or test can be counting what is traced; amid one only if it alone has come near the end."""
-    item.config.tests_done = getattr(item.config, "tests_done", 0) + 1
-    if nextitem is None or nextitem.path != item.path:
-        limit = 40_000
-    elif item.config.tests_done % 20 == 0:
-        limit = 60_000
-    else:
-        return
-    if memory_maps() > limit:
-        jax.clear_caches()
+    process 65,530 by default, and the compiler does not survive the last; with a few thousand of them go a GB of
+    memory. What was traced is then traced again, so this waits for a test that begins anew, if it can."""
+    config = item.config
+    config.tests_kept = getattr(config, "tests_kept", 0) + 1  # since the maps were last counted
+    anew = begins_anew(item, nextitem)
+    if config.tests_kept >= (50 if anew else 500):
+        config.tests_kept = 0
+        if memory_maps() > (MANY_MAPS if anew else TOO_MANY_MAPS):
+            jax.clear_caches()
