@@ -33,14 +33,16 @@ def run(request):
         yield jax.jit
 
 
-# What takes longest operation by operation; compiled, the same law runs with the fast tests.
-SLOW_EAGER = ("continuous_cache", "mixture", "unigram_cache", "bigram_katz", "window_dropout")
-SLOW_EAGER += ("window_longer_than_the_text",)
+# What takes longest operation by operation, and close relatives of others; compiled, the same law runs with the fast
+# tests.
+SLOW_EAGER = ("continuous_cache", "mixture", "unigram_cache", "bigram_katz", "window_dropout", "window_deep")
+SLOW_EAGER += ("window_longer_than_the_text", "window_of_one", "config_window", "config_lstm", "rnn_chunked")
+SLOW_EAGER += ("residual_embedding_dropout", "highway_tied", "rnn_relu", "stack_residual", "stack_of_user_cells")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks the laws that are slow for a model evaluated operation by operation."""
+    """Marks the laws that are slow for a cell or a model evaluated operation by operation."""
     for item in items:
         name = item.callspec.id if hasattr(item, "callspec") else ""
         if name.startswith(tuple(f"{model}-eager" for model in SLOW_EAGER)):
