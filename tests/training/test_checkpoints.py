@@ -1,5 +1,6 @@
 """Checkpoints: bit for bit, the newest two and the best, and what is done about a damaged one."""
 
+import functools
 import gc
 import math
 import warnings
@@ -21,9 +22,15 @@ SOURCE = chunk_source(MODEL, batch_size=2, bptt=3, steps_per_epoch=4)
 ADAM = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.linear_schedule(0.0, 1e-2, 5)))
 
 
+@functools.cache
+def fresh_state(seed):
+    """A state that nobody donates."""
+    return create_state(MODEL.init, SOURCE, ADAM, seed)
+
+
 def state_at(step, seed=0):
     """A state with nothing in it that a fresh one has."""
-    state = create_state(MODEL.init, SOURCE, ADAM, seed)
+    state = fresh_state(seed)
 
     def stir(leaf):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
