@@ -73,6 +73,7 @@ def test_a_state_comes_back_bit_for_bit(tmp_path):
     [
         ({1: 3.0, 2: 2.0, 3: 2.5, 4: 2.6, 5: 2.7}, [2, 4, 5], 2),
         ({1: 3.0, 2: 2.0, 3: 1.0}, [2, 3], 3),
+        ({1: 2.0, 2: 1.0, 3: 1.0, 4: 1.0, 5: 1.0}, [2, 4, 5], 2),  # of equal ones the first
         ({1: 3.0, 2: None, 3: None, 4: None}, [1, 3, 4], 1),
         ({1: None, 2: None, 3: None}, [2, 3], 3),
         ({1: 3.0, 2: math.nan, 3: math.nan, 4: math.nan}, [1, 3, 4], 1),
