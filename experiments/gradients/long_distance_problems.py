@@ -11,9 +11,7 @@ from lm_jax.report.study import remember
 
 
 SYMBOLS = 8
-
 COPIED = 5
-
 PROBLEMS = {
     "adding": "adding: variance explained",
     "copy": "copy: share of symbols right",

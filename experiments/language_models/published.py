@@ -17,22 +17,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 import lm_jax
 from experiments.harness import Findings, Study
+from experiments.harness.figures import draw_lines, finish, panels
+from experiments.harness.rows import only
 from experiments.harness.runs import lines_of, trained
-from lm_jax.config import (
-    CELLS,
-    DataConfig,
-    LSTMConfig,
-    OptimizerConfig,
-    PlateauSchedule,
-    RecurrentConfig,
-    TrainConfig,
-)
+from lm_jax.config import CELLS, DataConfig, LSTMConfig, OptimizerConfig, PlateauSchedule, RecurrentConfig, TrainConfig
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, SERIES, clean, label_ends
+from lm_jax.report.style import COLOURS, SERIES
 from lm_jax.training import Report, Validation
 
 
@@ -134,8 +126,7 @@ def run_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": config.seed,
         "cell": config.model.cell.kind,
         "unit": recipe.unit,
-        "parameters": run.results["parameters"],
-        "seconds": run.results["seconds"],
+        **only(run.results, ("parameters", "seconds")),
         "training": [[r["step"], r["loss"], r["grad_norm"], r["clipped"]] for r in lines if "loss" in r],
         "valid": [[r["step"], r["valid_loss"], r["valid_perplexity"]] for r in lines if "valid_loss" in r],
         "rows": run.results["rows"],
@@ -158,16 +149,13 @@ class Progress(lm_jax.Listener):
 
 def draw(results: dict[str, dict]):
     """Training loss of every recipe against the step, labelled at its end."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes, ends = figure.add_subplot(), []
+    figure, (axes,) = panels((6.4, 4.0))
+    lines = {}
     for name, result in results.items():
-        steps, losses = [r[0] for r in result["training"]], [r[1] for r in result["training"]]
-        axes.plot(steps, losses, color=RECIPE_COLOURS[name])
-        ends.append((steps[-1], losses[-1], name, RECIPE_COLOURS[name]))
-    axes.set_xlabel("training step")
-    axes.set_ylabel("training cross-entropy (nats per token)")
-    clean(axes)
-    label_ends(axes, ends)
+        steps, losses, *_ = zip(*result["training"], strict=True)
+        lines[name] = (steps, losses, RECIPE_COLOURS[name])
+    ends = draw_lines(axes, lines, "-")
+    finish(axes, ends, xlabel="training step", ylabel="training cross-entropy (nats per token)")
     return figure
 
 
