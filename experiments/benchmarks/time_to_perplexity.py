@@ -23,27 +23,18 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 import lm_jax
 from experiments.benchmarks.peers.word_language_model import prepared_torch, text_batches
-from experiments.harness import Findings, Study
+from experiments.harness import Findings, Study, integer
+from experiments.harness.figures import draw_lines, finish, panels
 from experiments.harness.runs import epoch_streams, lines_of
-from experiments.harness.timing import by_turns
-from lm_jax.config import (
-    DataConfig,
-    LSTMConfig,
-    OptimizerConfig,
-    RecurrentConfig,
-    TrainConfig,
-    from_flat,
-    to_dict,
-)
+from experiments.harness.timing import by_turns, stepper
+from lm_jax.config import DataConfig, LSTMConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat, to_dict
 from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, OTHER_COLOUR, clean, label_ends
+from lm_jax.report.style import COLOURS, OTHER_COLOUR
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks import task_of
 
@@ -55,7 +46,7 @@ STUDY = Study(
     {
         "part": {"nargs": "?", "choices": ["train", "time"], "help": "both by default"},
         "--data": {"help": "folder"},
-        "--rounds": {"type": int, "default": 12},
+        "--rounds": integer(12),
     },
 )
 TARGET = 170.0
@@ -113,16 +104,8 @@ def prepared(config, corpus):
     """A function that does some of our steps and returns seconds a step."""
     setup = set_up(task_of(config), config, corpus)
     streams = epoch_streams(setup.batches)
-    state = setup.create()
-
-    def run(count):
-        nonlocal state
-        started = time.perf_counter()
-        state = setup.train_steps(state, streams, count, length=config.bptt)
-        jax.block_until_ready(state)
-        return (time.perf_counter() - started) / count
-
-    return run
+    step = stepper(functools.partial(setup.train_steps, length=config.bptt), setup.create())
+    return lambda count: step(streams, count) / count
 
 
 def busy_seconds_of_others() -> float:
@@ -220,23 +203,20 @@ def compare(record: dict) -> dict:
 
 def draw(record: dict):
     """Validation perplexity against seconds in steps."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes, lowest = figure.add_subplot(), record["time"]["minimum_ms"]
+    figure, (axes,) = panels((6.4, 4.0))
+    lowest = record["time"]["minimum_ms"]
     steps, perplexities = zip(*record["train"]["valid"], strict=True)
     ours = [s * lowest[list(lowest)[-1]] / 1e3 for s in steps]
-    lines = [(ours, perplexities, "ours", COLOURS["lstm"])]
+    lines = {" ours": (ours, perplexities, COLOURS["lstm"])}
     if "torch" in lowest:
         epoch = record["peer"]["steps_an_epoch"] * lowest["torch"] / 1e3
         peer = [epoch * k for k in range(1, len(PUBLISHED) + 1)]
-        lines.append((peer, PUBLISHED, "torch, published recipe", OTHER_COLOUR))
-    for xs, ys, _, colour in lines:
-        axes.plot(xs, ys, "o-", color=colour, markersize=3)
+        lines[" torch, published recipe"] = (peer, PUBLISHED, OTHER_COLOUR)
+    ends = draw_lines(axes, lines)
     axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xscale="log", xlabel="seconds in training steps", ylabel="validation perplexity, WikiText-2")
-    last = max(xs[-1] for xs, *_ in lines)
-    axes.set(xlim=(ours[0] / 2, 20 * last), ylim=(100, 1.1 * max(*perplexities, *PUBLISHED)))
-    clean(axes)
-    label_ends(axes, [(xs[-1], ys[-1], f" {name}", colour) for xs, ys, name, colour in lines])
+    limits = {"xlim": (ours[0] / 2, 20 * max(x for x, *_ in ends)), "ylim": (100, 1.1 * max(*perplexities, *PUBLISHED))}
+    words = {"xlabel": "seconds in training steps", "ylabel": "validation perplexity, WikiText-2"}
+    finish(axes, ends, xscale="log", **limits, **words)
     busy = max(record["time"]["cores_used_by_others_in_the_lowest_round"].values())
     if busy > 0.1:
         axes.set_title(f"steps timed while other work used {busy:.1f} of the cores", fontsize=9)
