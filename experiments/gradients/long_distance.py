@@ -29,7 +29,7 @@ from experiments.harness import Findings, Study, integer
 from experiments.harness.runs import trained
 from experiments.harness.sentences import ids_of
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.config import CELLS, DataConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat
+from lm_jax.config import CELLS, DataConfig, TrainConfig, from_flat
 from lm_jax.report.study import remember
 
 
@@ -41,18 +41,11 @@ DELAYS = (4, 12, 36)
 def settings(name, data, seed, smoke):
     """The configuration of a network."""
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 64}
-    return TrainConfig(
-        data=DataConfig(str(data), "word"),
-        model=from_flat(RecurrentConfig, {"cell": name, "recurrence": "scan", **size}),
-        optimizer=OptimizerConfig(learning_rate=7e-3),
-        mode="sentence",
-        batch_size=64,
-        bptt=48,  # chunks are cut anywhere: long ones seldom part the two mentions
-        epochs=14,
-        steps=5 if smoke else None,
-        eval_every=5 if smoke else None,
-        seed=seed,
-    )
+    training = {"learning_rate": 7e-3, "mode": "sentence", "batch_size": 64, "epochs": 14, "seed": seed}
+    training["bptt"] = 48  # chunks are cut anywhere: long ones seldom part the two mentions
+    length = {"steps": 5, "eval_every": 5} if smoke else {}
+    network = {"cell": name, "recurrence": "scan"}
+    return from_flat(TrainConfig, network | size | training | length, TrainConfig(data=DataConfig(str(data), "word")))
 
 
 def judge(loaded, each, texts):

@@ -27,7 +27,7 @@ from experiments.harness.rows import groups
 from experiments.harness.runs import trained
 from experiments.harness.sentences import ids_of, write_corpus
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.config import DataConfig, NGramConfig, OptimizerConfig, TrainConfig, from_flat
+from lm_jax.config import DataConfig, NGramConfig, TrainConfig, from_flat
 from lm_jax.inference import token_log_probs
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, draw_band, threshold
@@ -88,24 +88,16 @@ def questions(each, seed):
                 }
 
 
-def settings(name, data, seed, smoke):
+def settings(name, text, seed, smoke):
     """The configuration of a model."""
-    data = DataConfig(str(data), "word")
+    data = DataConfig(str(text), "word")
     if name == "5-gram":
         return NGramConfig(data, order=5)
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 32}
     network = {"model": "window", "window": 4} if name == "window 4" else {"cell": name, "recurrence": "scan"}
-    config = TrainConfig(
-        data=data,
-        optimizer=OptimizerConfig(learning_rate=5e-3),
-        mode="sentence",
-        bptt=32,
-        epochs=4,
-        steps=5 if smoke else None,
-        eval_every=5 if smoke else None,
-        seed=seed,
-    )
-    return from_flat(TrainConfig, network | size, config)
+    training = {"learning_rate": 5e-3, "mode": "sentence", "bptt": 32, "epochs": 4, "seed": seed}
+    length = {"steps": 5, "eval_every": 5} if smoke else {}
+    return from_flat(TrainConfig, network | size | training | length, TrainConfig(data=data))
 
 
 def errors(loaded, asked):

@@ -22,7 +22,7 @@ from experiments.harness.figures import finish, panels
 from experiments.harness.rows import groups, only, where, with_ends
 from experiments.harness.runs import trained
 from experiments.uses.prose import divide, folder_blocks, head, library_blocks
-from lm_jax.config import DataConfig, GRUConfig, RecurrentConfig, TrainConfig
+from lm_jax.config import DataConfig, TrainConfig, from_flat
 from lm_jax.data import Streams
 from lm_jax.inference import score_streams
 from lm_jax.inference.minimal_pairs import accuracy
@@ -84,20 +84,13 @@ def passages(held_out: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
 
 def settings(texts: Path, smoke: bool) -> TrainConfig:
     """One author's model."""
-    size = {"hidden_size": 8 if smoke else 128, "embedding_size": 32}
-    return TrainConfig(
-        data=DataConfig(data=str(texts), level="byte"),
-        model=RecurrentConfig(cell=GRUConfig(recurrence="scan"), dropout=0.3, **size),
-        batch_size=16,
-        epochs=20,
-        steps=3 if smoke else None,
-        seed=SEED,
-    )
+    network = {"cell": "gru", "recurrence": "scan", "dropout": 0.3}
+    network |= {"hidden_size": 8 if smoke else 128, "embedding_size": 32}
+    training = {"batch_size": 16, "epochs": 20, "steps": 3 if smoke else None, "seed": SEED}
+    return from_flat(TrainConfig, network | training, TrainConfig(data=DataConfig(str(texts), "byte")))
 
 
-def score_all(
-    runs: Path, training: dict[str, bytes], chosen: np.ndarray, facts: dict, smoke: bool
-) -> dict[str, np.ndarray]:
+def score_all(runs: Path, training: dict[str, bytes], chosen: np.ndarray, facts: dict, smoke: bool) -> dict:
     """Log-probabilities [authors, characters, passages] of all passages under every author's model, of either kind."""
     tokens = np.pad(chosen, ((1, 0), (0, 0)), constant_values=EOL)
     streams = Streams(tokens, np.full(chosen.shape[1], len(chosen), np.int32))
