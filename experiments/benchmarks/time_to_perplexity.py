@@ -31,7 +31,7 @@ from experiments.harness import Findings, Study, integer
 from experiments.harness.figures import draw_lines, finish, panels
 from experiments.harness.runs import epoch_streams, lines_of
 from experiments.harness.timing import by_turns, stepper
-from lm_jax.config import DataConfig, LSTMConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat, to_dict
+from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat, to_dict
 from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, OTHER_COLOUR
@@ -71,21 +71,16 @@ PEER = dataclasses.replace(  # the recipe of the peer, by us
 )
 
 
-def with_model(config: TrainConfig, **settings) -> TrainConfig:
-    """The configuration with other settings of its model."""
-    return from_flat(TrainConfig, settings, config)
-
-
 def variants(cutoffs: tuple[int, ...]) -> dict[str, TrainConfig]:
     """From the peer's recipe to ours, one change after the other."""
-    fused = with_model(PEER, recurrence="fused")
-    adaptive = with_model(fused, cutoffs=cutoffs)
+    fused = from_flat(TrainConfig, {"recurrence": "fused"}, PEER)
+    adaptive = from_flat(TrainConfig, {"cutoffs": cutoffs}, fused)
     return {
         "SGD, full softmax": PEER,
         "+ fused recurrence": fused,
         "+ adaptive softmax": adaptive,
         "+ Adam": dataclasses.replace(adaptive, optimizer=OURS.optimizer),
-        "+ tied adaptive embeddings (ours)": with_model(OURS, cutoffs=cutoffs),
+        "+ tied adaptive embeddings (ours)": from_flat(TrainConfig, {"cutoffs": cutoffs}, OURS),
     }
 
 
@@ -117,9 +112,9 @@ def timed_beside_others(run) -> tuple[float, float]:
 def measure(corpus, arguments) -> dict:
     """Milliseconds of a step of torch and of every variant of ours, and how busy others kept the machine meanwhile."""
     configs = {name: small(config, arguments) for name, config in variants(OURS.model.cutoffs).items()}
-    runs = {name: prepared(config, corpus) for name, config in configs.items()}
     torch_run = prepared_torch(small(PEER, arguments), corpus)
-    runs = ({} if torch_run is None else {"torch": torch_run}) | runs
+    runs = {} if torch_run is None else {"torch": torch_run}
+    runs |= {name: prepared(config, corpus) for name, config in configs.items()}
     work = {name: functools.partial(timed_beside_others, run) for name, run in runs.items()}
     rounds = by_turns(work, arguments.rounds)
     return {
@@ -164,13 +159,11 @@ def train(arguments) -> dict:
 
 def small(config: TrainConfig, arguments) -> TrainConfig:
     """The configuration for the data given; tiny for a smoke test."""
-    data = DataConfig(data=arguments.data, level="word", **({"min_count": 5} if arguments.smoke else {}))
-    config = dataclasses.replace(config, data=data)
-    if not arguments.smoke:
-        return config
-    cutoffs = (50, 200) if config.model.cutoffs else ()
-    config = with_model(config, hidden_size=8, embedding_size=8, cutoffs=cutoffs)
-    return dataclasses.replace(config, batch_size=4, bptt=8, steps=4, eval_every=2, log_every=2)
+    settings = {"data": arguments.data, "level": "word"}
+    if arguments.smoke:
+        settings |= {"min_count": 5, "batch_size": 4, "bptt": 8, "steps": 4, "eval_every": 2, "log_every": 2}
+        settings |= {"hidden_size": 8, "embedding_size": 8, "cutoffs": (50, 200) if config.model.cutoffs else ()}
+    return from_flat(TrainConfig, settings, config)
 
 
 def compare(record: dict) -> dict:
@@ -225,9 +218,10 @@ def findings(record: dict) -> Findings:
             f"{result['share_of_a_step']:.2f} a shorter step; beside the same recipe in lm_jax, which other work slows "
             f"alike, the share is {result['share_of_the_peers_recipe_by_us']:.2f}"
         )
+    times = record.get("time", {"minimum_ms": {}})
     rows = [
-        {"step of": name, "minimum ms": least, "median ms": record["time"]["median_ms"][name]}
-        for name, least in record.get("time", {}).get("minimum_ms", {}).items()
+        {"step of": name, "minimum ms": least, "median ms": times["median_ms"][name]}
+        for name, least in times["minimum_ms"].items()
     ]
     caption = "Validation perplexity against seconds in training steps."
     pictures = [Picture("time_to_perplexity", draw(record), caption)] if both else []

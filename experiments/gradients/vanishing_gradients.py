@@ -30,7 +30,7 @@ from experiments.harness import Findings, Study
 from experiments.harness.rows import only
 from experiments.harness.stages import states
 from lm_jax import analysis
-from lm_jax.config import DataConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat
+from lm_jax.config import OptimizerConfig, TrainConfig, from_flat
 from lm_jax.data import load_corpus
 from lm_jax.inference import likelihood
 from lm_jax.report.study import remember
@@ -67,12 +67,10 @@ class Scale:
 
 
 CONTEXTS = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 150, 200)
-CHARACTERS = TrainConfig(
-    model=RecurrentConfig(hidden_size=100, embedding_size=100),
-    optimizer=OptimizerConfig(learning_rate=2e-3, schedule="constant"),
-    batch_size=16,
-    bptt=100,
-    steps=1,
+CHARACTERS = from_flat(
+    TrainConfig,
+    {"hidden_size": 100, "embedding_size": 100, "batch_size": 16, "bptt": 100, "steps": 1},
+    TrainConfig(optimizer=OptimizerConfig(learning_rate=2e-3, schedule="constant")),
 )
 THREE = {name: SINGLE[name] for name in CLAIM}
 
@@ -80,14 +78,13 @@ THREE = {name: SINGLE[name] for name in CLAIM}
 def scale(arguments) -> Scale:
     """The study that was asked for."""
     if arguments.smoke:
-        model = RecurrentConfig(hidden_size=8, embedding_size=8)
-        tiny = dataclasses.replace(CHARACTERS, model=model, bptt=8)
+        tiny = from_flat(TrainConfig, {"hidden_size": 8, "embedding_size": 8, "bptt": 8}, CHARACTERS)
         variants = THREE | {"RNN, 2 layers": STACKS["RNN, 2 layers"]}
         return Scale(variants, 1, (0, 2, 4), tiny, (2, 2), (90, 90), (70, 70), (1, 2, 5, 10), 16)
     if arguments.full:
-        model = RecurrentConfig(hidden_size=200, embedding_size=200, dropout=0.2)
-        data = DataConfig(arguments.data or "wikitext-2", "word")
-        words = dataclasses.replace(CHARACTERS, data=data, model=model)
+        settings = {"hidden_size": 200, "embedding_size": 200, "dropout": 0.2}
+        settings |= {"data": arguments.data or "wikitext-2", "level": "word"}
+        words = from_flat(TrainConfig, settings, CHARACTERS)
         return Scale(THREE, 3, (0, 500, 6500), words, (8, 8), (300, 300), (200, 200), CONTEXTS, 1000, "word", 250)
     return Scale(SINGLE | STACKS, 3, (0, 100, 600), CHARACTERS, (8, 4), (300, 200), (200, 100), CONTEXTS, 500)
 
