@@ -81,12 +81,6 @@ class Prepared(NamedTuple):
     parameter_bytes: int
 
 
-def _devices_of(model, count, shards):
-    """So many devices; where they cut the vocabulary, with the axes that the model has it on."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return find_devices(count, shards).for_model(shapes, model.vocab_axes(shapes))
-
-
 def prepare(work: Work, engine: str, count: int, shards: int = 1, run: bool = True) -> Prepared:
     """Training steps on so many devices, with Adam and clipping."""
     cell = LSTMConfig(recurrence=engine)
@@ -94,7 +88,8 @@ def prepare(work: Work, engine: str, count: int, shards: int = 1, run: bool = Tr
     model = from_config(settings, work.vocabulary)
     options = OptimizerConfig()
     optimizer = build_optimizer(options, build_schedule(options, 1000))
-    devices = _devices_of(model, count, shards)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    devices = find_devices(count, shards).for_model(shapes, model.vocab_axes(shapes))
     # the same rows again and again: times do not depend on tokens
     batches = chunk_source(model, work.batch, work.steps, steps_per_epoch=10**6)
     holds = {"hold": devices.hold, "hold_rows": devices.hold_rows}

@@ -55,11 +55,6 @@ def top(results, variant, stage, leaf="h"):
     return [where(r["profiles"], leaf=leaf, layer=r["layers"] - 1)[0] for r in own]
 
 
-def to_numbers(logs):
-    """log r as an array; a gradient of zero came through JSON as null."""
-    return np.array([[-np.inf if value is None else value for value in log] for log in logs], float)
-
-
 def draw_curves(results, variants: dict[str, str], unit: str, leaf: str = "h"):
     """A panel for the first and one for the last stage: the median of r by lag, the mean and the range over seeds."""
     figure, grid = panels((12.0, 4.6), 1, 2, sharey=True)
@@ -69,7 +64,8 @@ def draw_curves(results, variants: dict[str, str], unit: str, leaf: str = "h"):
     for axes, stage in zip(grid, stages, strict=True):
         ends = []
         for variant, colour in variants.items():
-            logs = to_numbers([p["log_median"][:longest] for p in top(results, variant, stage, leaf)])
+            logs = [p["log_median"][:longest] for p in top(results, variant, stage, leaf)]
+            logs = [[-np.inf if value is None else value for value in log] for log in logs]  # null in JSON
             ends.append((longest, float(draw_log_band(axes, lags, logs, colour)[-1]), variant, colour))
         for share in (0.1, 0.01):
             threshold(axes, share, f"{share:.0%}", x=0.93)
