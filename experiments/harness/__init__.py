@@ -1,4 +1,4 @@
-"""The parts that all studies share: the command line and the record, runs, times, the machine."""
+"""The parts that all studies share: command line and record, runs and stages, texts, rows, figures, times."""
 
 from experiments.harness.study import Findings, Study, integer
 
