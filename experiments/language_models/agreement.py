@@ -124,9 +124,8 @@ def horizons(loaded, asked):
 
 def horizon_text(found, leaf, share):
     """A horizon as the table has it."""
-    if found is None:
-        return "-"
-    return f"> {found['largest_lag']}" if found[leaf][str(share)] is None else str(found[leaf][str(share)])
+    at = found[leaf][str(share)]
+    return f"> {found['largest_lag']}" if at is None else str(at)
 
 
 def summary(wrong, asked):
