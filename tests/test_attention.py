@@ -1,6 +1,7 @@
 """Attention against the equations in float64, its masks, its axes, and golden numbers of torch."""
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,17 @@ import numpy as np
 import pytest
 
 from lm_jax import UserError
-from lm_jax.attention import additive_attention, masked_softmax, multiplicative_attention
+from lm_jax.attention import (
+    AdditiveParams,
+    MultiplicativeParams,
+    additive_attention,
+    masked_softmax,
+    multiplicative_attention,
+)
 from tests.oracles import attention as oracle
 
 
+GOLDEN = Path(__file__).parent / "golden" / "torch_attention.npz"
 S, B, E, H = 5, 4, 3, 6
 LENGTHS = np.array([5, 1, 3, 0])
 MASK = np.arange(S)[:, None] < LENGTHS
@@ -64,15 +72,19 @@ def test_a_row_without_source_gives_zeros_and_finite_gradients(form):
     attention, params, _ = form
     nothing = np.zeros((S, B), bool)
 
-    def total(params, query, memory):
-        context, weights = attention.attend(params, query, attention.read(params, memory, nothing))
-        return jnp.sum(context) + jnp.sum(weights**2)
+    @jax.jit
+    def gradient(*arguments):
+        def total(params, query, memory):
+            context, weights = attention.attend(params, query, attention.read(params, memory, nothing))
+            return jnp.sum(context) + jnp.sum(weights**2)
+
+        return jax.grad(total, (0, 1, 2))(*arguments)
 
     context, weights = answer(attention)(params, QUERY, MEMORY, nothing)
     assert not np.any(context) and not np.any(weights)
-    for leaf in jax.tree.leaves(jax.grad(total, (0, 1, 2))(params, QUERY, MEMORY)):
+    for leaf in jax.tree.leaves(gradient(params, QUERY, MEMORY)):
         assert not np.any(leaf)
-    assert attention.attend(params, QUERY, attention.read(params, MEMORY[:0]))[0].shape == (B, E)
+    assert answer(attention)(params, QUERY, MEMORY[:0], MASK[:0])[0].shape == (B, E)
 
 
 @pytest.mark.parametrize("spoil", [np.nan, np.inf, 1e30])
@@ -97,8 +109,10 @@ def test_no_gradient_comes_from_a_masked_source_whatever_stands_there(form, spoi
 def test_scores_of_any_size_neither_overflow_nor_vanish():
     scores = np.array([[1e38, 0, -1e38], [-1e38, -1e38, 0], [1e4, 1e4, -1e4]], np.float32)
     valid = np.array([[1, 1, 1], [1, 1, 0], [1, 1, 1]], bool)
-    np.testing.assert_allclose(masked_softmax(scores, valid), [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0]], atol=1e-6)
-    slope = jax.grad(lambda scores: jnp.sum(masked_softmax(scores, valid)[:, 0]))(scores)
+    np.testing.assert_allclose(
+        jax.jit(masked_softmax)(scores, valid), [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0]], atol=1e-6
+    )
+    slope = jax.jit(jax.grad(lambda scores: jnp.sum(masked_softmax(scores, valid)[:, 0])))(scores)
     assert np.isfinite(slope).all()
 
 
@@ -127,6 +141,30 @@ def test_axes_of_queries_are_broadcast(form):
         assert context.shape == (3, B, E) and weights.shape == (3, B, S)
         alone = answer(attention)(params, queries[2, 1], MEMORY[:, 0], MASK[:, 0])
         np.testing.assert_allclose(context[2, 1], alone[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_values_and_gradients_are_those_of_torch(name, x64):
+    with np.load(GOLDEN) as file:
+        golden = {key.partition("/")[2]: file[key] for key in file.files if key.startswith(f"{name}/")}
+    attention, form = (
+        (additive_attention(5, 4, 7), AdditiveParams)
+        if name == "additive"
+        else (multiplicative_attention(5, 4), MultiplicativeParams)
+    )
+    params = form(**{key: golden[key] for key in ("w_query", "w_memory", "v", "w") if key in golden})
+
+    def loss(params, memory, query):
+        context, weights = attention.attend(params, query, attention.read(params, memory, golden["mask"]))
+        return jnp.sum(jnp.cos(context)) + jnp.sum(weights**2), (context, weights)
+
+    gradient, found = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))(params, golden["memory"], golden["query"])
+    for value, key in zip(found, ("context", "weights"), strict=True):
+        np.testing.assert_allclose(value, golden[key], rtol=0, atol=1e-12)
+    for value, key in zip(gradient[1:], ("d_memory", "d_query"), strict=True):
+        np.testing.assert_allclose(value, golden[key], rtol=0, atol=1e-12)
+    for key, value in vars(gradient[0]).items():
+        np.testing.assert_allclose(value, golden[f"d_{key}"], rtol=0, atol=1e-12)
 
 
 def test_factories_remember_and_refuse():
