@@ -1,0 +1,168 @@
+"""Translators: the equations of their decoders, padding that changes nothing, and the search of language models."""
+
+from collections import namedtuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lm_jax.cells import gru, rnn
+from lm_jax.encoders import bidirectional, unidirectional
+from lm_jax.errors import UserError
+from lm_jax.inference import beam_search, generate, likelihood
+from lm_jax.models.conditional import Conditioned, Sizes, conditional_lm, decoder_input_size
+from lm_jax.models.translator import reversed_rows, translator
+from tests.oracles.decoders import decode
+
+
+V, E, R, MEMORY = 6, 3, 4, 4
+FORMS = {
+    "plain": ("plain", True),
+    "additive": ("additive", True),
+    "multiplicative": ("multiplicative", True),
+    "late": ("multiplicative", False),
+}
+LENGTHS = np.array([5, 1, 3])
+GENERATOR = np.random.default_rng(0)
+SOURCE = GENERATOR.integers(0, 7, (5, 3)).astype(np.int32)
+MASK = np.arange(5)[:, None] < LENGTHS
+TARGET = GENERATOR.integers(0, V, (4, 3)).astype(np.int32)
+ENCODER = bidirectional(gru(3, 2), gru(3, 2))
+
+Case = namedtuple("Case", "form feeding model params unroll")
+
+
+def decoder(form, feeding, tied=False, **options):
+    size = decoder_input_size(form, Sizes(E, MEMORY, E if tied else R), feeding)
+    options = {"readout_size": None if tied else R, "forward_size": 2, "tied": tied, **options}
+    return conditional_lm(
+        V, rnn(size, 5, recurrence="scan"), MEMORY, form=form, input_feeding=feeding, embedding_size=E, **options
+    )
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def case(request):
+    """A translator of each form with normal parameters, biases too."""
+    form, feeding = FORMS[request.param]
+    model = translator(7, ENCODER, decoder(form, feeding, tied=form == "plain"))
+    drawn, shapes = np.random.default_rng(1), jax.eval_shape(model.init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: drawn.normal(size=leaf.shape).astype(np.float32), shapes)
+
+    @jax.jit
+    def unroll(params, source, mask, target):
+        conditioned = model.condition(params, source, mask=mask)
+        carry = model.decoder.initial_carry(conditioned, target.shape[1:])
+        return conditioned, *model.decoder.unroll(conditioned, carry, target)
+
+    return Case(form, feeding, model, params, unroll)
+
+
+def test_it_equals_the_equations(case):
+    conditioned, carry, logits = case.unroll(case.params, SOURCE, MASK, TARGET)
+    for row, length in enumerate(LENGTHS):
+        memory = conditioned.memory[:length, row]
+        options = {"input_feeding": case.feeding, "forward_size": 2}
+        expected, weights = decode(case.params.decoder, case.form, memory, TARGET[:, row], **options)
+        np.testing.assert_allclose(logits[:, row], expected, rtol=0, atol=2e-5)
+        if weights is not None:
+            np.testing.assert_allclose(carry.coverage[row, :length], weights.sum(axis=0), rtol=0, atol=1e-5)
+            assert not np.any(carry.coverage[row, length:])
+
+
+def test_weights_are_those_that_were_read(case):
+    if case.form == "plain":
+        assert case.model.align is None
+        return
+    conditioned, carry, _ = case.unroll(case.params, SOURCE, MASK, TARGET)
+    start = case.model.decoder.initial_carry(conditioned, (3,))
+    weights = jax.jit(case.model.align)(conditioned, start, TARGET)
+    assert weights.shape == (4, 3, 5)
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(weights.sum(axis=0), carry.coverage, rtol=0, atol=1e-5)
+
+
+def test_more_padding_changes_nothing(case):
+    more = np.concatenate([SOURCE, SOURCE[:3]])
+    mask = np.concatenate([MASK, np.zeros((3, 3), bool)])
+    *_, logits = case.unroll(case.params, SOURCE, MASK, TARGET)
+    *_, padded = case.unroll(case.params, more, mask, TARGET)
+    np.testing.assert_allclose(padded, logits, rtol=0, atol=1e-6)
+    *_, alone = case.unroll(case.params, SOURCE[:3, 2:], MASK[:3, 2:], TARGET[:, 2:])
+    np.testing.assert_allclose(logits[:, 2:], alone, rtol=0, atol=1e-5)
+
+
+def test_no_gradient_comes_from_padding_and_every_parameter_has_one(case):
+    @jax.jit
+    def gradient(params, memory, mask):
+        def loss(decoder, memory):
+            conditioned = Conditioned(decoder, memory, mask)
+            carry = case.model.decoder.initial_carry(conditioned, (3,))
+            return jnp.sum(case.model.decoder.score(conditioned, carry, TARGET, TARGET[::-1])[1])
+
+        return jax.grad(loss, (0, 1))(params.decoder, memory)
+
+    memory = GENERATOR.normal(size=(5, 3, MEMORY)).astype(np.float32)
+    d_params, d_memory = gradient(case.params, memory, MASK)
+    assert np.all(np.asarray(d_memory)[~MASK] == 0.0)
+    spoilt = gradient(case.params, np.where(MASK[..., None], memory, np.float32(np.nan)), MASK)
+    jax.tree.map(np.testing.assert_array_equal, spoilt, (d_params, d_memory))
+    assert all(np.any(leaf) and np.isfinite(leaf).all() for leaf in jax.tree.leaves(d_params))
+
+
+def test_a_language_model_of_one_source_is_scored_sampled_and_searched(case):
+    """The memory of a source with an axis of size 1 for streams, samples and beams."""
+    memory = case.unroll(case.params, SOURCE, MASK, TARGET)[0].memory[:3, 2:]
+    conditioned = Conditioned(case.params.decoder, memory)
+    model, text = case.model.decoder, np.array([3, 1, 0], np.int32)
+    expected, _ = decode(
+        case.params.decoder, case.form, memory[:, 0], [0, 3, 1], input_feeding=case.feeding, forward_size=2
+    )
+    own = (expected - np.log(np.exp(expected).sum(axis=1, keepdims=True)))[np.arange(3), text].sum()
+    assert likelihood(model, conditioned, text, 0, eval_streams=1).log_prob == pytest.approx(own, abs=1e-4)
+    assert generate(model, conditioned, [], 5, jax.random.key(0), eol_id=0, num_samples=3).shape == (5, 3)
+    beams = beam_search(model, conditioned, [], 4, eol_id=0, beam_size=3)
+    assert np.isfinite(beams.log_probs).all() and (np.diff(beams.log_probs) <= 0).all()
+
+
+def test_randomness_comes_by_a_key_alone():
+    form, feeding = FORMS["late"]
+    model = translator(
+        7, ENCODER, decoder(form, feeding, dropout_rate=0.5), dropout_rate=0.5, word_dropout=0.5, unk_id=6
+    )
+    params = model.init(jax.random.key(0))
+    condition = jax.jit(model.condition)
+    plain, *drawn = (
+        np.asarray(condition(params, SOURCE, mask=MASK, key=key).memory)
+        for key in (None, jax.random.key(1), jax.random.key(1), jax.random.key(2))
+    )
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.any(drawn[0] != drawn[2]) and np.any(drawn[0] != plain)
+
+
+def test_a_source_may_be_read_from_its_end():
+    expected = [SOURCE[:length, row][::-1] for row, length in enumerate(LENGTHS)]
+    turned = np.asarray(reversed_rows(SOURCE, MASK))
+    for row, (length, ids) in enumerate(zip(LENGTHS, expected, strict=True)):
+        np.testing.assert_array_equal(turned[:length, row], ids)
+        np.testing.assert_array_equal(turned[length:, row], SOURCE[length:, row])
+    np.testing.assert_array_equal(reversed_rows(SOURCE), SOURCE[::-1])
+    one_way, plain = unidirectional(gru(3, MEMORY)), decoder("plain", True, forward_size=None)
+    there, back = translator(7, one_way, plain), translator(7, one_way, plain, reverse_source=True)
+    params = there.init(jax.random.key(0))
+    np.testing.assert_allclose(
+        back.encode(params, SOURCE, mask=MASK), there.encode(params, turned, mask=MASK), rtol=0, atol=1e-6
+    )
+
+
+def test_what_does_not_fit_is_refused():
+    cell = gru(3, 4)
+    with pytest.raises(UserError, match="must have input_size 7"):
+        conditional_lm(V, cell, 4, form="additive", embedding_size=3)
+    with pytest.raises(UserError, match="attention must be one of plain, additive, multiplicative, got 'dot'"):
+        conditional_lm(V, cell, 4, form="dot", embedding_size=3)
+    with pytest.raises(UserError, match="readout_size equal to embedding_size, got 4 and 3"):
+        conditional_lm(V, cell, 4, form="plain", embedding_size=3, readout_size=4, tied=True)
+    with pytest.raises(UserError, match="word_dropout needs an unknown token"):
+        translator(7, ENCODER, decoder("plain", True), word_dropout=0.1)
+    assert decoder("plain", True) is decoder("plain", True)
