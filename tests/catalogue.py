@@ -240,7 +240,7 @@ MODELS |= CACHES | MIXTURES | NGRAMS | CONDITIONED
 SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "trigram_kneser_ney", "config_fused")
 SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout")
 SLOW += ("adaptive_chunked", "adaptive_bfloat16", "adaptive_tied_dropout", "config_adaptive")
-SLOW += ("plain_decoder", "multiplicative_decoder", "late_decoder")
+SLOW += ("additive_decoder", "plain_decoder", "multiplicative_decoder", "late_decoder")
 
 
 def each_model() -> list:

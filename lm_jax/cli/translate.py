@@ -106,9 +106,7 @@ def _search(arguments: TranslatePredictArguments, run: Any) -> dict[str, Any]:
     """The settings of the search: those of the run, unless others were given."""
     names = ("beam_size", "length_penalty", "coverage_penalty")
     search = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    width = search.get("beam_size", run.config.beam_size)
-    if arguments.n_best > width:
-        raise UserError(f"n_best must be at most beam_size {width}, got {arguments.n_best}", ["n_best", "beam_size"])
+    run.translate_all([], n_best=arguments.n_best, **search)  # refuses what cannot be, before a line is read
     return search
 
 

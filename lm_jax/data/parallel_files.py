@@ -47,7 +47,8 @@ def read_parallel(data: str, source: str, target: str) -> PairSplits:
     files = [path.with_name(f"{path.name}.{ending}") for ending in (source, target)]
     if not any(file.is_file() for file in files):
         raise UserError(
-            f"data must be an existing folder, a file, or what is before .{source} and .{target} of two, got {data}",
+            "data must be an existing file or folder, or what two files have before their endings (source "
+            f"{source!r}, target {target!r}), got {data}",
             ["data", "source", "target"],
         )
     return split_at_random(_read_two(*files), data)
@@ -63,8 +64,8 @@ def _split_of(folder, split, source, target):
     if len(alone) == 1 and not any(sides):
         return _read_file(alone[0], source, target)
     got = ", ".join(file.name for file in (*alone, *sides[0], *sides[1])) or f"{folder} without any"
-    rule = f"a data folder needs for {split} one file .{source} and one .{target}, or one of {', '.join(ENDINGS)}"
-    raise UserError(f"{rule}; got {got}", ["data", "source", "target"])
+    rule = f"a folder needs for {split} a file in each language (source {source!r}, target {target!r})"
+    raise UserError(f"{rule}, or one of {', '.join(ENDINGS)}; got {got}", ["source", "target"])
 
 
 def _is_of(file, names):

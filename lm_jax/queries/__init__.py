@@ -17,10 +17,13 @@ from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, impo
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
+from lm_jax.queries.trained_translator import TrainedTranslator
+from lm_jax.queries.translate import AttentionMap, Translation, attention_map, translate
 from lm_jax.report.comparison_row import ComparisonRow
 
 
 __all__ = [
+    "AttentionMap",
     "ComparisonRow",
     "Continuation",
     "Evaluation",
@@ -39,6 +42,9 @@ __all__ = [
     "TokenScore",
     "TrainedClassifier",
     "TrainedLanguageModel",
+    "TrainedTranslator",
+    "Translation",
+    "attention_map",
     "beam_search",
     "compare",
     "continue_text",
@@ -55,4 +61,5 @@ __all__ = [
     "score",
     "score_tokens",
     "stream_text",
+    "translate",
 ]

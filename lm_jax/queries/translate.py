@@ -66,9 +66,9 @@ def translate(
         config.coverage_penalty if coverage_penalty is None else coverage_penalty,
     )
     check_sizes(n_best=n_best)
+    search.check(loaded.model)
     if n_best > search.beam_size:
         raise UserError(f"n_best must be at most beam_size {search.beam_size}, got {n_best}", ["n_best", "beam_size"])
-    search.check(loaded.model)
     if not texts:
         return []
     sources = [_encode(loaded, text) for text in texts]

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lm_jax.data.tokenizers import JOINER
+
 
 class Weights(Protocol):
     """Tokens of source and target, and the weights [T][S] between them."""
@@ -47,7 +49,7 @@ def attention_figure(found: Weights) -> Any:
 
 
 def _visible(token):
-    return "␣" if token == " " else token
+    return "␣" if token == " " else token.strip(JOINER)
 
 
 def draw_attention(found: Weights, path: Path) -> None:

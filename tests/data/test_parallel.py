@@ -79,6 +79,7 @@ def wrong_files(tmp_path):
     )
     yield (two, "fr", "de"), f"as many lines, got 37 in {two}.fr: line 38 of {two}.de"
     yield (two, "de", "de"), "source and target must differ, got de twice"
+    yield (two, "xx", "yy"), f"(source 'xx', target 'yy'), got {two}"
     yield (two, "de", "xx"), "text.xx"
     yield (str(tmp_path / "nowhere"), "de", "en"), "nowhere"
     yield (str(empty), "de", "en"), f"must hold a word, got an empty source in line 2 of {empty}"
@@ -86,7 +87,7 @@ def wrong_files(tmp_path):
     yield (str(number), "de", "en"), f"a cell must be a text, got 3 in column en, row 1 of {number}"
     yield (str(number), "de", "fr"), "a target named fr"
     yield (str(tmp_path / "text.txt"), "de", "en"), "must be one of .tsv, .csv"
-    yield (str(tmp_path / "folder"), "de", "en"), "needs for valid one file .de and one .en"
+    yield (str(tmp_path / "folder"), "de", "en"), "needs for valid a file in each language (source 'de', target 'en')"
     yield (str(tmp_path / "many"), "de", "en"), "train.de, train_more.de, train.en, train_more.en"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lm_jax.cells import gru, rnn
+from lm_jax.cells.base import select
 from lm_jax.encoders import bidirectional, unidirectional
 from lm_jax.errors import UserError
 from lm_jax.inference import beam_search, generate, likelihood
@@ -80,6 +81,29 @@ def test_weights_are_those_that_were_read(case):
     assert weights.shape == (4, 3, 5)
     np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=0, atol=1e-6)
     np.testing.assert_allclose(weights.sum(axis=0), carry.coverage, rtol=0, atol=1e-5)
+
+
+def test_steps_equal_an_unroll_under_masks_and_resets(case):
+    """The law of language models that a reset goes back to what the memory gives."""
+    conditioned, *_ = case.unroll(case.params, SOURCE, MASK, TARGET)
+    keep = np.arange(4)[:, None] < [4, 2, 0]
+    reset = np.arange(4)[:, None] == [2, 0, 1]
+
+    @jax.jit
+    def both(conditioned):
+        model = case.model.decoder
+        start = model.initial_carry(conditioned, (3,))
+        carry, logits = start, []
+        for t in range(4):
+            carry_t = select(jnp.asarray(reset[t]), start, carry)
+            new, of_step = model.step(conditioned, carry_t, TARGET[t])
+            carry = select(jnp.asarray(keep[t]), new, carry)
+            logits.append(of_step)
+        return (carry, jnp.stack(logits)), model.unroll(conditioned, start, TARGET, mask=keep, reset=reset)
+
+    (carry, logits), (last, unrolled) = both(conditioned)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), carry, last)
+    np.testing.assert_allclose(np.asarray(logits)[keep], np.asarray(unrolled)[keep], rtol=0, atol=1e-5)
 
 
 def test_more_padding_changes_nothing(case):

@@ -10,7 +10,7 @@ import pytest
 from lm_jax.cells import rnn
 from lm_jax.models import recurrent_lm
 from lm_jax.training import cross_entropy
-from lm_jax.training.losses import Chunk
+from lm_jax.training.losses import Chunk, smoothed_cross_entropy
 
 
 EOL = 0
@@ -49,3 +49,26 @@ def test_a_chunk_without_tokens_costs_nothing():
     empty = Chunk(np.zeros((2, 3), np.int32), np.zeros((2, 3), np.int32), np.zeros((2, 3), bool), None)
     loss, (_, tally) = cross_entropy(model)(params, model.initial_carry(params, (3,)), empty, jax.random.key(0))
     assert float(loss) == 0 and int(tally.tokens) == 0
+
+
+def test_smoothed_targets_are_in_part_uniform():
+    """Against the cross-entropy with each of the five types as the target, one after the other."""
+    model = recurrent_lm(5, rnn(3, 4))
+    params = jax.tree.map(lambda leaf: 3 * leaf, model.init(jax.random.key(0)))
+    inputs, targets = np.random.default_rng(1).integers(0, 5, (2, 6, 3)).astype(np.int32)
+    chunk = Chunk(inputs, targets, np.arange(6)[:, None] < np.array([6, 4, 0]), None)
+    start, key = model.initial_carry(params, (3,)), jax.random.key(0)
+    plain, (_, tally) = cross_entropy(model)(params, start, chunk, key)
+    each = [
+        cross_entropy(model)(params, start, chunk._replace(targets=np.full_like(targets, v)), key)[0] for v in range(5)
+    ]
+    loss, (_, smoothed) = smoothed_cross_entropy(model, 0.2)(params, start, chunk, key)
+    np.testing.assert_allclose(loss, 0.8 * plain + 0.2 * np.mean(each), rtol=1e-6)
+    np.testing.assert_allclose(smoothed.nll, tally.nll, rtol=1e-6)
+    halves = [jax.tree.map(lambda a, part=part: a[:, part], chunk) for part in (slice(0, 1), slice(1, 3))]
+    parts = [
+        smoothed_cross_entropy(model, 0.2)(params, start[part], half, key, chunk)[0]
+        for part, half in zip((slice(0, 1), slice(1, 3)), halves, strict=True)
+    ]
+    np.testing.assert_allclose(sum(parts), loss, rtol=1e-6)
+    assert smoothed_cross_entropy(model, 0.0)(params, start, chunk, key)[0] == plain
