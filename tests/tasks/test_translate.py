@@ -79,7 +79,7 @@ def test_settings_that_cannot_be_are_refused(changes, message, folder):
 
 
 STACK = {"layers": 2, "connection": "residual", "dropout": 0.1}
-BOTH_WAYS = {"cell": "gru", "bidirectional": True, "decoder_size": 24}
+BOTH_WAYS = {"cell": "gru", "bidirectional": True, "hidden_size": 24, "decoder_size": 32, "steps": 600}
 EVERY = {
     "reversed": {"attention": "plain", "reverse_source": True, "cell": "lstm"},
     "input_feeding": {"attention": "multiplicative", "label_smoothing": 0.1, **STACK},
@@ -92,7 +92,7 @@ EVERY = {
 @pytest.mark.parametrize("name", EVERY)
 def test_every_form_learns_to_translate(name, folder):
     sizes = {"hidden_size": 16, "embedding_size": 16, "eval_every": 100, "steps": 400, "learning_rate": 0.01}
-    config = translate_config(folder / "every.tsv", (1, 2, 4), **sizes, **EVERY[name])
+    config = translate_config(folder / "every.tsv", (1, 2, 4), **(sizes | EVERY[name]))
     run = train(config, folder / name)
     assert run.results.closing.rows[1].exact == 1.0
     assert from_flat(type(config), {}, open_run(run.folder).config) == open_run(run.folder).config
