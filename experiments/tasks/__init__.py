@@ -1,0 +1,1 @@
+"""Studies of models that are no language models: classifiers, taggers, translators."""
