@@ -72,32 +72,32 @@ def constrain(params: CRFParams, legal: LegalTransitions | None) -> CRFParams:
 
 def log_partition(params: CRFParams, scores: Float[Array, "T *B C"], mask: Mask | None = None) -> Float[Array, "*B"]:
     """Returns log Z of every row, by the forward algorithm."""
-    scores, mask = _checked(params, scores, mask)
+    scores, valid = _checked(params, scores, mask)
     if not scores.shape[0]:
         return jnp.zeros(scores.shape[1:-1], scores.dtype)
 
     def step(alpha, inputs):
-        scores_t, valid = inputs
+        scores_t, valid_t = inputs
         new = scores_t + jax.nn.logsumexp(alpha[..., :, None] + params.transitions, axis=-2)
-        return jnp.where(valid[..., None], new, alpha), None
+        return jnp.where(valid_t[..., None], new, alpha), None
 
-    alpha, _ = jax.lax.scan(step, params.start + scores[0], (scores[1:], mask[1:]))
-    return jnp.where(mask[0], jax.nn.logsumexp(alpha + params.end, axis=-1), 0.0)
+    alpha, _ = jax.lax.scan(step, params.start + scores[0], (scores[1:], valid[1:]))
+    return jnp.where(valid[0], jax.nn.logsumexp(alpha + params.end, axis=-1), 0.0)
 
 
 def path_score(
     params: CRFParams, scores: Float[Array, "T *B C"], labels: Int[Array, "T *B"], mask: Mask | None = None
 ) -> Float[Array, "*B"]:
     """Returns the score of one string of labels a row; labels at padding are not read."""
-    scores, mask = _checked(params, scores, mask)
+    scores, valid = _checked(params, scores, mask)
     if not scores.shape[0]:
         return jnp.zeros(scores.shape[1:-1], scores.dtype)
-    labels = jnp.where(mask, labels, 0)
+    labels = jnp.where(valid, labels, 0)
     of_labels = jnp.take_along_axis(scores, labels[..., None], axis=-1)[..., 0]
-    of_pairs = jnp.where(mask[1:], params.transitions[labels[:-1], labels[1:]], 0.0)
-    last = jnp.concatenate([mask[:-1] & ~mask[1:], mask[-1:]])
-    of_ends = jnp.where(mask[0], params.start[labels[0]], 0.0) + jnp.sum(jnp.where(last, params.end[labels], 0.0), 0)
-    return jnp.sum(jnp.where(mask, of_labels, 0.0), axis=0) + jnp.sum(of_pairs, axis=0) + of_ends
+    of_pairs = jnp.where(valid[1:], params.transitions[labels[:-1], labels[1:]], 0.0)
+    last = jnp.concatenate([valid[:-1] & ~valid[1:], valid[-1:]])
+    of_ends = jnp.where(valid[0], params.start[labels[0]], 0.0) + jnp.sum(jnp.where(last, params.end[labels], 0.0), 0)
+    return jnp.sum(jnp.where(valid, of_labels, 0.0), axis=0) + jnp.sum(of_pairs, axis=0) + of_ends
 
 
 def log_prob(
@@ -127,7 +127,7 @@ def n_best(params: CRFParams, scores: Float[Array, "T *B C"], k: int, mask: Mask
     Raises UserError for a k below 1.
     """
     check_sizes(k=k)
-    scores, mask = _checked(params, scores, mask)
+    scores, valid = _checked(params, scores, mask)
     steps, batch, labels = scores.shape[0], scores.shape[1:-1], scores.shape[-1]
     nothing = jnp.where(jnp.arange(k) == 0, 0.0, -jnp.inf).reshape(k, *[1] * len(batch))
     if not steps:
@@ -137,15 +137,15 @@ def n_best(params: CRFParams, scores: Float[Array, "T *B C"], k: int, mask: Mask
     places = jnp.arange(labels * k, dtype=jnp.int32)
 
     def forward(delta, inputs):
-        scores_t, valid = inputs
+        scores_t, valid_t = inputs
         arrived = delta[..., :, :, None] + params.transitions[:, None, :]  # [*B, from, k, to]
         arrived = jnp.moveaxis(arrived.reshape(*batch, labels * k, labels), -1, -2)
         best, came_from = jax.lax.top_k(arrived, k)
-        new = jnp.where(valid[..., None, None], best + scores_t[..., None], delta)
+        new = jnp.where(valid_t[..., None, None], best + scores_t[..., None], delta)
         came_from = came_from.reshape(*batch, labels * k).astype(jnp.int32)
-        return new, jnp.where(valid[..., None], came_from, places)
+        return new, jnp.where(valid_t[..., None], came_from, places)
 
-    delta, pointers = jax.lax.scan(forward, (params.start + scores[0])[..., None] + spare, (scores[1:], mask[1:]))
+    delta, pointers = jax.lax.scan(forward, (params.start + scores[0])[..., None] + spare, (scores[1:], valid[1:]))
     final, place = jax.lax.top_k((delta + params.end[:, None]).reshape(*batch, labels * k), k)  # [*B, k]
 
     place = place.astype(jnp.int32)
@@ -156,10 +156,10 @@ def n_best(params: CRFParams, scores: Float[Array, "T *B C"], k: int, mask: Mask
     first, later = jax.lax.scan(backward, place, pointers, reverse=True)
     strings = jnp.moveaxis(jnp.concatenate([first[None], later]) // k, -1, 0)
     final = jnp.moveaxis(jnp.where(final > FORBIDDEN / 2, final, -jnp.inf), -1, 0)
-    return BestStrings(jnp.where(mask, strings, 0), jnp.where(mask[0], final, nothing))
+    return BestStrings(jnp.where(valid, strings, 0), jnp.where(valid[0], final, nothing))
 
 
-def _checked(params: CRFParams, scores: Any, mask: Any):
+def _checked(params: CRFParams, scores: Any, mask: Any) -> tuple[Array, Array]:
     """Returns the scores, zeros at padding, and a mask; what stands at padding is never read."""
     scores = jnp.asarray(scores)
     if scores.shape[-1] != params.start.shape[0]:
