@@ -1,0 +1,137 @@
+"""Vocabularies of a tagger: words, their characters, and tags; and sentences as arrays of ids.
+
+Words and characters are those of the training data, after `<unk>`, whose id is 0. A word that training lacks is
+`<unk>`, but its characters are read.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lm_jax.data.spans import scheme_of
+from lm_jax.data.tagged_files import Sentence
+from lm_jax.data.vocabulary import UNKNOWN
+from lm_jax.errors import UserError
+
+
+UNKNOWN_ID = 0
+NO_CHARACTER = -1  # after the last of a word
+_FIELDS = ("words", "counts", "characters", "tags")
+
+
+class EncodedSentences(NamedTuple):
+    """Sentences one after the other: words [N], characters [N, W] (-1 after the last), tags [N], lengths [S]."""
+
+    words: np.ndarray
+    characters: np.ndarray
+    tags: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        """The place of every sentence's first word, [S]."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(int)
+
+
+@dataclasses.dataclass(frozen=True)
+class TagVocabulary:
+    """words, characters: with `<unk>` first. counts: how often training has each word (0 for `<unk>`). tags."""
+
+    words: tuple[str, ...]
+    counts: tuple[int, ...]
+    characters: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def scheme(self) -> str | None:
+        """BIO or IOBES, where the tags mark spans."""
+        return scheme_of(self.tags)
+
+    @property
+    def sha256(self) -> str:
+        """A fingerprint of everything."""
+        return hashlib.sha256(json.dumps([getattr(self, name) for name in _FIELDS]).encode()).hexdigest()
+
+    @functools.cached_property
+    def word_ids(self) -> dict[str, int]:
+        """The id of each word."""
+        return {word: i for i, word in enumerate(self.words) if i != UNKNOWN_ID}
+
+    @functools.cached_property
+    def character_ids(self) -> dict[str, int]:
+        """The id of each character."""
+        return {character: i for i, character in enumerate(self.characters) if i != UNKNOWN_ID}
+
+    def save(self, path: Path) -> None:
+        """Writes JSON."""
+        record = {name: getattr(self, name) for name in _FIELDS} | {"sha256": self.sha256}
+        path.write_text(json.dumps(record, ensure_ascii=True, indent=0) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "TagVocabulary":
+        """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
+        record = json.loads(path.read_text())
+        vocabulary = cls(*(tuple(record[name]) for name in _FIELDS))
+        if vocabulary.sha256 != record["sha256"]:
+            raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
+        return vocabulary
+
+    def encode(self, sentences: Sequence[Sentence], word_length: int) -> EncodedSentences:
+        """Returns the arrays of sentences whose tags are all known; of longer words the middle is left out.
+
+        word_length: most characters of a word, W where a word is as long.
+        """
+        words = [word for sentence in sentences for word in sentence.words]
+        tag_ids = {tag: i for i, tag in enumerate(self.tags)}
+        tags = [tag_ids[tag] for sentence in sentences for tag in sentence.tags]
+        lengths = np.array([len(sentence.words) for sentence in sentences], int)
+        ids, characters = self.encode_words(words, word_length)
+        return EncodedSentences(ids, characters, np.array(tags, np.int32), lengths)
+
+    def encode_words(self, words: Sequence[str], word_length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns ids int32 [N], and ids of characters int16 [N, W]."""
+        types = {word: i for i, word in enumerate(dict.fromkeys(words))}
+        ids = np.array([self.word_ids.get(word, UNKNOWN_ID) for word in types], np.int32)
+        spelt = [[self.character_ids.get(c, UNKNOWN_ID) for c in _shortened(word, word_length)] for word in types]
+        characters = np.full((len(types), max(map(len, spelt), default=1)), NO_CHARACTER, np.int16)
+        for row, letters in zip(characters, spelt, strict=True):
+            row[: len(letters)] = letters
+        places = np.fromiter((types[word] for word in words), int, len(words))
+        return ids[places], characters[places]
+
+
+def build_tag_vocabulary(sentences: Sequence[Sentence]) -> TagVocabulary:
+    """Returns the vocabulary of the training sentences, each part by falling count, then by spelling.
+
+    Raises UserError for a word `<unk>`, which stands for words that training lacks.
+    """
+    counts = Counter(word for sentence in sentences for word in sentence.words)
+    if UNKNOWN in counts:
+        raise UserError(f"the word {UNKNOWN} stands for unknown words and must not occur in the training data")
+    letters: Counter[str] = Counter()
+    for word, count in counts.items():
+        for letter in word:
+            letters[letter] += count
+    tags = Counter(tag for sentence in sentences for tag in sentence.tags)
+    words = _ranked(counts)
+    return TagVocabulary(
+        (UNKNOWN, *words), (0, *(counts[word] for word in words)), (UNKNOWN, *_ranked(letters)), _ranked(tags)
+    )
+
+
+def _ranked(counts):
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+
+
+def _shortened(word, length):
+    if len(word) <= length:
+        return word
+    last = length // 2
+    return word[: length - last] + word[len(word) - last :]
