@@ -27,12 +27,13 @@ def measure(box, *rest, size=LIMIT):
     return paths.join(größe, total, Box(size), key=lambda one: one)
 '''
 EXPECTED = """def/other measure/function (/other box/parameter ,/other */other rest/parameter ,/other size/parameter
-=/other LIMIT/global )/other :/other größe/local =/other box/parameter ./other size/attribute +/other len/function (/other
-"..."/other +/other box/parameter ./other name/attribute )/other try/other :/other total/local =/other [/other x/local
-./other y/attribute for/other x/local in/other rest/parameter ]/other except/other ValueError/class as/other error/local
-:/other print/function (/other error/local ,/other file/keyword =/other argv/global )/other return/other paths/module
-./other join/attribute (/other größe/local ,/other total/local ,/other Box/class (/other size/parameter )/other ,/other
-key/keyword =/other lambda/other one/parameter :/other one/parameter )/other"""
+=/other LIMIT/global )/other :/other größe/local =/other box/parameter ./other size/attribute +/other
+len/function (/other "..."/other +/other box/parameter ./other name/attribute )/other try/other :/other
+total/local =/other [/other x/local ./other y/attribute for/other x/local in/other rest/parameter ]/other
+except/other ValueError/class as/other error/local :/other print/function (/other error/local ,/other
+file/keyword =/other argv/global )/other return/other paths/module ./other join/attribute (/other
+größe/local ,/other total/local ,/other Box/class (/other size/parameter )/other ,/other key/keyword
+=/other lambda/other one/parameter :/other one/parameter )/other"""
 
 
 def test_every_role_as_written_out_by_hand():
