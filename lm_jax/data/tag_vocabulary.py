@@ -84,9 +84,9 @@ class TagVocabulary:
         return vocabulary
 
     def encode(self, sentences: Sequence[Sentence], word_length: int) -> EncodedSentences:
-        """Returns the arrays of sentences whose tags are all known; of longer words the middle is left out.
+        """Returns the arrays of sentences whose tags are all known.
 
-        word_length: most characters of a word, W where a word is as long.
+        word_length: W; of a longer word the beginning and the end are read.
         """
         words = [word for sentence in sentences for word in sentence.words]
         tag_ids = {tag: i for i, tag in enumerate(self.tags)}
@@ -96,13 +96,13 @@ class TagVocabulary:
         return EncodedSentences(ids, characters, np.array(tags, np.int32), lengths)
 
     def encode_words(self, words: Sequence[str], word_length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns ids int32 [N], and ids of characters int16 [N, W]."""
+        """Returns ids int32 [N], and ids of characters int32 [N, W]; `<unk>` itself has no characters."""
         types = {word: i for i, word in enumerate(dict.fromkeys(words))}
         ids = np.array([self.word_ids.get(word, UNKNOWN_ID) for word in types], np.int32)
-        spelt = [[self.character_ids.get(c, UNKNOWN_ID) for c in _shortened(word, word_length)] for word in types]
-        characters = np.full((len(types), max(map(len, spelt), default=1)), NO_CHARACTER, np.int16)
-        for row, letters in zip(characters, spelt, strict=True):
-            row[: len(letters)] = letters
+        characters = np.full((len(types), word_length), NO_CHARACTER, np.int32)
+        for row, word in zip(characters, types, strict=True):
+            letters = "" if word == UNKNOWN else _shortened(word, word_length)
+            row[: len(letters)] = [self.character_ids.get(letter, UNKNOWN_ID) for letter in letters]
         places = np.fromiter((types[word] for word in words), int, len(words))
         return ids[places], characters[places]
 

@@ -25,8 +25,8 @@ from lm_jax.caching import cached
 from lm_jax.cells.base import InitFn
 from lm_jax.data.tag_vocabulary import UNKNOWN_ID
 from lm_jax.encoders import Encoder
-from lm_jax.errors import UserError, check_rate
-from lm_jax.layers import dropout, product
+from lm_jax.errors import UserError
+from lm_jax.layers import Dropout, dropout, product
 from lm_jax.models import crf
 from lm_jax.models.tag_outputs import TagOutput
 from lm_jax.models.word_readers import WordReader
@@ -48,6 +48,7 @@ class Tagger(NamedTuple):
     log_prob: (params, inputs, tags, *, mask, key) -> log P of a row's tags, [*B].
     n_best: (params, inputs, k, *, mask) -> the k best strings of a row, whose scores are log-probabilities.
     marginals: (params, inputs, *, mask) -> the probability of every tag at every word, [T, *B, C].
+    inputs_of: words [T, *B] of the vocabulary -> inputs with their characters; None for a tagger without a vocabulary.
     """
 
     init: InitFn
@@ -55,6 +56,7 @@ class Tagger(NamedTuple):
     log_prob: Callable[..., Float[Array, "*B"]]
     n_best: Callable[..., crf.BestStrings]
     marginals: Callable[..., Float[Array, "T *B C"]]
+    inputs_of: Callable[[Int[Array, "T *B"]], TaggerInputs] | None = None
 
 
 @struct.dataclass
@@ -78,6 +80,7 @@ def tagger(
     *,
     word_dropout: float = 0.25,
     dropout_rate: float = 0.0,
+    dropout_kind: str = "elementwise",
 ) -> Tagger:
     """Makes a tagger around any encoder.
 
@@ -88,6 +91,7 @@ def tagger(
         reader: Over the characters of a word; None for words alone.
         word_dropout: a in the probability a / (a + n) with which a word becomes `<unk>` in training.
         dropout_rate: Share dropped of the encoder's inputs and outputs, in training.
+        dropout_kind: "elementwise" or "locked" in time.
 
     Returns:
         The tagger.
@@ -95,12 +99,12 @@ def tagger(
     Raises:
         UserError: For a rate out of range, and an encoder whose input has no room for an embedding.
     """
-    check_rate("dropout", dropout_rate)
+    rates = Dropout(dropout_rate, dropout_kind)
     embedding_size = encoder.input_size - (0 if reader is None else reader.output_size)
     if embedding_size < 1:
         rule = "the encoder's input must hold a word's embedding beside what is read of its characters"
         raise UserError(f"{rule}, got sizes {encoder.input_size} and {encoder.input_size - embedding_size}")
-    rates = word_dropout / (word_dropout + np.maximum(np.asarray(counts, np.float32), 1e-9))
+    unknown_rates = word_dropout / (word_dropout + np.maximum(np.asarray(counts, np.float32), 1e-9))
 
     def init(key):
         key_e, key_r, key_s, key_o = jax.random.split(key, 4)
@@ -118,12 +122,12 @@ def tagger(
         key_w, key_x, key_e, key_y = (None,) * 4 if key is None else jax.random.split(key, 4)
         words = jnp.asarray(inputs.words)
         if key_w is not None and word_dropout > 0:
-            words = jnp.where(jax.random.bernoulli(key_w, jnp.asarray(rates)[words]), UNKNOWN_ID, words)
+            words = jnp.where(jax.random.bernoulli(key_w, jnp.asarray(unknown_rates)[words]), UNKNOWN_ID, words)
         xs = params.embedding[words]
         if reader is not None:
             xs = jnp.concatenate([xs, reader.read(params.reader, jnp.asarray(inputs.characters))], axis=-1)
-        ys = encoder.encode(params.encoder, dropout(key_x, dropout_rate, xs), mask=mask, key=key_e)
-        return product(dropout(key_y, dropout_rate, ys), params.w_out) + params.b_out
+        ys = encoder.encode(params.encoder, dropout(key_x, rates.rate, xs, rates.kind), mask=mask, key=key_e)
+        return product(dropout(key_y, rates.rate, ys, rates.kind), params.w_out) + params.b_out
 
     def log_prob(params, inputs, tags, *, mask=None, key=None):
         return output.log_prob(params.output, scores(params, inputs, mask=mask, key=key), tags, mask)

@@ -65,11 +65,11 @@ def lstm_reader(characters: int, embedding_size: int, output_size: int) -> WordR
 
     Raises UserError for a size below 1, and an output_size that is odd.
     """
-    check_sizes(characters=characters, character_embedding=embedding_size, character_size=output_size)
+    check_sizes(characters=characters, char_embedding_size=embedding_size, char_size=output_size)
     if output_size % 2:
         raise UserError(
-            f"the vector of two LSTMs has two halves: character_size must be even, got {output_size}",
-            ["character_size"],
+            f"the vector of two LSTMs has two halves: char_size must be even, got {output_size}",
+            ["char_size"],
         )
     cell = lstm(embedding_size, output_size // 2)
 
@@ -98,7 +98,7 @@ def cnn_reader(characters: int, embedding_size: int, output_size: int) -> WordRe
 
     Raises UserError for a size below 1.
     """
-    check_sizes(characters=characters, character_embedding=embedding_size, character_size=output_size)
+    check_sizes(characters=characters, char_embedding_size=embedding_size, char_size=output_size)
 
     def init(key):
         key_e, key_w = jax.random.split(key)
@@ -117,6 +117,11 @@ def cnn_reader(characters: int, embedding_size: int, output_size: int) -> WordRe
         return jnp.where(jnp.any(mask, axis=-1)[..., None], best, 0.0)
 
     return WordReader(init, read, output_size)
+
+
+def no_reader(characters: int) -> None:
+    """Returns None: a tagger that knows words alone."""
+    del characters
 
 
 def _embedding(key, characters, size):

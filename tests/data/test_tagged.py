@@ -156,7 +156,7 @@ def test_words_characters_and_tags_as_ids():
     ids, characters = vocabulary.encode_words(["chat", "cat"], 5)
     np.testing.assert_array_equal(ids, [0, 2])
     assert [vocabulary.characters[c] for c in characters[0]] == list("chat")
-    assert vocabulary.encode_words(["ω"], 5)[1].tolist() == [[0]]
+    assert vocabulary.encode_words(["ω", "<unk>"], 3)[1].tolist() == [[0, -1, -1], [-1, -1, -1]]
 
 
 def test_a_vocabulary_is_read_as_it_was_written(tmp_path):

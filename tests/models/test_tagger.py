@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_refused():
         tag_output("constrained", ("NOUN", "VERB"))
     with pytest.raises(UserError, match=r"must hold a word's embedding .*, got sizes 4 and 4"):
         tagger(bidirectional(rnn(4, 3), rnn(4, 3)), tag_output("crf", TAGS), COUNTS, READERS["cnn"])
-    with pytest.raises(UserError, match="character_size must be even, got 5"):
+    with pytest.raises(UserError, match="char_size must be even, got 5"):
         lstm_reader(6, 3, 5)
-    with pytest.raises(UserError, match="dropout is the share that is dropped"):
+    with pytest.raises(UserError, match="dropout_rate is the share that is dropped"):
         make(dropout_rate=1.0)
