@@ -247,6 +247,7 @@ def declared(tree):
         node for node in tree.body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
     ]
     imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    imports = [node for node in imports if node.module != "typing"]
     return {alias.asname or alias.name: node.module for node in imports for alias in node.names}
 
 

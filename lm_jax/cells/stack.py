@@ -24,7 +24,7 @@ from lm_jax.caching import cached
 from lm_jax.cells.base import Cell
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.layers import Dropout, dropout, product
-from lm_jax.types import Params
+from lm_jax.types import Key, Params
 
 
 CONNECTIONS = ("plain", "residual", "highway", "dense")
@@ -80,7 +80,7 @@ def stacked(
     def init(key):
         keys = jax.random.split(key, 2 * len(cells))
         gates = [
-            _init_gate(k, cell.output_size) if skip and connection == "highway" else None
+            init_gate(k, cell.output_size) if skip and connection == "highway" else None
             for k, cell, skip in zip(keys[len(cells) :], cells, skips, strict=True)
         ]
         return StackParams(tuple(c.init(k) for c, k in zip(cells, keys, strict=False)), tuple(gates))
@@ -96,7 +96,7 @@ def stacked(
                 u = jnp.concatenate([u, handed], axis=-1) if connection == "dense" else handed
             new, y = apply_cell(layer, params.cells[layer], carry[layer], u)
             carries.append(new)
-            y = _connect(params.gates[layer], u, y) if skip else y
+            y = connect(params.gates[layer], u, y) if skip else y
         return tuple(carries), y
 
     def step(params, carry, x):
@@ -135,14 +135,16 @@ def _observer(cells, through_layers):
     return observe
 
 
-def _connect(gate, u, y):
+def connect(gate: HighwayParams | None, u: Float[Array, "*B H"], y: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
+    """Joins the input of a layer with its output: their sum, or by a highway gate."""
     if gate is None:
         return u + y
     t = jax.nn.sigmoid(product(u, gate.w_t) + gate.b_t)
     return t * y + (1 - t) * u
 
 
-def _init_gate(key, size):
+def init_gate(key: Key, size: int) -> HighwayParams:
+    """Makes a gate that begins near the identity."""
     w_t = jax.nn.initializers.lecun_normal()(key, (size, size), jnp.float32)
     return HighwayParams(w_t=w_t, b_t=jnp.full((size,), -1.0))
 

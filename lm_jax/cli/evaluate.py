@@ -1,7 +1,7 @@
 """`lm-jax evaluate RUN`: one line, or JSON, about a text under the best step of a run."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
@@ -29,26 +29,27 @@ def main(argv: list[str]) -> None:
     arguments = parse(EvaluateArguments, "evaluate", argv)
     if arguments.eval_streams is not None:
         check_sizes(eval_streams=arguments.eval_streams)
+    evaluate_run(arguments)
 
+
+def evaluate_run(arguments: Any, wanted: str | None = None) -> None:
+    """Evaluates the run of a verb's arguments and prints the scores.
+
+    Args:
+        arguments: run, data, split, cell, json; eval_streams where the verb has it.
+        wanted: the type of model that the verb is about; None: any.
+    """
     from lm_jax.cli.console import print_progress
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import evaluate
+    from lm_jax.queries.loaded_run import as_loaded
 
     keep_compiled()
     result = evaluate(
-        arguments.run,
+        as_loaded(arguments.run, arguments.cell, wanted),
         arguments.data,
         arguments.split,
-        eval_streams=arguments.eval_streams,
+        eval_streams=getattr(arguments, "eval_streams", None),
         progress=print_progress,
-        cell=arguments.cell,
     )
-    if arguments.json:
-        print(to_json(result))
-        return
-    print(
-        f"{result.tokens:,} tokens: cross-entropy {result.cross_entropy:.4f} nats per token, "
-        f"perplexity {result.perplexity:.3f}, {result.bits_per_character:.4f} bits per character, "
-        f"{result.bits_per_byte:.4f} bits per byte, "
-        f"unknown {result.unk_rate:.2%}, {result.eval_streams} streams, {result.seconds:.1f} s"
-    )
+    print(to_json(result) if arguments.json else result.words)

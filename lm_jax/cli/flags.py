@@ -20,9 +20,11 @@ SECTIONS = {"data": "text", "optimizer": "optimiser", "": "training"}  # titles 
 Parser = argparse.ArgumentParser
 
 
-def positional(help: str, metavar: str, *, several: bool = False) -> Any:
-    """Declares an argument without a flag; several: one or more words."""
-    return dataclasses.field(metadata={"help": help, "metavar": metavar, "several": several, "positional": True})
+def positional(help: str, metavar: str, *, several: bool = False, optional: bool = False) -> Any:
+    """Declares an argument without a flag; several: one or more words; optional: one or none, None then."""
+    nargs = "+" if several else "?" if optional else None
+    metadata = {"help": help, "metavar": metavar, "nargs": nargs, "positional": True}
+    return dataclasses.field(default=None if optional else dataclasses.MISSING, metadata=metadata)
 
 
 def flag_name(name: str) -> str:
@@ -40,7 +42,7 @@ def add_arguments(parser: Parser, cls: type) -> None:
                 field.name,
                 metavar=metadata["metavar"],
                 help=metadata["help"],
-                nargs="+" if metadata["several"] else None,
+                nargs=metadata["nargs"],
             )
         elif "help" in metadata:
             _add_flag(group, field.name, [field.type], metadata["help"], field.default, metadata.get("metavar"))

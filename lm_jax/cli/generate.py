@@ -47,11 +47,12 @@ def main(argv: list[str]) -> None:
 
     from lm_jax.inference.sampling import Sampler
     from lm_jax.machine.compile_cache import keep_compiled
-    from lm_jax.queries import load
+    from lm_jax.queries import TrainedLanguageModel
+    from lm_jax.queries.load import load_as
 
     sampler = Sampler(arguments.greedy, arguments.temperature, arguments.top_k, arguments.top_p)
     keep_compiled()
-    run = load(arguments.run, arguments.cell)
+    run = load_as(TrainedLanguageModel, arguments.run, arguments.cell)
     if arguments.beam_size is not None:
         _print_hypotheses(arguments, run)
     elif arguments.json:

@@ -15,6 +15,9 @@ VERBS = {
     "ngram prune": "leave out the n-grams that are hardly missed",
     "ngram import": "make a run of an ARPA file",
     "ngram export": "write the model of an n-gram run as an ARPA file",
+    "classify train": "train a classifier of texts",
+    "classify evaluate": "accuracy of a classifier on labelled texts",
+    "classify predict": "label and probability of every line; with --explain, which words decide",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
     "complete": "the most likely next tokens after a prompt",
@@ -24,8 +27,8 @@ VERBS = {
     "compare": "perplexities of several runs on the same text, with intervals and paired tests",
     "doctor": "versions, devices, memory, speed, and what to do where a GPU or TPU is not seen",
 }
-
-
+# where one module has several verbs, its name and the function; all others are `main` of a module of their own
+MODULES = {f"{task} {verb}": f"{task}:{verb}" for task in ("classify",) for verb in ("train", "evaluate", "predict")}
 NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
 
 
@@ -40,7 +43,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     try:
         verb = _verb(" ".join(argv[:words]))
-        importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_').replace(' ', '_')}").main(argv[words:])
+        module, _, function = MODULES.get(verb, verb.replace(" ", "_")).replace("-", "_").partition(":")
+        getattr(importlib.import_module(f"lm_jax.cli.{module}"), function or "main")(argv[words:])
     except UserError as error:
         print(f"error: {in_flags(error)}", file=sys.stderr)
         sys.exit(2)

@@ -82,7 +82,7 @@ def parse_with_config(
 def _usage(cls, verb):
     """The positionals; all flags of a verb would fill the screen before its help begins."""
     words = [
-        field.metadata["metavar"] + (" ..." if field.metadata["several"] else "")
+        {"+": "{} ...", "?": "[{}]", None: "{}"}[field.metadata["nargs"]].format(field.metadata["metavar"])
         for field in dataclasses.fields(cls)
         if field.metadata.get("positional")
     ]

@@ -30,10 +30,11 @@ def main(argv: list[str]) -> None:
     from lm_jax.cli.console import print_progress
     from lm_jax.data.sources import as_text, read_text
     from lm_jax.machine.compile_cache import keep_compiled
-    from lm_jax.queries import load, score, score_tokens
+    from lm_jax.queries import TrainedLanguageModel, score, score_tokens
+    from lm_jax.queries.load import load_as
 
     keep_compiled()
-    run = load(arguments.run, arguments.cell)
+    run = load_as(TrainedLanguageModel, arguments.run, arguments.cell)
     level = run.vocabulary.level
     if arguments.file == "-":
         text = as_text(sys.stdin.buffer.read(), level, "standard input")

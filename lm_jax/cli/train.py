@@ -44,9 +44,21 @@ class TrainArguments(NetworkArguments):
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, trains and prints the progress."""
-    arguments, given = parse_with_config(TrainArguments, TrainConfig, "train", argv)
+    train_task(TrainConfig, "train", argv)
+
+
+def train_task(cls: type, verb: str, argv: list[str], arguments_of: type[TrainArguments] = TrainArguments) -> None:
+    """Parses the arguments of a verb that trains, trains and prints the progress.
+
+    Args:
+        cls: the dataclass of the task's settings.
+        verb: words of the verb.
+        argv: the words after it.
+        arguments_of: the dataclass of the verb's arguments; its docstring is the help's first line.
+    """
+    arguments, given = parse_with_config(arguments_of, cls, verb, argv)
     _check_pairs(arguments)
-    config = make_config(given, _base(arguments))
+    config = make_config(given, _base(arguments, cls), cls)
     config.check()
     arguments.check()
     if arguments.coordinator is None:
@@ -55,7 +67,7 @@ def main(argv: list[str]) -> None:
         _train_with_others(arguments, config)
 
 
-def _base(arguments: TrainArguments) -> TrainConfig | None:
+def _base(arguments: TrainArguments, cls: type) -> Any:
     """Returns the settings that flags change: of the resumed run or of the file."""
     if arguments.resume is not None:
         from lm_jax.runs.open import open_run
@@ -64,10 +76,10 @@ def _base(arguments: TrainArguments) -> TrainConfig | None:
         opened = open_run(arguments.resume)
         resumable_task(opened)
         return opened.config
-    return None if arguments.config_file is None else read_settings(Path(arguments.config_file))
+    return None if arguments.config_file is None else read_settings(Path(arguments.config_file), cls)
 
 
-def make_config(given: dict[str, Any], base: TrainConfig | None = None) -> TrainConfig:
+def make_config(given: dict[str, Any], base: Any = None, cls: Any = TrainConfig) -> Any:
     """Makes the configuration of the flags that were given, over the one that they change.
 
     Raises UserError for flags that exclude each other, and for a setting of a kind that is not chosen.
@@ -80,7 +92,7 @@ def make_config(given: dict[str, Any], base: TrainConfig | None = None) -> Train
         from lm_jax.cells.user import user_cell
 
         given = {**given, "cell": user_cell(given["cell"])}
-    return from_flat(TrainConfig if base is None else type(base), given, base)
+    return from_flat(cls if base is None else type(base), given, base)
 
 
 def _train_with_others(arguments, config):

@@ -5,11 +5,14 @@ Nothing here imports JAX, so that `lm-jax --help` answers at once.
 
 from lm_jax.config.averagings import AVERAGINGS, EMA, NTASGD
 from lm_jax.config.cells import CELLS, GRUConfig, LSTMConfig, RNNConfig, UserCell
+from lm_jax.config.classify import ClassifierConfig, ClassifyConfig
 from lm_jax.config.data import DataConfig
+from lm_jax.config.encoder import EncoderConfig
 from lm_jax.config.estimators import ESTIMATORS, AddK
 from lm_jax.config.files import from_dict, read_record, read_settings, to_dict
 from lm_jax.config.flat import flat_settings, from_flat
 from lm_jax.config.kinds import Kind, NoSettings
+from lm_jax.config.labelled import LabelledDataConfig
 from lm_jax.config.models import MODELS, RecurrentConfig, WindowConfig
 from lm_jax.config.ngram import NGramConfig
 from lm_jax.config.optimizer import OptimizerConfig
@@ -27,11 +30,15 @@ __all__ = [
     "NTASGD",
     "SCHEDULES",
     "AddK",
+    "ClassifierConfig",
+    "ClassifyConfig",
     "CosineSchedule",
     "DataConfig",
+    "EncoderConfig",
     "GRUConfig",
     "Kind",
     "LSTMConfig",
+    "LabelledDataConfig",
     "NGramConfig",
     "NoSettings",
     "OptimizerConfig",

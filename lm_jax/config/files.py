@@ -133,7 +133,7 @@ def read_record(path: Path, configs: Mapping[str, type]) -> tuple[Any, dict[str,
     return config, record
 
 
-def read_settings(path: Path) -> TrainConfig:
+def read_settings(path: Path, cls: Any = TrainConfig) -> Any:
     """Reads a configuration from JSON: a run's config.json, or only the settings that differ from the defaults.
 
     Raises UserError for a file that cannot be read or a name that is no setting.
@@ -144,4 +144,4 @@ def read_settings(path: Path) -> TrainConfig:
         raise UserError(f"a file of settings must be readable JSON, got {path}: {error}") from error
     if not isinstance(record, dict):
         raise UserError(f"a file of settings must hold one JSON object, got {path}")
-    return from_dict(TrainConfig, record.get("config", record))
+    return from_dict(cls, record.get("config", record))

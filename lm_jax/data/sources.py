@@ -3,23 +3,19 @@
 A name is looked up in `HUB` and nowhere else: a path that does not exist is a mistake, never a name on the Hub.
 """
 
-import codecs
-import csv
-import io
-import json
 import os
-import re
 import socket
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lm_jax.data.tables import TABLES, check_column, read_cells
+from lm_jax.data.text_files import as_text, cause_of, decode, read_text
 from lm_jax.errors import UserError
 
 
 SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "validation", "val", "dev"), "test": ("test",)}
-TABLES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 class HubText(NamedTuple):
@@ -80,87 +76,7 @@ def _read(path, level, text_column):
     ending = path.suffix.lower()
     if ending not in TABLES:
         return read_text(path, level)
-    read = {".csv": _csv_cells, ".parquet": _parquet_cells}.get(ending, _json_cells)
-    return as_text(_join(read(path, text_column), text_column, path), level, str(path))
-
-
-def _csv_cells(path, column):
-    table = csv.reader(io.StringIO(_decode(_bytes(path), path), newline=""), strict=True)
-    rows, cells = filter(None, table), []  # a blank line is no row
-    limit = csv.field_size_limit(2**31 - 1)  # the default refuses cells of more than 131,072 characters
-    try:
-        header = next(rows, [column])
-        _check_column(header, column, path)
-        at = header.index(column)
-        for row in rows:
-            if len(row) != len(header):
-                raise UserError(
-                    f"a row needs as many fields as the header, {len(header)} (quotes go around a cell with a comma), "
-                    f"got {len(row)} in line {table.line_num} of {path}"
-                )
-            cells.append((path, row[at]))
-    except csv.Error as error:
-        raise UserError(
-            f"a .csv file must be readable as a table, got {path}: {error} in line {table.line_num}"
-        ) from error
-    finally:
-        csv.field_size_limit(limit)
-    return cells
-
-
-def _json_cells(path, column):
-    """Reads a column of JSON: objects one after the other (JSON lines), an array of them,
-    or one object of whole columns."""
-    rows = list(_json_values(_decode(_bytes(path), path), path))
-    if len(rows) == 1 and isinstance(rows[0][1], dict) and isinstance(rows[0][1].get(column), list):
-        rows = [(path, rows[0][1][column])]
-    if len(rows) == 1 and isinstance(rows[0][1], list):
-        rows = [(f"row {number} of {path}", row) for number, row in enumerate(rows[0][1], 1)]
-    for place, row in rows:
-        if isinstance(row, dict):
-            _check_column(row, column, place)
-    return [(place, row[column] if isinstance(row, dict) else row) for place, row in rows]
-
-
-def _json_values(text, path):
-    decoder, space = json.JSONDecoder(), re.compile(r"[^ \t\r\n]|\Z")
-
-    def skip(position):  # to what is no space, or the end
-        found = space.search(text, position)
-        return len(text) if found is None else found.start()
-
-    line, start = 1, skip(0)
-    line += text.count("\n", 0, start)
-    while start < len(text):
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"a {path.suffix} file must be readable as a table, got {path}: {error}") from error
-        yield f"line {line} of {path}", value
-        end = skip(end)
-        line, start = line + text.count("\n", start, end), end
-
-
-def _parquet_cells(path, column):
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with path.open("rb") as file:
-            table = ParquetFile(file)
-            _check_column(table.schema_arrow.names, column, path)
-            cells = table.read(columns=[column])[column].to_pylist()
-    except UserError:
-        raise
-    except Exception as error:  # of many types: no table, a damaged one, strings that are not UTF-8, ...
-        raise UserError(f"a .parquet file must be readable as a table, got {path}: {_cause(error)}") from error
-    return [(f"row {number} of {path}", cell) for number, cell in enumerate(cells, 1)]
-
-
-def _check_column(columns, column, place):
-    if list(columns).count(column) != 1:
-        got = " ".join(", ".join(columns).split())[:200]  # without a header, the first row: it may be long
-        rule = f"a table needs a text column named {column} (text_column)"
-        raise UserError(f"{rule}, got {got} in {place}", ["text_column"])
+    return as_text(_join(read_cells(path, text_column), text_column, path), level, str(path))
 
 
 def _join(cells, column, source):
@@ -178,7 +94,7 @@ def _line(cell, column, place):
     if cell is None:
         return "\n"  # that is how an empty cell of a .csv file reads
     if isinstance(cell, bytes):
-        cell = _decode(cell, place)
+        cell = decode(cell, place)
     if not isinstance(cell, str):
         raise UserError(f"a text column must hold text, got {type(cell).__name__}: {column} in {place}")
     return cell.rstrip("\r\n") + "\n"
@@ -203,7 +119,7 @@ def _read_hub(name):
     try:
         tables = datasets.load_dataset(path, **options)
     except Exception as error:  # ConnectionError, OfflineModeIsEnabled, FileNotFoundError, ... by version
-        reason = _cause(error) if online else "no network, and it is not in the local cache"
+        reason = cause_of(error) if online else "no network, and it is not in the local cache"
         raise UserError(
             f"the data set {name} ({path}) cannot be had: {reason}; "
             "give a local file or a folder with train.txt, valid.txt and test.txt instead"
@@ -217,7 +133,7 @@ def _read_hub(name):
 
 
 def _hub_text(table, column, name):
-    _check_column(table.column_names, column, name)
+    check_column(table.column_names, column, name)
     return _join(((name, cell) for cell in table[column]), column, name)
 
 
@@ -237,60 +153,3 @@ def _reaches_hub(seconds=3.0):
     except OSError:
         return False
     return True
-
-
-def _cause(error):
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
-
-
-def read_text(path: Path, level: str) -> str | bytes:
-    """Reads one file as a text of this level; see `as_text`. Raises UserError for an unreadable file too."""
-    return as_text(_bytes(path), level, str(path))
-
-
-def as_text(raw: str | bytes, level: str, source: str) -> str | bytes:
-    """Bytes, or a string, as a text of this level, with a newline at the end.
-
-    At byte level the bytes are left as they are. At the others they are UTF-8, and a line ends with a newline: one
-    after a return (Windows) becomes a newline alone, and so does a return in a text without any newline (old Macs).
-    Raises UserError for a text that is empty, not UTF-8, or, but at byte level, binary.
-    """
-    raw = _encode(raw, source) if isinstance(raw, str) else raw
-    if not raw.removeprefix(codecs.BOM_UTF8).strip():
-        raise UserError(f"a text file must hold some text, got an empty one: {source}")
-    if level == "byte":
-        return raw if raw.endswith(b"\n") else raw + b"\n"
-    text = _decode(raw, source).replace("\r\n", "\n")
-    if "\n" not in text:
-        text = text.replace("\r", "\n")
-    if "\0" in text:
-        raise UserError(f"a text file must not hold NUL characters, got a binary file: {source}")
-    return text if text.endswith("\n") else text + "\n"
-
-
-def _bytes(path):
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error
-
-
-def _decode(raw, source):
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"a text file must be UTF-8, got byte {raw[error.start]:#04x} at {error.start}: {source}"
-        ) from error
-
-
-def _encode(text, source):
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:  # a string of JSON can have half a pair of escapes
-        line = text.count("\n", 0, error.start) + 1
-        raise UserError(
-            f"a text must be Unicode, got the lone surrogate {text[error.start]!r} in its line {line}: {source}"
-        ) from error

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,19 +140,26 @@ class Vocabulary:
             return bytes([i])
         return b"\n" if i == self.eol_id else bytes(bpe.byte_of()[letter] for letter in self.tokens[i])
 
-    def save(self, path: Path) -> None:
-        """Writes JSON."""
-        record = {"level": self.level, "sha256": self.sha256, "tokens": self.tokens, "merges": self.merges}
-        path.write_text(json.dumps(record, ensure_ascii=True, indent=0) + "\n")
+    def to_record(self) -> dict[str, Any]:
+        """Returns the vocabulary as JSON values."""
+        return {"level": self.level, "sha256": self.sha256, "tokens": self.tokens, "merges": self.merges}
 
     @classmethod
-    def load(cls, path: Path) -> "Vocabulary":
-        """Reads what `save` wrote; raises UserError if the types do not match the fingerprint."""
-        record = json.loads(path.read_text())
+    def from_record(cls, record: Mapping[str, Any], path: Path) -> "Vocabulary":
+        """Makes what `to_record` returned; raises UserError if the types do not match the fingerprint."""
         vocabulary = cls(record["level"], tuple(record["tokens"]), record.get("merges"))
         if vocabulary.sha256 != record["sha256"]:
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary
+
+    def save(self, path: Path) -> None:
+        """Writes JSON."""
+        path.write_text(json.dumps(self.to_record(), ensure_ascii=True, indent=0) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Reads what `save` wrote; raises UserError if the types do not match the fingerprint."""
+        return cls.from_record(json.loads(path.read_text()), path)
 
 
 def build_vocabulary(
@@ -161,6 +168,7 @@ def build_vocabulary(
     others: Iterable[str | bytes] = (),
     min_count: int = 1,
     max_size: int | None = None,
+    unknown: bool = False,
 ) -> Vocabulary:
     """Returns the vocabulary of a training text.
 
@@ -169,6 +177,7 @@ def build_vocabulary(
     rarer than min_count become `<unk>`, and so do all further words of the other texts; where that makes
     more than max_size types, the max_size - 2 most frequent words stay beside `<unk>` and `</s>`.
     bpe: byte pairs merged until there are max_size types (8,192 by default).
+    unknown: `<unk>` is a word even where no text needs it.
     Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
     if level != "word" and (min_count > 1 or (max_size is not None and level != "bpe")):
@@ -186,16 +195,16 @@ def build_vocabulary(
             raise UserError(f"{END_OF_LINE} stands for the end of a line and must not occur in a text")
         merges, tokens = bpe.learn(str(train), max_size or BPE_SIZE, END_OF_LINE)
         return Vocabulary(level, tokens, merges)
-    return Vocabulary(level, _words(train, others, min_count, max_size))
+    return Vocabulary(level, _words(train, others, min_count, max_size, unknown))
 
 
-def _words(train, others, min_count, max_size):
+def _words(train, others, min_count, max_size, unknown):
     counts = Counter(train.split())
     if END_OF_LINE in counts:
         raise UserError(f"the word {END_OF_LINE} stands for the end of a line and must not occur in a text")
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     words = {word for word in ranked if counts[word] >= min_count}
-    if len(words) < len(counts) or any(word not in words for text in others for word in text.split()):
+    if unknown or len(words) < len(counts) or any(word not in words for text in others for word in text.split()):
         words.add(UNKNOWN)
     if max_size is not None and len(words) + 1 > max_size:
         if max_size < 3:

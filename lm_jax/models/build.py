@@ -7,9 +7,11 @@ from typing import Any
 
 from lm_jax import initializers
 from lm_jax.cells import Cell, drop_connect, input_sizes, stacked
-from lm_jax.config import CELLS, MODELS, RecurrentConfig, UserCell, WindowConfig
+from lm_jax.config import CELLS, MODELS, ClassifierConfig, EncoderConfig, RecurrentConfig, UserCell, WindowConfig
+from lm_jax.encoders import Encoder, bidirectional, stacked_encoder, unidirectional
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.layers import Dropout
+from lm_jax.models.classifier import Classifier, classifier
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent.model import recurrent_lm
 from lm_jax.models.window import WindowInits, window_lm
@@ -37,6 +39,22 @@ def build_cell(config: RecurrentConfig) -> Cell:
         return cells[0]
     rate = config.dropout if config.dropout_layer is None else config.dropout_layer
     return stacked(cells, config.connection, dropout_rate=rate, dropout_kind=config.dropout_kind)
+
+
+def build_encoder(config: EncoderConfig, input_size: int) -> Encoder:
+    """Builds the stack of layers that read one way or both, without its embedding."""
+    config.check()
+    size = config.hidden_size * (2 if config.bidirectional else 1)
+    sizes = input_sizes(config.connection, input_size, [size] * config.layers)
+    layers = [_one_encoder(config, layer_input) for layer_input in sizes]
+    if len(layers) == 1:
+        return layers[0]
+    return stacked_encoder(layers, config.connection, dropout_rate=config.dropout, dropout_kind=config.dropout_kind)
+
+
+def _one_encoder(config, input_size):
+    cell = _one_cell(config, input_size, config.hidden_size)
+    return bidirectional(cell, cell) if config.bidirectional else unidirectional(cell)
 
 
 def _one_cell(config, input_size, hidden_size):
@@ -83,7 +101,8 @@ def _initial_weights(settings: Any, hidden_size: int) -> dict[str, initializers.
 
 
 def _compute_dtype(config):
-    return None if config.compute_dtype == "float32" else config.compute_dtype
+    dtype = getattr(config, "compute_dtype", "float32")
+    return None if dtype == "float32" else dtype
 
 
 def recurrent(config: RecurrentConfig, vocab_size: int) -> LanguageModel:
@@ -128,4 +147,19 @@ def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
         ),
         inits=WindowInits(**inits),
         compute_dtype=_compute_dtype(config),
+    )
+
+
+def build_classifier(config: ClassifierConfig, vocab_size: int, classes: int, unk_id: int) -> Classifier:
+    """Builds the classifier that a configuration describes."""
+    return classifier(
+        vocab_size,
+        classes,
+        build_encoder(config, config.embedding_size),
+        pooling=config.pooling,
+        head_size=config.head_size,
+        dropout_rate=config.dropout,
+        dropout_kind=config.dropout_kind,
+        word_dropout=config.word_dropout,
+        unk_id=unk_id,
     )

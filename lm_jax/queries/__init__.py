@@ -8,13 +8,15 @@ from lm_jax.queries.continue_text import Continuation, Hypothesis, beam_search, 
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
+from lm_jax.queries.load import load
 from lm_jax.queries.loaded_run import LoadedRun
 from lm_jax.queries.minimal_pairs import Judgement, MinimalPairs, Pair, minimal_pairs
 from lm_jax.queries.mixtures import Mixture
 from lm_jax.queries.next_tokens import NextToken, next_tokens
 from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, import_arpa, prune_run
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
-from lm_jax.queries.trained import TrainedLanguageModel, load
+from lm_jax.queries.trained import TrainedLanguageModel
+from lm_jax.queries.trained_classifier import TrainedClassifier
 from lm_jax.report.comparison_row import ComparisonRow
 
 
@@ -35,6 +37,7 @@ __all__ = [
     "Pair",
     "Pruning",
     "TokenScore",
+    "TrainedClassifier",
     "TrainedLanguageModel",
     "beam_search",
     "compare",

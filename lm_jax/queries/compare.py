@@ -16,7 +16,7 @@ from lm_jax.errors import UserError, check_sizes
 from lm_jax.queries.block_scores import BlockScores, score_blocks
 from lm_jax.queries.compared_model import ComparedModel
 from lm_jax.queries.comparison_rows import ComparedText, comparison_rows
-from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded, as_opened
+from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded, as_opened, check_model_type
 from lm_jax.queries.mixtures import Mixture, fit_runs, mixed_runs, requested_mixtures
 from lm_jax.queries.run_size import run_size
 from lm_jax.queries.same_text import same_streams, same_text
@@ -70,6 +70,7 @@ def compare(
     mixtures = requested_mixtures(mixture, cache)
     opened = [as_opened(run) for run in runs]
     for run in opened:
+        check_model_type(run)
         check_scorable(run, data)
     chosen = [mixed_runs(requested, opened, split) for requested in mixtures]
     streams = same_streams(opened) if eval_streams is None else eval_streams

@@ -10,7 +10,7 @@ from lm_jax.errors import check_sizes
 from lm_jax.inference.beam_search import beam_search as search_beams
 from lm_jax.inference.generation import stream
 from lm_jax.inference.sampling import Sampler
-from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
 from lm_jax.queries.token_text import Text, continued, to_ids, to_text
 
 
@@ -66,7 +66,7 @@ def generate(
         UserError: For no run, a prompt that the vocabulary cannot encode, and numbers out of their ranges.
     """
     sampler = Sampler(greedy, temperature, top_k, top_p)
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     start = continued(run.vocabulary, to_text(run.vocabulary, prompt))
     texts = [
         start + continuation.text for continuation in continue_text(run, prompt, tokens, sampler, seed, num_samples)
@@ -84,7 +84,7 @@ def continue_text(
     cell: UserCell | None = None,
 ) -> list[Continuation]:
     """Samples continuations of a prompt; arguments as for `generate`, with the way of choosing in one record."""
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     chunks = list(_chunks(run, prompt, tokens, sampler, seed, num_samples))
     columns = np.concatenate(chunks).T.tolist()
     return [Continuation(run.vocabulary.decode(column), column) for column in columns]
@@ -99,7 +99,7 @@ def stream_text(
     cell: UserCell | None = None,
 ) -> Iterator[str]:
     """Yields the text of one continuation piece by piece, each as soon as it is there, without the prompt."""
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     chunks = _chunks(run, prompt, tokens, sampler, seed, 1)
     return iter(run.vocabulary.pieces(int(i) for chunk in chunks for i in chunk[:, 0]))
 
@@ -141,7 +141,7 @@ def beam_search(
     Returns:
         At most beam_size hypotheses, best first; none of probability 0.
     """
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     beams = search_beams(
         run.model,
         run.params,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lm_jax.data.corpora import check_split
-from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded, as_opened
+from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded, as_opened, check_model_type
 from lm_jax.queries.scorable import check_scorable
 from lm_jax.tasks import EvaluationRequest
 from lm_jax.tasks.language_model import Evaluation
@@ -43,6 +43,7 @@ def evaluate(
     loaded = as_loaded(run, cell)
     settings = loaded.config
     if eval_streams is not None:
+        check_model_type(loaded)
         settings = dataclasses.replace(settings, eval_streams=eval_streams)
     request = EvaluationRequest(data, split, progress)
     return loaded.task.evaluate(settings, loaded.vocabulary, loaded.model, loaded.params, request)

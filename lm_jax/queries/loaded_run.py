@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_jax.cells.user import with_user_cell
+from lm_jax.errors import UserError
 from lm_jax.runs.open import OpenedRun, open_run
 from lm_jax.tasks import Task, task_of
 from lm_jax.types import Params
@@ -29,6 +30,11 @@ class LoadedRun:
     vocabulary: Any = dataclasses.field(repr=False)
 
     @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.run)
+
+    @property
     def task(self) -> Task:
         """The task that the run trained."""
         return task_of(self.config)
@@ -41,27 +47,42 @@ def as_opened(run: RunLike) -> OpenedRun:
     """Returns the settings and the vocabulary of a run; its model is not loaded for this.
     Raises UserError for no run."""
     if isinstance(run, LoadedRun):
-        return OpenedRun(Path(run.run), run.config, run.record, run.vocabulary)
+        return OpenedRun(run.path, run.config, run.record, run.vocabulary)
     return open_run(run)
 
 
-def as_loaded(run: RunLike, cell: UserCell | None = None) -> LoadedRun:
+def check_model_type(run: OpenedRun | LoadedRun, wanted: str = "language model") -> None:
+    """Raises UserError for a run of another type of model than a question is about."""
+    found = run.task.model_type
+    if found != wanted:
+        raise UserError(f"this question is for the run of a {wanted}, got that of a {found}: {run.path}")
+
+
+def as_language_model(run: RunLike, cell: UserCell | None = None) -> LoadedRun:
+    """Returns the run of a language model, as `as_loaded`; raises UserError for a run of another type of model."""
+    return as_loaded(run, cell, "language model")
+
+
+def as_loaded(run: RunLike, cell: UserCell | None = None, wanted: str | None = None) -> LoadedRun:
     """Returns the run with its model: the given one, or read from its folder.
 
     Args:
         run: The folder of a run, or a run that is loaded.
         cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu"; without
             effect for a run that is loaded.
+        wanted: The type of model that the question is about. Default: any.
 
     Returns:
         The run with its model.
 
     Raises:
-        UserError: For a folder that is no run, or has no checkpoint yet.
+        UserError: For a folder that is no run, or has no checkpoint yet, and for another type of model.
     """
-    if isinstance(run, LoadedRun):
-        return run
-    opened = open_run(run)
+    opened = run if isinstance(run, LoadedRun) else open_run(run)
+    if wanted is not None:
+        check_model_type(opened, wanted)
+    if isinstance(opened, LoadedRun):
+        return opened
     if cell is not None:
         opened = opened._replace(config=with_user_cell(opened.config, cell))
     model, params = opened.load()

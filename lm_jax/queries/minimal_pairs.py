@@ -10,7 +10,7 @@ import numpy as np
 from lm_jax.data.sources import read_text
 from lm_jax.errors import UserError
 from lm_jax.inference.minimal_pairs import Accuracy, accuracy, judge_pairs
-from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded
+from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
 
 
 FIELDS = ("sentence_good", "sentence_bad")
@@ -69,7 +69,7 @@ def minimal_pairs(
         pairs = read_pairs(Path(pairs), group)
     pairs = [pair if isinstance(pair, Pair) else Pair(*pair) for pair in pairs]
     _check(pairs)
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     good, bad = (_encode(run.vocabulary, sentences) for sentences in ([p.good for p in pairs], [p.bad for p in pairs]))
     differences = judge_pairs(run.model, run.params, good, bad, run.vocabulary.eol_id)
     groups = {ALL: accuracy(differences)}

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from lm_jax.inference import generation
-from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded
+from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
 from lm_jax.queries.token_text import Text, to_ids
 
 
@@ -29,7 +29,7 @@ def next_tokens(run: RunLike, prompt: Text = "", k: int = 10, cell: UserCell | N
     Raises:
         UserError: For no run, a prompt that the vocabulary cannot encode, and a k below 1.
     """
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     prompt = to_ids(run.vocabulary, prompt)
     ids, probs = generation.next_tokens(run.model, run.params, prompt, k, eol_id=run.vocabulary.eol_id)
     return [NextToken(run.vocabulary.tokens[i], float(p)) for i, p in zip(ids, probs, strict=True)]

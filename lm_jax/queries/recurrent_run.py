@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from lm_jax.analysis.checks import checked_layer
 from lm_jax.errors import UserError
-from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
 
 
 def opened_of(model: Any) -> Any:
@@ -34,7 +34,7 @@ def load_recurrent(run: RunLike, layer: int, cell: UserCell | None = None) -> Re
     Raises:
         UserError: For a model without a recurrent network, and for a layer that it does not have.
     """
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     opened = opened_of(run.model)
     if opened is None:
         raise UserError(f"gradients through time need a recurrent network, got {run.task.name(run.config)} ({run.run})")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lm_jax.inference.likelihood import line_sums, token_log_probs
-from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
 from lm_jax.queries.token_text import Text, to_ids
 
 
@@ -52,7 +52,7 @@ def score(
     Raises:
         UserError: For no run, and a text that the vocabulary cannot encode.
     """
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     tokens, log_probs = _log_probs(run, text, alone, progress)
     if not len(tokens):
         return []
@@ -79,7 +79,7 @@ def score_tokens(
     cell: UserCell | None = None,
 ) -> list[TokenScore]:
     """Scores every token of a text; arguments as for `score`."""
-    run = as_loaded(run, cell)
+    run = as_language_model(run, cell)
     tokens, log_probs = _log_probs(run, text, alone, progress)
     return [TokenScore(float(p), run.vocabulary.tokens[token]) for token, p in zip(tokens, log_probs, strict=True)]
 

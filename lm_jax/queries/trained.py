@@ -1,15 +1,16 @@
-"""A run that answers questions: `lm_jax.load(run)`."""
+"""The run of a language model, loaded: every question to it as a method."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from lm_jax.inference.sampling import Sampler
 from lm_jax.queries.continue_text import Hypothesis, beam_search, generate, stream_text
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
-from lm_jax.queries.loaded_run import LoadedRun, UserCell, as_loaded
+from lm_jax.queries.loaded_run import LoadedRun
 from lm_jax.queries.minimal_pairs import MinimalPairs, Pair, minimal_pairs
 from lm_jax.queries.next_tokens import NextToken, next_tokens
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
@@ -23,6 +24,8 @@ class TrainedLanguageModel(LoadedRun):
     Texts go in and come out as characters (or go in as ids). For what the methods do not have, `model` and `params` are
     what the functions of the library take.
     """
+
+    model_type: ClassVar[str] = "language model"
 
     def generate(
         self,
@@ -106,21 +109,3 @@ class TrainedLanguageModel(LoadedRun):
     ) -> MinimalPairs:
         """Judges pairs of a good and a bad sentence, given as texts or in a file of JSON lines."""
         return minimal_pairs(self, pairs, group)
-
-
-def load(run: str | Path, cell: UserCell | None = None) -> TrainedLanguageModel:
-    """Loads the best step of a run, on one device, whatever it was trained on.
-
-    Args:
-        run: The folder of a run that has a checkpoint.
-        cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu".
-
-    Returns:
-        The trained model, which answers questions by its methods.
-
-    Raises:
-        UserError: For a folder that is no run, or has no checkpoint yet.
-    """
-    loaded = as_loaded(run, cell)
-    fields = {field.name: getattr(loaded, field.name) for field in dataclasses.fields(loaded)}
-    return TrainedLanguageModel(**fields)

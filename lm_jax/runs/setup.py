@@ -9,7 +9,7 @@ import numpy as np
 
 from lm_jax.config import RunConfig
 from lm_jax.errors import UserError
-from lm_jax.tasks import MeasureFn, Task
+from lm_jax.tasks import MeasureFn, Pretrained, Task
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.listener import Start
@@ -41,7 +41,12 @@ class Setup(NamedTuple):
 
 
 def set_up(
-    task: Task, config: RunConfig, data: Any, horizon: int | None = None, devices: Devices = ONE_DEVICE
+    task: Task,
+    config: RunConfig,
+    data: Any,
+    horizon: int | None = None,
+    devices: Devices = ONE_DEVICE,
+    pretrained: Pretrained | None = None,
 ) -> Setup:
     """Makes everything that a run needs but its numbers.
 
@@ -51,6 +56,7 @@ def set_up(
         data: loaded by the task.
         horizon: steps over which a cosine falls however long the run goes on; default: the steps of these settings.
         devices: where it trains.
+        pretrained: another run, whose parameters this one begins with.
 
     Raises:
         UserError: for telemetry of a task that has none, and for what task and devices refuse.
@@ -79,8 +85,12 @@ def set_up(
         hold_rows=devices.hold_rows,
     )
 
+    def init(key):
+        params = model.init(key)
+        return params if task.warm_start is None else task.warm_start(config, data, params, pretrained)
+
     def create():
-        state = create_state(model.init, batches, optimizer, config.seed, update_average is not None)
+        state = create_state(init, batches, optimizer, config.seed, update_average is not None)
         return devices.place(state)
 
     return Setup(

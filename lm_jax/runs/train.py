@@ -18,7 +18,7 @@ from lm_jax.runs.open import OpenedRun, open_run
 from lm_jax.runs.results import Run
 from lm_jax.runs.setup import Setup, set_up
 from lm_jax.runs.signals import stop_on_signal
-from lm_jax.tasks import SavedData, Task, task_of
+from lm_jax.tasks import Pretrained, SavedData, Task, task_of
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.compile_time import reporting_compilation
 from lm_jax.training.devices import find_devices
@@ -65,7 +65,7 @@ def train(
         on_first(lambda: check_free(run, mirror))
     data = task.load(config, None)
     config = task.with_absolute_paths(config)
-    setup = set_up(task, config, data, devices=devices)
+    setup = set_up(task, config, data, devices=devices, pretrained=_pretrained(task, config))
     state = setup.create()
 
     def make_folder():
@@ -119,6 +119,15 @@ def resume(
     folder.cut_back(int(state.step))
     folder.update_config(config)
     return _train(setup, folder, state, history, listener, mirror)
+
+
+def _pretrained(task, config):
+    """Reads the run whose parameters a new one begins with, if it names one."""
+    path = task.pretrained(config)
+    if path is None:
+        return None
+    opened = open_run(path)
+    return Pretrained(path, opened.config, opened.vocabulary, opened.load()[1])
 
 
 def resumable_task(opened: OpenedRun) -> Task:

@@ -10,17 +10,19 @@ from lm_jax.tasks.base import (
     Estimation,
     EvaluationRequest,
     MeasureFn,
+    Pretrained,
     ProgressFn,
     SavedData,
     Task,
     TelemetryKind,
 )
+from lm_jax.tasks.classify import CLASSIFY
 from lm_jax.tasks.ngram import NGRAM
 from lm_jax.tasks.recurrent import RECURRENT
 from lm_jax.tasks.window import WINDOW
 
 
-TASKS: dict[str, Task] = {"recurrent": RECURRENT, "window": WINDOW, "ngram": NGRAM}
+TASKS: dict[str, Task] = {"recurrent": RECURRENT, "window": WINDOW, "ngram": NGRAM, "classify": CLASSIFY}
 
 
 def task_of(settings: Any) -> Task:
@@ -36,6 +38,7 @@ __all__ = [
     "Estimation",
     "EvaluationRequest",
     "MeasureFn",
+    "Pretrained",
     "ProgressFn",
     "SavedData",
     "Task",

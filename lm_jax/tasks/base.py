@@ -122,6 +122,15 @@ class Estimation(NamedTuple):
     read: Callable[[Path, Any], Params]
 
 
+class Pretrained(NamedTuple):
+    """Another run, whose parameters a new one may take over: its settings, vocabulary and parameters."""
+
+    path: str
+    config: Any
+    vocabulary: Any
+    params: Params
+
+
 class Task(NamedTuple):
     """All that a run needs to know of what it trains, as functions of `settings`, an instance of `config`.
 
@@ -134,7 +143,7 @@ class Task(NamedTuple):
     model: (settings, vocabulary) -> the model, with `init`.
     validate: (settings, data, model, params, progress) -> Score on the validation data.
     close: (settings, data, model, params, key, progress) -> Closing.
-    evaluate: (settings, vocabulary, model, params, EvaluationRequest) -> a record of scores.
+    evaluate: (settings, vocabulary, model, params, EvaluationRequest) -> a record of scores, with `words` for a person.
     batches: (settings, data, model) -> BatchSource; None, as `loss`, where estimated in one go.
     loss: (settings, model) -> LossFn.
     estimation: how it is estimated in one go; None where steps are trained.
@@ -148,6 +157,9 @@ class Task(NamedTuple):
     for_any_machine: settings -> settings of a finished run's model on another machine than it was trained on.
     scores: settings -> the method whose numbers are no probabilities, which have no perplexity; None otherwise.
     required_mode: settings -> the mode in which a text must be read; None where it is read alike in all.
+    pretrained: settings -> the run that a new one takes parameters from; None without one.
+    warm_start: (settings, data, params, Pretrained | None) -> params that a new run begins with; None: as they are.
+    model_type: what its model is: decides which questions can be asked.
     with_absolute_paths: settings -> settings with paths that hold from every folder. movable: names of path settings,
         which a resumed run may change.
     """
@@ -177,8 +189,11 @@ class Task(NamedTuple):
     required_mode: Callable[[Any], str | None] = lambda settings: None
     with_absolute_paths: Callable[[Any], Any] = lambda settings: settings
     movable: tuple[str, ...] = ()
+    pretrained: Callable[[Any], str | None] = lambda settings: None
+    warm_start: Callable[[Any, Any, Params, Pretrained | None], Params] | None = None
     unit: str = "targets"
     command: str = "train"
+    model_type: str = "language model"
 
 
 class EvaluationRequest(NamedTuple):

@@ -57,6 +57,16 @@ class Evaluation(NamedTuple):
     eval_streams: int
     seconds: float
 
+    @property
+    def words(self) -> str:
+        """The scores in a line."""
+        return (
+            f"{self.tokens:,} tokens: cross-entropy {self.cross_entropy:.4f} nats per token, "
+            f"perplexity {self.perplexity:.3f}, {self.bits_per_character:.4f} bits per character, "
+            f"{self.bits_per_byte:.4f} bits per byte, "
+            f"unknown {self.unk_rate:.2%}, {self.eval_streams} streams, {self.seconds:.1f} s"
+        )
+
 
 def reading_of(settings: Any, vocabulary: Vocabulary) -> TextReading:
     """Returns how the texts of a run are read."""

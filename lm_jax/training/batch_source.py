@@ -33,7 +33,8 @@ class BatchSource(NamedTuple):
     epoch: number of the pass -> its arrays on the host, a pytree; the loop moves them to the device once.
     batch: see `BatchFn`. `start` is 0 at the first step of an epoch and grows by each batch's length.
     lengths: number of the pass -> the length of each of its batches, int [steps_per_epoch]. Each length compiles once.
-    usual_length: the length that the learning rate is meant for; batches of another length scale it.
+    usual_length: the length that the learning rate is meant for; batches of another length scale it. None: it is the
+        same for all lengths.
     initial_carry: params -> the carry before the first batch.
     targets_per_epoch: predictions in one pass.
     """
@@ -42,7 +43,7 @@ class BatchSource(NamedTuple):
     epoch: Callable[[int], Any]
     batch: BatchFn
     lengths: Callable[[int], np.ndarray]
-    usual_length: int
+    usual_length: int | None
     targets_per_epoch: int
     initial_carry: Callable[[Params], Carry] = no_carry
 

@@ -70,14 +70,21 @@ class Report(NamedTuple):
 
 
 class Score(NamedTuple):
-    """A validation's outcome: `loss` is the number to be the best by (lower is better), `metrics` others by name.
+    """A validation's outcome: the loss, and other metrics by name.
 
-    words: the metrics in words, for a person.
+    words: the metrics in words, for a person. criterion: the number to be the best by, lower is better; None where
+    that is the loss.
     """
 
     loss: float
     metrics: Mapping[str, float]
     words: str
+    criterion: float | None = None
+
+    @property
+    def rank(self) -> float:
+        """The number to be the best by."""
+        return self.loss if self.criterion is None else self.criterion
 
 
 class Validation(NamedTuple):

@@ -30,8 +30,8 @@ from lm_jax.types import Params
 class LoopFunctions(NamedTuple):
     """Functions that the loop calls.
 
-    validate: the score of parameters. save: a state, its history, and the validation loss (None without one).
-    metrics: what is told of a mean loss beside it, by name. sample: a text to look at, from parameters and the step.
+    validate: the score of parameters. save: a state, its history, and the rank that a validation gave it (None without
+    one). metrics: what is told of a mean loss beside it, by name. sample: a text to look at, from parameters and step.
     measure: telemetry from the step, parameters and the mean gradient norm. should_stop: whether to stop and save.
     """
 
@@ -150,7 +150,7 @@ class Training:
     def _validate(self):
         check_state(self.state)
         score, plan, history = self._score(), self._plan, self.history
-        best = history.note(self._step, score.loss)
+        best = history.note(self._step, score.rank)
         state = self.state
         if plan.nonmono is not None and _waits(state.average) and has_stalled(history.valid_losses, plan.nonmono):
             average: Any = state.average
@@ -161,12 +161,13 @@ class Training:
         history.finished = plan.patience is not None and history.misses >= plan.patience
         self.state = state
         self._tell(Validation(self._step, score, best))
-        self._save(score.loss)
+        self._save(score.rank)
 
     def _score(self):
-        """The score of process 0 for all: they decide by its loss what to do next."""
+        """The score, ranked by process 0 for all: they decide by it what to do next."""
         score = self._functions.validate(self.state.evaluation_params)
-        return score._replace(loss=on_first(lambda: score.loss))
+        rank = on_first(lambda: score.rank)
+        return score if rank == score.rank else score._replace(criterion=rank)
 
     def _tell(self, validation):
         sample = self._functions.sample(self.state.evaluation_params, self._step)
@@ -178,16 +179,16 @@ class Training:
         if self._step % self._plan.eval_every == 0 and self._step > 0:
             return
         check_state(self.state)
-        valid_loss = None
+        rank = None
         if self._step >= self._plan.steps:
             score = self._score()
-            valid_loss, lowest = score.loss, self.history.best_valid_loss
-            self._tell(Validation(self._step, score, lowest is not None and valid_loss < lowest, closing=True))
-        self._save(valid_loss)
+            rank, lowest = score.rank, self.history.best_valid_loss
+            self._tell(Validation(self._step, score, lowest is not None and rank < lowest, closing=True))
+        self._save(rank)
 
-    def _save(self, valid_loss):
+    def _save(self, rank):
         check_state(self.state)
-        self._functions.save(self.state, self.history, valid_loss)
+        self._functions.save(self.state, self.history, rank)
 
 
 def fit(training: Training, train_steps: TrainStepsFn) -> None:

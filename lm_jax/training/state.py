@@ -132,7 +132,8 @@ def build_train_steps(
         grads, carry, tally = gradient(state.params, carry, batch, key)
         grad_norm = optax.tree.norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        scale = state.learning_rate_scale * (length / batches.usual_length)
+        usual = length if batches.usual_length is None else batches.usual_length
+        scale = state.learning_rate_scale * (length / usual)
         params = optax.apply_updates(state.params, jax.tree.map(lambda u: u * scale, updates))
         clipped = grad_norm > jnp.inf if clip is None else grad_norm > clip
         sums = Totals(tally.nll, tally.tokens, jnp.ones((), int), grad_norm, clipped)

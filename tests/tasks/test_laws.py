@@ -1,5 +1,7 @@
 """The laws of tasks that train in steps, over every such task and mode, and over the task of the tests."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from lm_jax.errors import UserError
 from lm_jax.tasks import TASKS, task_of
 from tests.runs.toy import toy_config, write_corpus
+from tests.tasks.labelled import classify_config
 from tests.tasks.parity import PARITY, ParityConfig
 
 
@@ -16,6 +19,7 @@ SETTINGS = {
     "sentences": lambda data: toy_config(data, mode="sentence"),
     "window": lambda data: toy_config(data, model="window", window=3),
     "parity": lambda data: ParityConfig(batch_size=16, steps=4),
+    "classify": lambda data: classify_config(Path(data).parent / "labelled.tsv"),
 }
 
 

@@ -1,0 +1,53 @@
+"""Settings of a classifier of texts."""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+from lm_jax.config.encoder import EncoderConfig
+from lm_jax.config.labelled import LabelledDataConfig
+from lm_jax.config.optimizer import OptimizerConfig
+from lm_jax.config.settings import count, setting
+from lm_jax.config.train import RunConfig
+from lm_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig(EncoderConfig):
+    """An encoder, one vector of what it has read, and a classifier of that."""
+
+    pooling: Literal["last", "mean", "max", "attention"] = setting(
+        "max",
+        "One vector of the states: what each direction has at its end (last), their mean, the largest value of each "
+        "feature, or their mean weighted by a learnt score (attention).",
+    )
+    head_size: int | None = setting(
+        None, "Units of a hidden layer between that vector and the classes. Without it, none.", rule=count
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifyConfig(RunConfig):
+    """Settings of a classifier of texts that is trained by steps."""
+
+    task: ClassVar[str] = "classify"
+
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
+    data: LabelledDataConfig = LabelledDataConfig()
+    model: ClassifierConfig = ClassifierConfig()
+    vectors: str | None = setting(
+        None,
+        "Word vectors that the embedding begins with: a file in the text format of GloVe and word2vec, plain or .gz.",
+        metavar="FILE",
+    )
+    init_from: str | None = setting(
+        None,
+        "The run of a recurrent language model of words whose embedding and lower layers the encoder begins with.",
+        metavar="RUN",
+    )
+
+    def check(self) -> None:
+        """Raises UserError for a setting outside its range, or one that nothing would read."""
+        super().check()
+        self.model.check()
+        if self.vectors is not None and self.init_from is not None:
+            raise UserError(f"init_from brings an embedding, got vectors {self.vectors} too", ["init_from", "vectors"])

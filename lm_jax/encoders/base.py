@@ -1,0 +1,61 @@
+"""The contract of an encoder, and its masks.
+
+An encoder reads a whole sequence and may look right, unlike a language model. It is a NamedTuple of pure functions.
+Masked steps, wherever they stand, are not read at all: outputs there are zeros, no gradient comes from them, and a row
+that is masked throughout is zeros.
+
+Shapes: xs [T, *B, E], mask [T, *B] (False is padding), ys [T, *B, H].
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lm_jax.cells.base import InitFn
+from lm_jax.errors import UserError
+from lm_jax.types import Key, Mask, Params
+
+
+class EncodeFn(Protocol):
+    """A sequence xs [T, *B, E] to as many outputs ys [T, *B, H]; a key brings the randomness of training."""
+
+    def __call__(
+        self, params: Params, xs: Float[Array, "T *B E"], *, mask: Mask | None = None, key: Key | None = None
+    ) -> Float[Array, "T *B H"]: ...
+
+
+class Encoder(NamedTuple):
+    """An encoder: two pure functions and its sizes.
+
+    forward_size: how many of the outputs, the first, read from left to right; the others read from right to left. None
+    where that cannot be said.
+    """
+
+    init: InitFn
+    encode: EncodeFn
+    input_size: int
+    output_size: int
+    forward_size: int | None = None
+
+
+def check_mask(mask: Mask | None, xs: Float[Array, "T *B E"]) -> None:
+    """Raises UserError unless the mask is boolean and has the time and batch axes of xs."""
+    if mask is not None and (mask.shape != xs.shape[:-1] or mask.dtype != bool):
+        raise UserError(
+            f"a mask of inputs {xs.shape} must be bool {xs.shape[:-1]} (time, batch), got {mask.dtype} {mask.shape}"
+        )
+
+
+def masked(mask: Mask | None, values: Float[Array, "T *B E"]) -> Float[Array, "T *B E"]:
+    """Returns values with zeros where the mask is False, whatever stood there.
+
+    0 times a NaN would not be 0, in gradients too.
+    """
+    return values if mask is None else jnp.where(mask[..., None], values, 0.0)
+
+
+def check_kind(kind: type, rule: str, given: object) -> None:
+    """Raises UserError with the rule unless what is given is of a kind."""
+    if not isinstance(given, kind):
+        raise UserError(f"{rule}, got {type(given).__name__}")

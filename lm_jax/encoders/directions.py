@@ -1,0 +1,75 @@
+"""One cell from left to right, or two from both ends.
+
+unidirectional    y_t = f_t                    f = the cell from left to right
+bidirectional     y_t = [f_t, b_t]             b = another cell from right to left (Schuster & Paliwal 1997)
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from lm_jax.caching import cached
+from lm_jax.cells.base import Cell
+from lm_jax.encoders.base import Encoder, check_kind, check_mask, masked
+from lm_jax.errors import UserError
+from lm_jax.types import Params
+
+
+@struct.dataclass
+class BidirectionalParams:
+    """The parameters of the cell that reads from left to right, and of the one from right to left."""
+
+    forward: Params
+    backward: Params
+
+
+@cached
+def unidirectional(cell: Cell) -> Encoder:
+    """Returns a cell from left to right, from its initial carry; the parameters are the cell's.
+
+    Raises UserError for what is no cell.
+    """
+    check_kind(Cell, "a direction of an encoder is a Cell (encoders on top of each other: stacked_encoder)", cell)
+
+    def encode(params, xs, *, mask=None, key=None):
+        check_mask(mask, xs)
+        return masked(mask, _outputs(cell, params, masked(mask, xs), mask, key))
+
+    return Encoder(cell.init, encode, cell.input_size, cell.output_size, cell.output_size)
+
+
+@cached
+def bidirectional(forward_cell: Cell, backward_cell: Cell) -> Encoder:
+    """Two cells with weights of their own, one from each end; outputs are the forward's, then the backward's.
+
+    Raises UserError for cells whose inputs differ in size, and for what is no cell.
+    """
+    for cell in (forward_cell, backward_cell):
+        check_kind(Cell, "a direction of an encoder is a Cell (encoders on top of each other: stacked_encoder)", cell)
+    if forward_cell.input_size != backward_cell.input_size:
+        raise UserError(
+            "the two cells of a bidirectional encoder read the same input and must have the same input_size, "
+            f"got {forward_cell.input_size} and {backward_cell.input_size}"
+        )
+
+    def init(key):
+        key_forward, key_backward = jax.random.split(key)
+        return BidirectionalParams(forward_cell.init(key_forward), backward_cell.init(key_backward))
+
+    def encode(params, xs, *, mask=None, key=None):
+        check_mask(mask, xs)
+        xs = masked(mask, xs)
+        key_forward, key_backward = (None, None) if key is None else jax.random.split(key)
+        forward = _outputs(forward_cell, params.forward, xs, mask, key_forward)
+        # Padding leaves the carry untouched, so that after a plain flip a row still begins with its last valid step:
+        # it is reversed within its own length.
+        flipped = None if mask is None else jnp.flip(mask, axis=0)
+        backward = _outputs(backward_cell, params.backward, jnp.flip(xs, axis=0), flipped, key_backward)
+        return masked(mask, jnp.concatenate([forward, jnp.flip(backward, axis=0)], axis=-1))
+
+    output_size = forward_cell.output_size + backward_cell.output_size
+    return Encoder(init, encode, forward_cell.input_size, output_size, forward_cell.output_size)
+
+
+def _outputs(cell, params, xs, mask, key):
+    return cell.unroll(params, cell.initial_carry(params, xs.shape[1:-1]), xs, mask=mask, key=key)[1]

@@ -1,0 +1,124 @@
+"""Labels of texts, and which words they rest on.
+
+The gradient of the decision by each word is compared with what happens without the word. With x_t the embedding of word
+t, u that of an unknown word and L = log P(label | text):
+
+    gradient_t  = dL/dx_t . (x_t - u)                          to first order, what L loses where word t is unknown
+    occlusion_t = L - log P(label | text, word t unknown)       what it loses
+    reach_t     = ||dL/dx_t||                                   how strongly L depends on the state of word t
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lm_jax.errors import UserError
+from lm_jax.inference.classification import class_log_probs
+from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+
+
+class Prediction(NamedTuple):
+    """The label of a text, its probability, and that of every label."""
+
+    text: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class Explanation(NamedTuple):
+    """What a label rests on: for each word the numbers of the module, in nats. A positive one speaks for the label."""
+
+    label: str
+    probability: float
+    words: list[str]
+    gradient: list[float]
+    occlusion: list[float]
+    reach: list[float]
+
+
+def classify(run: RunLike, texts: Sequence[str], cell: UserCell | None = None) -> list[Prediction]:
+    """Predicts the label of each text.
+
+    Args:
+        run: The folder of a classifier's run, or a run that is loaded.
+        texts: Any number of texts.
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        A prediction for each text.
+
+    Raises:
+        UserError: For no run of a classifier, and a text that is empty or too long.
+    """
+    loaded = as_loaded(run, cell, "classifier")
+    if isinstance(texts, str):
+        raise UserError(f"texts must be a list of texts, got one text: {texts[:40]!r}")
+    if not texts:
+        return []
+    ids = [_encode(loaded, text) for text in texts]
+    labels = loaded.vocabulary.labels
+    probabilities = np.exp(class_log_probs(loaded.model, loaded.params, ids))
+    return [
+        Prediction(text, labels[int(p.argmax())], float(p.max()), dict(zip(labels, p.tolist(), strict=True)))
+        for text, p in zip(texts, probabilities, strict=True)
+    ]
+
+
+def explain(run: RunLike, text: str, cell: UserCell | None = None) -> Explanation:
+    """Measures which words of a text its label rests on.
+
+    Args:
+        run: The folder of a classifier's run, or a run that is loaded.
+        text: A text.
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        The label, and for each word the numbers of the module.
+
+    Raises:
+        UserError: For no run of a classifier, and a text that is empty or too long.
+    """
+    loaded = as_loaded(run, cell, "classifier")
+    ids, unk_id = _encode(loaded, text), loaded.vocabulary.unk_id
+    occluded = np.where(np.eye(len(ids), dtype=bool), unk_id, ids)
+    log_probs = class_log_probs(loaded.model, loaded.params, [ids, *occluded])
+    label = int(log_probs[0].argmax())
+    gradient, reach = _gradients(loaded.model)(loaded.params, ids, unk_id, label)
+    return Explanation(
+        label=loaded.vocabulary.labels[label],
+        probability=float(np.exp(log_probs[0, label])),
+        words=loaded.vocabulary.split(text),
+        gradient=np.asarray(gradient).tolist(),
+        occlusion=(log_probs[0, label] - log_probs[1:, label]).tolist(),
+        reach=np.asarray(reach).tolist(),
+    )
+
+
+@functools.cache
+def _gradients(model):
+    @jax.jit
+    def gradients(params, ids, unk_id, label):
+        xs = model.embed(params, ids[:, None])
+
+        def log_prob(xs):
+            return jax.nn.log_softmax(model.logits_of_embedded(params, xs))[0, label]
+
+        slopes = jax.grad(log_prob)(xs)[:, 0]
+        difference = xs[:, 0] - model.embed(params, jnp.asarray(unk_id)[None])
+        return jnp.sum(slopes * difference, axis=-1), jnp.linalg.norm(slopes, axis=-1)
+
+    return gradients
+
+
+def _encode(run: LoadedRun, text: str) -> np.ndarray:
+    ids, limit = run.vocabulary.encode(text), run.config.data.max_length
+    if not len(ids):
+        raise UserError(f"a text must hold a word, got {text!r}")
+    if len(ids) > limit:
+        raise UserError(f"a text has at most {limit:,} tokens, as those of the run, got {len(ids):,}")
+    return ids

@@ -1,0 +1,39 @@
+"""A run that answers questions: `lm_jax.load(run)`."""
+
+import dataclasses
+from pathlib import Path
+from typing import TypeVar
+
+from lm_jax.queries.loaded_run import LoadedRun, UserCell, as_loaded
+from lm_jax.queries.trained import TrainedLanguageModel
+from lm_jax.queries.trained_classifier import TrainedClassifier
+
+
+Trained = TypeVar("Trained", bound=LoadedRun)
+CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier)}
+
+
+def load(run: str | Path, cell: UserCell | None = None) -> TrainedLanguageModel | TrainedClassifier:
+    """Loads the best step of a run, on one device, whatever it was trained on.
+
+    Args:
+        run: The folder of a run that has a checkpoint.
+        cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu".
+
+    Returns:
+        The trained model, which answers questions by its methods; its class is that of the task.
+
+    Raises:
+        UserError: For a folder that is no run, or has no checkpoint yet.
+    """
+    loaded = as_loaded(run, cell)
+    return _as(CLASSES[loaded.task.model_type], loaded)
+
+
+def load_as(cls: type[Trained], run: str | Path, cell: UserCell | None = None) -> Trained:
+    """Loads a run of one type of model, as `load`; raises UserError for a run of another."""
+    return _as(cls, as_loaded(run, cell, getattr(cls, "model_type")))  # noqa: B009 (a plain LoadedRun has none)
+
+
+def _as(cls, loaded):
+    return cls(**{field.name: getattr(loaded, field.name) for field in dataclasses.fields(loaded)})

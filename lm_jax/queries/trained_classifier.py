@@ -1,0 +1,31 @@
+"""The run of a classifier, loaded: every question to it as a method."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from lm_jax.queries.classify import Explanation, Prediction, classify, explain
+from lm_jax.queries.evaluate import evaluate
+from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.tasks.classify import Classification
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedClassifier(LoadedRun):
+    """A trained classifier with its parameters and its vocabulary, and every question to it as a method."""
+
+    model_type: ClassVar[str] = "classifier"
+
+    def classify(self, texts: Sequence[str]) -> list[Prediction]:
+        """Predicts the label of each text, with the probability of every label."""
+        return classify(self, texts)
+
+    def explain(self, text: str) -> Explanation:
+        """Measures which words of a text its label rests on."""
+        return explain(self, text)
+
+    def evaluate(
+        self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None
+    ) -> Classification:
+        """Scores one split of labelled texts, by default of the run's own; as `lm_jax.evaluate`."""
+        return evaluate(self, data, split, progress=progress)

@@ -1,0 +1,69 @@
+"""Which words a label rests on: coloured words in the terminal, and a picture with the two measures side by side."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lm_jax.report.style import SERIES, clean
+
+
+FOR, AGAINST = "#0072B2", "#D55E00"  # colours of words that speak for the label, and against it
+WIDEST = 14  # letters of a word in the picture
+
+
+def print_words(explanation: Any) -> None:
+    """Prints the label, the words in colours, and the words with the largest effects with their numbers.
+
+    explanation: an `Explanation` (lm_jax/queries/classify.py).
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{explanation.label} ({explanation.probability:.1%})", markup=False)
+    largest = max(map(abs, explanation.gradient)) or 1.0
+    text = Text("  ")
+    for word, weight in zip(explanation.words, explanation.gradient, strict=True):
+        strength = abs(weight) / largest
+        colour = FOR if weight > 0 else AGAINST
+        text.append(word, style=f"bold {colour}" if strength > 0.5 else colour if strength > 0.1 else "dim")
+        text.append(" ")
+    console.print(text)
+    order = np.argsort(-np.abs(explanation.occlusion), kind="stable")[:5]
+    for place in order:
+        console.print(
+            f"  {explanation.words[place]:<{WIDEST}} gradient {explanation.gradient[place]:+.3f}  "
+            f"occlusion {explanation.occlusion[place]:+.3f} nats",
+            markup=False,
+        )
+    console.print(f"  {_agreement(explanation)}\n", markup=False)
+
+
+def draw_words(explanation: Any, path: Path) -> None:
+    """Draws the gradient of the label by each word and what its occlusion costs, as a PNG."""
+    from matplotlib.figure import Figure
+
+    places = np.arange(len(explanation.words))
+    figure = Figure(figsize=(7, 1.2 + 0.24 * len(places)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(places - 0.2, explanation.gradient, 0.38, color=SERIES[0], label="gradient")
+    axes.barh(places + 0.2, explanation.occlusion, 0.38, color=SERIES[1], label="occlusion")
+    words = [word if len(word) <= WIDEST else word[: WIDEST - 1] + "…" for word in explanation.words]
+    axes.set_yticks(places, words)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"nats of log P({explanation.label}) that the word adds, against an unknown word")
+    axes.set_title(
+        f"{explanation.label} ({explanation.probability:.1%}): {_agreement(explanation)}", fontsize=10, loc="left"
+    )
+    axes.legend(frameon=False, fontsize=8)
+    clean(axes)
+    figure.savefig(path, dpi=120)
+
+
+def _agreement(explanation):
+    if len(explanation.words) < 3:
+        return "gradient beside occlusion"
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.corrcoef(explanation.gradient, explanation.occlusion)[0, 1]
+    return f"gradient and occlusion correlate by {correlation:.2f}"
