@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Literal
 
+from lm_jax.cli.classify import in_batches, read_lines
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import in_batches, read_lines
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TagConfig, setting

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lm_jax.data.sources import read_text
+from lm_jax.data.text_files import read_text
 from lm_jax.errors import UserError
 
 

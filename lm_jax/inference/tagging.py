@@ -40,7 +40,7 @@ def score_tags(
     """Scores the true tags of sentences and finds the best; padding changes nothing."""
     log_probs, tags = np.zeros(len(sentences.lengths)), np.zeros(len(sentences.words), np.int32)
     for rows, places, mask in _batches(sentences.lengths, progress):
-        inputs = TaggerInputs(sentences.words[places], sentences.characters[places])
+        inputs = TaggerInputs(jnp.asarray(sentences.words[places]), jnp.asarray(sentences.characters[places]))
         of_rows, best = _score(model)(params, inputs, sentences.tags[places], mask)
         log_probs[rows[rows >= 0]] = np.asarray(of_rows, np.float64)[rows >= 0]
         tags[places[mask]] = np.asarray(best)[mask]
@@ -51,7 +51,7 @@ def best_tags(model: Tagger, params: Params, sentences: EncodedSentences, k: int
     """Finds the k best strings of tags of every sentence; the tags that it has are not read."""
     found: list[TagStrings | None] = [None] * len(sentences.lengths)
     for rows, places, mask in _batches(sentences.lengths, None):
-        inputs = TaggerInputs(sentences.words[places], sentences.characters[places])
+        inputs = TaggerInputs(jnp.asarray(sentences.words[places]), jnp.asarray(sentences.characters[places]))
         best, probabilities = jax.tree.map(np.asarray, _predict(model)(params, inputs, mask, k))
         for column, row in enumerate(rows):
             if row >= 0:

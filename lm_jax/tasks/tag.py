@@ -143,7 +143,7 @@ def _row(settings, corpus, model, params, split, progress) -> TagRow:
     sentences = corpus.splits[split]
     scores = score_tags(model, params, sentences, progress)
     cross_entropy = -float(scores.log_probs.sum()) / len(sentences.words)
-    return score_row(split, _name(settings), corpus.vocabulary, sentences, scores.tags, cross_entropy)
+    return score_row(split, "tagger", corpus.vocabulary, sentences, scores.tags, cross_entropy)
 
 
 def _close(
@@ -186,7 +186,7 @@ def _evaluate(
     check_legal(sentences, vocabulary.tags)
     encoded = vocabulary.encode(sentences, word_length(settings.model))
     scores = score_tags(model, params, encoded, request.progress)
-    row = score_row(request.split, _name(settings), vocabulary, encoded, scores.tags)
+    row = score_row(request.split, "tagger", vocabulary, encoded, scores.tags)
     return Tagging(
         row.tokens,
         row.unseen,
