@@ -15,9 +15,9 @@ def write_tagged(path: Path, count: int = 60, seed: int = 0) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = []
     for _ in range(count):
-        before, after = (generator.choices(SMALL, k=generator.randint(0, 6)) for _ in range(2))
+        before, after = (generator.choices(SMALL, k=generator.randint(0, 3)) for _ in range(2))
         kind, length = generator.choice("XY"), generator.randint(1, 3)
-        name = [kind + "".join(generator.choices("ABC", k=3)) for _ in range(length)]
+        name = [kind + "".join(generator.choices("ABCDE", k=4)) for _ in range(length)]
         lines += [f"{word}\tO" for word in before]
         lines += [f"{word}\t{'I' if number else 'B'}-{kind.lower()}" for number, word in enumerate(name)]
         lines += [*(f"{word}\tO" for word in after), ""]
