@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
 from lm_jax.layers import Dropout
@@ -213,3 +214,13 @@ NGRAMS: dict[str, Entry] = {
     "trigram_kneser_ney": _ngram(3, "modified-kneser-ney"),
 }
 MODELS |= CACHES | MIXTURES | NGRAMS
+
+# Close relatives of others, and the longest to run operation by operation.
+SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "trigram_kneser_ney", "config_fused")
+SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout")
+SLOW += ("adaptive_chunked", "adaptive_bfloat16", "adaptive_tied_dropout", "config_adaptive")
+
+
+def each_model() -> list:
+    """Every name of a model, to parametrise what runs over all of them: close relatives run with the slow tests."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS]

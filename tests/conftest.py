@@ -33,14 +33,16 @@ def run(request):
         yield jax.jit
 
 
-# What takes longest operation by operation; compiled, the same law runs with the fast tests.
-SLOW_EAGER = ("continuous_cache", "mixture", "unigram_cache", "bigram_katz", "window_dropout")
-SLOW_EAGER += ("window_longer_than_the_text",)
+# What takes longest operation by operation, and close relatives of others; compiled, the same law runs with the fast
+# tests.
+SLOW_EAGER = ("continuous_cache", "mixture", "unigram_cache", "bigram_katz", "window_dropout", "window_deep")
+SLOW_EAGER += ("window_longer_than_the_text", "window_of_one", "config_window", "config_lstm", "rnn_chunked")
+SLOW_EAGER += ("residual_embedding_dropout", "highway_tied", "rnn_relu", "stack_residual", "stack_of_user_cells")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks the laws that are slow for a model evaluated operation by operation."""
+    """Marks the laws that are slow for a cell or a model evaluated operation by operation."""
     for item in items:
         name = item.callspec.id if hasattr(item, "callspec") else ""
         if name.startswith(tuple(f"{model}-eager" for model in SLOW_EAGER)):
@@ -65,9 +67,26 @@ def memory_maps() -> int:
         return 0
 
 
-def pytest_runtest_teardown(item):
+MANY_MAPS, TOO_MANY_MAPS = 18_000, 55_000
+
+
+def begins_anew(item, nextitem) -> bool:
+    """Whether a test reads nothing that was counted before it: it is of another module, or begins another case of the
+    laws, which count in one test alone."""
+    if nextitem is None or nextitem.path != item.path:
+        return True
+    cases = [test.callspec.params.get("case") if hasattr(test, "callspec") else None for test in (item, nextitem)]
+    return cases[0] != cases[1]
+
+
+def pytest_runtest_teardown(item, nextitem):
     """Lets go of compiled programs before they are too many: each holds some memory maps, of which Linux gives a
-    process 65,530 by default, and the compiler does not survive the last."""
-    item.config.tests_done = getattr(item.config, "tests_done", 0) + 1
-    if item.config.tests_done % 50 == 0 and memory_maps() > 15_000:
-        jax.clear_caches()
+    process 65,530 by default, and the compiler does not survive the last; with a few thousand of them go a GB of
+    memory. What was traced is then traced again, so this waits for a test that begins anew, if it can."""
+    config = item.config
+    config.tests_kept = getattr(config, "tests_kept", 0) + 1  # since the maps were last counted
+    anew = begins_anew(item, nextitem)
+    if config.tests_kept >= (50 if anew else 500):
+        config.tests_kept = 0
+        if memory_maps() > (MANY_MAPS if anew else TOO_MANY_MAPS):
+            jax.clear_caches()

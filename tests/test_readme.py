@@ -15,6 +15,7 @@ import lm_jax
 from lm_jax.cli.main import VERBS
 from lm_jax.cli.train import make_config
 from lm_jax.config import CELLS, NGramConfig, TrainConfig, from_flat
+from lm_jax.data.corpora import default_text
 from lm_jax.tasks import TASKS
 from tests.queries.untrained import untrained
 
@@ -54,17 +55,20 @@ def commands(page):
                 yield words[1:]
 
 
+BEGINNING = default_text()[:60_000]
 PYTHON = [(page, number) for page in PAGES for number in range(len(blocks(page, "python")))]
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The reader's folder, after `lm-jax train`: the run is small and as it begins."""
+    """The reader's folder, after `lm-jax train`: the run is small and as it begins, and so is the default text."""
     folder = tmp_path_factory.mktemp("reader")
     small = from_flat(TrainConfig, {"hidden_size": 8, "embedding_size": 4})
-    untrained(small, folder / "checkpoints" / "lstm-char-1")
-    return folder
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr("lm_jax.data.corpora.default_text", lambda: BEGINNING)
+        untrained(small, folder / "checkpoints" / "lstm-char-1")
+        yield folder
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """The logs of a run: each event becomes a line of JSON in its folder, and then goes to whoever listens."""
 
+import time
 from typing import Any
 
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, read_lines
 from lm_jax.training.listener import Compilation, Listener, Report, Start, Telemetry, Validation
+
+
+DRAWN_EVERY = 10.0  # seconds: a picture takes longer to draw than a small model takes to validate
 
 
 class Journal(Listener):
@@ -21,6 +25,7 @@ class Journal(Listener):
     def __init__(self, folder: RunFolder, listener: Listener, first_step: int, loss_label: str, unit: str):
         self._folder, self._next = folder, listener if folder.writes else Listener()
         self._step, self._loss_label, self._unit = first_step, loss_label, unit
+        self._drawn = time.monotonic()
 
     def on_start(self, start: Start) -> None:
         """Hands on."""
@@ -54,10 +59,11 @@ class Journal(Listener):
         self._next.on_progress(stage, done, total)
 
     def on_validation(self, validation: Validation) -> None:
-        """Writes to metrics.jsonl, and draws the loss curve."""
+        """Writes to metrics.jsonl, and draws the loss curve where it was not drawn for some seconds."""
         self._folder.append(self._folder.metrics, validation_to_json(validation))
         self._next.on_validation(validation)
-        self.draw_losses()
+        if time.monotonic() - self._drawn > DRAWN_EVERY:
+            self.draw_losses()
 
     def on_end(self, results: Any) -> None:
         """Hands on."""
@@ -67,6 +73,7 @@ class Journal(Listener):
         """Draws the loss curve."""
         if self._folder.writes:
             draw_loss_curve(read_lines(self._folder.metrics), self._folder.figure, self._loss_label)
+        self._drawn = time.monotonic()
 
 
 def report_to_json(report: Report) -> dict[str, Any]:

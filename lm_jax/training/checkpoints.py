@@ -35,9 +35,12 @@ def _quiet():
 
 
 def _metric(metrics) -> float:
-    """The validation loss of a checkpoint; infinite where there is none or it is NaN, so that it never wins."""
+    """The number that a checkpoint is ranked by; infinite where there is none, it is NaN, or an earlier checkpoint had
+    one as low, so that it never wins."""
     value = (metrics or {}).get("valid_loss")
-    return value if value is not None and math.isfinite(value) else math.inf
+    if value is None or not math.isfinite(value) or not (metrics or {}).get("improves", 1):
+        return math.inf
+    return value
 
 
 class Checkpoints:
@@ -57,6 +60,7 @@ class Checkpoints:
                 save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
                 preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
             )
+        self._lowest = min((_metric(c.metrics) for c in self._checkpointer.checkpoints), default=math.inf)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -78,16 +82,23 @@ class Checkpoints:
 
     @property
     def best_step(self) -> int | None:
-        """The step with the lowest validation loss; the newest where none was validated; None without checkpoints."""
+        """The step of the best validation, of equal ones the first; the newest where none was validated; None without
+        checkpoints."""
         checkpoints = sorted(self._checkpointer.checkpoints, key=lambda c: (_metric(c.metrics), -c.step))
         return checkpoints[0].step if checkpoints else None
 
     def save(self, state: TrainState, host: dict[str, Any], valid_loss: float | None) -> None:
-        """Saves a state under its step; a step that is there already is left as it is."""
+        """Saves a state under its step; a step that is there already is left as it is.
+
+        valid_loss: the number that its validation ranks it by, lower is better; None without one.
+        """
         step = int(state.step)
         if step in self.steps:
             return
-        metrics: Any = {} if valid_loss is None else {"valid_loss": float(valid_loss)}
+        metrics: Any = {}
+        if valid_loss is not None:
+            metrics = {"valid_loss": float(valid_loss), "improves": int(valid_loss < self._lowest)}
+            self._lowest = min(self._lowest, _metric(metrics))
         with _quiet():
             self._checkpointer.save_checkpointables(step, _parts(state), metrics=metrics, custom_metadata=host)
 

@@ -115,15 +115,15 @@ def test_a_cell_in_a_users_file_is_given_again_whenever_its_run_is_opened(mgu_fi
 def test_a_function_is_a_cell_in_python(mgu_file, text, tmp_path):
     from mgu_of_a_test import mgu
 
-    config = toy_config(text, cell=mgu)
+    config = toy_config(text, cell=mgu, decay_steps=20)
     straight = lm_jax.train(config, tmp_path / "straight")
     with pytest.raises(UserError, match=r"give cell mgu_of_a_test:mgu again"):
         lm_jax.load(straight.folder)
     assert lm_jax.load(straight.folder, cell=mgu).model is straight.model
     assert TrainConfig(model=RecurrentConfig(cell=mgu)).model.cell.kind == "mgu_of_a_test:mgu"
     lm_jax.train(toy_config(text, cell=mgu, steps=8, decay_steps=20), tmp_path / "run")
-    lm_jax.resume(tmp_path / "run", toy_config(text, cell=mgu, decay_steps=20))
-    assert_equal_runs(tmp_path / "run", lm_jax.train(toy_config(text, cell=mgu, decay_steps=20)).folder, step=20)
+    lm_jax.resume(tmp_path / "run", config)
+    assert_equal_runs(tmp_path / "run", straight.folder, step=20)
 
 
 BAD = {

@@ -48,7 +48,7 @@ def counts_of(sample, size):
     return np.bincount(np.asarray(sample), minlength=size)
 
 
-@pytest.mark.parametrize("size", [2, 7, 256, 257, 700])
+@pytest.mark.parametrize("size", [7, 257, *(pytest.param(size, marks=pytest.mark.slow) for size in (2, 256, 700))])
 def test_small_vocabularies(size):
     """Around a block of 256 too; unnormalised weights, and some of them zero."""
     weights = np.random.default_rng(size).random(size).astype(np.float32) * 3 + 0.5

@@ -8,22 +8,14 @@ import numpy as np
 import pytest
 
 from tests.cases import MASK, RESET, B, T, make_case
-from tests.catalogue import MODELS, VOCAB_SIZE
+from tests.catalogue import MODELS, VOCAB_SIZE, each_model
 from tests.laws import Laws, skip_without_gradient
 
 
 TARGETS = np.random.default_rng(7).integers(VOCAB_SIZE, size=(T, B), dtype=np.int32)
 
 
-# Close relatives of others, and the longest to run operation by operation.
-SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "trigram_kneser_ney", "config_fused")
-SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout")
-SLOW += ("adaptive_chunked", "adaptive_bfloat16", "adaptive_tied_dropout", "config_adaptive")
-
-
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS]
-)
+@pytest.fixture(scope="module", params=each_model())
 def case(request):
     """One model of the catalogue."""
     return make_case(MODELS[request.param])

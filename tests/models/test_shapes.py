@@ -15,14 +15,18 @@ def test_annotations_of_a_model_hold(name):
     case = make_case(catalogue.MODELS[name])
     model, (params, carry, tokens, mask, reset) = case.subject, as_arrays((*case[1:4], MASK, RESET))
     targets, switches = as_arrays(draw_inputs(model, (T, B), seed=9)), {"mask": mask, "reset": reset}
-    call_checked(base.InitialCarryFn, model.initial_carry, params, (B,))
-    call_checked(contract.LMStepFn, jax.jit(model.step), params, carry, tokens[0])
-    call_checked(contract.LMUnrollFn, jax.jit(model.unroll), params, carry, tokens, **switches)
-    call_checked(contract.ScoreFn, jax.jit(model.score), params, carry, tokens, targets, **switches)
+
+    def calls(params, carry, tokens, targets, switches):
+        call_checked(base.InitialCarryFn, model.initial_carry, params, (B,))
+        call_checked(contract.LMStepFn, model.step, params, carry, tokens[0])
+        call_checked(contract.LMUnrollFn, model.unroll, params, carry, tokens, **switches)
+        call_checked(contract.ScoreFn, model.score, params, carry, tokens, targets, **switches)
+        if model.opened is not None:
+            opened = model.opened
+            _, ys, _ = call_checked(contract.HiddenFn, opened.hidden, params, carry, tokens, **switches)
+            call_checked(contract.EmbedFn, opened.embed, params, tokens)
+            call_checked(contract.LogitsFn, opened.logits, params, ys)
+            call_checked(contract.LogProbsFn, opened.log_probs, params, ys, targets)
+
+    jax.eval_shape(calls, params, carry, tokens, targets, switches)  # shapes need no compiler
     check_records((params, carry))
-    if model.opened is not None:
-        opened = model.opened
-        _, ys, _ = call_checked(contract.HiddenFn, jax.jit(opened.hidden), params, carry, tokens, **switches)
-        call_checked(contract.EmbedFn, opened.embed, params, tokens)
-        call_checked(contract.LogitsFn, opened.logits, params, ys)
-        call_checked(contract.LogProbsFn, opened.log_probs, params, ys, targets)

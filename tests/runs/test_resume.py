@@ -73,6 +73,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(straight, stop_at, tmp_path
     assert {r.get("from") for r in read_lines(tmp_path / "run" / "times.jsonl")} == {None, 0, stop_at}
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_goes_on_for_longer(straight, tmp_path):
     """Ten steps and ten more, with reports and checkpoints at other steps until then, are twenty; a cosine falls over
     the steps of the run as it was started, or over those asked for."""

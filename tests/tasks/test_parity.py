@@ -14,15 +14,18 @@ from tests.tasks.parity import PARITY, ParityConfig
 CONFIG = ParityConfig(batch_size=8, steps=40, log_every=10, eval_every=16)
 
 
-@pytest.fixture(autouse=True)
-def known(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def known():
     """The run folder names the task, and the table of tasks has it."""
-    monkeypatch.setitem(TASKS, "parity", PARITY)
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setitem(TASKS, "parity", PARITY)
+        yield
 
 
-@pytest.fixture
-def straight(tmp_path):
-    return train(CONFIG, tmp_path / "straight")
+@pytest.fixture(scope="module")
+def straight(known, tmp_path_factory):
+    """A run without a stop; tests only look at it."""
+    return train(CONFIG, tmp_path_factory.mktemp("parity") / "straight")
 
 
 def test_it_trains_to_an_end(straight):
