@@ -30,9 +30,11 @@ class CharLSTM(CharFeatures):
 
 @dataclasses.dataclass(frozen=True)
 class CharCNN(CharFeatures):
-    """Filters over three characters, of each its largest answer."""
+    """Filters over a few characters, of each its largest answer."""
 
     kind: ClassVar[str] = "cnn"
+
+    char_width: int = setting(5, "Characters that a filter sees.", rule=count)
 
 
 CHAR_FEATURES: dict[str, Kind] = {
@@ -51,6 +53,9 @@ class TaggerConfig(EncoderConfig):
         "A word that the training data have n times is read as unknown in training with probability "
         "word_dropout / (word_dropout + n), so that unknown ones are learnt.",
         rule=not_negative,
+    )
+    fold_case: bool = setting(
+        False, "Words that differ in case alone have one embedding; their characters are read as they are."
     )
     char_features: Any = choice_of(
         CHAR_FEATURES, "cnn", "What is read of a word's characters: filters, LSTMs from both ends, or nothing."

@@ -1,7 +1,7 @@
 """Vocabularies of a tagger: words, their characters, and tags; and sentences as arrays of ids.
 
 Words and characters are those of the training data, after `<unk>`, whose id is 0. A word that training lacks is
-`<unk>`, but its characters are read.
+`<unk>`, or, where case is folded, a word that differs from it in case alone; its characters are read as they are.
 """
 
 import dataclasses
@@ -27,10 +27,15 @@ _FIELDS = ("words", "counts", "characters", "tags")
 
 
 class EncodedSentences(NamedTuple):
-    """Sentences one after the other: words [N], characters [N, W] (-1 after the last), tags [N], lengths [S]."""
+    """Sentences one after the other.
+
+    words, characters [N], [N, W]: ids, -1 after the last character of a word. unseen [N]: whether training lacks the
+    word as it is written. tags [N]. lengths [S].
+    """
 
     words: np.ndarray
     characters: np.ndarray
+    unseen: np.ndarray
     tags: np.ndarray
     lengths: np.ndarray
 
@@ -65,6 +70,18 @@ class TagVocabulary:
         return {word: i for i, word in enumerate(self.words) if i != UNKNOWN_ID}
 
     @functools.cached_property
+    def folded_ids(self) -> dict[str, int]:
+        """The id of the most frequent word among those that differ in case alone, by their lower case."""
+        ids: dict[str, int] = {}
+        for word, i in self.word_ids.items():  # by falling count
+            ids.setdefault(word.lower(), i)
+        return ids
+
+    def folded_rows(self) -> np.ndarray:
+        """Returns for every word the most frequent one that differs from it in case alone, int [V]."""
+        return np.array([UNKNOWN_ID, *(self.folded_ids[word.lower()] for word in self.words[1:])], np.int32)
+
+    @functools.cached_property
     def character_ids(self) -> dict[str, int]:
         """The id of each character."""
         return {character: i for i, character in enumerate(self.characters) if i != UNKNOWN_ID}
@@ -83,28 +100,36 @@ class TagVocabulary:
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary
 
-    def encode(self, sentences: Sequence[Sentence], word_length: int) -> EncodedSentences:
+    def encode(self, sentences: Sequence[Sentence], word_length: int, fold_case: bool = False) -> EncodedSentences:
         """Returns the arrays of sentences whose tags are all known.
 
-        word_length: W; of a longer word the beginning and the end are read.
+        word_length: W; of a longer word the beginning and the end are read. fold_case: see `encode_words`.
         """
         words = [word for sentence in sentences for word in sentence.words]
         tag_ids = {tag: i for i, tag in enumerate(self.tags)}
         tags = [tag_ids[tag] for sentence in sentences for tag in sentence.tags]
         lengths = np.array([len(sentence.words) for sentence in sentences], int)
-        ids, characters = self.encode_words(words, word_length)
-        return EncodedSentences(ids, characters, np.array(tags, np.int32), lengths)
+        encoded = self.encode_words(words, word_length, fold_case)
+        return EncodedSentences(*encoded, np.array(tags, np.int32), lengths)
 
-    def encode_words(self, words: Sequence[str], word_length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns ids int32 [N], and ids of characters int32 [N, W]; `<unk>` itself has no characters."""
+    def encode_words(
+        self, words: Sequence[str], word_length: int, fold_case: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns ids int32 [N], ids of characters int32 [N, W], and which words training lacks, bool [N].
+
+        fold_case: a word that training lacks has the id of one that differs from it in case alone, where there is one.
+        `<unk>` itself has no characters.
+        """
         types = {word: i for i, word in enumerate(dict.fromkeys(words))}
-        ids = np.array([self.word_ids.get(word, UNKNOWN_ID) for word in types], np.int32)
+        folded = self.folded_ids if fold_case else {}
+        ids = [self.word_ids.get(word, folded.get(word.lower(), UNKNOWN_ID)) for word in types]
+        unseen = [word not in self.word_ids for word in types]
         characters = np.full((len(types), word_length), NO_CHARACTER, np.int32)
         for row, word in zip(characters, types, strict=True):
             letters = "" if word == UNKNOWN else _shortened(word, word_length)
             row[: len(letters)] = [self.character_ids.get(letter, UNKNOWN_ID) for letter in letters]
         places = np.fromiter((types[word] for word in words), int, len(words))
-        return ids[places], characters[places]
+        return np.array(ids, np.int32)[places], characters[places], np.array(unseen, bool)[places]
 
 
 def build_tag_vocabulary(sentences: Sequence[Sentence]) -> TagVocabulary:

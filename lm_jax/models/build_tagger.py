@@ -20,14 +20,16 @@ def build_tagger(config: TaggerConfig, vocabulary: TagVocabulary) -> Tagger:
     config.check()
     features = config.char_features
     make = CHAR_FEATURES[features.kind].make()
-    sizes = (features.char_embedding_size, features.char_size) if features.kind != "none" else ()
-    reader = make(len(vocabulary.characters), *sizes)
+    options = {name: value for name, value in vars(features).items() if name.startswith("char_")}
+    names = {"char_embedding_size": "embedding_size", "char_size": "output_size", "char_width": "width"}
+    reader = make(len(vocabulary.characters), **{names[name]: value for name, value in options.items()})
     read = 0 if reader is None else reader.output_size
     model = tagger(
         build_encoder(config, config.embedding_size + read),
         tag_output(config.output, vocabulary.tags),
         vocabulary.counts,
         reader,
+        rows=tuple(vocabulary.folded_rows().tolist()) if config.fold_case else None,
         word_dropout=config.word_dropout,
         dropout_rate=config.dropout,
         dropout_kind=config.dropout_kind,

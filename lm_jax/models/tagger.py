@@ -78,6 +78,7 @@ def tagger(
     counts: Sequence[int],
     reader: WordReader | None = None,
     *,
+    rows: Sequence[int] | None = None,
     word_dropout: float = 0.25,
     dropout_rate: float = 0.0,
     dropout_kind: str = "elementwise",
@@ -89,6 +90,8 @@ def tagger(
         output: What scores mean for a string of tags.
         counts: How often the training data have each word of the vocabulary; the first is `<unk>`.
         reader: Over the characters of a word; None for words alone.
+        rows: The row of the embedding that each word reads; None: its own. Words of one row share its vector, and are
+            counted together.
         word_dropout: a in the probability a / (a + n) with which a word becomes `<unk>` in training.
         dropout_rate: Share dropped of the encoder's inputs and outputs, in training.
         dropout_kind: "elementwise" or "locked" in time.
@@ -104,7 +107,9 @@ def tagger(
     if embedding_size < 1:
         rule = "the encoder's input must hold a word's embedding beside what is read of its characters"
         raise UserError(f"{rule}, got sizes {encoder.input_size} and {encoder.input_size - embedding_size}")
-    unknown_rates = word_dropout / (word_dropout + np.maximum(np.asarray(counts, np.float32), 1e-9))
+    row_of = np.arange(len(counts)) if rows is None else np.asarray(rows)
+    together = np.maximum(np.bincount(row_of, counts, len(counts)).astype(np.float32), 1e-9)
+    unknown_rates = word_dropout / (word_dropout + together)
 
     def init(key):
         key_e, key_r, key_s, key_o = jax.random.split(key, 4)
@@ -120,7 +125,7 @@ def tagger(
 
     def scores(params, inputs, *, mask=None, key=None):
         key_w, key_x, key_e, key_y = (None,) * 4 if key is None else jax.random.split(key, 4)
-        words = jnp.asarray(inputs.words)
+        words = jnp.asarray(row_of)[inputs.words]
         if key_w is not None and word_dropout > 0:
             words = jnp.where(jax.random.bernoulli(key_w, jnp.asarray(unknown_rates)[words]), UNKNOWN_ID, words)
         xs = params.embedding[words]

@@ -1,7 +1,7 @@
 """What a word looks like: one vector of its characters, by a recurrent or a convolutional network over them.
 
     lstm    [h_W, h'_1]        the last state from left to right and that from right to left (Ling et al. 2015)
-    cnn     max_t tanh(sum_j e_{t+j} W_j + b)        j = -1, 0, 1 (dos Santos & Zadrozny 2014; Ma & Hovy 2016)
+    cnn     max_t tanh(sum_j e_{t+j} W_j + b)        j = -2 ... 2 (dos Santos & Zadrozny 2014; Ma & Hovy 2016)
 
 A word of more padding has the same vector; one without characters is zeros.
 
@@ -22,9 +22,6 @@ from lm_jax.cells.base import InitFn
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.layers import product
 from lm_jax.types import Params
-
-
-WIDTH = 3  # characters that a filter sees
 
 
 class ReadFn(Protocol):
@@ -52,10 +49,10 @@ class LSTMReaderParams:
 
 @struct.dataclass
 class CNNReaderParams:
-    """embedding [C, E] of C characters, filters w [3 E, F], b [F]."""
+    """embedding [C, E] of C characters, filters w [J E, F] of J characters, b [F]."""
 
     embedding: Float[Array, "C E"]
-    w: Float[Array, "J F"]
+    w: Float[Array, "JE F"]
     b: Float[Array, "F"]
 
 
@@ -93,25 +90,27 @@ def lstm_reader(characters: int, embedding_size: int, output_size: int) -> WordR
 
 
 @cached
-def cnn_reader(characters: int, embedding_size: int, output_size: int) -> WordReader:
-    """Makes a word reader of filters over three characters, of each the largest answer.
+def cnn_reader(characters: int, embedding_size: int, output_size: int, width: int = 5) -> WordReader:
+    """Makes a word reader of filters over `width` characters, of each the largest answer.
+
+    At the ends of a word a filter sees zeros, so that beginnings and endings are told from what stands inside.
 
     Raises UserError for a size below 1.
     """
-    check_sizes(characters=characters, char_embedding_size=embedding_size, char_size=output_size)
+    check_sizes(characters=characters, char_embedding_size=embedding_size, char_size=output_size, char_width=width)
 
     def init(key):
         key_e, key_w = jax.random.split(key)
-        bound = (6 / (WIDTH * embedding_size + output_size)) ** 0.5
-        w = initializers.uniform(bound)(key_w, (WIDTH * embedding_size, output_size), jnp.float32)
+        bound = (6 / (width * embedding_size + output_size)) ** 0.5
+        w = initializers.uniform(bound)(key_w, (width * embedding_size, output_size), jnp.float32)
         return CNNReaderParams(_embedding(key_e, characters, embedding_size), w, jnp.zeros(output_size))
 
     def read(params, characters):
         mask = characters >= 0
         xs = jnp.where(mask[..., None], params.embedding[jnp.where(mask, characters, 0)], 0.0)
-        around = [(0, 0)] * (xs.ndim - 2) + [(1, 1), (0, 0)]
-        padded, width = jnp.pad(xs, around), xs.shape[-2]
-        windows = jnp.concatenate([padded[..., j : j + width, :] for j in range(WIDTH)], axis=-1)
+        around = [(0, 0)] * (xs.ndim - 2) + [(width // 2, (width - 1) // 2), (0, 0)]
+        padded, length = jnp.pad(xs, around), xs.shape[-2]
+        windows = jnp.concatenate([padded[..., j : j + length, :] for j in range(width)], axis=-1)
         answers = jnp.tanh(product(windows, params.w) + params.b)
         best = jnp.max(jnp.where(mask[..., None], answers, -1.0), axis=-2, initial=-1.0)
         return jnp.where(jnp.any(mask, axis=-1)[..., None], best, 0.0)

@@ -71,11 +71,10 @@ def tag_sentences(
     if not sentences:
         return []
     split = [_words(loaded, sentence) for sentence in sentences]
-    ids, characters = loaded.vocabulary.encode_words(
-        [word for words in split for word in words], word_length(loaded.config.model)
-    )
+    config, words = loaded.config.model, [word for one in split for word in one]
+    ids, characters, unseen = loaded.vocabulary.encode_words(words, word_length(config), config.fold_case)
     lengths = np.array([len(words) for words in split])
-    encoded = EncodedSentences(ids, characters, np.zeros_like(ids), lengths)
+    encoded = EncodedSentences(ids, characters, unseen, np.zeros_like(ids), lengths)
     found = best_tags(loaded.model, loaded.params, encoded, n_best)
     return [_named(loaded.vocabulary, words, strings) for words, strings in zip(split, found, strict=True)]
 

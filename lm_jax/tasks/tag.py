@@ -12,7 +12,7 @@ import numpy as np
 from lm_jax.config import TagConfig
 from lm_jax.data.buckets import Buckets
 from lm_jax.data.corpora import SPLITS
-from lm_jax.data.tag_vocabulary import EncodedSentences, TagVocabulary, build_tag_vocabulary
+from lm_jax.data.tag_vocabulary import UNKNOWN_ID, EncodedSentences, TagVocabulary, build_tag_vocabulary
 from lm_jax.data.tagged import check_legal, check_tags, load_tagged, load_tagged_split
 from lm_jax.data.tagged_files import Sentence
 from lm_jax.inference.tagging import score_tags
@@ -101,10 +101,14 @@ def _load(settings: TagConfig, saved: SavedData | None) -> TaggedCorpus:
         saved.check_same(texts.source, sha256)
         vocabulary = saved.vocabulary
     tag_output(settings.model.output, vocabulary.tags)  # refuses one that does not fit
-    splits = {split: vocabulary.encode(texts.splits[split], word_length(settings.model)) for split in SPLITS}
+    splits = {split: _encode(settings, vocabulary, texts.splits[split]) for split in SPLITS}
     padding = Buckets(splits["train"].lengths, settings.batch_size).padding
     examples = [sentence for sentence in texts.splits["test"] if len(sentence.words) <= SHORT]
     return TaggedCorpus(texts.source, sha256, vocabulary, splits, tuple(examples[:EXAMPLES]), padding)
+
+
+def _encode(settings, vocabulary, sentences) -> EncodedSentences:
+    return vocabulary.encode(sentences, word_length(settings.model), settings.model.fold_case)
 
 
 def _model(settings: TagConfig, vocabulary: TagVocabulary) -> Tagger:
@@ -152,7 +156,7 @@ def _close(
     frequent, rows = most_frequent_tags(corpus.vocabulary, corpus.splits["train"]), []
     for split in SCORED:
         sentences = corpus.splits[split]
-        baseline = frequent[sentences.words]
+        baseline = frequent[np.where(sentences.unseen, UNKNOWN_ID, sentences.words)]
         rows.append(score_row(split, "most frequent tag", corpus.vocabulary, sentences, baseline))
         rows.append(_row(settings, corpus, model, params, split, functools.partial(progress, f"scoring {split}")))
     return Closing(
@@ -167,7 +171,7 @@ def _close(
 def _examples(settings, corpus, model, params) -> str:
     """The first short sentences of the test data with the model's tags, and the right one after a wrong one."""
     vocabulary, lines = corpus.vocabulary, []
-    encoded = vocabulary.encode(corpus.examples, word_length(settings.model))
+    encoded = _encode(settings, vocabulary, corpus.examples)
     found = iter(vocabulary.tags[tag] for tag in score_tags(model, params, encoded).tags)
     for sentence in corpus.examples:
         pairs = zip(sentence.words, sentence.tags, found, strict=False)
@@ -184,7 +188,7 @@ def _evaluate(
     sentences = load_tagged_split(source, data.column, data.max_length, request.split)
     check_tags(sentences, vocabulary.tags)
     check_legal(sentences, vocabulary.tags)
-    encoded = vocabulary.encode(sentences, word_length(settings.model))
+    encoded = _encode(settings, vocabulary, sentences)
     scores = score_tags(model, params, encoded, request.progress)
     row = score_row(request.split, "tagger", vocabulary, encoded, scores.tags)
     return Tagging(

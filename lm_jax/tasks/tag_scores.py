@@ -43,7 +43,7 @@ def score_row(
     cross_entropy: float | None = None,
 ) -> TagRow:
     """Compares tags [N] with the true ones of encoded sentences."""
-    right, unseen = tags == sentences.tags, sentences.words == UNKNOWN_ID
+    right, unseen = tags == sentences.tags, sentences.unseen
     f1 = None
     if vocabulary.scheme is not None:
         f1 = span_score(_strings(vocabulary, sentences, sentences.tags), _strings(vocabulary, sentences, tags)).f1

@@ -153,10 +153,19 @@ def test_words_characters_and_tags_as_ids():
     np.testing.assert_array_equal(encoded.starts, [0, 3])
     read = ["".join(vocabulary.characters[c] for c in word if c >= 0) for word in encoded.characters]
     assert read == ["the", "cat", "the", "extry"]  # the middle of a long word is left out
-    ids, characters = vocabulary.encode_words(["chat", "cat"], 5)
-    np.testing.assert_array_equal(ids, [0, 2])
-    assert [vocabulary.characters[c] for c in characters[0]] == list("chat")
+    ids, characters, unseen = vocabulary.encode_words(["chat", "cat", "Cat"], 5)
+    np.testing.assert_array_equal(ids, [0, 2, 0])
+    np.testing.assert_array_equal(unseen, [True, False, True])
+    np.testing.assert_array_equal(vocabulary.encode_words(["chat", "cat", "Cat"], 5, fold_case=True)[0], [0, 2, 2])
+    assert [vocabulary.characters[c] for c in characters[0] if c >= 0] == list("chat")
     assert vocabulary.encode_words(["ω", "<unk>"], 3)[1].tolist() == [[0, -1, -1], [-1, -1, -1]]
+
+
+def test_words_that_differ_in_case_alone_share_the_row_of_the_most_frequent():
+    words = ("the", "The", "the", "THE", "cat", "Cat", "Cat")
+    vocabulary = build_tag_vocabulary([Sentence(words, ("D",) * 7, tuple(range(7)), "f")])
+    of_row = {word: vocabulary.words[row] for word, row in zip(vocabulary.words, vocabulary.folded_rows(), strict=True)}
+    assert of_row == {"<unk>": "<unk>", "the": "the", "The": "the", "THE": "the", "Cat": "Cat", "cat": "Cat"}
 
 
 def test_a_vocabulary_is_read_as_it_was_written(tmp_path):

@@ -23,7 +23,8 @@ def case():
     model = tagger(bidirectional(rnn(4, 3), rnn(4, 3)), tag_output("crf", ("O", "B-x", "I-x")), (0, 1, 2, 3))
     generator, count = np.random.default_rng(0), LENGTHS.sum()
     characters = np.zeros((count, 2), np.int32)
-    sentences = EncodedSentences(generator.integers(0, 4, count), characters, generator.integers(0, 2, count), LENGTHS)
+    words, tags = generator.integers(0, 4, count), generator.integers(0, 2, count)
+    sentences = EncodedSentences(words, characters, words == 0, tags, LENGTHS)
     return model, model.init(jax.random.key(1)), sentences
 
 

@@ -21,7 +21,7 @@ COUNTS = (0, 5, 3, 1, 1)
 LENGTHS = np.array([5, 0, 3, 1])
 T, B, W = 5, 4, 4
 MASK = np.arange(T)[:, None] < LENGTHS
-READERS = {"lstm": lstm_reader(6, 3, 4), "cnn": cnn_reader(6, 3, 4)}
+READERS = {"lstm": lstm_reader(6, 3, 4), "cnn": cnn_reader(6, 3, 4, width=3)}
 
 
 def draw_inputs(seed=0):
@@ -128,6 +128,18 @@ def test_words_are_dropped_only_with_a_key_and_rare_ones_more_often():
     assert np.all(kept | dropped)  # a sentence of one word is that word or <unk>
     never = make(reader="none", word_dropout=0.0)
     np.testing.assert_array_equal(never.scores(params, inputs, key=jax.random.key(3)), never.scores(params, inputs))
+
+
+def test_words_of_one_row_share_a_vector_and_are_counted_together():
+    model = make(reader="none", word_dropout=0.5, rows=(0, 1, 1, 3, 4))
+    params, words = random_params(model), np.tile(np.arange(1, 3), (1, 400))
+    many = TaggerInputs(words, np.zeros((*words.shape, 1), int))
+    score = jax.jit(model.scores)
+    without = np.asarray(score(params, many))[0]
+    assert np.all(without == without[0])
+    drawn = np.asarray(score(params, many, key=jax.random.key(3)))[0]
+    dropped = np.any(np.abs(drawn - without) > 1e-6, axis=-1)
+    np.testing.assert_allclose(dropped.mean(), 0.5 / (0.5 + COUNTS[1] + COUNTS[2]), atol=0.04)
 
 
 def test_dropout_needs_a_key():

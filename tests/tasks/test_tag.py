@@ -116,7 +116,9 @@ VOCABULARY = TagVocabulary(("<unk>", "a", "b"), (0, 3, 1), ("<unk>",), ("N", "D"
 
 
 def encoded(words, tags):
-    return EncodedSentences(np.array(words), np.zeros((len(words), 1)), np.array(tags), np.array([len(words)]))
+    return EncodedSentences(
+        np.array(words), np.zeros((len(words), 1)), np.array(words) == 0, np.array(tags), np.array([len(words)])
+    )
 
 
 def test_the_baseline_is_the_most_frequent_tag_of_each_word():
