@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import lm_jax
-from lm_jax.cli.main import VERBS
+from lm_jax.cli.main import MODULES, VERBS
 from lm_jax.cli.train import make_config
 from lm_jax.config import CELLS, NGramConfig, TrainConfig, from_flat
 from lm_jax.data.corpora import default_text
+from lm_jax.queries.load import CLASSES
 from lm_jax.tasks import TASKS
 from tests.queries.untrained import untrained
 
@@ -56,6 +57,7 @@ def commands(page):
 
 
 BEGINNING = default_text()[:60_000]
+CONFIGS = {task.command: task.config for task in TASKS.values() if task.batches}
 PYTHON = [(page, number) for page in PAGES for number in range(len(blocks(page, "python")))]
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
 
@@ -121,21 +123,27 @@ class Parsed(Exception):
 
 def parsed(words, monkeypatch):
     """The arguments and the settings that a verb reads from a command line, nothing done with them."""
-    size = 2 if words[0] == "ngram" else 1
+    size = 2 if any(verb.startswith(f"{words[0]} ") for verb in VERBS) else 1
     verb = " ".join(words[:size])
     assert verb in VERBS
-    module = importlib.import_module(f"lm_jax.cli.{verb.replace('-', '_').replace(' ', '_')}")
-    name = "parse_with_config" if hasattr(module, "parse_with_config") else "parse"
-    real = getattr(module, name)
+    name, _, function = MODULES.get(verb, verb.replace(" ", "_")).replace("-", "_").partition(":")
+    module = importlib.import_module(f"lm_jax.cli.{name}")
+    with monkeypatch.context() as patch, pytest.raises(Parsed) as caught:
+        for place in (module, importlib.import_module("lm_jax.cli.train")):
+            for reader in ("parse", "parse_with_config"):
+                if hasattr(place, reader):
+                    patch.setattr(place, reader, stopping(getattr(place, reader)))
+        getattr(module, function or "main")(words[size:])
+    return verb, caught.value.arguments, caught.value.given
+
+
+def stopping(read):
+    """A reader of command lines that stops its verb."""
 
     def stop(*arguments):
-        raise Parsed(real(*arguments))
+        raise Parsed(read(*arguments))
 
-    monkeypatch.setattr(module, name, stop)
-    with pytest.raises(Parsed) as caught:
-        module.main(words[size:])
-    monkeypatch.setattr(module, name, real)
-    return verb, caught.value.arguments, caught.value.given
+    return stop
 
 
 @pytest.mark.parametrize("page,words", COMMANDS, ids=lambda value: value if isinstance(value, str) else "_".join(value))
@@ -143,8 +151,8 @@ def test_every_command_parses(page, words, monkeypatch):
     if " ".join(words).removesuffix(" --help") in VERBS:  # the name of a verb in a sentence
         return
     verb, arguments, given = parsed(words, monkeypatch)
-    if verb == "train" and ":" not in given.get("cell", "") and arguments.resume is None:
-        make_config(given).check()
+    if verb in CONFIGS and ":" not in given.get("cell", "") and arguments.resume is None:
+        make_config(given, None, CONFIGS[verb]).check()
     if verb == "ngram train":
         from_flat(NGramConfig, given).check()
 
@@ -177,14 +185,17 @@ def test_what_a_command_is_in_python(command, python, monkeypatch):
     for call in [node for node in ast.walk(ast.parse(python)) if isinstance(node, ast.Call)]:
         name, inputs = ast.unparse(call.func), call.args
         if name.startswith("lm_jax.load("):  # a method of what it returns
-            function, inputs = getattr(lm_jax.queries.TrainedLanguageModel, name.rpartition(".")[2]), [None, *inputs]
+            method = name.rpartition(".")[2]
+            classes = [cls for cls in CLASSES.values() if hasattr(cls, method)]
+            function, inputs = getattr(classes[0], method), [None, *inputs]
         else:
             function = eval(name, dict(NAMES))
         inspect.signature(function).bind(*inputs, **{keyword.arg: None for keyword in call.keywords})
         if name == "lm_jax.train" and call.args and "--coordinator" not in command:
             verb, _, given = parsed(shlex.split(command), monkeypatch)
             config = eval(ast.unparse(call.args[0]), dict(NAMES))
-            assert config == (make_config(given) if verb == "train" else from_flat(NGramConfig, given))
+            expected = make_config(given, None, CONFIGS[verb]) if verb in CONFIGS else from_flat(NGramConfig, given)
+            assert config == expected
 
 
 def anchors(text):

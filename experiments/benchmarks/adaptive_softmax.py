@@ -10,15 +10,13 @@ rows of the batch in every tail) show why. All in one process by turns; minima a
 Expected: at least 5 times faster at 1x200, twice at 2x650.
 """
 
-import time
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.harness import Findings, Study
-from experiments.harness.timing import by_turns, medians, minima
+from experiments.harness import Findings, Study, integer
+from experiments.harness.timing import by_turns, medians, minima, stepper, timed
 from lm_jax.cells import lstm, stacked
 from lm_jax.data import Streams
 from lm_jax.models import recurrent_lm
@@ -26,12 +24,8 @@ from lm_jax.models.recurrent import tail_log_probs
 from lm_jax.training import build_train_steps, chunk_source, create_state, cross_entropy
 
 
-STUDY = Study(
-    __doc__,
-    __file__,
-    "The speed of an adaptive softmax",
-    {"--rounds": {"type": int, "default": 12, "help": "at 200 units; half of them at 650"}},
-)
+OPTIONS = {"--rounds": integer(12, "at 200 units; half of them at 650")}
+STUDY = Study(__doc__, __file__, "The speed of an adaptive softmax", OPTIONS)
 BATCH, BPTT, STEPS = 20, 35, 4  # steps of a dispatch
 ROWS = tail_log_probs.ROWS
 
@@ -53,18 +47,10 @@ def prepare(vocab_size, cell, options, rows):
     streams = Streams(jnp.asarray(zipf(vocab_size, (length + 1, BATCH))), jnp.full((BATCH,), length))
     parameters = sum(p.size for p in jax.tree.leaves(state.params))
     tail_log_probs.ROWS = rows  # read when the step is traced
-    started = time.perf_counter()
-    compiled = train_steps.lower(state, streams, STEPS).compile()
-    took = time.perf_counter() - started
+    took, compiled = timed(lambda: train_steps.lower(state, streams, STEPS).compile())
     tail_log_probs.ROWS = ROWS
-
-    def run():
-        nonlocal state
-        started = time.perf_counter()
-        state = jax.block_until_ready(compiled(state, streams, STEPS))
-        return 1e3 * (time.perf_counter() - started) / STEPS
-
-    return run, took, parameters
+    step = stepper(compiled, state)
+    return lambda: 1e3 * step(streams, STEPS) / STEPS, took, parameters
 
 
 def measure(vocab_size, cell, variants, rounds):
@@ -109,16 +95,10 @@ def findings(results: dict) -> Findings:
         for name, variants in results["results"].items()
         for variant, row in variants.items()
     ]
-    times = ", ".join(
-        f"{row['full_softmax_over_this']:.1f} ({row['model']}, {row['softmax']})"
-        for row in rows
-        if row["softmax"] != "full"
-    )
-    return Findings(
-        f"A step over {results['vocabulary']:,} words is so many times faster than with the full softmax: {times}.",
-        results,
-        rows,
-    )
+    others = [row for row in rows if row["softmax"] != "full"]
+    times = ", ".join(f"{row['full_softmax_over_this']:.1f} ({row['model']}, {row['softmax']})" for row in others)
+    said = f"A step over {results['vocabulary']:,} words is so many times faster than with the full softmax"
+    return Findings(f"{said}: {times}.", results, rows)
 
 
 def run(arguments) -> Findings:

@@ -12,24 +12,21 @@ Expected: at least 10 times faster than T backward passes, with temporary memory
 """
 
 import functools
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import Findings, Study
+from experiments.harness import Findings, Study, integer
+from experiments.harness.rows import without
+from experiments.harness.timing import timed
 from lm_jax.analysis.gradient_flow import flow_on_device, gradient_flow
 from lm_jax.config import CELLS
 from lm_jax.models import recurrent_lm
 
 
-STUDY = Study(
-    __doc__,
-    __file__,
-    "The cost of the whole map of gradients",
-    {"--rounds": {"type": int, "default": 20, "help": "of the scan; the passes have a fifth of them"}},
-)
+OPTIONS = {"--rounds": integer(20, "of the scan; the passes have a fifth of them")}
+STUDY = Study(__doc__, __file__, "The cost of the whole map of gradients", OPTIONS)
 
 
 def backward_pass(model, form, params, inputs, targets, i):
@@ -51,19 +48,11 @@ def backward_pass(model, form, params, inputs, targets, i):
     return [jnp.linalg.norm(leaf[:, 0], axis=-1) for leaf in jax.tree.leaves(jax.grad(loss)(zeros))]
 
 
-def seconds(function):
-    """Of one call."""
-    started = time.perf_counter()
-    jax.block_until_ready(function())
-    return time.perf_counter() - started
-
-
 def measure(cell, vocab_size, steps, rounds, passes_rounds):
     """Times, ratios and memory of one model, and the largest difference between the two ways."""
     model = recurrent_lm(vocab_size, cell, init_bound=0.5)
     params = model.init(jax.random.key(0))
-    inputs, targets = np.random.default_rng(0).integers(vocab_size, size=(2, steps, 1), dtype=np.int32)
-    inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
+    inputs, targets = jnp.asarray(np.random.default_rng(0).integers(vocab_size, size=(2, steps, 1), dtype=np.int32))
     carry = model.initial_carry(params, (1,))
     names = [("h", 0), ("c", 1)][: len(jax.tree.leaves(carry))]
     scan = jax.jit(functools.partial(flow_on_device, model.opened, (tuple(names),), steps - 1))
@@ -72,7 +61,7 @@ def measure(cell, vocab_size, steps, rounds, passes_rounds):
     best = {}
 
     def time_of(name, function):
-        best[name] = min(best.get(name, float("inf")), seconds(function))
+        best[name] = min(best.get(name, float("inf")), timed(function)[0])
 
     for call in passes.values():
         call(params, inputs, targets, 0)
@@ -105,16 +94,14 @@ def findings(results: dict) -> Findings:
         f"{name} {row['ratio_to_score_passes']:.1f} ({row['ratio_to_lean_passes']:.1f} than lean ones)"
         for name, row in found.items()
     )
-    rows = [
-        {"cell": name, **{f"seconds, {k}": v for k, v in row["seconds"].items()}, **row} for name, row in found.items()
-    ]
-    return Findings(
+    memory = max(row["temporary_MiB"] for row in found.values())
+    said = (
         f"The map of {results['steps']} steps of {results['units']} units is so many times faster than a backward pass "
-        f"for each prediction: {times}; temporary memory is at most "
-        f"{max(row['temporary_MiB'] for row in found.values()):.1f} MiB.",
-        results,
-        [{name: value for name, value in row.items() if name != "seconds"} for row in rows],
+        f"for each prediction: {times}; temporary memory is at most {memory:.1f} MiB."
     )
+    seconds = {name: {f"seconds, {k}": v for k, v in row["seconds"].items()} for name, row in found.items()}
+    rows = [{"cell": name, **seconds[name], **without(row, "seconds")} for name, row in found.items()]
+    return Findings(said, results, rows)
 
 
 def run(arguments) -> Findings:

@@ -24,7 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from experiments.harness import Findings, Study
+from experiments.harness import Findings, Study, integer
+from experiments.harness.rows import without
 
 
 STUDY = Study(
@@ -34,7 +35,7 @@ STUDY = Study(
     {
         "--data": {"type": Path, "help": "a text file"},
         "--kenlm": {"type": Path, "help": "folder of lmplz, build_binary and query"},
-        "--rounds": {"type": int, "default": 3},
+        "--rounds": integer(3),
     },
 )
 ORDER = 5
@@ -116,14 +117,13 @@ def query(kenlm, text, folder, kind, rounds):
         timed_process([str(kenlm / "build_binary"), "probing", str(folder / "model.arpa"), str(folder / "probing")])
     (folder / "empty").write_text("")
     command = [str(kenlm / "query"), "-v", "summary", "-l", "populate", str(folder / kind)]
-    best = {}
-    for name, file in (("text", text), ("empty", folder / "empty")):
-        seconds = []
-        for _ in range(rounds):
-            with file.open("rb") as source:
-                seconds.append(timed_process(command, stdin=source)[0]["seconds"])
-        best[name] = min(seconds)
-    return best["text"] - best["empty"]
+
+    def seconds(file):
+        with file.open("rb") as source:
+            return timed_process(command, stdin=source)[0]["seconds"]
+
+    best, of_none = (min(seconds(file) for _ in range(rounds)) for file in (text, folder / "empty"))
+    return best - of_none
 
 
 def measure(text, kenlm, folder, rounds):
@@ -139,15 +139,11 @@ def measure(text, kenlm, folder, rounds):
     if kenlm:
         for kind in ("trie", "probing"):
             scoring[f"kenlm_{kind}"] = scoring["tokens"] / query(kenlm, text, folder, kind, rounds)
-        record["ratios"] = {
-            f"{what} to {name}{' with trie' * (of != key)}": best["ours"][key] / best[name][of]
-            for name in LMPLZ
-            for what, key, of in (
-                ("time", "seconds", "seconds"),
-                ("time", "seconds", "seconds_with_trie"),
-                ("memory", "MiB", "MiB"),
-            )
-        }
+        ratios = record["ratios"] = {}
+        for name in LMPLZ:
+            ratios[f"time to {name}"] = best["ours"]["seconds"] / best[name]["seconds"]
+            ratios[f"time to {name} with trie"] = best["ours"]["seconds"] / best[name]["seconds_with_trie"]
+            ratios[f"memory to {name}"] = best["ours"]["MiB"] / best[name]["MiB"]
         fastest = max(scoring["numpy"], scoring["compiled"])
         record["ratios"] |= {f"scoring to {kind}": fastest / scoring[f"kenlm_{kind}"] for kind in ("trie", "probing")}
     return record
@@ -158,8 +154,7 @@ def findings(results: dict) -> Findings:
     rows = [{"what": f"estimation, {name}", **numbers} for name, numbers in results["estimation"].items()]
     rows += [
         {"what": f"scoring, {name}", "tokens_per_second": speed}
-        for name, speed in results["scoring"].items()
-        if name not in ("tokens", "log_prob")
+        for name, speed in without(results["scoring"], "tokens", "log_prob").items()
     ]
     ours, speeds = results["estimation"]["ours"], results["scoring"]
     said = f"{ours['seconds']:.1f} s and {ours['MiB']:.0f} MiB to estimate a model of {speeds['tokens']:,} tokens, "

@@ -18,8 +18,8 @@ Predicted, not measured: efficiency on 8 to 256 chips with a fixed batch a chip,
 Expected: the fused engine adds up each gradient once; the plain scan that of the recurrent weights at every time step.
 """
 
+import functools
 import os
-import time
 from typing import NamedTuple
 
 
@@ -30,8 +30,8 @@ import numpy as np
 
 from experiments.benchmarks.collectives import moved
 from experiments.benchmarks.scaling_report import COUNTS, ENGINES, answer, assumptions, draw, predict, to_rows
-from experiments.harness import Findings, Study
-from experiments.harness.timing import by_turns
+from experiments.harness import Findings, Study, integer
+from experiments.harness.timing import by_turns, medians, minima, stepper
 from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig
 from lm_jax.data import Streams
 from lm_jax.models import from_config
@@ -48,7 +48,7 @@ from lm_jax.training import (
 from lm_jax.training.devices import find_devices
 
 
-STUDY = Study(__doc__, __file__, "Many devices", {"--rounds": {"type": int, "default": 30}})
+STUDY = Study(__doc__, __file__, "Many devices", {"--rounds": integer(30)})
 
 
 class Work(NamedTuple):
@@ -81,12 +81,6 @@ class Prepared(NamedTuple):
     parameter_bytes: int
 
 
-def _devices_of(model, count, shards):
-    """So many devices; where they cut the vocabulary, with the axes that the model has it on."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return find_devices(count, shards).for_model(shapes, model.vocab_axes(shapes))
-
-
 def prepare(work: Work, engine: str, count: int, shards: int = 1, run: bool = True) -> Prepared:
     """Training steps on so many devices, with Adam and clipping."""
     cell = LSTMConfig(recurrence=engine)
@@ -94,17 +88,12 @@ def prepare(work: Work, engine: str, count: int, shards: int = 1, run: bool = Tr
     model = from_config(settings, work.vocabulary)
     options = OptimizerConfig()
     optimizer = build_optimizer(options, build_schedule(options, 1000))
-    devices = _devices_of(model, count, shards)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    devices = find_devices(count, shards).for_model(shapes, model.vocab_axes(shapes))
     # the same rows again and again: times do not depend on tokens
     batches = chunk_source(model, work.batch, work.steps, steps_per_epoch=10**6)
-    steps = build_train_steps(
-        cross_entropy(model),
-        batches,
-        optimizer,
-        clip=options.clip,
-        hold=devices.hold,
-        hold_rows=devices.hold_rows,
-    )
+    holds = {"hold": devices.hold, "hold_rows": devices.hold_rows}
+    steps = build_train_steps(cross_entropy(model), batches, optimizer, clip=options.clip, **holds)
     tokens = np.random.default_rng(0).integers(0, work.vocabulary, (work.steps + 1, work.batch)).astype(np.int32)
 
     def create():
@@ -126,31 +115,19 @@ def _held(leaf):
     return int(np.prod(shape)) * leaf.dtype.itemsize
 
 
-def stepping(one: Prepared):
-    """A function that does a step and returns the seconds it took."""
-    state = one.state
-
-    def step():
-        nonlocal state
-        started = time.perf_counter()
-        state = one.program(state, one.streams, 1)
-        jax.block_until_ready(state.step)
-        return time.perf_counter() - started
-
-    return step
-
-
 def measure(work: Work, rounds: int) -> list[dict]:
     """A row for each engine and number of devices."""
     prepared = {(engine, n): prepare(work, engine, n) for engine in ENGINES for n in COUNTS}
-    times = by_turns({case: stepping(one) for case, one in prepared.items()}, rounds)
-    fastest = {case: min(seconds) for case, seconds in times.items()}
+    steps = {case: stepper(one.program, one.state) for case, one in prepared.items()}
+    work = {case: functools.partial(steps[case], one.streams, 1) for case, one in prepared.items()}
+    times = by_turns(work, rounds)
+    fastest, middle = minima(times), medians(times)
     return [
         {
             "engine": engine,
             "devices": n,
             "step_ms": 1e3 * fastest[engine, n],
-            "median_step_ms": 1e3 * float(np.median(times[engine, n])),
+            "median_step_ms": 1e3 * middle[engine, n],
             "efficiency": fastest[engine, 1] / fastest[engine, n],
             "parameter_bytes": one.parameter_bytes,
             "moved": moved(one.program.as_text()),

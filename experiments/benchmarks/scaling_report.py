@@ -1,12 +1,14 @@
 """The prediction of scaling.py for chips, its answer, table and picture."""
 
+import itertools
 import os
 from typing import NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from lm_jax.report.style import SERIES, clean, label_ends
+from experiments.harness.figures import draw_lines, finish, log_ticks, panels
+from experiments.harness.rows import where, without
+from lm_jax.report.style import SERIES, label_ends
 
 
 COUNTS = (1, 2, 4, 8)
@@ -55,59 +57,37 @@ def predict(rows: list[dict], weights: int, tokens: int, iterations: int) -> lis
     weights: that a token is multiplied by; tokens: of a step on one chip; iterations: of the loops over time.
     """
     predicted = []
-    for row in rows:
-        if row["vocab_shards"] > 1:
-            continue
+    for row in where(rows, vocab_shards=1):
         reduced = row["moved"]["all-reduce"]
-        for name, link in LINKS.items():
+        for (name, link), n in itertools.product(LINKS.items(), CHIPS):
             compute = 6 * weights * tokens / (UTILISATION * link.peak)
             compute += 2 * iterations * ITERATION
-            for n in CHIPS:
-                seconds = 2 * (n - 1) / n * reduced["bytes"] / link.bandwidth
-                seconds += 2 * (n - 1) * link.latency * reduced["times"]
-                predicted.append(
-                    {
-                        "engine": row["engine"],
-                        "link": name,
-                        "chips": n,
-                        "compute_ms": 1e3 * compute,
-                        "all_reduce_ms": 1e3 * seconds,
-                        "efficiency": compute / (compute + seconds),
-                    }
-                )
+            seconds = 2 * (n - 1) / n * reduced["bytes"] / link.bandwidth
+            seconds += 2 * (n - 1) * link.latency * reduced["times"]
+            facts = {"engine": row["engine"], "link": name, "chips": n}
+            facts |= {"compute_ms": 1e3 * compute, "all_reduce_ms": 1e3 * seconds}
+            predicted.append({**facts, "efficiency": compute / (compute + seconds)})
     return predicted
 
 
 def draw(measured: list[dict], predicted: list[dict]):
     """Overhead of simulated devices; predicted efficiency on chips."""
-    figure = Figure(figsize=(11, 4.0), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    styles = {"fused": "-", "scan": "--"}
+    figure, (left, right) = panels((11, 4.0), 1, 2)
+    styles, ends = {"fused": "o-", "scan": "o--"}, []
     for engine, style in styles.items():
-        rows = [row for row in measured if row["engine"] == engine]
-        values = [row["efficiency"] for row in rows]
-        left.plot(COUNTS, values, color=SERIES[6], linestyle=style, marker="o", markersize=4, label=engine)
-    left.set_xscale("log", base=2)
-    left.set_xticks(COUNTS, COUNTS)
-    left.set_xlabel("simulated devices, which share 2 cores" if os.cpu_count() == 2 else "simulated devices")
-    left.set_ylabel("time of one device / time of n, same work")
-    left.set_title("Measured: the overhead alone", loc="left")
+        values = [row["efficiency"] for row in where(measured, engine=engine)]
+        left.plot(COUNTS, values, style, color=SERIES[6], markersize=4, label=engine)
+    for (colour, name), (engine, style) in itertools.product(zip(SERIES, LINKS, strict=False), styles.items()):
+        values = [row["efficiency"] for row in where(predicted, engine=engine, link=name)]
+        ends += draw_lines(right, {f"{name}, {engine}": (CHIPS, values, colour)}, style)
+    devices = "simulated devices, which share 2 cores" if os.cpu_count() == 2 else "simulated devices"
     left.legend(frameon=False, title="recurrence", alignment="left")
-    ends = []
-    for colour, name in zip(SERIES, LINKS, strict=False):
-        for engine, style in styles.items():
-            rows = [row for row in predicted if (row["engine"], row["link"]) == (engine, name)]
-            values = [row["efficiency"] for row in rows]
-            right.plot(CHIPS, values, color=colour, linestyle=style, marker="o", markersize=3)
-            ends.append((CHIPS[-1], values[-1], f"{name}, {engine}", colour))
-    right.set_xscale("log", base=2)
-    right.set_xticks(CHIPS, CHIPS)
-    right.set_xlabel("chips, with a fixed batch each")
-    right.set_ylabel("efficiency")
-    right.set_title("Predicted, not measured", loc="left")
-    for axes in (left, right):
-        axes.set_ylim(0, max(1.05, axes.get_ylim()[1]))
-        clean(axes)
+    for axes, ticks, title, xlabel, ylabel in (
+        (left, COUNTS, "Measured: the overhead alone", devices, "time of one device / time of n, same work"),
+        (right, CHIPS, "Predicted, not measured", "chips, with a fixed batch each", "efficiency"),
+    ):
+        log_ticks(axes, ticks, base=2)
+        finish(axes, title=title, xlabel=xlabel, ylabel=ylabel, ylim=(0, max(1.05, axes.get_ylim()[1])))
     FigureCanvasAgg(figure).draw()  # the layout moves the axes, and labels are placed in pixels
     label_ends(right, ends)
     return figure
@@ -119,26 +99,19 @@ def to_rows(results: dict) -> list[dict]:
     for kind in ("measured", "counted", "predicted"):
         for row in results[kind]:
             reduced = row.get("moved", {}).get("all-reduce", {"times": None, "bytes": None})
-            plain = {name: value for name, value in row.items() if name != "moved"}
-            rows.append({"kind": kind, **plain, "all-reduced bytes": reduced["bytes"]})
+            rows.append({"kind": kind, **without(row, "moved"), "all-reduced bytes": reduced["bytes"]})
     return rows
 
 
 def answer(results: dict) -> str:
     """What was found, in one sentence made of the numbers."""
-    most = max(row["devices"] for row in results["measured"])
-    overhead = ", ".join(f"{r['engine']} {r['efficiency']:.2f}" for r in results["measured"] if r["devices"] == most)
-    reduced = ", ".join(
-        f"{row['engine']} {row['moved']['all-reduce']['bytes'] / 1e6:,.1f}"
-        for row in results["counted"]
-        if row["vocab_shards"] == 1
-    )
-    chips = max(row["chips"] for row in results["predicted"])
-    predicted = ", ".join(
-        f"{row['engine']} over {row['link']} {row['efficiency']:.2f}"
-        for row in results["predicted"]
-        if row["chips"] == chips
-    )
+    most, chips = COUNTS[-1], CHIPS[-1]
+    at_most = where(results["measured"], devices=most)
+    overhead = ", ".join(f"{row['engine']} {row['efficiency']:.2f}" for row in at_most)
+    whole = where(results["counted"], vocab_shards=1)
+    reduced = ", ".join(f"{row['engine']} {row['moved']['all-reduce']['bytes'] / 1e6:,.1f}" for row in whole)
+    farthest = where(results["predicted"], chips=chips)
+    predicted = ", ".join(f"{row['engine']} over {row['link']} {row['efficiency']:.2f}" for row in farthest)
     return (
         f"On {most} simulated devices the same work keeps this share of its speed: {overhead}; with a large vocabulary "
         f"a device adds up so many MB with the others in a step: {reduced}; efficiency predicted, not measured, for "

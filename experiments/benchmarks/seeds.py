@@ -8,19 +8,15 @@ and of eight as one vmapped program. By turns in one process, a few steps at a t
 Expected: on a CPU that one run fills, in turn costs at most eight times one run, and vmapped somewhat more.
 """
 
-import time
-
-import jax
-
 from experiments.benchmarks.peers.ours import training
 from experiments.benchmarks.peers.work import Step
-from experiments.harness import Findings, Study
-from experiments.harness.timing import by_turns, medians, minima
+from experiments.harness import Findings, Study, integer
+from experiments.harness.timing import by_turns, medians, minima, stepper
 from lm_jax.machine import reuse_memory
 from lm_jax.training.side_by_side import in_turn, vmapped
 
 
-STUDY = Study(__doc__, __file__, "Eight seeds beside one", {"--rounds": {"type": int, "default": 6}})
+STUDY = Study(__doc__, __file__, "Eight seeds beside one", {"--rounds": integer(6)})
 WORK = Step(2, 200, 10_000, False, 0.0, 20, 35)
 SMOKE_WORK = Step(1, 8, 12, False, 0.0, 2, 3)
 STEPS = 2  # of a turn
@@ -29,28 +25,16 @@ STEPS = 2  # of a turn
 def prepare(work: Step, make, count: int):
     """A function that trains `count` runs for some steps and returns milliseconds a step of all of them."""
     train_steps, streams, create = training(work)
-    advance, states = make(train_steps), [create(seed) for seed in range(count)]
-
-    def turn():
-        nonlocal states
-        started = time.perf_counter()
-        states = jax.block_until_ready(advance(states, [streams] * count, STEPS, None))
-        return 1e3 * (time.perf_counter() - started) / STEPS
-
-    return turn
+    step = stepper(make(train_steps), [create(seed) for seed in range(count)])
+    return lambda: 1e3 * step([streams] * count, STEPS, None) / STEPS
 
 
 def findings(results: dict) -> Findings:
     """The answer and table."""
-    rows = [
-        {name: results[name][way] for name in ("minimum_ms", "median_ms", "times_one")} | {"way": way}
-        for way in results["minimum_ms"]
-    ]
-    rows = [{"way": row.pop("way"), **row} for row in rows]
+    columns, seeds = ("minimum_ms", "median_ms", "times_one"), results["seeds"]
+    rows = [{"way": way, **{name: results[name][way] for name in columns}} for way in results["times_one"]]
     times = ", ".join(f"{way} {value:.2f}" for way, value in results["times_one"].items() if way != "one")
-    return Findings(
-        f"{results['seeds']} seeds cost so many times one: {times}.", results, rows, seeds=range(results["seeds"])
-    )
+    return Findings(f"{seeds} seeds cost so many times one: {times}.", results, rows, seeds=range(seeds))
 
 
 def run(arguments) -> Findings:

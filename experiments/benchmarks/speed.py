@@ -21,7 +21,6 @@ import importlib.util
 import statistics
 import subprocess
 import sys
-import time
 from importlib import metadata
 from pathlib import Path
 
@@ -29,8 +28,9 @@ import jax
 
 from experiments.benchmarks.peers import ours, products
 from experiments.benchmarks.peers.work import Generation, Layers, Step
-from experiments.harness import Findings, Study
-from experiments.harness.timing import by_turns, medians, minima
+from experiments.harness import Findings, Study, integer
+from experiments.harness.rows import without
+from experiments.harness.timing import by_turns, medians, minima, timed
 from lm_jax.machine import reuse_memory
 
 
@@ -39,7 +39,7 @@ STUDY = Study(
     __file__,
     "Speed beside torch and flax",
     {
-        "--rounds": {"type": int, "default": 5},
+        "--rounds": integer(5),
         "--only": {"default": "", "help": "only work whose name holds this"},
         "--device": {"choices": ("cpu", "gpu"), "default": "cpu"},
         "--peak": {"choices": ("lm_jax", "torch"), "help": argparse.SUPPRESS},
@@ -47,12 +47,7 @@ STUDY = Study(
 )
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 CPU_CASES = {
-    "lstm 2x200": Layers("lstm", 2, 200, 20, 35),
-    "gru 2x200": Layers("gru", 2, 200, 20, 35),
-    "rnn 2x200": Layers("rnn", 2, 200, 20, 35),
-    "lstm 2x650": Layers("lstm", 2, 650, 20, 35),
-    "gru 2x650": Layers("gru", 2, 650, 20, 35),
-    "rnn 2x650": Layers("rnn", 2, 650, 20, 35),
+    **{f"{cell} 2x{n}": Layers(cell, 2, n, 20, 35) for n in (200, 650) for cell in ("lstm", "gru", "rnn")},
     "lstm 2x512 B64 T128": Layers("lstm", 2, 512, 64, 128),
     "lstm 2x200 forward": Layers("lstm", 2, 200, 20, 35, "forward"),
     "step small": Step(2, 200, 10_000, False, 0.0, 20, 35),
@@ -118,8 +113,8 @@ def time_case(work, rounds: int, gpu: bool) -> dict:
     times = by_turns(work_of, rounds, warm_up=0)
     least, middle = minima(times), medians(times)
     row = {"minimum_ms": least, "median_ms": middle}
-    row["ratio_of_minima"] = {name: least[name] / least["lm_jax"] for name in least}
-    row["ratio_of_medians"] = {name: middle[name] / middle["lm_jax"] for name in middle}
+    for name, found in (("ratio_of_minima", least), ("ratio_of_medians", middle)):
+        row[name] = {peer: value / found["lm_jax"] for peer, value in found.items()}
     row["compile_seconds"] = {name: e.compile_seconds for name, e in entries.items() if e.compile_seconds is not None}
     if not isinstance(work, Generation):
         row["products_ms"] = 1e3 * products.seconds(work, rounds)
@@ -133,12 +128,7 @@ def _milliseconds(entry, repeats):
 
 def _measure(entry, repeats):
     """The median time of a piece of work, in seconds."""
-    taken = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        entry.run()
-        taken.append((time.perf_counter() - started) / entry.units)
-    return statistics.median(taken)
+    return statistics.median(timed(entry.run)[0] / entry.units for _ in range(repeats))
 
 
 def peak_of(name: str, peer: str) -> float:
@@ -170,8 +160,7 @@ def _high_water():
 
 def print_row(name, row):
     """One line of the table."""
-    ratios = {key: value for key, value in row["ratio_of_minima"].items() if key != "lm_jax"}
-    cells = " ".join(f"{key} {value:5.2f}" for key, value in ratios.items())
+    cells = " ".join(f"{key} {value:5.2f}" for key, value in without(row["ratio_of_minima"], "lm_jax").items())
     ceiling = f" ceiling {100 * row['share_of_ceiling']:3.0f} %" if "share_of_ceiling" in row else ""
     print(f"{name:<22} {row['minimum_ms']['lm_jax']:9.3f} ms   times as fast as: {cells}{ceiling}", flush=True)
 
@@ -193,7 +182,7 @@ def findings(results: dict) -> Findings:
     """The answer and table."""
     rows = []
     for name, row in results["results"].items():
-        ratios = {f"times {peer}": ratio for peer, ratio in row["ratio_of_minima"].items() if peer != "lm_jax"}
+        ratios = {f"times {peer}": ratio for peer, ratio in without(row["ratio_of_minima"], "lm_jax").items()}
         peaks = {f"peak MiB, {peer}": value for peer, value in row.get("peak_MiB", {}).items()}
         own = {"work": name, "lm_jax ms": row["minimum_ms"]["lm_jax"], "share of ceiling": row.get("share_of_ceiling")}
         rows.append(own | ratios | peaks)

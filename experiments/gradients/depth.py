@@ -30,6 +30,7 @@ import optax
 
 from experiments.gradients.depth_figures import CONNECTIONS, INITS, KINDS, draw_losses, draw_norms
 from experiments.harness import Findings, Study
+from experiments.harness.rows import only, where
 from lm_jax import initializers
 from lm_jax.analysis.adjoint_scan import log_norm
 from lm_jax.data import load_corpus
@@ -163,18 +164,15 @@ def windows_at(tokens, starts):
 def measure(network: Network, init: str, seeds: int, steps: int, corpus, path) -> dict:
     """Both measurements of all seeds at once; each is kept in a file of its own."""
 
-    def start():
-        keys = jax.random.split(jax.random.key(0), seeds)
-        return keys, jax.tree.map(lambda *a: jnp.stack(a), *[create(network, init, key) for key in keys])
-
-    def trained():
-        keys, params = start()
-        return {"valid_loss": train(network, steps, jnp.asarray(corpus.train), jnp.asarray(corpus.valid), params, keys)}
+    keys, valid = jax.random.split(jax.random.key(0), seeds), jnp.asarray(corpus.valid)
 
     def initial():
-        return {"log_norms": log_norms(network, jnp.asarray(corpus.valid), start()[1])}
+        return jax.tree.map(lambda *a: jnp.stack(a), *[create(network, init, key) for key in keys])
 
-    norms = remember(path.with_suffix(".norms.json"), initial)
+    def trained():
+        return {"valid_loss": train(network, steps, jnp.asarray(corpus.train), valid, initial(), keys)}
+
+    norms = remember(path.with_suffix(".norms.json"), lambda: {"log_norms": log_norms(network, valid, initial())})
     return {**norms, "valid_loss": remember(path, trained)["valid_loss"]}
 
 
@@ -182,7 +180,7 @@ def answer(rows, depth: int, unigram: float) -> str:
     """What was found, in one sentence made of the numbers."""
 
     def said(connection, init):
-        own = [r for r in rows if r["connection"] == connection and r["init"] == init and r["depth"] == depth]
+        own = where(rows, connection=connection, init=init, depth=depth)
         ratios, losses = [r["first_to_last"] for r in own], [r["valid_loss"] for r in own]
         return f"{min(ratios):.1e} to {max(ratios):.1e} (losses {min(losses):.2f}-{max(losses):.2f})"
 
@@ -211,7 +209,7 @@ def to_rows(found) -> list[dict]:
     """A line a network and seed."""
     return [
         {
-            **{name: part[name] for name in ("kind", "connection", "depth", "init")},
+            **only(part, ("kind", "connection", "depth", "init")),
             "seed": seed,
             "first_to_last": math.exp(logs[0] - logs[-1]),
             "valid_loss": final,

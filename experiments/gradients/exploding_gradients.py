@@ -28,6 +28,7 @@ import optax
 
 from experiments.gradients.exploding_gradients_figures import RATES, SCALES, pictures
 from experiments.harness import Findings, Study
+from experiments.harness.rows import only, where, without
 from experiments.harness.runs import epoch_streams
 from lm_jax.config import RecurrentConfig, RNNConfig
 from lm_jax.data import Batches, load_corpus
@@ -95,7 +96,7 @@ def summarise(one: dict, uniform: float) -> dict:
     losses, norms = (np.array([np.inf if x is None else x for x in one[name]]) for name in ("losses", "norms"))
     above = np.flatnonzero(~(losses[1:] < 1.5 * uniform))
     return {
-        **{name: one[name] for name in ("learning_rate", "clipping", "scale", "seed")},
+        **only(one, ("learning_rate", "clipping", "scale", "seed")),
         "final_loss": float(losses[-20:].mean()),
         "largest_loss": float(losses.max()),
         "largest_gradient_norm": float(norms.max()),
@@ -179,8 +180,8 @@ def prepare(config, corpus):
 
 def ends(rows, clipping: str, scale: float) -> dict[float, float]:
     """The median of the final losses over seeds, by learning rate."""
-    own = [row for row in rows if (row["clipping"], row["scale"]) == (clipping, scale)]
-    return {rate: float(np.median([r["final_loss"] for r in own if r["learning_rate"] == rate])) for rate in RATES}
+    own = {rate: where(rows, clipping=clipping, scale=scale, learning_rate=rate) for rate in RATES}
+    return {rate: float(np.median([row["final_loss"] for row in found])) for rate, found in own.items()}
 
 
 def better(rows, clipping: str, scale: float, uniform: float) -> str:
@@ -197,7 +198,7 @@ def answer(rows, found, descents, uniform: float) -> str:
         f"{better(rows, clipping, 2.0, uniform)})"
         for clipping in CLIPPING
     )
-    acts = [r[f"share_of_norms_above_{NORM}"] for r in rows if r["clipping"] == list(CLIPPING)[1]]
+    acts = [row[f"share_of_norms_above_{NORM}"] for row in where(rows, clipping=list(CLIPPING)[1])]
     cliff_ends = descents["end_losses"]
     fates = [one["without"]["losses"][-1] is None or one["without"]["norms"][-1] is None for one in found]
     after = [len(one["without"]["losses"]) for one in found]
@@ -210,14 +211,6 @@ def answer(rows, found, descents, uniform: float) -> str:
         f"relu RNNs are not a number within {max(after)} steps after the learning rate was set to 20 without clipping, "
         f"and are at {min(last):.2f} to {max(last):.2f} nats when they go on from the checkpoint before."
     )
-
-
-def without_surfaces(descents: dict) -> dict:
-    """What of the cliff is written: all but the values that the picture is coloured by."""
-    return {
-        name: {n: v for n, v in value.items() if n != "loss"} if isinstance(value, dict) else value
-        for name, value in descents.items()
-    }
 
 
 def run(arguments) -> Findings:
@@ -234,9 +227,11 @@ def run(arguments) -> Findings:
         for seed in range(seeds)
     ]
     rows = [summarise(one, uniform) for one in found]
+    # without the values that the picture is coloured by
+    written = descents | {place: without(descents[place], "loss") for place in ("far", "near")}
     return Findings(
         answer=answer(rows, recovered, descents, uniform),
-        results={"uniform_loss": uniform, "runs": found, "recovery": recovered, "cliff": without_surfaces(descents)},
+        results={"uniform_loss": uniform, "runs": found, "recovery": recovered, "cliff": written},
         rows=rows,
         pictures=pictures(found, descents, recovered, uniform),
         seeds=range(seeds),

@@ -22,7 +22,7 @@ import numpy as np
 from experiments.gradients import gates_figures
 from experiments.gradients.gates_figures import EDGES, FORCED_STEPS, STAGES, VARIANTS, constants, time_constant
 from experiments.harness import Findings, Study
-from experiments.harness.runs import epoch_streams
+from experiments.harness.stages import states
 from lm_jax import analysis
 from lm_jax.cells import lstm
 from lm_jax.config import RecurrentConfig, TrainConfig, from_flat
@@ -59,10 +59,8 @@ def forced_cells(corpus, size) -> dict:
         drawn = jax.tree.map(lambda a: jax.random.normal(jax.random.key(1), a.shape), model.initial_carry(params, (1,)))
         carry, _ = model.unroll(params, drawn, tokens[:FORCED_STEPS, None])
         change = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), carry, drawn)
-        spectrum = analysis.step_jacobians(
-            model, params, tokens, leaf=leaf, lag=FORCED_STEPS - 1, positions=[FORCED_STEPS - 1]
-        )
-        logs = spectrum.log_singular_values
+        last = FORCED_STEPS - 1
+        logs = analysis.step_jacobians(model, params, tokens, leaf=leaf, lag=last, positions=[last]).log_singular_values
         found[name] = {
             "steps": FORCED_STEPS,
             "largest_change": getattr(change, leaf) if hasattr(change, leaf) else change,
@@ -89,33 +87,23 @@ def biases_alone() -> dict:
 def measure(model, params, texts, warm_up: int, keeps: str) -> dict:
     """Gate values, and the time constants of units, over all steps of the texts but the first."""
     gates = {name: v[warm_up:].astype(np.float64) for name, v in analysis.gate_values(model, params, texts).items()}
+
+    def summary(v):
+        logits = np.clip(np.log(v) - np.log1p(-v), EDGES[0], EDGES[-1])
+        histogram = np.histogram(logits, EDGES)[0] / v.size
+        return {"mean": v.mean(), "quantiles": np.quantile(v, SHARES), "histogram": histogram}
+
     with np.errstate(divide="ignore"):
-        logits = {name: np.clip(np.log(v) - np.log1p(-v), EDGES[0], EDGES[-1]) for name, v in gates.items()}
+        found = {name: summary(v) for name, v in gates.items()}
         units = time_constant(np.exp(np.mean(np.log(gates[keeps]), axis=(0, 1))))
     return {
-        "gates": {
-            name: {
-                "mean": v.mean(),
-                "quantiles": np.quantile(v, SHARES),
-                "histogram": np.histogram(logits[name], EDGES)[0] / v.size,
-            }
-            for name, v in gates.items()
-        },
+        "gates": found,
         "values": gates[keeps].size,
         "time_constants": np.sort(units),
         "time_constants_of_values": time_constant(np.quantile(gates[keeps], SHARES)),
         "saturation": analysis.saturation(model, params, texts).share,
         "radius": analysis.recurrent_radius(model, params),
     }
-
-
-def trained(setup, steps: int):
-    """The parameters after so many steps of training."""
-    state, epoch = setup.create(), 0
-    while steps:
-        state = setup.train_steps(state, epoch_streams(setup.batches, epoch), min(steps, setup.batches.steps_per_epoch))
-        steps, epoch = max(0, steps - setup.batches.steps_per_epoch), epoch + 1
-    return state.params
 
 
 def network(variant: str, seed: int, corpus, size) -> dict:
@@ -127,8 +115,7 @@ def network(variant: str, seed: int, corpus, size) -> dict:
     starts = np.linspace(0, len(corpus.valid) - size["length"], size["texts"]).astype(int)
     texts = np.stack([corpus.valid[start : start + size["length"]] for start in starts], axis=1)
     found = {"variant": variant, "seed": seed, "stages": {}}
-    for stage, steps in zip(STAGES, (0, size["steps"]), strict=True):
-        params = trained(setup, steps)
+    for stage, (_, params) in zip(STAGES, states(setup, (0, size["steps"])), strict=True):
         loss = likelihood(setup.model, params, corpus.valid, corpus.vocabulary.eol_id).cross_entropy
         measured = measure(setup.model, params, texts, size["warm_up"], KEEPS[config.model.cell.kind])
         found["stages"][stage] = {"valid_loss": loss, **measured}
@@ -141,21 +128,12 @@ def to_rows(results) -> list[dict]:
     for result in results:
         for stage, found in result["stages"].items():
             tau = constants([result], result["variant"], stage)[0]
-            quantiles = dict(zip(("10", "50", "90"), np.quantile(tau, SHARES), strict=True))
-            rows.append(
-                {
-                    "variant": result["variant"],
-                    "seed": result["seed"],
-                    "stage": stage,
-                    **{f"tau_{share}": float(value) for share, value in quantiles.items()},
-                    "tau_longest": float(tau.max()),
-                    "units_above_10": float(np.mean(tau > 10)),
-                    f"units_above_{LONG}": float(np.mean(tau > LONG)),
-                    **{f"mean_{name.split('.')[-1]}": gate["mean"] for name, gate in found["gates"].items()},
-                    "saturated": found["saturation"][0],
-                    "valid_loss": found["valid_loss"],
-                }
-            )
+            row = {"variant": result["variant"], "seed": result["seed"], "stage": stage}
+            row |= {f"tau_{100 * share:.0f}": float(np.quantile(tau, share)) for share in SHARES}
+            row["tau_longest"] = float(tau.max())
+            row |= {f"units_above_{steps}": float(np.mean(tau > steps)) for steps in (10, LONG)}
+            row |= {f"mean_{name.split('.')[-1]}": gate["mean"] for name, gate in found["gates"].items()}
+            rows.append({**row, "saturated": found["saturation"][0], "valid_loss": found["valid_loss"]})
     return rows
 
 

@@ -1,10 +1,13 @@
 """The pictures of gates.py, and what they have in common with its numbers."""
 
-import numpy as np
-from matplotlib.figure import Figure
+import itertools
 
+import numpy as np
+
+from experiments.harness.figures import finish, panels
+from experiments.harness.rows import where
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, SERIES, clean, draw_band, label_ends
+from lm_jax.report.style import COLOURS, SERIES, draw_band
 
 
 VARIANTS = {
@@ -26,39 +29,35 @@ def time_constant(f):
 
 def constants(results, variant: str, stage: str) -> np.ndarray:
     """The time constants of all units, a row a seed; one that is infinite came through JSON as null."""
-    found = [r["stages"][stage]["time_constants"] for r in results if r["variant"] == variant]
+    found = [r["stages"][stage]["time_constants"] for r in where(results, variant=variant)]
     return np.array([[np.inf if tau is None else tau for tau in row] for row in found])
 
 
 def draw_forced(kept: dict):
     """The share of a memory left, against steps, by forget bias."""
-    figure = Figure(figsize=(8.0, 4.4), layout="constrained")
-    axes, ends, steps = figure.add_subplot(), [], np.arange(1, FORCED_STEPS + 1)
+    figure, (axes,) = panels((8.0, 4.4))
+    ends, steps = [], np.arange(1, FORCED_STEPS + 1)
     axes.set(xscale="log", yscale="log", xlim=(1, FORCED_STEPS), ylim=(1e-4, 1.6))
-    axes.set(xlabel="steps", ylabel="share of c that is left (input gate 0)")
     for (bias, shares), colour in zip(kept.items(), SERIES, strict=False):
         shares = np.array(shares)
         axes.plot(steps, shares, color=colour, linewidth=2)
         tau = float(time_constant(1 / (1 + np.exp(-np.float32(bias)))))
-        name = (
-            f"bias {float(bias):g}: f = 1"
-            if np.isinf(tau)
-            else f"bias {float(bias):g}\n{tau:,.{0 if tau > 100 else 1}f} steps"
-        )
+        name = f"bias {float(bias):g}"
+        kept_for = "f = 1" if np.isinf(tau) else f"{tau:,.{0 if tau > 100 else 1}f} steps"
         if shares[-1] > 1e-3:
-            ends.append((steps[-1], shares[-1], name.replace("\n", ": "), colour))
+            ends.append((steps[-1], shares[-1], f"{name}: {kept_for}", colour))
         else:
-            x = np.flatnonzero(shares > 1e-3)[-1] + 1
-            axes.annotate(name, (x, 1e-3), (5, 2), textcoords="offset points", color=colour, fontsize=8)
-    clean(axes)
-    label_ends(axes, ends)
+            place, style = (np.flatnonzero(shares > 1e-3)[-1] + 1, 1e-3), {"color": colour, "fontsize": 8}
+            axes.annotate(f"{name}\n{kept_for}", place, (5, 2), textcoords="offset points", **style)
+    finish(axes, ends, xlabel="steps", ylabel="share of c that is left (input gate 0)")
     return figure
 
 
 def draw_constants(results):
     """Of each variant, the share of units with a longer time constant, before and after training."""
-    figure = Figure(figsize=(11.0, 6.6), layout="constrained")
-    for axes, variant in zip(figure.subplots(2, 2, sharex=True, sharey=True).flat, VARIANTS, strict=True):
+    figure, grid = panels((11.0, 6.6), 2, 2, sharex=True, sharey=True)
+    words = {"xlabel": "time constant of the gate that keeps (steps)", "ylabel": "share of units\nwith a longer one"}
+    for axes, variant in zip(grid, VARIANTS, strict=True):
         colours = ("0.45", COLOURS[VARIANTS[variant]["cell"]])
         for stage, colour, at in zip(STAGES, colours, (0.8, 0.25), strict=True):
             found = np.sort(constants(results, variant, stage), axis=1)
@@ -66,63 +65,43 @@ def draw_constants(results):
             middle = np.exp(np.mean(np.log(np.clip(found, 1e-3, 1e6)), axis=0))
             axes.plot(middle, share, color=colour, linewidth=2)
             axes.fill_betweenx(share, found.min(0), np.clip(found.max(0), 0, 1e6), color=colour, alpha=0.2, linewidth=0)
-            place = np.argmin(np.abs(share - at))
-            axes.annotate(
-                stage, (middle[place], share[place]), (6, 2), textcoords="offset points", color=colour, fontsize=9
-            )
-        axes.set(xscale="log", xlim=(0.05, 1000), ylim=(0, 1.02))
+            k, style = np.argmin(np.abs(share - at)), {"color": colour, "fontsize": 9}
+            axes.annotate(stage, (middle[k], share[k]), (6, 2), textcoords="offset points", **style)
+        finish(axes, title=variant, xscale="log", xlim=(0.05, 1000), ylim=(0, 1.02), **words)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set_title(variant, loc="left")
-        clean(axes)
-    for axes in figure.axes[2:]:
-        axes.set_xlabel("time constant of the gate that keeps (steps)")
-    for axes in figure.axes[::2]:
-        axes.set_ylabel("share of units\nwith a longer one")
+        axes.label_outer()
     return figure
 
 
 def draw_gates(results):
     """Histograms of the values of every gate, before training above and after it below."""
-    figure = Figure(figsize=(13.0, 5.6), layout="constrained")
-    grid = figure.subplots(2, len(VARIANTS), sharex=True, sharey="row")
+    figure, grid = panels((13.0, 5.6), 2, len(VARIANTS), sharex=True, sharey="row")
     centres = (EDGES[1:] + EDGES[:-1]) / 2
     colours = dict(zip(("forget", "update", "input", "output", "reset"), (*SERIES[:1], *SERIES), strict=False))
-    for column, variant in enumerate(VARIANTS):
-        own = [r["stages"] for r in results if r["variant"] == variant]
-        for axes, stage in zip(grid[:, column], STAGES, strict=True):
-            for place, name in enumerate(own[0][stage]["gates"]):
-                heights = np.array([stages[stage]["gates"][name]["histogram"] for stages in own])
-                gate = name.split(".")[-1]
-                draw_band(axes, centres, heights, colours[gate])
-                axes.text(0.02, 0.95 - 0.09 * place, gate, color=colours[gate], va="top", transform=axes.transAxes)
-            values = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
-            axes.set_xticks([np.log(v / (1 - v)) for v in values], [f"{v:g}" for v in values], rotation=60)
-            axes.set_xlim(-8, 8)
-            clean(axes)
-        grid[0, column].set_title(variant, loc="left")
-        grid[1, column].set_xlabel("value of the gate (logit scale)")
-    for axes, stage in zip(grid[:, 0], STAGES, strict=True):
-        axes.set_ylabel(f"{stage}:\nshare of values in a bin")
+    values = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+    for axes, (stage, variant) in zip(grid, itertools.product(STAGES, VARIANTS), strict=True):
+        own = [r["stages"][stage]["gates"] for r in where(results, variant=variant)]
+        for place, name in enumerate(own[0]):
+            gate = name.split(".")[-1]
+            draw_band(axes, centres, [gates[name]["histogram"] for gates in own], colours[gate])
+            axes.text(0.02, 0.95 - 0.09 * place, gate, color=colours[gate], va="top", transform=axes.transAxes)
+        axes.set_xticks([np.log(v / (1 - v)) for v in values], [f"{v:g}" for v in values], rotation=60)
+        words = {"xlabel": "value of the gate (logit scale)", "ylabel": f"{stage}:\nshare of values in a bin"}
+        finish(axes, title=variant if stage == STAGES[0] else "", xlim=(-8, 8), **words)
+        axes.label_outer()
     return figure
 
 
 def pictures(results, kept, size) -> list[Picture]:
     """All figures."""
-    return [
-        Picture("gates_constants", draw_constants(results), caption_of(results, size)),
-        Picture("gates_values", draw_gates(results), "The values of every gate; bands are the range over seeds."),
-        Picture(
-            "gates_forced",
-            draw_forced(kept),
-            "An LSTM's c with input gate 0 and a constant forget gate: its bias and time constant.",
-        ),
-    ]
-
-
-def caption_of(results, size) -> str:
-    """What the picture of the time constants is made of."""
-    return (
+    constants = (
         f"Time constants of the units of networks of {size['hidden']} units, {size['seeds']} seed(s) (line: geometric "
         f"mean, band: range), {size['steps']} training steps by character; from "
         f"{results[0]['stages'][STAGES[0]]['values']:,} values of the gate in held-out text for each."
     )
+    forced = "An LSTM's c with input gate 0 and a constant forget gate: its bias and time constant."
+    return [
+        Picture("gates_constants", draw_constants(results), constants),
+        Picture("gates_values", draw_gates(results), "The values of every gate; bands are the range over seeds."),
+        Picture("gates_forced", draw_forced(kept), forced),
+    ]

@@ -36,6 +36,7 @@ from experiments.gradients.linear_case_figures import (
     non_normal,
 )
 from experiments.harness import Findings, Study
+from experiments.harness.rows import without
 from lm_jax.analysis import gradient_flow, log_ratios
 from lm_jax.cells import RNNParams, rnn
 from lm_jax.models import recurrent_lm
@@ -125,9 +126,7 @@ def study(network, setting):
     median, late = np.median(logs, axis=1), lags >= setting.lags // 2
     powers = [np.linalg.norm(np.linalg.matrix_power(w_h, lag), 2) for lag in lags]
     return {
-        "kind": network.kind,
-        "nonlinearity": network.nonlinearity,
-        "inputs": network.inputs,
+        **without(network._asdict(), "scale"),
         "spectral_radius": float(np.mean(radii)),
         "largest_singular_value": float(np.mean(sigmas)),
         "gamma_sigma": float(np.exp(np.mean(bounds))),
@@ -177,7 +176,7 @@ def run(arguments) -> Findings:
     return Findings(
         answer=answer(found),
         results={"setting": setting._asdict(), "networks": list(found.values())},
-        rows=[{name: value for name, value in row.items() if name not in CURVES} for row in found.values()],
+        rows=[without(row, *CURVES) for row in found.values()],
         pictures=[by_eigenvalues(found), non_normal(found), bound(found)],
         seeds=range(setting.seeds),
     )

@@ -3,21 +3,18 @@
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from experiments.harness.figures import panels
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES, clean, label_ends
 
 
 RADII = (0.9, 1.0, 1.1)
-
 KINDS = ("rotation", "symmetric", "random")
-
 NON_NORMAL = "non-normal"
-
 GAMMA = {"identity": 1.0, "tanh": 1.0, "sigmoid": 0.25}
-
 SMALL = 0.01
+LEFT = "gradient left, r(l) = G[i, i-l] / G[i, i]"
 
 
 class Network(NamedTuple):
@@ -34,29 +31,24 @@ class Network(NamedTuple):
 
 def by_eigenvalues(found):
     """Figure: r against the lag for three kinds of W, beside lambda^l."""
-    figure = Figure(figsize=(11, 3.9), layout="constrained")
-    panels = {}
-    for axes, kind in zip(figure.subplots(1, 3, sharey=True), KINDS, strict=True):
-        axes.set_yscale("log")
-        labels = panels[axes] = []
+    figure, grid = panels((11, 3.9), 1, 3, sharey=True)
+    ends = []
+    for axes, kind in zip(grid, KINDS, strict=True):
+        ends.append([])
         for colour, radius in zip(SERIES, RADII, strict=False):
             curve = found[Network(kind, "identity", radius)]
             lags = draw(axes, curve, colour)
             axes.plot(lags, radius**lags, "--", color="black", linewidth=1)
-            labels.append((lags[-1], np.exp(curve["log_median"][-1]), f"λ = {radius}", colour))
+            ends[-1].append((lags[-1], np.exp(curve["log_median"][-1]), f"λ = {radius}", colour))
         finish(axes, f"{kind} W", lags)
-    for axes, labels in panels.items():
-        label_ends(axes, labels)
-    figure.axes[0].set_ylabel("gradient left, r(l) = G[i, i-l] / G[i, i]")
+    name_ends(grid, ends, LEFT)
     caption = "Linear networks: median over texts and predictions, band from 5 % to 95 %, beside λ^l (dashed)."
     return Picture("eigenvalues", figure, caption)
 
 
 def non_normal(found):
     """Figure: r grows first where W is not normal."""
-    figure = Figure(figsize=(7, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.set_yscale("log")
+    figure, (axes,) = panels((7, 4.4))
     labels = []
     curves = [curve for network, curve in found.items() if network.kind == NON_NORMAL]
     for colour, name, curve in zip(SERIES, ("linear", "tanh"), curves, strict=False):
@@ -72,31 +64,27 @@ def non_normal(found):
     labels.append((lags[-1], np.exp(curve["log_norm_of_power"][-1]), r"$\Vert W^l \Vert_2$", "black"))
     labels.append((lags[-1], radius ** lags[-1], r"$\lambda^l$", "black"))
     labels.append((min(lags[-1], np.log(top) / np.log(sigma)), top / 10, r"$\sigma^l$", "grey"))
-    label_ends(axes, labels)
-    axes.set_ylabel("gradient left, r(l) = G[i, i-l] / G[i, i]")
+    name_ends([axes], [labels], LEFT)
     caption = "A non-normal W: eigenvalues say what happens in the end, singular values what may happen before."
     return Picture("non_normal", figure, caption)
 
 
 def bound(found):
     """Figure: the largest r that was seen, beside (gamma sigma)^l."""
-    figure = Figure(figsize=(9.5, 4), layout="constrained")
-    panels = {}
-    for axes, nonlinearity in zip(figure.subplots(1, 2, sharey=True), ("tanh", "sigmoid"), strict=True):
-        axes.set_yscale("log")
-        labels = panels[axes] = []
+    figure, grid = panels((9.5, 4), 1, 2, sharey=True)
+    ends = []
+    for axes, nonlinearity in zip(grid, ("tanh", "sigmoid"), strict=True):
+        ends.append([])
         for colour, scale in zip(SERIES, RADII, strict=False):
             for style, inputs in (("-", SMALL), (":", 1.0)):
                 curve = found[Network("rotation", nonlinearity, scale, inputs)]
                 lags = np.arange(len(curve["log_largest"]))
                 axes.plot(lags, np.exp(curve["log_largest"]), style, color=colour, linewidth=1.6)
                 name = f"σ = {curve['largest_singular_value']:.1f}" + (", inputs of 1" if inputs == 1.0 else "")
-                labels.append((lags[-1], np.exp(curve["log_largest"][-1]), name, colour))
+                ends[-1].append((lags[-1], np.exp(curve["log_largest"][-1]), name, colour))
             axes.plot(lags, scale**lags, "--", color="black", linewidth=0.8)
         finish(axes, f"{nonlinearity}, 1/γ = {1 / GAMMA[nonlinearity]:g}", lags)
-    for axes, labels in panels.items():
-        label_ends(axes, labels)
-    figure.axes[0].set_ylabel("largest gradient left, max r(l)")
+    name_ends(grid, ends, "largest gradient left, max r(l)")
     caption = (
         "The largest gradient over all texts and predictions beside the bound (γσ)^l (dashed), W a scaled rotation: "
         "with inputs of size 0.01 (solid) and of size 1 (dotted)."
@@ -115,6 +103,12 @@ def draw(axes, curve, colour):
 def finish(axes, title, lags):
     """Titles, limits with room for labels, and grid."""
     axes.set_title(title, fontsize=10)
-    axes.set_xlabel("steps back, l")
-    axes.set_xlim(0, lags[-1])
+    axes.set(yscale="log", xlabel="steps back, l", xlim=(0, lags[-1]))
     clean(axes)
+
+
+def name_ends(grid, ends, ylabel):
+    """Names at line ends, once the limits of all panels are known, and what the vertical axis is."""
+    for axes, labels in zip(grid, ends, strict=True):
+        label_ends(axes, labels)
+    grid[0].set_ylabel(ylabel)

@@ -24,20 +24,16 @@ import numpy as np
 
 from experiments.gradients.long_distance_problems import solve_all
 from experiments.gradients.long_distance_report import answer, pictures, to_rows
-from experiments.gradients.long_distance_stories import ASKED, CHANCE, KNOWN, NEW, TRAINED, story, write_corpus
-from experiments.harness import Findings, Study
+from experiments.gradients.long_distance_stories import ASKED, CHANCE, KNOWN, NEW, TRAINED, story, write_stories
+from experiments.harness import Findings, Study, integer
 from experiments.harness.runs import trained
+from experiments.harness.sentences import ids_of
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.config import CELLS, DataConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat
+from lm_jax.config import CELLS, DataConfig, TrainConfig, from_flat
 from lm_jax.report.study import remember
 
 
-STUDY = Study(
-    __doc__,
-    __file__,
-    "Long distance",
-    {"--seeds": {"type": int, "default": 3, "help": "networks of each kind"}},
-)
+STUDY = Study(__doc__, __file__, "Long distance", {"--seeds": integer(3, "networks of each kind")})
 LEAVES = ("h", "carry")  # gradients by h against lag 0, by the whole carry against lag 1
 DELAYS = (4, 12, 36)
 
@@ -45,43 +41,25 @@ DELAYS = (4, 12, 36)
 def settings(name, data, seed, smoke):
     """The configuration of a network."""
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 64}
-    return TrainConfig(
-        data=DataConfig(str(data), "word"),
-        model=from_flat(RecurrentConfig, {"cell": name, "recurrence": "scan", **size}),
-        optimizer=OptimizerConfig(learning_rate=7e-3),
-        mode="sentence",
-        batch_size=64,
-        bptt=48,  # chunks are cut anywhere: long ones seldom part the two mentions
-        epochs=14,
-        steps=5 if smoke else None,
-        eval_every=5 if smoke else None,
-        seed=seed,
-    )
-
-
-def ids_of(stories, vocabulary):
-    """Stories as columns of ids [T, B] after the end-of-line token, padded at the end."""
-    rows = [[vocabulary.eol_id, *(vocabulary.ids[word] for word in words)] for words in stories]
-    return np.array([row + [vocabulary.eol_id] * (max(map(len, rows)) - len(row)) for row in rows]).T
+    training = {"learning_rate": 7e-3, "mode": "sentence", "batch_size": 64, "epochs": 14, "seed": seed}
+    training["bptt"] = 48  # chunks are cut anywhere: long ones seldom part the two mentions
+    length = {"steps": 5, "eval_every": 5} if smoke else {}
+    network = {"cell": name, "recurrence": "scan"}
+    return from_flat(TrainConfig, network | size | training | length, TrainConfig(data=DataConfig(str(data), "word")))
 
 
 def judge(loaded, each, texts):
     """Shares of last words that are right, of nouns and of all words, by kind and distance; and gradient horizons."""
     rng = random.Random(1)
-    asked = [
-        (kind, n, story(rng.choice(nouns), n, rng))
-        for kind, nouns in (("known", KNOWN), ("new", NEW))
-        for n in ASKED
-        for _ in range(each)
-    ]
-    shares = shares_right(loaded, [words for *_, words in asked], each)
+    asked = [story(rng.choice(nouns), n, rng) for nouns in (KNOWN, NEW) for n in ASKED for _ in range(each)]
+    shares = shares_right(loaded, asked, each)
     far = [story(rng.choice(KNOWN), ASKED[-1], rng) for _ in range(texts)]
     return {"right": shares, **horizons_of(loaded, far)}
 
 
 def shares_right(loaded, stories, each):
     """Of known and of new nouns, at each distance, the share of last words that are right."""
-    model, params, vocabulary = loaded
+    model, params, vocabulary = loaded.model, loaded.params, loaded.vocabulary
     tokens = ids_of(stories, vocabulary)
     _, logits = jax.jit(model.unroll)(params, model.initial_carry(params, tokens.shape[1:]), tokens)
     last = np.array([len(words) for words in stories])  # its place after the end-of-line token
@@ -97,9 +75,8 @@ def shares_right(loaded, stories, each):
 
 def horizons_of(loaded, stories):
     """Gradient horizons and medians by lag, by every definition, over long stories."""
-    model, params, vocabulary = loaded
-    tokens = ids_of(stories, vocabulary)
-    flow = gradient_flow(model, params, tokens)
+    tokens = ids_of(stories, loaded.vocabulary)
+    flow = gradient_flow(loaded.model, loaded.params, tokens)
     profiles = {
         f"{leaf} of {what}": lag_profile(flow, leaf="h" if leaf == "h" else "all", first=first, resamples=0)
         for leaf in LEAVES
@@ -112,11 +89,11 @@ def horizons_of(loaded, stories):
 
 def networks_of(cells, seeds, smoke, runs):
     """What every network of the stories can do, by cell and seed."""
-    write_corpus(runs / "text", 500 if smoke else 16_000, seed=0)
+    write_stories(runs / "text", 500 if smoke else 16_000, seed=0)
 
     def judged(name, seed):
         run = trained(settings(name, runs / "text", seed, smoke), runs / f"{name}-{seed}")
-        return judge((run.model, run.params, run.vocabulary), *((5, 2) if smoke else (100, 16)))
+        return judge(run, *((5, 2) if smoke else (100, 16)))
 
     return {
         name: [remember(runs / f"{name}-{seed}.json", functools.partial(judged, name, seed)) for seed in range(seeds)]

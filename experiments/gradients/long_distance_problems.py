@@ -11,9 +11,7 @@ from lm_jax.report.study import remember
 
 
 SYMBOLS = 8
-
 COPIED = 5
-
 PROBLEMS = {
     "adding": "adding: variance explained",
     "copy": "copy: share of symbols right",
@@ -55,23 +53,12 @@ def network_of(problem, cell, hidden):
     return init, outputs
 
 
-def mean_over(values, weight):
-    """The mean of [T, B] over the steps that have a weight."""
-    return jnp.sum(values * weight[:, None]) / (jnp.sum(weight) * values.shape[1])
-
-
-def errors(problem, ys, targets):
-    """The loss [T, B]."""
+def judge(problem, ys, targets):
+    """Of every output [T, B] the error, and how right it is: 1 is best, 0 that of the mean, or wrong."""
     if problem == "adding":
-        return jnp.square(ys[..., 0] - targets)
-    return optax.softmax_cross_entropy_with_integer_labels(ys, targets)
-
-
-def rights(problem, ys, targets):
-    """How right the outputs are [T, B]: 1 is best, 0 that of the mean, or wrong."""
-    if problem == "adding":
-        return 1 - jnp.square(ys[..., 0] - targets) / (1 / 6)  # the variance of a sum of two
-    return ys.argmax(-1) == targets
+        squares = jnp.square(ys[..., 0] - targets)
+        return squares, 1 - squares / (1 / 6)  # the variance of a sum of two
+    return optax.softmax_cross_entropy_with_integer_labels(ys, targets), ys.argmax(-1) == targets
 
 
 def solve(problem, cell_name, delay, seeds, smoke):
@@ -82,12 +69,13 @@ def solve(problem, cell_name, delay, seeds, smoke):
     init, outputs = network_of(problem, cell, hidden)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(5e-3, steps, 0.1)))
 
-    def measure(judge, params, key, count):
+    def measure(params, key, count):  # means over the steps that have a weight
         xs, targets, weight = draw_batch(problem, delay, count, key)
-        return mean_over(judge(problem, outputs(params, xs), targets), weight)
+        found = judge(problem, outputs(params, xs), targets)
+        return [jnp.sum(values * weight[:, None]) / (jnp.sum(weight) * count) for values in found]
 
     def update(state, key):
-        gradient = jax.grad(lambda params: measure(errors, params, key, batch_size))(state[0])
+        gradient = jax.grad(lambda params: measure(params, key, batch_size)[0])(state[0])
         changes, moments = optimizer.update(gradient, state[1])
         return (optax.apply_updates(state[0], changes), moments), None
 
@@ -96,7 +84,7 @@ def solve(problem, cell_name, delay, seeds, smoke):
         keys = jax.random.split(key, 4)
         params = init(keys[0], keys[1])
         state, _ = jax.lax.scan(update, (params, optimizer.init(params)), jax.random.split(keys[2], steps))
-        return measure(rights, state[0], keys[3], 512)
+        return measure(state[0], keys[3], 512)[1]
 
     return {"score": [float(run(key)) for key in jax.random.split(jax.random.key(0), seeds)]}
 

@@ -1,12 +1,12 @@
 """The answer, the table and the pictures of long_distance.py."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.gradients.long_distance_problems import PROBLEMS, SYMBOLS
 from experiments.gradients.long_distance_stories import ASKED, CHANCE, FAR, KNOWN, NEW, TRAINED
+from experiments.harness.figures import finish, log_ticks, panels
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, clean, draw_band, label_ends, threshold
+from lm_jax.report.style import COLOURS, draw_band, threshold
 
 
 SHOWN = ("h of all words", "carry of all words", "carry of the last word")
@@ -18,66 +18,52 @@ def draw_lines(axes, x, by_name, ymin):
     for name, values in by_name.items():
         mean = draw_band(axes, x, values, COLOURS[name], "o-")
         ends.append((x[-1], mean[-1], name, COLOURS[name]))
-    axes.set_xlim(0.9 * min(x), 1.02 * max(x))
-    axes.set_ylim(ymin, 1.03)
-    clean(axes)
-    label_ends(axes, ends)
+    finish(axes, ends, xlim=(0.9 * min(x), 1.02 * max(x)), ylim=(ymin, 1.03))
 
 
 def draw_stories(results):
     """Accuracy against distance, for nouns known from stories and new to them."""
-    panels = {
+    shown = {
         "nouns, known": ("nouns known from stories", CHANCE),
         "nouns, new": ("nouns new to stories", CHANCE),
         "new nouns, new": (f"which of the {len(NEW)} new nouns", 1 / len(NEW)),
     }
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    for axes, (key, (title, chance)) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
+    figure, grid = panels((13, 4), 1, 3, sharey=True)
+    for axes, (key, (title, chance)) in zip(grid, shown.items(), strict=True):
         axes.axvspan(min(TRAINED), max(TRAINED), color="0.93")
-        axes.set_xscale("log")
-        axes.set_xticks(ASKED, ASKED, fontsize=8)
-        axes.minorticks_off()
+        log_ticks(axes, ASKED, fontsize=8)
         draw_lines(axes, ASKED, {name: [r["right"][key] for r in own] for name, own in results.items()}, 0)
         threshold(axes, chance, "chance")
         axes.set_xlabel("words between the two mentions")
         axes.set_title(title, fontsize=10)
-    figure.axes[0].set_ylabel(f"share of last words right, among {len(KNOWN + NEW)} nouns")
+    grid[0].set_ylabel(f"share of last words right, among {len(KNOWN + NEW)} nouns")
     return figure
 
 
 def draw_horizons(results):
     """Accuracy beyond the distances trained on against the gradient horizon, a point a network."""
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    for axes, over in zip(figure.subplots(1, 3, sharey=True), SHOWN, strict=True):
-        axes.set_xscale("log")
-        axes.set_xlim(1, 1.3 * ASKED[-1])
-        axes.set_xticks((1, 2, 5, 10, 20, 50, 100), (1, 2, 5, 10, 20, 50, 100))
-        axes.minorticks_off()
-        axes.set_ylim(0, 1.03)
-        clean(axes)
+    figure, grid = panels((12, 4), 1, 3, sharey=True)
+    for axes, over in zip(grid, SHOWN, strict=True):
+        log_ticks(axes, (1, 2, 5, 10, 20, 50, 100))
+        finish(axes, xlim=(1, 1.3 * ASKED[-1]), ylim=(0, 1.03))
         threshold(axes, CHANCE, "chance")
         for name, own in results.items():
-            found = [r["horizons"][over]["0.01"] for r in own]
-            for k, (at, result) in enumerate(zip(found, own, strict=True)):
+            for k, result in enumerate(own):
+                at, style = result["horizons"][over]["0.01"], {"color": COLOURS[name], "clip_on": False}
                 label = name if k == 0 else None
-                marker = "o" if at else ">"
-                axes.plot(at or result["lags"], beyond(result), marker, color=COLOURS[name], label=label, clip_on=False)
+                axes.plot(at or result["lags"], beyond(result), "o" if at else ">", label=label, **style)
         axes.set_xlabel(f"gradient horizon, 1 %, by {over} (words)", fontsize=9)
-    figure.axes[0].set_ylabel(f"right at {FAR[0]} to {FAR[-1]} words, known nouns")
-    figure.axes[0].legend(frameon=False, fontsize=8)
+    grid[0].set_ylabel(f"right at {FAR[0]} to {FAR[-1]} words, known nouns")
+    grid[0].legend(frameon=False, fontsize=8)
     return figure
 
 
 def draw_problems(solved, delays):
     """Score against delay, a panel a problem."""
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    for axes, (problem, label) in zip(figure.subplots(1, 3), PROBLEMS.items(), strict=True):
-        axes.set_xscale("log")
-        axes.set_xticks(delays, delays)
-        axes.minorticks_off()
-        by_name = {
-            cell: np.array([by_delay[str(d)]["score"] for d in delays]).T for cell, by_delay in solved[problem].items()
-        }
+    figure, grid = panels((12, 3.8), 1, 3)
+    for axes, (problem, label) in zip(grid, PROBLEMS.items(), strict=True):
+        log_ticks(axes, delays)
+        by_name = {cell: np.array([own[str(d)]["score"] for d in delays]).T for cell, own in solved[problem].items()}
         draw_lines(axes, delays, by_name, min(0, min(v.min() for v in by_name.values())))
         threshold(axes, 0 if problem == "adding" else 1 / SYMBOLS, "chance")
         axes.set_xlabel("delay (steps)")
@@ -149,11 +135,8 @@ def to_rows(results, solved):
     rows = []
     for name, own in results.items():
         for seed, result in enumerate(own):
-            horizons = {
-                f"horizon {share}, {over}": result["horizons"][over][share]
-                for over in result["horizons"]
-                for share in ("0.1", "0.01")
-            }
+            found = result["horizons"].items()
+            horizons = {f"horizon {share}, {over}": at for over, by in found for share, at in by.items()}
             for k, n in enumerate(ASKED):
                 right = {key: values[k] for key, values in result["right"].items()}
                 rows.append({"task": "story", "model": name, "seed": seed, "distance": n, **right, **horizons})

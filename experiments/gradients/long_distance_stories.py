@@ -2,27 +2,19 @@
 
 import random
 
+from experiments.harness.sentences import write_corpus
+
 
 PEOPLE = (("anna", "her"), ("mary", "her"), ("paul", "his"), ("john", "his"))
-
 KNOWN = ("tickets", "letters", "keys", "books", "cards", "maps")
-
 NEW = ("plans", "rings", "boxes", "notes")
-
 HAPPENED = ("printer failed", "office closed", "train stopped", "driver waited", "bridge burned", "teacher laughed")
-
 PLACES = ("in town", "at home", "near london", "by night")
-
 QUALITIES = ("old", "new", "small", "red", "cheap", "heavy")
-
 CLOSING = 3  # words of "then printed her"
-
 TRAINED = (3, *(n for n in range(6, 30) if n % 5))
-
 ASKED = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
-
 FAR = tuple(n for n in ASKED if n > max(TRAINED))
-
 CHANCE = 1 / len(KNOWN + NEW)
 
 
@@ -59,14 +51,12 @@ def sentence(rng):
     )
 
 
-def write_corpus(folder, lines, seed):
+def write_stories(folder, lines, seed):
     """Training, validation and test text: three quarters stories, the short ones more often, and sentences."""
     rng = random.Random(seed)
     weights = [1 / n**2 for n in TRAINED]
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, count in (("train", lines), ("valid", lines // 20), ("test", lines // 20)):
-        text = [
-            story(rng.choice(KNOWN), rng.choices(TRAINED, weights)[0], rng) if k % 4 else sentence(rng)
-            for k in range(count)
-        ]
-        (folder / f"{split}.txt").write_text("".join(" ".join(line) + "\n" for line in text))
+
+    def draw(k):
+        return story(rng.choice(KNOWN), rng.choices(TRAINED, weights)[0], rng) if k % 4 else sentence(rng)
+
+    write_corpus(folder, lines, draw)

@@ -16,7 +16,6 @@ cells after training; training lengthens the horizon of gated cells and may shor
 highway connections change the way down through the layers, not the way back through time.
 """
 
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -28,15 +27,15 @@ import numpy as np
 from experiments.gradients.vanishing_gradients_answer import answer
 from experiments.gradients.vanishing_gradients_figures import CLAIM, SINGLE, STACKS, STAGES, pictures
 from experiments.harness import Findings, Study
-from experiments.harness.runs import epoch_streams
+from experiments.harness.rows import only
+from experiments.harness.stages import states
 from lm_jax import analysis
-from lm_jax.config import DataConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat
+from lm_jax.config import OptimizerConfig, TrainConfig, from_flat
 from lm_jax.data import load_corpus
 from lm_jax.inference import likelihood
 from lm_jax.report.study import remember
 from lm_jax.runs.setup import Setup, set_up
 from lm_jax.tasks import task_of
-from lm_jax.training import Checkpoints
 
 
 STUDY = Study(
@@ -68,12 +67,10 @@ class Scale:
 
 
 CONTEXTS = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 150, 200)
-CHARACTERS = TrainConfig(
-    model=RecurrentConfig(hidden_size=100, embedding_size=100),
-    optimizer=OptimizerConfig(learning_rate=2e-3, schedule="constant"),
-    batch_size=16,
-    bptt=100,
-    steps=1,
+CHARACTERS = from_flat(
+    TrainConfig,
+    {"hidden_size": 100, "embedding_size": 100, "batch_size": 16, "bptt": 100, "steps": 1},
+    TrainConfig(optimizer=OptimizerConfig(learning_rate=2e-3, schedule="constant")),
 )
 THREE = {name: SINGLE[name] for name in CLAIM}
 
@@ -81,14 +78,13 @@ THREE = {name: SINGLE[name] for name in CLAIM}
 def scale(arguments) -> Scale:
     """The study that was asked for."""
     if arguments.smoke:
-        model = RecurrentConfig(hidden_size=8, embedding_size=8)
-        tiny = dataclasses.replace(CHARACTERS, model=model, bptt=8)
+        tiny = from_flat(TrainConfig, {"hidden_size": 8, "embedding_size": 8, "bptt": 8}, CHARACTERS)
         variants = THREE | {"RNN, 2 layers": STACKS["RNN, 2 layers"]}
         return Scale(variants, 1, (0, 2, 4), tiny, (2, 2), (90, 90), (70, 70), (1, 2, 5, 10), 16)
     if arguments.full:
-        model = RecurrentConfig(hidden_size=200, embedding_size=200, dropout=0.2)
-        data = DataConfig(arguments.data or "wikitext-2", "word")
-        words = dataclasses.replace(CHARACTERS, data=data, model=model)
+        settings = {"hidden_size": 200, "embedding_size": 200, "dropout": 0.2}
+        settings |= {"data": arguments.data or "wikitext-2", "level": "word"}
+        words = from_flat(TrainConfig, settings, CHARACTERS)
         return Scale(THREE, 3, (0, 500, 6500), words, (8, 8), (300, 300), (200, 200), CONTEXTS, 1000, "word", 250)
     return Scale(SINGLE | STACKS, 3, (0, 100, 600), CHARACTERS, (8, 4), (300, 200), (200, 100), CONTEXTS, 500)
 
@@ -99,41 +95,14 @@ def set_up_variant(settings: dict, seed: int, corpus, size: Scale, horizon: int)
     return set_up(task_of(config), config, corpus, horizon)
 
 
-def states(setup, stages, folder: Path, save_every: int | None):
-    """Yields (stage, parameters) as training comes to each; goes on from the newest state that was saved."""
-    state, epoch = setup.create(), None
-    with Checkpoints(folder) if save_every else contextlib.nullcontext() as saved:
-        if save_every and saved.steps:
-            state, _ = saved.restore_newest(state)
-        step, per_epoch = int(state.step), setup.batches.steps_per_epoch
-        for stage in (stage for stage in stages if stage >= step):
-            while step < stage:
-                if epoch != step // per_epoch:
-                    epoch = step // per_epoch
-                    streams = epoch_streams(setup.batches, epoch)
-                stops = [stage - step, *(every - step % every for every in (per_epoch, save_every) if every)]
-                state = setup.train_steps(state, streams, min(stops))
-                step = int(state.step)
-                if save_every and step % save_every == 0:
-                    saved.save(state, {}, None)
-            yield stage, state.params
-
-
 def measure(model, params, corpus, size: Scale) -> dict:
     """Loss, gradient profiles of every leaf of the top layer and of the bottom layer's h, and functional horizon."""
     layers = len(params.cell.cells) if hasattr(params.cell, "cells") else 1
     texts, predictions, max_lag = ((pair[layers > 1]) for pair in (size.texts, size.predictions, size.max_lag))
     flow = analysis.gradient_flow(model, params, cut(corpus.valid, texts, predictions), max_lag=max_lag)
     chosen = [(layers - 1, leaf) for leaf in flow.carry[-1]] + ([(0, "h")] if layers > 1 else [])
-    use = analysis.context_use(
-        model,
-        params,
-        corpus.valid[:100_000],
-        contexts=size.contexts,
-        positions=size.positions,
-        shuffle_beyond=(),
-        streams=8,
-    )
+    sizes = {"contexts": size.contexts, "positions": size.positions, "shuffle_beyond": (), "streams": 8}
+    use = analysis.context_use(model, params, corpus.valid[:100_000], **sizes)
     return {
         "layers": layers,
         "valid_loss": likelihood(model, params, corpus.valid, corpus.vocabulary.eol_id).cross_entropy,
@@ -175,7 +144,6 @@ def measured_stages(name: str, seed: int, corpus, size: Scale, folder: Path) -> 
     if not all(path.exists() for path in paths):
         print(f"{name}, seed {seed}", flush=True)
         setup = set_up_variant(size.variants[name], seed, corpus, size, size.steps[-1])
-        # a model in mid-training is measured before it trains on, since a step takes the state over
         for step, params in states(setup, size.steps, paths[0].with_suffix(".states"), size.save_every):
             remember(paths[size.steps.index(step)], functools.partial(measure, setup.model, params, corpus, size))
     own = [json.loads(path.read_text()) for path in paths]
@@ -203,14 +171,9 @@ def embedding_scales(corpus, size: Scale, folder: Path) -> list[dict]:
 def to_rows(results) -> list[dict]:
     """A line for every profile."""
     columns = ("layer", "leaf", "horizon_10", "horizon_1", "half_life", "mass_lag", "factor_1_20", "factor_20_60")
-    facts = ("variant", "seed", "stage", "step")
+    facts, more = ("variant", "seed", "stage", "step"), ("functional_horizon", "valid_loss")
     return [
-        {
-            **{name: result[name] for name in facts},
-            **{name: found[name] for name in columns},
-            "functional_horizon": result["functional_horizon"],
-            "valid_loss": result["valid_loss"],
-        }
+        only(result, facts) | only(found, columns) | only(result, more)
         for result in results
         for found in result["profiles"]
     ]
@@ -221,7 +184,7 @@ def scale_rows(scales) -> list[dict]:
     columns = ("seed", "layer", "leaf", "horizon_10", "horizon_1", "factor_1_20")
     return [
         {"variant": f"{found['variant']}, embedding +-{found['embedding_bound']:g}", "stage": STAGES[0], "step": 0}
-        | {name: found[name] for name in columns}
+        | only(found, columns)
         for found in scales
     ]
 

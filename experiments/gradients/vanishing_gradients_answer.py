@@ -17,24 +17,17 @@ def answer(results, unit: str) -> str:
     """What was found, in one sentence made of the numbers."""
     parts, verdicts = [], []
     for variant, claim in CLAIM.items():
-        carry, before, by_h, mass, use = (
-            said(measured(results, variant, stage, *definition))
-            for stage, definition in (
-                (STAGES[2], ("all", "horizon_10")),
-                (STAGES[0], ("all", "horizon_10")),
-                (STAGES[2], ("h", "horizon_10")),
-                (STAGES[2], ("all", "mass_lag")),
-                (STAGES[2], ("", "functional_horizon")),
-            )
-        )
+        definitions = (("all", "horizon_10"), ("h", "horizon_10"), ("all", "mass_lag"), ("", "functional_horizon"))
+        carry, by_h, mass, use = (said(measured(results, variant, STAGES[2], *one)) for one in definitions)
+        before = said(measured(results, variant, STAGES[0], *definitions[0]))
         near, far = (measured(results, variant, STAGES[2], "all", f) for f in ("factor_1_20", "factor_20_60"))
         factors = "-".join(f"{np.median([f for f in own if f is not None] or [np.nan]):.2f}" for own in (near, far))
         parts.append(
             f"{variant} {carry} (10 % by the carry; {before} before training; by h {by_h}), {mass} (95 % of the norm), "
             f"{use} (functional), factors of a step {factors}"
         )
-        right = [words for definition, words in DEFINITIONS.items() if agrees(results, variant, claim, definition)]
         if claim:
+            right = [words for definition, words in DEFINITIONS.items() if agrees(results, variant, claim, definition)]
             by = f"{len(right)} of {len(DEFINITIONS)} definitions ({'; '.join(right)})" if right else "no definition"
             verdicts.append(f"the {claim} of the {variant} is right within a factor of two by {by}")
     ordered = [words for definition, words in DEFINITIONS.items() if rises(results, definition)]
@@ -46,7 +39,7 @@ def answer(results, unit: str) -> str:
 def agrees(results, variant, claim, definition) -> bool:
     """Whether all seeds are within a factor of two of the claim, after training."""
     values = measured(results, variant, STAGES[2], *definition)
-    return claim is not None and all(v is not None and claim / 2 <= v <= claim * 2 for v in values)
+    return all(v is not None and claim / 2 <= v <= claim * 2 for v in values)
 
 
 def rises(results, definition) -> bool:

@@ -1,14 +1,16 @@
 """The pictures of vanishing_gradients.py, and the networks and horizons that they are of."""
 
-import numpy as np
-from matplotlib.figure import Figure
+import itertools
 
+import numpy as np
+
+from experiments.harness.figures import draw_log_band, finish, panels
+from experiments.harness.rows import where
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, SERIES, clean, label_ends, threshold
+from lm_jax.report.style import COLOURS, SERIES, threshold
 
 
 CLAIM = {"RNN": 7, "GRU": None, "LSTM": 100}
-
 SINGLE = {
     "RNN": {"cell": "rnn"},
     "GRU": {"cell": "gru"},
@@ -21,19 +23,12 @@ SINGLE = {
     "RNN, relu": {"cell": "rnn", "nonlinearity": "relu"},
     "RNN, relu, identity": {"cell": "rnn", "nonlinearity": "relu", "init": "identity"},
 }
-
 STACKS = {
-    f"{cell.upper()}, {layers} layers" + ("" if connection == "plain" else f", {connection}"): {
-        "cell": cell,
-        "layers": layers,
-        "connection": connection,
-    }
+    f"{cell.upper()}, {layers} layers{words}": {"cell": cell, "layers": layers, "connection": words[2:] or "plain"}
     for cell in ("rnn", "lstm")
-    for layers, connection in ((2, "plain"), (3, "plain"), (4, "plain"), (4, "residual"), (4, "highway"))
+    for layers, words in ((2, ""), (3, ""), (4, ""), (4, ", residual"), (4, ", highway"))
 }
-
 STAGES = ("at initialisation", "early", "after training")
-
 DEFINITIONS = {  # (leaf of the top layer's carry, field), or a field of the network
     ("h", "horizon_10"): "gradient by h below 10 %",
     ("h", "horizon_1"): "by h below 1 %",
@@ -43,7 +38,6 @@ DEFINITIONS = {  # (leaf of the top layer's carry, field), or a field of the net
     ("all", "mass_lag"): "by the whole carry, 95 % of its norm",
     ("", "functional_horizon"): "functional: 1 % of cross-entropy",
 }
-
 INITIALISATIONS = {
     "RNN": SERIES[0],
     "RNN, identity": SERIES[5],
@@ -52,84 +46,62 @@ INITIALISATIONS = {
     "RNN, relu": SERIES[6],
     "RNN, relu, identity": SERIES[2],
 }
-
 FORGET_BIASES = {"LSTM, forget bias 0": SERIES[4], "LSTM": SERIES[1], "LSTM, forget bias 3": SERIES[3]}
 
 
 def top(results, variant, stage, leaf="h"):
     """The profiles of the top layer of all seeds."""
-    own = [r for r in results if r["variant"] == variant and r["stage"] == stage]
-    return [next(p for p in r["profiles"] if p["leaf"] == leaf and p["layer"] == r["layers"] - 1) for r in own]
-
-
-def to_numbers(logs):
-    """log r as an array; a gradient of zero came through JSON as null."""
-    return np.array([[-np.inf if value is None else value for value in log] for log in logs], float)
+    own = where(results, variant=variant, stage=stage)
+    return [where(r["profiles"], leaf=leaf, layer=r["layers"] - 1)[0] for r in own]
 
 
 def draw_curves(results, variants: dict[str, str], unit: str, leaf: str = "h"):
     """A panel for the first and one for the last stage: the median of r by lag, the mean and the range over seeds."""
-    figure = Figure(figsize=(12.0, 4.6), layout="constrained")
+    figure, grid = panels((12.0, 4.6), 1, 2, sharey=True)
     stages = (STAGES[0], STAGES[2])
     longest = min(len(p["log_median"]) for variant in variants for p in top(results, variant, stages[0], leaf))
     lags = np.arange(1, longest + 1)
-    for axes, stage in zip(figure.subplots(1, 2, sharey=True), stages, strict=True):
+    for axes, stage in zip(grid, stages, strict=True):
         ends = []
         for variant, colour in variants.items():
-            logs = to_numbers([p["log_median"][:longest] for p in top(results, variant, stage, leaf)])
-            axes.plot(lags, np.exp(logs.mean(0)), color=colour, linewidth=1.8)
-            axes.fill_between(lags, np.exp(logs.min(0)), np.exp(logs.max(0)), color=colour, alpha=0.18, linewidth=0)
-            ends.append((longest, float(np.exp(logs.mean(0)[-1])), variant, colour))
-        axes.set_yscale("log")
-        axes.set_ylim(1e-8, 5)
-        axes.set_xlim(0, longest)
+            logs = [p["log_median"][:longest] for p in top(results, variant, stage, leaf)]
+            logs = [[-np.inf if value is None else value for value in log] for log in logs]  # null in JSON
+            ends.append((longest, float(draw_log_band(axes, lags, logs, colour)[-1]), variant, colour))
         for share in (0.1, 0.01):
             threshold(axes, share, f"{share:.0%}", x=0.93)
-        axes.set_title(stage, loc="left")
-        axes.set_xlabel(f"lag ({unit}s back)")
-        clean(axes)
-        label_ends(axes, ends)
+        limits = {"yscale": "log", "ylim": (1e-8, 5), "xlim": (0, longest)}
+        finish(axes, ends, stage, xlabel=f"lag ({unit}s back)", **limits)
     base = "that by the output" if leaf == "h" else "that one step back"
     what = "the whole state" if leaf == "all" else leaf
-    figure.axes[0].set_ylabel(f"gradient by {what}, relative to\n{base} (median)")
+    grid[0].set_ylabel(f"gradient by {what}, relative to\n{base} (median)")
     return figure
 
 
 def measured(results, variant: str, stage: str, leaf: str, field: str) -> list:
     """A number of every seed; None for a horizon beyond what was measured."""
-    if leaf:
-        return [found[field] for found in top(results, variant, stage, leaf)]
-    return [r[field] for r in results if r["variant"] == variant and r["stage"] == stage]
+    own = top(results, variant, stage, leaf) if leaf else where(results, variant=variant, stage=stage)
+    return [found[field] for found in own]
 
 
 def draw_horizons(results, size):
     """Every definition of horizon for RNN, GRU and LSTM before, early in and after training, beside the claim."""
-    figure = Figure(figsize=(12.0, 4.8), layout="constrained")
+    figure, grid = panels((12.0, 4.8), 1, len(CLAIM), sharey=True)
     largest = max(size.max_lag[0], size.contexts[-1])
-    for axes, (variant, claim) in zip(figure.subplots(1, len(CLAIM), sharey=True), CLAIM.items(), strict=True):
-        for place, definition in enumerate(DEFINITIONS):
-            for offset, stage, fill in zip((-0.2, 0.0, 0.2), STAGES, ("none", "0.75", None), strict=True):
-                colour = COLOURS[variant.lower()]
-                for value in measured(results, variant, stage, *definition):
-                    axes.plot(
-                        [value or largest * 1.25],
-                        [place + offset],
-                        "o" if value else ">",
-                        color=colour,
-                        markerfacecolor=fill or colour,
-                        markersize=6,
-                    )
+    for axes, (variant, claim) in zip(grid, CLAIM.items(), strict=True):
+        colour = COLOURS[variant.lower()]
+        marks = ((-0.2, STAGES[0], "none"), (0.0, STAGES[1], "0.75"), (0.2, STAGES[2], colour))
+        for (place, definition), (offset, stage, fill) in itertools.product(enumerate(DEFINITIONS), marks):
+            style = {"color": colour, "markerfacecolor": fill, "markersize": 6}
+            for value in measured(results, variant, stage, *definition):
+                axes.plot(value or largest * 1.25, place + offset, "o" if value else ">", **style)
         if claim:
             axes.axvline(claim, color="0.4", linewidth=1, linestyle="--")
             axes.annotate(f"claim: {claim}", (claim, -0.55), (3, 0), textcoords="offset points", fontsize=8, va="top")
-        axes.set_xscale("log")
-        axes.set_xlim(0.8, largest * 1.5)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set_ylim(len(DEFINITIONS) - 0.5, -0.6)
         axes.set_yticks(range(len(DEFINITIONS)), DEFINITIONS.values())
-        axes.set_title(variant, loc="left", color=COLOURS[variant.lower()])
-        axes.set_xlabel(f"horizon ({size.unit}s)")
-        clean(axes)
+        limits = {"xscale": "log", "xlim": (0.8, largest * 1.5), "ylim": (len(DEFINITIONS) - 0.5, -0.6)}
+        finish(axes, xlabel=f"horizon ({size.unit}s)", **limits)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_title(variant, loc="left", color=colour)
     return figure
 
 

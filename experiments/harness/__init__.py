@@ -1,6 +1,6 @@
-"""The parts that all studies share: the command line and the record, runs, times, the machine."""
+"""The parts that all studies share: command line and record, runs and stages, texts, rows, figures, times."""
 
-from experiments.harness.study import Findings, Study
+from experiments.harness.study import Findings, Study, integer
 
 
-__all__ = ["Findings", "Study"]
+__all__ = ["Findings", "Study", "integer"]

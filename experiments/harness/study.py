@@ -17,6 +17,11 @@ PLACES = ("data", "kenlm")  # options that are paths of one machine: the record 
 ROWS_PRINTED = 30
 
 
+def integer(default: int, text: str | None = None) -> dict[str, Any]:
+    """The arguments of `add_argument` for an option that is a whole number."""
+    return {"type": int, "default": default, "help": text}
+
+
 class Findings(NamedTuple):
     """What a run of a study has found: the answer in a sentence, every number, the table, pictures, seeds used."""
 
@@ -52,9 +57,7 @@ class Study:
         self.question = " ".join(first.split())
         expected = next((text for text in paragraphs if text.startswith("Expected: ")), None)
         if expected is None:
-            raise ValueError(
-                f"a study says what was expected in a paragraph that begins with 'Expected: ', got {doc!r}"
-            )
+            raise ValueError(f"a study has a paragraph that begins with 'Expected: ', got {doc!r}")
         self.expected = " ".join(expected.removeprefix("Expected: ").split())
         self.script = f"experiments/{self.folder}/{self.name}.py"
         self.options, self.runs = dict(options or {}), Path("checkpoints") / (runs or self.name)

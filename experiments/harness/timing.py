@@ -1,7 +1,29 @@
-"""Times of several pieces of work, by turns in one process."""
+"""Times of one piece of work, and of several by turns in one process."""
 
 import statistics
+import time
 from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds that a call and what it has set going on the device take, and its result."""
+    started = time.perf_counter()
+    result = jax.block_until_ready(call())
+    return time.perf_counter() - started, result
+
+
+def stepper(advance: Callable[..., Any], state: Any) -> Callable[..., float]:
+    """A function that makes the next state, advance(state, *what it is given), and returns the seconds it took."""
+
+    def step(*arguments):
+        nonlocal state
+        took, state = timed(lambda: advance(state, *arguments))
+        return took
+
+    return step
 
 
 def by_turns(work: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:

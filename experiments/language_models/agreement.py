@@ -19,32 +19,21 @@ import itertools
 import random
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments.harness import Findings, Study
+from experiments.harness import Findings, Study, integer
+from experiments.harness.figures import finish, panels
+from experiments.harness.rows import groups
 from experiments.harness.runs import trained
+from experiments.harness.sentences import ids_of, write_corpus
 from lm_jax.analysis import gradient_flow, lag_profile
-from lm_jax.config import (
-    DataConfig,
-    NGramConfig,
-    OptimizerConfig,
-    RecurrentConfig,
-    TrainConfig,
-    WindowConfig,
-    from_flat,
-)
+from lm_jax.config import DataConfig, NGramConfig, TrainConfig, from_flat
 from lm_jax.inference import token_log_probs
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, clean, draw_band, threshold
+from lm_jax.report.style import COLOURS, draw_band, threshold
 
 
-STUDY = Study(
-    __doc__,
-    __file__,
-    "Agreement of subject and verb",
-    {"--seeds": {"type": int, "default": 3, "help": "networks of each kind"}},
-)
+STUDY = Study(__doc__, __file__, "Agreement of subject and verb", {"--seeds": integer(3, "networks of each kind")})
 NOUNS = ("writer", "author", "farmer", "king", "pilot", "student", "teacher", "book", "house", "garden", "river", "dog")
 VERBS = (("is", "are"), ("was", "were"), ("has", "have"), ("sings", "sing"), ("waits", "wait"), ("stands", "stand"))
 PREPOSITIONS = ("of", "near", "behind", "with", "above")
@@ -72,17 +61,11 @@ def subject(number, others, rng):
     return words
 
 
-def write_corpus(folder, sentences, seed):
-    """Training, validation and test text."""
-    rng = random.Random(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, count in (("train", sentences), ("valid", sentences // 20), ("test", sentences // 20)):
-        lines = []
-        for _ in range(count):
-            number = rng.randrange(2)
-            others = [rng.randrange(2) for _ in range(rng.randint(0, KNOWN_PHRASES))]
-            lines.append([*subject(number, others, rng), rng.choice(VERBS)[number], rng.choice(ENDINGS)])
-        (folder / f"{split}.txt").write_text("".join(" ".join(line) + "\n" for line in lines))
+def sentence(rng):
+    """A sentence of the corpus."""
+    number = rng.randrange(2)
+    others = [rng.randrange(2) for _ in range(rng.randint(0, KNOWN_PHRASES))]
+    return [*subject(number, others, rng), rng.choice(VERBS)[number], rng.choice(ENDINGS)]
 
 
 def questions(each, seed):
@@ -105,27 +88,16 @@ def questions(each, seed):
                 }
 
 
-def settings(name, data, seed, smoke):
+def settings(name, text, seed, smoke):
     """The configuration of a model."""
-    data = DataConfig(str(data), "word")
+    data = DataConfig(str(text), "word")
     if name == "5-gram":
         return NGramConfig(data, order=5)
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 32}
-    if name == "window 4":
-        model = WindowConfig(window=4, **size)
-    else:
-        model = from_flat(RecurrentConfig, {"cell": name, "recurrence": "scan", **size})
-    return TrainConfig(
-        data=data,
-        model=model,
-        optimizer=OptimizerConfig(learning_rate=5e-3),
-        mode="sentence",
-        bptt=32,
-        epochs=4,
-        steps=5 if smoke else None,
-        eval_every=5 if smoke else None,
-        seed=seed,
-    )
+    network = {"model": "window", "window": 4} if name == "window 4" else {"cell": name, "recurrence": "scan"}
+    training = {"learning_rate": 5e-3, "mode": "sentence", "bptt": 32, "epochs": 4, "seed": seed}
+    length = {"steps": 5, "eval_every": 5} if smoke else {}
+    return from_flat(TrainConfig, network | size | training | length, TrainConfig(data=data))
 
 
 def errors(loaded, asked):
@@ -143,10 +115,8 @@ def horizons(loaded, asked):
     """Gradient horizons by threshold on the longest right sentences; None where there is none up to "largest_lag"."""
     if loaded.model.opened is None:
         return None
-    sentences = [q["good"][:LONG] for q in asked if len(q["good"]) >= LONG]
-    vocabulary = loaded.vocabulary
-    tokens = [[vocabulary.eol_id, *(vocabulary.ids[word] for word in words)] for words in sentences]
-    flow = gradient_flow(loaded.model, loaded.params, np.array(tokens).T)
+    tokens = ids_of([q["good"][:LONG] for q in asked if len(q["good"]) >= LONG], loaded.vocabulary)
+    flow = gradient_flow(loaded.model, loaded.params, tokens)
     found = {name: lag_profile(flow, leaf=leaf, horizons=HORIZONS, resamples=0) for name, leaf in LEAVES.items()}
     lags = {name: {str(share): profile.horizons[share] for share in HORIZONS} for name, profile in found.items()}
     return {**lags, "largest_lag": flow.max_lag}
@@ -154,9 +124,8 @@ def horizons(loaded, asked):
 
 def horizon_text(found, leaf, share):
     """A horizon as the table has it."""
-    if found is None:
-        return "-"
-    return f"> {found['largest_lag']}" if found[leaf][str(share)] is None else str(found[leaf][str(share)])
+    at = found[leaf][str(share)]
+    return f"> {found['largest_lag']}" if at is None else str(at)
 
 
 def summary(wrong, asked):
@@ -187,20 +156,18 @@ PANELS = {
 
 def draw(results):
     """A panel a question, a line a model: the mean over seeds, with their range."""
-    figure = Figure(figsize=(11.0, 3.8), layout="constrained")
-    for axes, (table, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
-        for name in dict.fromkeys(r["model"] for r in results):
-            own = [r["summary"][table] for r in results if r["model"] == name]
+    figure, grid = panels((11.0, 3.8), 1, len(PANELS), sharey=True)
+    for axes, (table, label) in zip(grid, PANELS.items(), strict=True):
+        for name, found in groups(results, "model").items():
+            own = [result["summary"][table] for result in found]
             x = [key for key in own[0] if all(key in one for one in own)]
             values = [[one[key][0] for key in x] for one in own]
             draw_band(axes, [int(key) for key in x], values, COLOURS[MODELS[name]], "o-", name)
         threshold(axes, 0.5, "chance")
-        axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        clean(axes)
-        axes.set_ylim(-0.02, 1.02)
-    figure.axes[0].set_ylabel("share of verbs of the wrong number")
-    figure.axes[0].legend(frameon=False, fontsize=8)
+        finish(axes, xlabel=label, ylim=(-0.02, 1.02))
+    grid[0].set_ylabel("share of verbs of the wrong number")
+    grid[0].legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -225,8 +192,7 @@ def span(values, form):
 def answer(results):
     """What was found, in one sentence made of the numbers."""
     parts = []
-    for name in dict.fromkeys(result["model"] for result in results):
-        own = [result for result in results if result["model"] == name]
+    for name, own in groups(results, "model").items():
         errors_of = {a: [r["summary"]["by_attractors"][str(a)][0] for r in own] for a in (1, MOST_PHRASES)}
         text = f"{name} {', '.join(span(values, '.0%') for values in errors_of.values())}"
         found = [r["gradient_horizons"] for r in own]
@@ -243,7 +209,8 @@ def answer(results):
 def run(arguments) -> Findings:
     """Trains and asks."""
     smoke, text = arguments.smoke, arguments.runs / "text"
-    write_corpus(text, 1000 if smoke else 30_000, seed=0)
+    rng = random.Random(0)
+    write_corpus(text, 1000 if smoke else 30_000, lambda _: sentence(rng))
     asked = list(questions(30 if smoke else 100, seed=1))
     models = []
     for name in SMOKE if smoke else MODELS:

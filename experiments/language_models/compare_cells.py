@@ -6,14 +6,14 @@ Expected: in bits per character on the test text, LSTM and GRU close to each oth
 below the bigram baseline.
 """
 
-from matplotlib.figure import Figure
-
 from experiments.harness import Findings, Study
+from experiments.harness.figures import draw_lines, finish, panels
+from experiments.harness.rows import only
 from experiments.harness.runs import lines_of, trained
 from lm_jax.config import RecurrentConfig, TrainConfig
 from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, clean, label_ends
+from lm_jax.report.style import COLOURS
 
 
 STUDY = Study(__doc__, __file__, "What gates buy")
@@ -30,40 +30,24 @@ def settings(cell: str, smoke: bool) -> TrainConfig:
 def measure(cell: str, arguments) -> dict:
     """The closing results and the validation curve of one run."""
     run = trained(settings(cell, arguments.smoke), arguments.runs / cell)
-    return {
-        "cell": cell,
-        "parameters": run.results["parameters"],
-        "seconds": run.results["seconds"],
-        "rows": run.results["rows"],
-        "valid": [[r["step"], r["valid_loss"]] for r in lines_of(run.folder) if "valid_loss" in r],
-    }
+    valid = [[r["step"], r["valid_loss"]] for r in lines_of(run.folder) if "valid_loss" in r]
+    return {"cell": cell, **only(run.results, ("parameters", "seconds", "rows")), "valid": valid}
 
 
 def draw(results: list[dict]):
     """Validation loss against the step, a labelled line a cell."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes, ends = figure.add_subplot(), []
-    for result in results:
-        steps, losses = zip(*result["valid"], strict=True)
-        colour = COLOURS[result["cell"]]
-        axes.plot(steps, losses, color=colour, marker="o", markersize=3)
-        ends.append((steps[-1], losses[-1], result["cell"].upper(), colour))
-    axes.set_xlabel("training step")
-    axes.set_ylabel("validation cross-entropy (nats per character)")
-    axes.set_title("One layer of 256 units on Python's documentation", loc="left")
-    clean(axes)
-    label_ends(axes, ends)
+    figure, (axes,) = panels((6.4, 4.0))
+    ends = draw_lines(axes, {r["cell"].upper(): (*zip(*r["valid"], strict=True), COLOURS[r["cell"]]) for r in results})
+    words = {"xlabel": "training step", "ylabel": "validation cross-entropy (nats per character)"}
+    finish(axes, ends, "One layer of 256 units on Python's documentation", **words)
     return figure
 
 
 def to_rows(results: list[dict]) -> list[dict]:
     """The test score of the baselines, then of each cell."""
     columns = ("model", "cross_entropy", "perplexity", "bits_per_character")
-    rows = [{name: row[name] for name in columns} for row in results[0]["rows"][-4:-1]]
-    for result in results:
-        row = {name: result["rows"][-1][name] for name in columns}
-        rows.append({**row, "parameters": result["parameters"], "seconds": result["seconds"]})
-    return rows
+    rows = [only(row, columns) for row in results[0]["rows"][-4:-1]]
+    return rows + [only(r["rows"][-1], columns) | only(r, ("parameters", "seconds")) for r in results]
 
 
 def findings(results: dict) -> Findings:

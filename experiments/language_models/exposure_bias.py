@@ -20,16 +20,17 @@ unigram model.
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.harness import Findings, Study
+from experiments.harness.figures import finish, panels
+from experiments.harness.rows import groups, only, where
 from experiments.harness.runs import StudyRun, trained
 from experiments.language_models.lines import held_out_lines, settings
 from lm_jax.data import Vocabulary, load_corpus
 from lm_jax.data.corpora import load_texts
 from lm_jax.inference import FreeRunning, Sampler, free_running_loss
 from lm_jax.report.study import Picture
-from lm_jax.report.style import QUIET, SERIES, clean
+from lm_jax.report.style import QUIET, SERIES
 
 
 STUDY = Study(__doc__, __file__, "Reading its own text", runs="lines")
@@ -106,8 +107,13 @@ def unigram_loss(run: StudyRun, lines: list[np.ndarray]) -> float:
 
 def mean_curve(results: list[dict], kind: str, name: str) -> np.ndarray:
     """A curve over distances, the mean of the seeds, as far as most lines reach."""
-    curves = [r["by_distance"] for r in results if r["kind"] == kind]
+    curves = [r["by_distance"] for r in where(results, kind=kind)]
     return np.mean([np.array(c[name])[np.array(c["lines"]) >= DRAWN * c["lines"][0]] for c in curves], axis=0)
+
+
+def bias_curve(results: list[dict], kind: str) -> np.ndarray:
+    """What the own past costs over distances."""
+    return mean_curve(results, kind, "free_running") - mean_curve(results, kind, "teacher_forced")
 
 
 def label(axes, curve: np.ndarray, text: str, colour: str, va: str = "center") -> None:
@@ -118,28 +124,24 @@ def label(axes, curve: np.ndarray, text: str, colour: str, va: str = "center") -
 
 def draw(results: list[dict], unigram: float):
     """Left: the losses of the plain model by distance. Right: the exposure bias of both models, seeds thin."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    label(left, mean_curve(results, "plain", "teacher_forced"), "true past", PAST_COLOURS["true"])
-    label(left, mean_curve(results, "plain", "free_running"), "own past", PAST_COLOURS["own"], "bottom")
-    label(left, mean_curve(results, "plain", "another_text"), "another text", PAST_COLOURS["another"], "top")
-    label(left, np.full_like(mean_curve(results, "plain", "free_running"), unigram), "unigram", PAST_COLOURS["none"])
-    left.set_ylabel("loss of the true character (nats)")
-    left.set_title("Plain model: what the past is worth", loc="left")
+    figure, (left, right) = panels((11, 4.2), 1, 2)
+    true, own, another = (mean_curve(results, "plain", n) for n in ("teacher_forced", "free_running", "another_text"))
+    label(left, true, "true past", PAST_COLOURS["true"])
+    label(left, own, "own past", PAST_COLOURS["own"], "bottom")
+    label(left, another, "another text", PAST_COLOURS["another"], "top")
+    label(left, np.full_like(own, unigram), "unigram", PAST_COLOURS["none"])
     for kind in RATES:
-        for result in (r for r in results if r["kind"] == kind):
-            curve = mean_curve([result], kind, "free_running") - mean_curve([result], kind, "teacher_forced")
+        for result in where(results, kind=kind):
+            curve = bias_curve([result], kind)
             right.plot(np.arange(len(curve)), curve, color=KIND_COLOURS[kind], alpha=0.3, linewidth=0.8)
-        curve = mean_curve(results, kind, "free_running") - mean_curve(results, kind, "teacher_forced")
-        label(right, curve, kind, KIND_COLOURS[kind])
-    right.set_ylabel("exposure bias (nats per character)")
-    right.set_title("Own past minus true past", loc="left")
-    for axes in (left, right):
-        axes.set_xlabel("own characters read")
-        axes.set_xlim(0, 1.35 * max(axes.get_lines()[0].get_xdata()) + 1)
-        axes.set_xticks(range(0, len(axes.get_lines()[0].get_xdata()), 10))
-        axes.set_ylim(bottom=0)
-        clean(axes)
+        label(right, bias_curve(results, kind), kind, KIND_COLOURS[kind])
+    for axes, title, ylabel in (
+        (left, "Plain model: what the past is worth", "loss of the true character (nats)"),
+        (right, "Own past minus true past", "exposure bias (nats per character)"),
+    ):
+        length = len(axes.get_lines()[0].get_xdata())
+        limits = {"xlim": (0, 1.35 * (length - 1) + 1), "xticks": range(0, length, 10), "ylim": (0, None)}
+        finish(axes, title=title, xlabel="own characters read", ylabel=ylabel, **limits)
     return figure
 
 
@@ -150,7 +152,7 @@ def findings(results: dict) -> Findings:
     columns += ("exposure_bias_error", "another_text")
     parts = []
     for kind in RATES:
-        own = [one for one in found if one["kind"] == kind]
+        own = where(found, kind=kind)
         spans = {name: f"{min(o[name] for o in own):.2f} to {max(o[name] for o in own):.2f}" for name in columns[2:]}
         parts.append(
             f"{kind}: {spans['teacher_forced']} given the true past, {spans['free_running']} given its own, a bias of "
@@ -160,9 +162,9 @@ def findings(results: dict) -> Findings:
     return Findings(
         answer=f"Nats per character: {'; '.join(parts)}; unigrams {unigram:.2f}.",
         results=results,
-        rows=[{name: one[name] for name in columns} for one in found],
+        rows=[only(one, columns) for one in found],
         pictures=[Picture("exposure_bias", draw(found, unigram), caption)],
-        seeds=list(dict.fromkeys(one["seed"] for one in found)),
+        seeds=list(groups(found, "seed")),
     )
 
 
@@ -174,7 +176,7 @@ def run(arguments) -> Findings:
             folder = arguments.runs / f"{kind.replace(' ', '-')}-{seed}"
             one = trained(settings(seed, arguments.smoke, rate), folder)
             lines = encoded_lines(one.vocabulary)
-            facts = {name: one.results[name] for name in ("parameters", "seconds", "best_step")}
+            facts = only(one.results, ("parameters", "seconds", "best_step"))
             facts |= {"kind": kind, "rate": rate, "seed": seed, "test": one.results["rows"][-1]}
             results.append(facts | measure(one, lines, samples))
     return findings(

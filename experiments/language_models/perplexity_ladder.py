@@ -21,7 +21,7 @@ from pathlib import Path
 
 from experiments.harness import Findings, Study
 from experiments.harness.runs import trained
-from lm_jax.config import DataConfig, NGramConfig, OptimizerConfig, TrainConfig, from_flat
+from lm_jax.config import DataConfig, NGramConfig, TrainConfig, from_flat
 from lm_jax.data.corpora import default_text
 from lm_jax.queries import ComparisonRow, Mixture, compare
 from lm_jax.report.comparison_figure import figure
@@ -40,25 +40,17 @@ STUDY = Study(
 )
 COLUMNS = ("name", "family", "tokens", "perplexity", "perplexity_low", "perplexity_high", "bits_per_character")
 COLUMNS += ("parameters", "ngrams", "bytes", "training_seconds")
+METHODS = ("katz", "jelinek-mercer", "witten-bell", "absolute-discounting", "kneser-ney")
 NGRAMS = {
-    "1-gram": {"order": 1},
-    "2-gram": {"order": 2},
+    **{f"{order}-gram": {"order": order} for order in (1, 2)},
     "3-gram-add-1": {"order": 3, "method": "add-k"},
     "3-gram-add-0.01": {"order": 3, "method": "add-k", "k": 0.01},
-    "3-gram-katz": {"order": 3, "method": "katz"},
-    "3-gram-jelinek-mercer": {"order": 3, "method": "jelinek-mercer"},
-    "3-gram-witten-bell": {"order": 3, "method": "witten-bell"},
-    "3-gram-absolute": {"order": 3, "method": "absolute-discounting"},
-    "3-gram-kneser-ney": {"order": 3, "method": "kneser-ney"},
-    "3-gram": {"order": 3},
-    "4-gram": {"order": 4},
-    "5-gram": {"order": 5},
+    **{f"3-gram-{method.removesuffix('-discounting')}": {"order": 3, "method": method} for method in METHODS},
+    **{f"{order}-gram": {"order": order} for order in (3, 4, 5)},
 }
 NETWORKS = {
     "window-4": {"model": "window", "window": 4},
-    "rnn": {"cell": "rnn", "recurrence": "scan"},
-    "gru": {"cell": "gru", "recurrence": "scan"},
-    "lstm": {"cell": "lstm", "recurrence": "scan"},
+    **{cell: {"cell": cell, "recurrence": "scan"} for cell in ("rnn", "gru", "lstm")},
 }
 # of 0.002 and 0.005 that with the lower validation loss on the default text
 LEARNING_RATES = {"window-4": 2e-3, "rnn": 2e-3, "gru": 5e-3, "lstm": 5e-3}
@@ -76,18 +68,10 @@ def settings(name: str, data: DataConfig, smoke: bool) -> TrainConfig | NGramCon
     if name in NGRAMS:
         return from_flat(NGramConfig, NGRAMS[name], NGramConfig(data))
     size = 8 if smoke else 200
-    config = TrainConfig(
-        data=data,
-        optimizer=OptimizerConfig(learning_rate=LEARNING_RATES[name]),
-        batch_size=20,
-        bptt=35,
-        epochs=12,
-        steps=4 if smoke else None,
-        eval_every=4 if smoke else None,
-        patience=2,
-    )
     network = {**NETWORKS[name], "hidden_size": size, "embedding_size": size, "dropout": 0.5}
-    return from_flat(TrainConfig, network, config)
+    training = {"batch_size": 20, "bptt": 35, "epochs": 12, "patience": 2, "learning_rate": LEARNING_RATES[name]}
+    length = {"steps": 4, "eval_every": 4} if smoke else {}
+    return from_flat(TrainConfig, network | training | length, TrainConfig(data=data))
 
 
 def short_text(folder: Path) -> str:

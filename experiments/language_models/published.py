@@ -17,22 +17,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 import lm_jax
 from experiments.harness import Findings, Study
+from experiments.harness.figures import draw_lines, finish, panels
+from experiments.harness.rows import only
 from experiments.harness.runs import lines_of, trained
-from lm_jax.config import (
-    CELLS,
-    DataConfig,
-    LSTMConfig,
-    OptimizerConfig,
-    PlateauSchedule,
-    RecurrentConfig,
-    TrainConfig,
-)
+from lm_jax.config import OptimizerConfig, PlateauSchedule, TrainConfig, from_flat
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, SERIES, clean, label_ends
+from lm_jax.report.style import COLOURS, SERIES
 from lm_jax.training import Report, Validation
 
 
@@ -54,30 +46,20 @@ RECIPE_COLOURS = {f"wikitext2-{cell}": COLOURS[cell] for cell in ("lstm", "gru",
 
 def wikitext2(cell: str) -> TrainConfig:
     """SGD from a rate of 20, a quarter of it whenever the validation loss does not improve, clipping at 0.25."""
-    forget_bias = {"forget_bias": 0.0} if cell == "lstm" else {}
-    return TrainConfig(
-        data=DataConfig(level="word"),
-        model=RecurrentConfig(
-            cell=CELLS[cell].config(recurrence="scan", init="uniform", **forget_bias),
-            hidden_size=200,
-            embedding_size=200,
-            dropout=0.2,
-        ),
-        optimizer=OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule=PlateauSchedule(decay_factor=0.25)),
-        batch_size=20,
-        bptt=35,
-        epochs=6,
-        log_every=200,
+    model = {"cell": cell, "recurrence": "scan", "init": "uniform", **({"forget_bias": 0.0} if cell == "lstm" else {})}
+    model |= {"hidden_size": 200, "embedding_size": 200, "dropout": 0.2}
+    optimizer = OptimizerConfig("sgd", learning_rate=20.0, clip=0.25, schedule=PlateauSchedule(decay_factor=0.25))
+    length = {"batch_size": 20, "bptt": 35, "epochs": 6, "log_every": 200}
+    return from_flat(TrainConfig, {"level": "word"} | model | length, TrainConfig(optimizer=optimizer))
+
+
+def shakespeare() -> TrainConfig:
+    """The defaults of char-rnn, but for Adam instead of RMSProp."""
+    model = {"cell": "lstm", "recurrence": "scan", "layers": 2, "hidden_size": 128, "embedding_size": 65}
+    optimizer = OptimizerConfig("adam", learning_rate=2e-3, clip=5.0, schedule="constant")
+    return from_flat(
+        TrainConfig, model | {"batch_size": 50, "bptt": 50, "epochs": 20}, TrainConfig(optimizer=optimizer)
     )
-
-
-SHAKESPEARE = TrainConfig(  # char-rnn's defaults, but for Adam instead of RMSProp
-    model=RecurrentConfig(cell=LSTMConfig(recurrence="scan"), layers=2, hidden_size=128, embedding_size=65),
-    optimizer=OptimizerConfig("adam", learning_rate=2e-3, clip=5.0, schedule="constant"),
-    batch_size=50,
-    bptt=50,
-    epochs=20,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +77,7 @@ RECIPES = {
     "wikitext2-lstm": Recipe(wikitext2("lstm"), (240.6, 185.3, 169.2, 160.2, 156.1, 152.7), 142.7, WORD_LANGUAGE_MODEL),
     "wikitext2-gru": Recipe(wikitext2("gru"), (239.9, 200.2, 187.0, 187.4, 143.6, 140.4), 130.4, WORD_LANGUAGE_MODEL),
     "wikitext2-rnn": Recipe(wikitext2("rnn"), (), None, f"{WORD_LANGUAGE_MODEL}: loss 12 at batch 600"),
-    "shakespeare": Recipe(SHAKESPEARE, (2.0681,), None, CHAR_RNN, "loss"),
+    "shakespeare": Recipe(shakespeare(), (2.0681,), None, CHAR_RNN, "loss"),
 }
 
 
@@ -103,12 +85,11 @@ def settings(name: str, arguments: argparse.Namespace) -> TrainConfig:
     """The recipe's configuration with the data and the length asked for."""
     config = RECIPES[name].config
     if arguments.smoke:
-        model = dataclasses.replace(config.model, hidden_size=8, embedding_size=8)
-        return dataclasses.replace(config, model=model, batch_size=4, bptt=8, steps=4, log_every=2, eval_every=2)
+        tiny = {"hidden_size": 8, "embedding_size": 8, "batch_size": 4, "bptt": 8}
+        return from_flat(TrainConfig, {**tiny, "steps": 4, "log_every": 2, "eval_every": 2}, config)
     data = split_as_char_rnn(arguments.data, arguments.runs) if name == "shakespeare" else arguments.data
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, data=data))
-    config = dataclasses.replace(config, steps=arguments.steps)
-    return config if arguments.epochs is None else dataclasses.replace(config, epochs=arguments.epochs)
+    epochs = {} if arguments.epochs is None else {"epochs": arguments.epochs}
+    return from_flat(TrainConfig, {"data": data, "steps": arguments.steps, **epochs}, config)
 
 
 def split_as_char_rnn(file: str, runs: Path) -> str:
@@ -134,8 +115,7 @@ def run_recipe(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "seed": config.seed,
         "cell": config.model.cell.kind,
         "unit": recipe.unit,
-        "parameters": run.results["parameters"],
-        "seconds": run.results["seconds"],
+        **only(run.results, ("parameters", "seconds")),
         "training": [[r["step"], r["loss"], r["grad_norm"], r["clipped"]] for r in lines if "loss" in r],
         "valid": [[r["step"], r["valid_loss"], r["valid_perplexity"]] for r in lines if "valid_loss" in r],
         "rows": run.results["rows"],
@@ -158,16 +138,13 @@ class Progress(lm_jax.Listener):
 
 def draw(results: dict[str, dict]):
     """Training loss of every recipe against the step, labelled at its end."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes, ends = figure.add_subplot(), []
+    figure, (axes,) = panels((6.4, 4.0))
+    lines = {}
     for name, result in results.items():
-        steps, losses = [r[0] for r in result["training"]], [r[1] for r in result["training"]]
-        axes.plot(steps, losses, color=RECIPE_COLOURS[name])
-        ends.append((steps[-1], losses[-1], name, RECIPE_COLOURS[name]))
-    axes.set_xlabel("training step")
-    axes.set_ylabel("training cross-entropy (nats per token)")
-    clean(axes)
-    label_ends(axes, ends)
+        steps, losses, *_ = zip(*result["training"], strict=True)
+        lines[name] = (steps, losses, RECIPE_COLOURS[name])
+    ends = draw_lines(axes, lines, "-")
+    finish(axes, ends, xlabel="training step", ylabel="training cross-entropy (nats per token)")
     return figure
 
 
@@ -175,21 +152,11 @@ def to_rows(results: dict[str, dict]) -> list[dict]:
     """A line a recipe: the last validation, what was published for the first epochs, and the test text."""
     rows = []
     for name, result in results.items():
-        step, loss, perplexity = result["valid"][-1]
-        published = result["published"]
-        rows.append(
-            {
-                "recipe": name,
-                "steps": step,
-                "valid": loss if result["unit"] == "loss" else perplexity,
-                "unit": result["unit"],
-                "published, by epoch": " ".join(map(str, published["valid"])) or None,
-                "test perplexity": result["rows"][-1]["perplexity"],
-                "published on the test text": published["test"],
-                "parameters": result["parameters"],
-                "seconds": result["seconds"],
-            }
-        )
+        (step, loss, perplexity), published = result["valid"][-1], result["published"]
+        row = {"recipe": name, "steps": step, "valid": loss if result["unit"] == "loss" else perplexity}
+        row |= {"unit": result["unit"], "published, by epoch": " ".join(map(str, published["valid"])) or None}
+        row |= {"test perplexity": result["rows"][-1]["perplexity"], "published on the test text": published["test"]}
+        rows.append(row | only(result, ("parameters", "seconds")))
     return rows
 
 

@@ -11,19 +11,19 @@ until the text is longer, because longer contexts are seldom known.
 """
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.harness import Findings, Study
+from experiments.harness.figures import draw_lines, finish, panels
+from experiments.harness.rows import groups, without
 from lm_jax.data import load_corpus
 from lm_jax.models.ngram import count_ngrams, estimate, text_log_probs
 from lm_jax.models.ngram.counts import rows_in_text, trie_keys
 from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES, clean, label_ends
+from lm_jax.report.style import SERIES
 
 
-STUDY = Study(
-    __doc__, __file__, "Sparsity", {"--data": {"help": "text file or folder (default: the Python documentation)"}}
-)
+OPTIONS = {"--data": {"help": "text file or folder (default: the Python documentation)"}}
+STUDY = Study(__doc__, __file__, "Sparsity", OPTIONS)
 ORDERS = (1, 2, 3, 4, 5)
 PARTS = (32, 16, 8, 4, 2, 1)  # the training text is cut to one part in so many
 ORDER_COLOURS = dict(zip(ORDERS, (SERIES[k] for k in (6, 0, 2, 1, 3)), strict=True))
@@ -65,52 +65,40 @@ def measure(corpus, length, order):
 
 
 PICTURES = {
-    "unseen": [
-        ("unseen_ngrams", "share of test n-grams unseen"),
-        ("unseen_contexts", "share of their contexts unseen"),
-    ],
-    "size": [("ngrams", "n-grams in the model"), ("bytes", "bytes of its tables")],
-    "perplexity": [("perplexity", "test perplexity")],
+    "unseen": {
+        "unseen_ngrams": "share of test n-grams unseen",
+        "unseen_contexts": "share of their contexts unseen",
+    },
+    "size": {"ngrams": "n-grams in the model", "bytes": "bytes of its tables"},
+    "perplexity": {"perplexity": "test perplexity"},
+}
+CAPTIONS = {
+    "unseen": "Share of the test text's n-grams, and of their contexts, that the training text lacks.",
+    "size": "N-grams in the model and bytes of its tables.",
+    "perplexity": "Perplexity of modified Kneser-Ney models.",
 }
 
 
 def draw(rows, name):
     """One quantity a row, against the order on the left and against the length of the text on the right."""
     quantities = PICTURES[name]
-    figure = Figure(figsize=(9.0, 3.4 * len(quantities)), layout="constrained")
-    axes = figure.subplots(len(quantities), 2, sharey="row", squeeze=False)
-    lengths = sorted({row["tokens"] for row in rows})
-    for (quantity, label), (left, right) in zip(quantities, axes, strict=True):
-        left.set(xlabel="order n (one line a training text)", ylabel=label, xticks=ORDERS)
-        right.set(xlabel="training tokens (one line an order)", xscale="log")
-        if name != "unseen":
-            left.set_yscale("log")
-        curves = []
-        for i, length in enumerate(lengths):
-            points = [(row["order"], row[quantity]) for row in rows if row["tokens"] == length]
-            curves.append((points, f"{length:,}", str(0.75 - 0.75 * i / (len(lengths) - 1))))
-        plot(left, curves)
-        curves = []
-        for order in ORDERS:
-            points = sorted((row["tokens"], row[quantity]) for row in rows if row["order"] == order)
-            curves.append((points, f"n = {order}", ORDER_COLOURS[order]))
-        plot(right, curves)
+    figure, grid = panels((9.0, 3.4 * len(quantities)), len(quantities), 2, sharey="row")
+    by_length, by_order = (groups(sorted(rows, key=lambda row: row["tokens"]), field) for field in ("tokens", "order"))
+    greys = dict(zip(by_length, (str(grey) for grey in 0.75 - np.linspace(0, 0.75, len(by_length))), strict=True))
+    for (quantity, label), left, right in zip(quantities.items(), grid[::2], grid[1::2], strict=True):
+        scale = "linear" if name == "unseen" else "log"
+        lines = {f"{n:,}": (*columns(own, "order", quantity), greys[n]) for n, own in by_length.items()}
+        left.set(xticks=ORDERS, yscale=scale)
+        finish(left, draw_lines(left, lines), xlabel="order n (one line a training text)", ylabel=label)
+        lines = {f"n = {n}": (*columns(own, "tokens", quantity), ORDER_COLOURS[n]) for n, own in by_order.items()}
+        right.set_xscale("log")
+        finish(right, draw_lines(right, lines), xlabel="training tokens (one line an order)")
     return figure
 
 
-def plot(axes, curves):
-    """Lines with their names at the right end, moved apart where they would cover each other."""
-    for points, _, colour in curves:
-        axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3)
-    clean(axes)
-    label_ends(axes, [(*points[-1], name, colour) for points, name, colour in curves])
-
-
-CAPTIONS = {
-    "unseen": "Share of the test text's n-grams, and of their contexts, that the training text lacks.",
-    "size": "N-grams in the model and bytes of its tables.",
-    "perplexity": "Perplexity of modified Kneser-Ney models.",
-}
+def columns(rows, *names):
+    """The values of the fields named, each over all rows."""
+    return [[row[name] for row in rows] for name in names]
 
 
 def findings(results: dict) -> Findings:
@@ -124,7 +112,7 @@ def findings(results: dict) -> Findings:
         answer=f"After {whole[0]['tokens']:,} training tokens {shares} of the test n-grams of {orders} are unseen; the "
         f"perplexities of {orders} are {perplexities}; that of order {len(whole)} has {whole[-1]['ngrams']:,} n-grams.",
         results=results,
-        rows=[{name: value for name, value in row.items() if name != "notes"} for row in rows],
+        rows=[without(row, "notes") for row in rows],
         pictures=[Picture(f"sparsity_{name}", draw(rows, name), caption) for name, caption in CAPTIONS.items()],
     )
 

@@ -16,14 +16,15 @@ model have about the same norm, sqrt(128 / window)).
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.harness import Findings, Study
+from experiments.harness.figures import finish, panels
+from experiments.harness.rows import groups, only, where
 from experiments.harness.runs import trained
 from lm_jax.config import DataConfig, TrainConfig, WindowConfig
 from lm_jax.data import load_corpus
 from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES, SPLIT_COLOURS, clean
+from lm_jax.report.style import SERIES, SPLIT_COLOURS
 
 
 STUDY = Study(__doc__, __file__, "What a larger window buys", {"--data": {"help": "another text, by character"}})
@@ -49,44 +50,37 @@ def measure(window: int, seed: int, arguments) -> dict:
         "window": window,
         "seed": seed,
         "parameters": results["parameters"],
-        "perplexity": {split: row["perplexity"] for split, row in scores.items()},
-        "bits_per_character": {split: row["bits_per_character"] for split, row in scores.items()},
+        **{name: {split: row[name] for split, row in scores.items()} for name in ("perplexity", "bits_per_character")},
         "position_norms": results["position_norms"],
     }
 
 
 def mean(results: list[dict], window: int, value) -> np.ndarray:
     """The mean over seeds of what `value` takes from a result."""
-    return np.mean([value(result) for result in results if result["window"] == window], axis=0)
+    return np.mean([value(result) for result in where(results, window=window)], axis=0)
 
 
 def draw(results: list[dict]):
     """Perplexity and parameters against the window, and the norms of the positions, a labelled line a window."""
-    figure = Figure(figsize=(13, 4.0), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = panels((13, 4.0), 1, 3)
     for split, colour in SPLIT_COLOURS.items():
         means = [mean(results, window, lambda r, s=split: r["perplexity"][s]) for window in WINDOWS]
         left.plot(WINDOWS, means, color=colour, label=split)
         points = [(result["window"], result["perplexity"][split]) for result in results]
         left.scatter(*zip(*points, strict=True), color=colour, s=10)
     left.legend(frameon=False, title="text (a dot a seed)", alignment="left")
-    left.set_ylabel("perplexity per character")
-    left.set_title("What a larger window buys", loc="left")
     parameters = [mean(results, window, lambda r: r["parameters"]) / 1000 for window in WINDOWS]
     middle.plot(WINDOWS, parameters, color=SPLIT_COLOURS["train"], marker="o", markersize=4)
-    middle.set_ylabel("parameters (thousands)")
-    middle.set_title("What it costs", loc="left")
     for window in WINDOWS:
         norms = mean(results, window, lambda r: r["position_norms"])
         right.plot(range(1, window + 1), norms, color=WINDOW_COLOURS[window], marker="o", markersize=3, label=window)
     right.legend(frameon=False, title="window", reverse=True)
-    right.set_ylabel("norm of the position's weights")
-    right.set_title("No symmetry between positions", loc="left")
-    for axes in (left, middle, right):
-        axes.set_xlabel("position (characters back)" if axes is right else "window (characters)")
-        axes.set_xticks(WINDOWS)
-        axes.set_ylim(bottom=0)
-        clean(axes)
+    for axes, title, xlabel, ylabel in (
+        (left, "What a larger window buys", "window (characters)", "perplexity per character"),
+        (middle, "What it costs", "window (characters)", "parameters (thousands)"),
+        (right, "No symmetry between positions", "position (characters back)", "norm of the position's weights"),
+    ):
+        finish(axes, title=title, xlabel=xlabel, ylabel=ylabel, xticks=WINDOWS, ylim=(0, None))
     return figure
 
 
@@ -94,7 +88,7 @@ def to_rows(results: list[dict]) -> list[dict]:
     """A line a window and seed."""
     return [
         {
-            **{name: result[name] for name in ("window", "seed", "parameters")},
+            **only(result, ("window", "seed", "parameters")),
             **{f"{split} perplexity": value for split, value in result["perplexity"].items()},
             "norms, newest first": " ".join(f"{norm:.1f}" for norm in result["position_norms"]),
         }
@@ -105,7 +99,7 @@ def to_rows(results: list[dict]) -> list[dict]:
 def findings(results: dict) -> Findings:
     """The answer, table and picture."""
     found = results["results"]
-    windows = list(dict.fromkeys(result["window"] for result in found))
+    windows = list(groups(found, "window"))
     test = [f"{mean(found, window, lambda r: r['perplexity']['test']):.2f} with {window}" for window in windows]
     norms = mean(found, windows[-1], lambda r: r["position_norms"])
     caption = "Perplexity, parameters and the norm of each position's block of weights; means over seeds."
@@ -116,7 +110,7 @@ def findings(results: dict) -> Findings:
         results=results,
         rows=to_rows(found),
         pictures=[Picture("window_size", draw(found), caption)],
-        seeds=list(dict.fromkeys(result["seed"] for result in found)),
+        seeds=list(groups(found, "seed")),
     )
 
 

@@ -16,26 +16,22 @@ passage; both gain with length.
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from experiments.harness import Findings, Study
-from experiments.harness.rows import with_ends
+from experiments.harness.figures import finish, panels
+from experiments.harness.rows import groups, only, where, with_ends
 from experiments.harness.runs import trained
 from experiments.uses.prose import divide, folder_blocks, head, library_blocks
-from lm_jax.config import DataConfig, GRUConfig, RecurrentConfig, TrainConfig
+from lm_jax.config import DataConfig, TrainConfig, from_flat
 from lm_jax.data import Streams
 from lm_jax.inference import score_streams
 from lm_jax.inference.minimal_pairs import accuracy
 from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES, clean, threshold
+from lm_jax.report.style import SERIES, threshold
 
 
-STUDY = Study(
-    __doc__,
-    __file__,
-    "Who wrote this?",
-    {"--data": {"type": Path, "help": "a folder with one .txt an author"}},
-)
+OPTIONS = {"--data": {"type": Path, "help": "a folder with one .txt an author"}}
+STUDY = Study(__doc__, __file__, "Who wrote this?", OPTIONS)
 EOL = 10  # the newline, at byte level
 AUTHORS = ("asyncio", "_pydecimal", "email", "idlelib", "logging", "tkinter")
 LENGTHS = (50, 100, 200)  # characters of a passage; the shorter ones are the beginnings of the longer
@@ -81,41 +77,30 @@ def passages(held_out: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
         found.append(own)
     count = min(map(len, found), default=0)
     if len(found) < 2 or count == 0:
-        raise SystemExit(
-            f"two authors with {LENGTHS[-1]} held-out characters each are needed, got {len(found)} authors"
-        )
-    return np.stack([p for own in found for p in own[:count]], axis=1).astype(np.int32), np.repeat(
-        np.arange(len(found)), count
-    )
+        raise SystemExit(f"two authors of {LENGTHS[-1]} held-out characters each are needed, got {len(found)} authors")
+    chosen = np.stack([passage for own in found for passage in own[:count]], axis=1).astype(np.int32)
+    return chosen, np.repeat(np.arange(len(found)), count)
 
 
 def settings(texts: Path, smoke: bool) -> TrainConfig:
     """One author's model."""
-    size = {"hidden_size": 8 if smoke else 128, "embedding_size": 32}
-    return TrainConfig(
-        data=DataConfig(data=str(texts), level="byte"),
-        model=RecurrentConfig(cell=GRUConfig(recurrence="scan"), dropout=0.3, **size),
-        batch_size=16,
-        epochs=20,
-        steps=3 if smoke else None,
-        seed=SEED,
-    )
+    network = {"cell": "gru", "recurrence": "scan", "dropout": 0.3}
+    network |= {"hidden_size": 8 if smoke else 128, "embedding_size": 32}
+    training = {"batch_size": 16, "epochs": 20, "steps": 3 if smoke else None, "seed": SEED}
+    return from_flat(TrainConfig, network | training, TrainConfig(data=DataConfig(str(texts), "byte")))
 
 
-def score_all(
-    runs: Path, training: dict[str, bytes], chosen: np.ndarray, facts: dict, smoke: bool
-) -> dict[str, np.ndarray]:
+def score_all(runs: Path, training: dict[str, bytes], chosen: np.ndarray, facts: dict, smoke: bool) -> dict:
     """Log-probabilities [authors, characters, passages] of all passages under every author's model, of either kind."""
-    streams = Streams(
-        np.pad(chosen, ((1, 0), (0, 0)), constant_values=EOL), np.full(chosen.shape[1], len(chosen), np.int32)
-    )
+    tokens = np.pad(chosen, ((1, 0), (0, 0)), constant_values=EOL)
+    streams = Streams(tokens, np.full(chosen.shape[1], len(chosen), np.int32))
     models, unigrams = [], []
     for author, text in training.items():
         run = trained(settings(runs / "texts" / author, smoke), runs / author)
         models.append(score_streams(run.model, run.params, streams, EOL))
         counts = np.bincount(np.frombuffer(text, np.uint8), minlength=len(run.vocabulary))
         unigrams.append(np.log((counts + 1) / (counts.sum() + len(counts)))[chosen])
-        facts[author] |= {name: run.results[name] for name in ("parameters", "seconds", "best_step")}
+        facts[author] |= only(run.results, ("parameters", "seconds", "best_step"))
         facts[author]["test"] = run.results["rows"][-3:]
     return {"language model": np.stack(models), "unigram": np.stack(unigrams)}
 
@@ -138,21 +123,16 @@ def judge(log_probs: dict[str, np.ndarray], truth: np.ndarray) -> tuple[list[dic
 
 def draw(curves: dict[str, list[float]], rows: list[dict], authors: int):
     """Accuracy against the length of the passage, with 95 % intervals at the three lengths."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels((6.4, 4.0))
     for kind, values in curves.items():
         axes.plot(np.arange(1, len(values) + 1), values, color=KIND_COLOURS[kind])
         axes.annotate(f" {kind}", (len(values), values[-1]), color=KIND_COLOURS[kind], va="center")
-        for row in (r for r in rows if r["kind"] == kind):
+        for row in where(rows, kind=kind):
             axes.plot([row["characters"]] * 2, row["interval"], color=KIND_COLOURS[kind], linewidth=4, alpha=0.4)
     threshold(axes, 1 / authors, "chance")
-    axes.set_xlabel("length of the passage (characters)")
-    axes.set_ylabel("share of passages given to their author")
-    axes.set_title(f"Telling apart {authors} authors: {rows[0]['passages']} held-out passages", loc="left")
-    axes.set_xlim(0, 1.3 * LENGTHS[-1])
-    axes.set_xticks([0, *LENGTHS])
-    axes.set_ylim(0, 1)
-    clean(axes)
+    title = f"Telling apart {authors} authors: {rows[0]['passages']} held-out passages"
+    words = {"xlabel": "length of the passage (characters)", "ylabel": "share of passages given to their author"}
+    finish(axes, title=title, **words, xlim=(0, 1.3 * LENGTHS[-1]), xticks=[0, *LENGTHS], ylim=(0, 1))
     return figure
 
 
@@ -160,8 +140,7 @@ def findings(results: dict) -> Findings:
     """The answer, table and picture."""
     found, authors = results["results"], len(results["authors"])
     parts = []
-    for length in dict.fromkeys(row["characters"] for row in found):
-        own = [row for row in found if row["characters"] == length]
+    for length, own in groups(found, "characters").items():
         shares = ", ".join(
             f"{row['kind']} {row['accuracy']:.1%} [{row['interval'][0]:.1%}, {row['interval'][1]:.1%}]" for row in own
         )

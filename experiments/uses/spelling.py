@@ -28,18 +28,18 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from experiments.harness import Findings, Study
-from experiments.harness.rows import with_ends
+from experiments.harness.figures import finish, panels
+from experiments.harness.rows import groups, only, where, with_ends
 from experiments.harness.runs import StudyRun, trained
 from experiments.language_models.lines import held_out_lines, settings
 from lm_jax.data.corpora import load_texts
 from lm_jax.inference import line_sums, token_log_probs
 from lm_jax.inference.minimal_pairs import accuracy
 from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES, clean
+from lm_jax.report.style import SERIES
 
 
 STUDY = Study(__doc__, __file__, "Spelling correction", runs="lines")
@@ -150,24 +150,20 @@ def judge_all(run: StudyRun, groups: dict[str, list[Trial]], counts: Counter) ->
 
 def draw(rows: list[dict]):
     """Real-word errors corrected against intact words spoiled, a point an error rate."""
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = panels((6.4, 4.4))
     sides = (((-4, 3), "right"), ((5, -8), "left"))
     for (kind, colour), (offset, side) in zip(PRIOR_COLOURS.items(), sides, strict=True):
-        own = [row for row in rows if row["prior"] == kind]
-        spoiled = [1 - row["accuracy"] for row in own if row["group"] == "intact"]
-        corrected = [row["accuracy"] for row in own if row["group"] == "real-word errors"]
+        spoiled = [1 - row["accuracy"] for row in where(rows, prior=kind, group="intact")]
+        corrected = [row["accuracy"] for row in where(rows, prior=kind, group="real-word errors")]
         axes.plot(spoiled, corrected, color=colour, marker="o", markersize=4)
         axes.annotate(f"  {kind}", (spoiled[-1], corrected[-1]), color=colour, va="bottom")
         for x, y, rate in zip(spoiled, corrected, RATES, strict=True):
             axes.annotate(f"{rate:g}", (x, y), offset, textcoords="offset points", fontsize=7, color=colour, ha=side)
-    axes.set_xlabel("share of intact words spoiled")
-    axes.set_ylabel("share of real-word errors corrected")
-    axes.set_title("Real-word errors, by the channel's error rate", loc="left")
     axes.margins(x=0.2)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    clean(axes)
+    words = {"xlabel": "share of intact words spoiled", "ylabel": "share of real-word errors corrected"}
+    finish(axes, title="Real-word errors, by the channel's error rate", **words)
     return figure
 
 
@@ -175,8 +171,7 @@ def findings(results: dict) -> Findings:
     """The answer, table and picture."""
     found = results["results"]
     parts = []
-    for group in dict.fromkeys(row["group"] for row in found):
-        own = [row for row in found if row["group"] == group]
+    for group, own in groups(found, "group").items():
         best = {row["prior"]: row for row in sorted(own, key=lambda row: row["accuracy"])}
         shares = ", ".join(
             f"{kind} {row['accuracy']:.1%} [{row['interval'][0]:.1%}, {row['interval'][1]:.1%}]"
@@ -213,7 +208,7 @@ def run(arguments) -> Findings:
             "seed": SEED,
             "words": len(counts),
             "held_out_lines": len(lines),
-            "model": {name: one.results[name] for name in ("parameters", "seconds", "best_step", "rows")},
+            "model": only(one.results, ("parameters", "seconds", "best_step", "rows")),
             "results": rows,
             "examples": examples,
         }

@@ -5,10 +5,9 @@ import sys
 
 import pytest
 
-from experiments.harness import Findings, Study
-from experiments.harness.rows import with_ends
+from experiments.harness import Findings, Study, integer
 from experiments.harness.study import text_table
-from experiments.harness.timing import by_turns, medians, minima
+from experiments.harness.timing import by_turns, medians, minima, stepper, timed
 
 
 DOC = """Is it so?
@@ -103,5 +102,14 @@ def test_work_goes_by_turns_and_the_first_round_is_to_warm_up():
     assert minima(times) == {"a": 1.0, "b": 2.0} and medians(times) == {"a": 3.0, "b": 2.0}
 
 
-def test_ends_of_an_interval_are_columns():
-    assert with_ends([{"a": 1, "interval": [0.2, 0.4], "table": []}], "table") == [{"a": 1, "low": 0.2, "high": 0.4}]
+def test_a_stepper_hands_the_state_on_and_says_what_a_step_took():
+    seen = []
+    step = stepper(lambda state, more: seen.append(state) or state + more, 1)
+    assert step(2) >= 0 and step(3) >= 0 and seen == [1, 3]
+    took, result = timed(lambda: "found")
+    assert took >= 0 and result == "found"
+
+
+def test_an_option_that_is_a_whole_number(tmp_path):
+    study = Study(DOC, tmp_path / "uses" / "so.py", "So", {"--rounds": integer(3, "of what")})
+    assert study.parser().parse_args([]).rounds == 3 and study.parser().parse_args(["--rounds", "5"]).rounds == 5

@@ -1,7 +1,5 @@
 """Flax's side of `speed.py`: linen and nnx recurrent layers, and an nnx language model trained with optax."""
 
-import time
-
 import flax.linen as linen
 import jax
 import jax.numpy as jnp
@@ -10,6 +8,7 @@ import optax
 from flax import nnx
 
 from experiments.benchmarks.peers.work import CLIP, LEARNING_RATE, Contender, Layers, Step
+from experiments.harness.timing import timed
 
 
 LINEN = {"rnn": linen.SimpleCell, "gru": linen.GRUCell, "lstm": linen.OptimizedLSTMCell}
@@ -48,10 +47,8 @@ class NnxLayers(nnx.Module):
 
 def _contender(loss, params, xs, direction):
     function = jax.grad(loss, (0, 1)) if direction == "both" else loss
-    started = time.perf_counter()
-    function = jax.jit(function).lower(params, xs).compile()
-    took = time.perf_counter() - started
-    return Contender(lambda: jax.block_until_ready(function(params, xs)), compile_seconds=took)
+    took, compiled = timed(lambda: jax.jit(function).lower(params, xs).compile())
+    return Contender(lambda: jax.block_until_ready(compiled(params, xs)), compile_seconds=took)
 
 
 def linen_layers(work: Layers) -> Contender:
@@ -117,6 +114,4 @@ def step(work: Step) -> Contender:
         value, box[0] = train(model, optimizer, box[0], tokens)
         jax.block_until_ready(value)
 
-    started = time.perf_counter()
-    run()
-    return Contender(run, compile_seconds=time.perf_counter() - started)
+    return Contender(run, compile_seconds=timed(run)[0])

@@ -1,12 +1,11 @@
 """lm_jax's side of `speed.py`: the library as a script uses it, with its default settings unless an engine is named."""
 
-import time
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.peers.work import CLIP, LEARNING_RATE, Contender, Generation, Layers, Step
+from experiments.harness.timing import stepper, timed
 from lm_jax.cells import stacked
 from lm_jax.config import CELLS, LSTMConfig, OptimizerConfig, RecurrentConfig
 from lm_jax.data import Streams
@@ -26,13 +25,6 @@ CHUNKS = 20  # of an epoch of made-up tokens
 SECONDS_PER_DISPATCH = 1.0  # what the training loop aims at
 
 
-def compiled(function, *arguments):
-    """(the compiled function, seconds it took to trace and compile)."""
-    started = time.perf_counter()
-    result = jax.jit(function).lower(*arguments).compile()
-    return result, time.perf_counter() - started
-
-
 def layers(work: Layers, recurrence: str | None = None, compute_dtype: str | None = None) -> Contender:
     """A stack of cells, on the engine named or on the default one."""
     options = {"compute_dtype": compute_dtype} | ({} if recurrence is None else {"recurrence": recurrence})
@@ -47,8 +39,8 @@ def layers(work: Layers, recurrence: str | None = None, compute_dtype: str | Non
         return jnp.sum(weights * stack.unroll(params, carry, xs)[1])
 
     function = jax.grad(loss, (0, 1)) if work.direction == "both" else loss
-    function, took = compiled(function, params, xs)
-    return Contender(lambda: jax.block_until_ready(function(params, xs)), compile_seconds=took)
+    took, compiled = timed(lambda: jax.jit(function).lower(params, xs).compile())
+    return Contender(lambda: jax.block_until_ready(compiled(params, xs)), compile_seconds=took)
 
 
 def model_of(work: Step | Generation, recurrence: str | None = None, compute_dtype: str | None = None):
@@ -82,20 +74,11 @@ def step(work: Step, recurrence: str | None = None, compute_dtype: str | None = 
     """Training steps in dispatches of about a second, as the training loop makes them."""
     train_steps, streams, create = training(work, recurrence, compute_dtype)
     state = create(0)
-    started = time.perf_counter()
-    function = train_steps.lower(state, streams, 1).compile()
-    took = time.perf_counter() - started
-    box = [state]
-
-    def run(count):
-        box[0] = function(box[0], streams, count)
-        jax.block_until_ready(box[0].step)
-
-    run(1)
-    started = time.perf_counter()
-    run(1)
-    count = max(1, int(SECONDS_PER_DISPATCH / (time.perf_counter() - started)))
-    return Contender(lambda: run(count), count, took)
+    took, function = timed(lambda: train_steps.lower(state, streams, 1).compile())
+    run = stepper(function, state)
+    run(streams, 1)
+    count = max(1, int(SECONDS_PER_DISPATCH / run(streams, 1)))
+    return Contender(lambda: run(streams, count), count, took)
 
 
 def generation(work: Generation) -> Contender:

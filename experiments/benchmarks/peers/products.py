@@ -5,12 +5,11 @@ rows, and T times each of h W_h and d_a W_h^T over B rows; of a softmax: the log
 over all rows are timed one by one, those of a step as loops of T.
 """
 
-import time
-
 import jax
 import jax.numpy as jnp
 
 from experiments.benchmarks.peers.work import Layers, Step
+from experiments.harness.timing import timed
 
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -50,9 +49,4 @@ def _least(product, rounds):
 
     function = jax.jit(once if times == 1 else often)
     jax.block_until_ready(function(left, right))
-    taken = []
-    for _ in range(max(rounds, 3)):
-        started = time.perf_counter()
-        jax.block_until_ready(function(left, right))
-        taken.append(time.perf_counter() - started)
-    return min(taken)
+    return min(timed(lambda: function(left, right))[0] for _ in range(max(rounds, 3)))

@@ -1,18 +1,14 @@
-"""The pieces of work that `speed.py` times, as sizes; each peer builds them in its own way.
-
-Layers(cell, layers, units, batch, steps): recurrent layers of equal width, forward pass and the gradients of
-    sum(weights * outputs) by all parameters and by the inputs.
-Step(layers, units, vocab_size, tied, dropout, batch, steps): one step of training an LSTM language model: embedding,
-    dropout, layers with dropout between, dropout, softmax, cross-entropy, gradients, clipping by the global norm, SGD.
-Generation(layers, units, vocab_size, tokens): one text, sampled token by token from an LSTM language model.
-"""
+"""The pieces of work that `speed.py` times, as sizes; each peer builds them in its own way."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 
 class Layers(NamedTuple):
-    """Recurrent layers of equal width. direction: "both" passes, or "forward" alone."""
+    """Recurrent layers of equal width: forward, and the gradients of sum(weights * outputs) by parameters and inputs.
+
+    direction: "both" passes, or "forward" alone.
+    """
 
     cell: str
     layers: int
@@ -23,7 +19,8 @@ class Layers(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A training step of a language model."""
+    """A training step of an LSTM language model: embedding, dropout, layers with dropout between, dropout, softmax,
+    cross-entropy, gradients, clipping by the global norm, SGD."""
 
     layers: int
     units: int
@@ -35,7 +32,7 @@ class Step(NamedTuple):
 
 
 class Generation(NamedTuple):
-    """Sampling one text."""
+    """One text, sampled token by token from an LSTM language model."""
 
     layers: int
     units: int

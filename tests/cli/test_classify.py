@@ -1,0 +1,88 @@
+"""`lm-jax classify`: trains, evaluates, predicts, explains; mistakes are one line and write nothing."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from lm_jax.runs import train
+from tests.cli.conftest import tree
+from tests.tasks.labelled import classify_config, write_labelled
+
+
+SMALL = ("--steps", "4", "--batch-size", "4", "--hidden-size", "4", "--embedding-size", "4", "--log-every", "2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("classify")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return str(train(classify_config(folder / "texts.tsv", steps=6), folder / "run").folder)
+
+
+def test_it_trains_and_goes_on(command, folder):
+    texts, new = write_labelled(folder / "train.tsv"), folder / "new"
+    code, out, err = command("classify", "train", "--data", texts, "--run", new, *SMALL)
+    assert code == 0 and err == "" and "2 classes" in out and "naive Bayes" in out
+    assert f"next: lm-jax classify predict {new} FILE" in out
+    assert max(len(line) for line in out.splitlines()[2:] if str(folder) not in line) <= 80
+    code, out, _ = command("classify", "train", "--resume", new, "--steps", "6")
+    assert code == 0 and "resumed after step 4" in out
+
+
+def test_predictions_stream_from_a_file_and_from_standard_input(command, run, folder, monkeypatch):
+    (folder / "lines.txt").write_text("good cab\n\npoor a bad\n")
+    code, out, err = command("classify", "predict", run, folder / "lines.txt")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 0 and err == "" and [row[2] for row in rows] == ["good cab", "poor a bad"]
+    assert all(row[0] in ("good", "poor") and 0.5 <= float(row[1]) <= 1 for row in rows)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("good cab\npoor a bad\n"))
+    assert command("classify", "predict", run) == (0, out, "")
+    code, out, _ = command("classify", "predict", run, folder / "lines.txt", "--json")
+    assert [json.loads(line)["label"] for line in out.splitlines()] == [row[0] for row in rows]
+
+
+def test_an_explanation_is_words_and_a_picture(command, run, folder):
+    (folder / "one.txt").write_text("good cab a bad\n")
+    pictures = folder / "pictures"
+    code, out, _ = command("classify", "predict", run, folder / "one.txt", "--explain", "--pictures", pictures)
+    assert code == 0 and "good cab a bad" in out and "occlusion" in out and "correlate" in out
+    assert (pictures / "text-1.png").read_bytes().startswith(b"\x89PNG")
+    code, out, _ = command("classify", "predict", run, folder / "one.txt", "--explain", "--json")
+    record = json.loads(out)
+    assert record["words"] == ["good", "cab", "a", "bad"] and len(record["gradient"]) == len(record["occlusion"]) == 4
+
+
+def test_scores_are_a_line_or_json(command, run):
+    code, out, _ = command("classify", "evaluate", run, "--split", "all")
+    assert code == 0 and out.startswith("80 texts: accuracy")
+    _, out, _ = command("evaluate", run, "--split", "all", "--json")
+    assert json.loads(out)["texts"] == 80
+
+
+WRONG = {
+    "no data": (("train", "--data", "nowhere"), "--data must be an existing file or folder, got nowhere"),
+    "a setting of another kind": (
+        ("train", "--cell", "gru", "--forget-bias", "2"),
+        "--forget-bias is a setting of lstm",
+    ),
+    "a setting of another task": (("train", "--bptt", "3"), "unrecognized arguments: --bptt 3"),
+    "no such vectors": (("train", "--vectors", "nowhere.txt"), "vectors must be a readable text file"),
+    "no run": (("predict", "nowhere"), "nowhere without config.json"),
+    "no explanation": (("predict", "RUN", "--pictures", "x"), "--pictures are of explanations"),
+    "no file": (("predict", "RUN", "nowhere.txt"), "nowhere.txt"),
+    "no init": (("train", "--init-from", "nowhere"), "nowhere without config.json"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_mistakes_are_one_line_and_write_nothing(name, command, run, tmp_path, monkeypatch):
+    words, message = WRONG[name]
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("classify", *(run if word == "RUN" else word for word in words))
+    assert code == 2 and out == "" and err.count("\n") == 1 and message in err
+    assert not tree(tmp_path)
