@@ -18,7 +18,7 @@ from lm_jax.config.ngram import NGramConfig
 from lm_jax.config.optimizer import OptimizerConfig
 from lm_jax.config.schedules import SCHEDULES, CosineSchedule, PlateauSchedule
 from lm_jax.config.settings import setting
-from lm_jax.config.tag import CHAR_FEATURES, TagConfig, TaggedDataConfig, TaggerConfig
+from lm_jax.config.tag import CHAR_FEATURES, CharCNN, CharLSTM, TagConfig, TaggedDataConfig, TaggerConfig
 from lm_jax.config.train import RunConfig, TrainConfig
 
 
@@ -32,6 +32,8 @@ __all__ = [
     "NTASGD",
     "SCHEDULES",
     "AddK",
+    "CharCNN",
+    "CharLSTM",
     "ClassifierConfig",
     "ClassifyConfig",
     "CosineSchedule",
