@@ -108,8 +108,8 @@ def tagger(
         rule = "the encoder's input must hold a word's embedding beside what is read of its characters"
         raise UserError(f"{rule}, got sizes {encoder.input_size} and {encoder.input_size - embedding_size}")
     row_of = np.arange(len(counts)) if rows is None else np.asarray(rows)
-    together = np.maximum(np.bincount(row_of, counts, len(counts)).astype(np.float32), 1e-9)
-    unknown_rates = word_dropout / (word_dropout + together)
+    row_counts = np.maximum(np.bincount(row_of, counts, len(counts)).astype(np.float32), 1e-9)
+    unknown_rates = word_dropout / (word_dropout + row_counts)
 
     def init(key):
         key_e, key_r, key_s, key_o = jax.random.split(key, 4)
