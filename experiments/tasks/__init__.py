@@ -1,1 +1,1 @@
-"""Studies of tasks beside language modelling: what recurrent networks read, tag and translate."""
+"""Studies of models that are no language models: classifiers, taggers, translators."""
