@@ -18,6 +18,9 @@ VERBS = {
     "classify train": "train a classifier of texts",
     "classify evaluate": "accuracy of a classifier on labelled texts",
     "classify predict": "label and probability of every line; with --explain, which words decide",
+    "tag train": "train a tagger of words",
+    "tag evaluate": "accuracy of a tagger on tagged sentences, on words that training lacks too, and F1 of spans",
+    "tag predict": "a tag for every word of every line; with --n-best, the most probable strings of tags",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
     "complete": "the most likely next tokens after a prompt",
@@ -28,7 +31,9 @@ VERBS = {
     "doctor": "versions, devices, memory, speed, and what to do where a GPU or TPU is not seen",
 }
 # where one module has several verbs, its name and the function; all others are `main` of a module of their own
-MODULES = {f"{task} {verb}": f"{task}:{verb}" for task in ("classify",) for verb in ("train", "evaluate", "predict")}
+MODULES = {
+    f"{task} {verb}": f"{task}:{verb}" for task in ("classify", "tag") for verb in ("train", "evaluate", "predict")
+}
 NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
 
 

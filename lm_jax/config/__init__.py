@@ -18,18 +18,22 @@ from lm_jax.config.ngram import NGramConfig
 from lm_jax.config.optimizer import OptimizerConfig
 from lm_jax.config.schedules import SCHEDULES, CosineSchedule, PlateauSchedule
 from lm_jax.config.settings import setting
+from lm_jax.config.tag import CHAR_FEATURES, CharCNN, CharLSTM, TagConfig, TaggedDataConfig, TaggerConfig
 from lm_jax.config.train import RunConfig, TrainConfig
 
 
 __all__ = [
     "AVERAGINGS",
     "CELLS",
+    "CHAR_FEATURES",
     "EMA",
     "ESTIMATORS",
     "MODELS",
     "NTASGD",
     "SCHEDULES",
     "AddK",
+    "CharCNN",
+    "CharLSTM",
     "ClassifierConfig",
     "ClassifyConfig",
     "CosineSchedule",
@@ -46,6 +50,9 @@ __all__ = [
     "RNNConfig",
     "RecurrentConfig",
     "RunConfig",
+    "TagConfig",
+    "TaggedDataConfig",
+    "TaggerConfig",
     "TrainConfig",
     "UserCell",
     "WindowConfig",

@@ -7,13 +7,14 @@ from typing import TypeVar
 from lm_jax.queries.loaded_run import LoadedRun, UserCell, as_loaded
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
+from lm_jax.queries.trained_tagger import TrainedTagger
 
 
 Trained = TypeVar("Trained", bound=LoadedRun)
-CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier)}
+CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier, TrainedTagger)}
 
 
-def load(run: str | Path, cell: UserCell | None = None) -> TrainedLanguageModel | TrainedClassifier:
+def load(run: str | Path, cell: UserCell | None = None) -> TrainedLanguageModel | TrainedClassifier | TrainedTagger:
     """Loads the best step of a run, on one device, whatever it was trained on.
 
     Args:

@@ -19,10 +19,11 @@ from lm_jax.tasks.base import (
 from lm_jax.tasks.classify import CLASSIFY
 from lm_jax.tasks.ngram import NGRAM
 from lm_jax.tasks.recurrent import RECURRENT
+from lm_jax.tasks.tag import TAG
 from lm_jax.tasks.window import WINDOW
 
 
-TASKS: dict[str, Task] = {"recurrent": RECURRENT, "window": WINDOW, "ngram": NGRAM, "classify": CLASSIFY}
+TASKS: dict[str, Task] = {"recurrent": RECURRENT, "window": WINDOW, "ngram": NGRAM, "classify": CLASSIFY, "tag": TAG}
 
 
 def task_of(settings: Any) -> Task:
