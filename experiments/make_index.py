@@ -13,7 +13,7 @@ from lm_jax.report.study import read_record
 
 
 HERE = Path(__file__).parent
-FOLDERS = ("gradients", "language_models", "uses", "benchmarks")
+FOLDERS = ("gradients", "language_models", "tasks", "uses", "benchmarks")
 IS_STUDY = re.compile(r"^STUDY = Study\(", re.MULTILINE)
 HEAD = """# Experiments
 

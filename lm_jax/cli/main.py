@@ -18,6 +18,9 @@ VERBS = {
     "classify train": "train a classifier of texts",
     "classify evaluate": "accuracy of a classifier on labelled texts",
     "classify predict": "label and probability of every line; with --explain, which words decide",
+    "tag train": "train a tagger of words",
+    "tag evaluate": "accuracy of a tagger on tagged sentences, on words that training lacks too, and F1 of spans",
+    "tag predict": "a tag for every word of every line; with --n-best, the most probable strings of tags",
     "translate train": "train a translator on sentences with their translations",
     "translate evaluate": "cross-entropy, exact matches, BLEU and chrF of a translator",
     "translate predict": "the translation of every line; with --attention, where it was read",
@@ -33,7 +36,7 @@ VERBS = {
 # where one module has several verbs, its name and the function; all others are `main` of a module of their own
 MODULES = {
     f"{task} {verb}": f"{task}:{verb}"
-    for task in ("classify", "translate")
+    for task in ("classify", "tag", "translate")
     for verb in ("train", "evaluate", "predict")
 }
 NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds

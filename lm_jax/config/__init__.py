@@ -19,6 +19,7 @@ from lm_jax.config.optimizer import OptimizerConfig
 from lm_jax.config.parallel import ParallelDataConfig
 from lm_jax.config.schedules import SCHEDULES, CosineSchedule, PlateauSchedule
 from lm_jax.config.settings import setting
+from lm_jax.config.tag import CHAR_FEATURES, CharCNN, CharLSTM, TagConfig, TaggedDataConfig, TaggerConfig
 from lm_jax.config.train import RunConfig, TrainConfig
 from lm_jax.config.translate import TranslateConfig, TranslatorConfig
 
@@ -26,12 +27,15 @@ from lm_jax.config.translate import TranslateConfig, TranslatorConfig
 __all__ = [
     "AVERAGINGS",
     "CELLS",
+    "CHAR_FEATURES",
     "EMA",
     "ESTIMATORS",
     "MODELS",
     "NTASGD",
     "SCHEDULES",
     "AddK",
+    "CharCNN",
+    "CharLSTM",
     "ClassifierConfig",
     "ClassifyConfig",
     "CosineSchedule",
@@ -49,6 +53,9 @@ __all__ = [
     "RNNConfig",
     "RecurrentConfig",
     "RunConfig",
+    "TagConfig",
+    "TaggedDataConfig",
+    "TaggerConfig",
     "TrainConfig",
     "TranslateConfig",
     "TranslatorConfig",

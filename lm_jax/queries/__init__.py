@@ -17,6 +17,7 @@ from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, impo
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
+from lm_jax.queries.trained_tagger import TrainedTagger
 from lm_jax.queries.trained_translator import TrainedTranslator
 from lm_jax.queries.translate import AttentionMap, Translation, attention_map, translate
 from lm_jax.report.comparison_row import ComparisonRow
@@ -42,6 +43,7 @@ __all__ = [
     "TokenScore",
     "TrainedClassifier",
     "TrainedLanguageModel",
+    "TrainedTagger",
     "TrainedTranslator",
     "Translation",
     "attention_map",

@@ -7,12 +7,13 @@ from typing import TypeVar
 from lm_jax.queries.loaded_run import LoadedRun, UserCell, as_loaded
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
+from lm_jax.queries.trained_tagger import TrainedTagger
 from lm_jax.queries.trained_translator import TrainedTranslator
 
 
 Trained = TypeVar("Trained", bound=LoadedRun)
-AnyTrained = TrainedLanguageModel | TrainedClassifier | TrainedTranslator
-CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier, TrainedTranslator)}
+AnyTrained = TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedTranslator
+CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier, TrainedTagger, TrainedTranslator)}
 
 
 def load(run: str | Path, cell: UserCell | None = None) -> AnyTrained:

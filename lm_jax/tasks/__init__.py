@@ -19,6 +19,7 @@ from lm_jax.tasks.base import (
 from lm_jax.tasks.classify import CLASSIFY
 from lm_jax.tasks.ngram import NGRAM
 from lm_jax.tasks.recurrent import RECURRENT
+from lm_jax.tasks.tag import TAG
 from lm_jax.tasks.translate import TRANSLATE
 from lm_jax.tasks.window import WINDOW
 
@@ -28,6 +29,7 @@ TASKS: dict[str, Task] = {
     "window": WINDOW,
     "ngram": NGRAM,
     "classify": CLASSIFY,
+    "tag": TAG,
     "translate": TRANSLATE,
 }
 

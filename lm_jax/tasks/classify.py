@@ -38,6 +38,7 @@ from lm_jax.types import Key, Params
 
 
 EXAMPLES = 3  # texts of the test data to look at, beside their labels
+WIDEST = 72  # characters of one of them
 
 
 class ClassificationRow(NamedTuple):
@@ -193,8 +194,8 @@ def _examples(vocabulary: LabelVocabulary, texts: LabelledTokens, log_probs: np.
     for text, label, scores in zip(texts.texts[:EXAMPLES], texts.labels, log_probs, strict=False):
         found = int(scores.argmax())
         right = "" if found == label else f", not {vocabulary.labels[label]}"
-        short = text if len(text) <= 60 else text[:57] + "..."
-        lines.append(f"{vocabulary.labels[found]} ({np.exp(scores[found]):.0%}{right}): {short}")
+        line = f"{vocabulary.labels[found]} ({np.exp(scores[found]):.0%}{right}): {text}"
+        lines.append(line if len(line) <= WIDEST else line[: WIDEST - 3] + "...")
     return "\n".join(lines)
 
 

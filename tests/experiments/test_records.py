@@ -13,7 +13,7 @@ ENTRIES = [entry(script) for script in scripts()]
 
 
 def test_every_kind_of_question_has_studies():
-    assert {found.study.folder for found in ENTRIES} == {"gradients", "language_models", "uses", "benchmarks"}
+    assert {found.study.folder for found in ENTRIES} == {"gradients", "language_models", "tasks", "uses", "benchmarks"}
     assert len(ENTRIES) >= 23
 
 

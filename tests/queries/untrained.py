@@ -8,7 +8,8 @@ from lm_jax.training.checkpoints import Checkpoints
 
 def untrained(config, folder):
     """A run folder with a first checkpoint: what a comparison needs, without compiling a training step."""
-    setup = set_up(task_of(config), config, task_of(config).load(config, None), 1)
+    task = task_of(config)
+    setup = set_up(task, config, task.load(config, None), 1)
     run = RunFolder(folder)
     run.create(config, setup.data.vocabulary, {"decay_horizon": 1, "corpus": setup.data.record})
     with Checkpoints(run.states) as states:

@@ -12,6 +12,7 @@ from tests.runs.toy import toy_config, write_corpus
 from tests.tasks.labelled import classify_config
 from tests.tasks.parallel import translate_config
 from tests.tasks.parity import PARITY, ParityConfig
+from tests.tasks.tagged import tag_config
 
 
 SETTINGS = {
@@ -21,6 +22,7 @@ SETTINGS = {
     "window": lambda data: toy_config(data, model="window", window=3),
     "parity": lambda data: ParityConfig(batch_size=16, steps=4),
     "classify": lambda data: classify_config(Path(data).parent / "labelled.tsv"),
+    "tag": lambda data: tag_config(Path(data).parent / "tagged.tsv"),
     "translate": lambda data: translate_config(Path(data).parent / "pairs.tsv"),
 }
 

@@ -1,0 +1,90 @@
+"""`lm-jax tag train | evaluate | predict`: words and their tags."""
+
+import dataclasses
+from typing import Literal
+
+from lm_jax.cli.classify import in_batches, read_lines
+from lm_jax.cli.evaluate import evaluate_run
+from lm_jax.cli.flags import positional
+from lm_jax.cli.parsing import parse
+from lm_jax.cli.train import TrainArguments, train_task
+from lm_jax.config import TagConfig, setting
+from lm_jax.config.settings import count
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.report.plain_json import to_json
+
+
+@dataclasses.dataclass(frozen=True)
+class TagTrainArguments(TrainArguments):
+    """Train a tagger of words; without any setting, of names in the Python standard library by their role."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TagEvaluateArguments:
+    """Score tagged sentences with the best step of a run."""
+
+    run: str = positional("Folder of the run.", "RUN")
+    data: str | None = setting(None, "Tagged sentences as for training. Without it, the run's own.", metavar="PATH")
+    split: Literal["train", "valid", "test", "all"] = setting("test", "Which part of them.")
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TagPredictArguments:
+    """Tag every line of a file, or of standard input: a sentence of words with spaces between."""
+
+    run: str = positional("Folder of the run.", "RUN")
+    file: str | None = positional("A file with a sentence a line. Without it, standard input.", "FILE", optional=True)
+    n_best: int = setting(
+        1,
+        "How many strings of tags for each sentence, the most probable first, each after its log-probability.",
+        rule=count,
+    )
+    columns: bool = setting(
+        False, "Print a word and its tag a line, with a tab between, and a blank line after each sentence."
+    )
+    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Print one JSON object a line.")
+
+
+def train(argv: list[str]) -> None:
+    """Parses the arguments, trains and prints the progress."""
+    train_task(TagConfig, "tag train", argv, TagTrainArguments)
+
+
+def evaluate(argv: list[str]) -> None:
+    """Parses the arguments, evaluates the run and prints the scores."""
+    evaluate_run(parse(TagEvaluateArguments, "tag evaluate", argv), "tagger")
+
+
+def predict(argv: list[str]) -> None:
+    """Parses the arguments and prints every line with its tags, as soon as they are there."""
+    arguments = parse(TagPredictArguments, "tag predict", argv)
+    check_sizes(n_best=arguments.n_best)
+    if arguments.columns and (arguments.json or arguments.n_best > 1):
+        raise UserError(
+            "columns are of one string of tags and no JSON, got columns with n_best or json",
+            ["columns", "n_best", "json"],
+        )
+    lines = read_lines(arguments.file)
+
+    from lm_jax.machine.compile_cache import keep_compiled
+    from lm_jax.queries.load import load_as
+    from lm_jax.queries.trained_tagger import TrainedTagger
+
+    keep_compiled()
+    run = load_as(TrainedTagger, arguments.run, arguments.cell)
+    for batch in in_batches(lines):
+        for sentence in run.tag_sentences(batch, arguments.n_best):
+            print(to_json(sentence) if arguments.json else _words(sentence, arguments), flush=True)
+
+
+def _words(sentence, arguments):
+    if arguments.columns:
+        return "".join(f"{word}\t{tag}\n" for word, tag in zip(sentence.words, sentence.tags, strict=True))
+    lines = []
+    for tags, log_prob in sentence.best:
+        words = " ".join(f"{word}/{tag}" for word, tag in zip(sentence.words, tags, strict=True))
+        lines.append(words if arguments.n_best == 1 else f"{log_prob:.4f}\t{words}")
+    return "\n".join(lines)

@@ -1,0 +1,162 @@
+"""Vocabularies of a tagger: words, their characters, and tags; and sentences as arrays of ids.
+
+Words and characters are those of the training data, after `<unk>`, whose id is 0. A word that training lacks is
+`<unk>`, or, where case is folded, a word that differs from it in case alone; its characters are read as they are.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lm_jax.data.spans import scheme_of
+from lm_jax.data.tagged_files import Sentence
+from lm_jax.data.vocabulary import UNKNOWN
+from lm_jax.errors import UserError
+
+
+UNKNOWN_ID = 0
+NO_CHARACTER = -1  # after the last of a word
+_FIELDS = ("words", "counts", "characters", "tags")
+
+
+class EncodedSentences(NamedTuple):
+    """Sentences one after the other.
+
+    words, characters [N], [N, W]: ids, -1 after the last character of a word. unseen [N]: whether training lacks the
+    word as it is written. tags [N]. lengths [S].
+    """
+
+    words: np.ndarray
+    characters: np.ndarray
+    unseen: np.ndarray
+    tags: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        """The place of every sentence's first word, [S]."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(int)
+
+
+@dataclasses.dataclass(frozen=True)
+class TagVocabulary:
+    """words, characters: with `<unk>` first. counts: how often training has each word (0 for `<unk>`). tags."""
+
+    words: tuple[str, ...]
+    counts: tuple[int, ...]
+    characters: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def scheme(self) -> str | None:
+        """BIO or IOBES, where the tags mark spans."""
+        return scheme_of(self.tags)
+
+    @property
+    def sha256(self) -> str:
+        """A fingerprint of everything."""
+        return hashlib.sha256(json.dumps([getattr(self, name) for name in _FIELDS]).encode()).hexdigest()
+
+    @functools.cached_property
+    def word_ids(self) -> dict[str, int]:
+        """The id of each word."""
+        return {word: i for i, word in enumerate(self.words) if i != UNKNOWN_ID}
+
+    @functools.cached_property
+    def folded_ids(self) -> dict[str, int]:
+        """The id of the most frequent word among those that differ in case alone, by their lower case."""
+        ids: dict[str, int] = {}
+        for word, i in self.word_ids.items():  # by falling count
+            ids.setdefault(word.lower(), i)
+        return ids
+
+    def folded_rows(self) -> np.ndarray:
+        """Returns for every word the most frequent one that differs from it in case alone, int [V]."""
+        return np.array([UNKNOWN_ID, *(self.folded_ids[word.lower()] for word in self.words[1:])], np.int32)
+
+    @functools.cached_property
+    def character_ids(self) -> dict[str, int]:
+        """The id of each character."""
+        return {character: i for i, character in enumerate(self.characters) if i != UNKNOWN_ID}
+
+    def save(self, path: Path) -> None:
+        """Writes JSON."""
+        record = {name: getattr(self, name) for name in _FIELDS} | {"sha256": self.sha256}
+        path.write_text(json.dumps(record, ensure_ascii=True, indent=0) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "TagVocabulary":
+        """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
+        record = json.loads(path.read_text())
+        vocabulary = cls(*(tuple(record[name]) for name in _FIELDS))
+        if vocabulary.sha256 != record["sha256"]:
+            raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
+        return vocabulary
+
+    def encode(self, sentences: Sequence[Sentence], word_length: int, fold_case: bool = False) -> EncodedSentences:
+        """Returns the arrays of sentences whose tags are all known.
+
+        word_length: W; of a longer word the beginning and the end are read. fold_case: see `encode_words`.
+        """
+        words = [word for sentence in sentences for word in sentence.words]
+        tag_ids = {tag: i for i, tag in enumerate(self.tags)}
+        tags = [tag_ids[tag] for sentence in sentences for tag in sentence.tags]
+        lengths = np.array([len(sentence.words) for sentence in sentences], int)
+        encoded = self.encode_words(words, word_length, fold_case)
+        return EncodedSentences(*encoded, np.array(tags, np.int32), lengths)
+
+    def encode_words(
+        self, words: Sequence[str], word_length: int, fold_case: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns ids int32 [N], ids of characters int32 [N, W], and which words training lacks, bool [N].
+
+        fold_case: a word that training lacks has the id of one that differs from it in case alone, where there is one.
+        `<unk>` itself has no characters.
+        """
+        types = {word: i for i, word in enumerate(dict.fromkeys(words))}
+        folded = self.folded_ids if fold_case else {}
+        ids = [self.word_ids.get(word, folded.get(word.lower(), UNKNOWN_ID)) for word in types]
+        unseen = [word not in self.word_ids for word in types]
+        characters = np.full((len(types), word_length), NO_CHARACTER, np.int32)
+        for row, word in zip(characters, types, strict=True):
+            letters = "" if word == UNKNOWN else _shortened(word, word_length)
+            row[: len(letters)] = [self.character_ids.get(letter, UNKNOWN_ID) for letter in letters]
+        places = np.fromiter((types[word] for word in words), int, len(words))
+        return np.array(ids, np.int32)[places], characters[places], np.array(unseen, bool)[places]
+
+
+def build_tag_vocabulary(sentences: Sequence[Sentence]) -> TagVocabulary:
+    """Returns the vocabulary of the training sentences, each part by falling count, then by spelling.
+
+    Raises UserError for a word `<unk>`, which stands for words that training lacks.
+    """
+    counts = Counter(word for sentence in sentences for word in sentence.words)
+    if UNKNOWN in counts:
+        raise UserError(f"the word {UNKNOWN} stands for unknown words and must not occur in the training data")
+    letters: Counter[str] = Counter()
+    for word, count in counts.items():
+        for letter in word:
+            letters[letter] += count
+    tags = Counter(tag for sentence in sentences for tag in sentence.tags)
+    words = _ranked(counts)
+    return TagVocabulary(
+        (UNKNOWN, *words), (0, *(counts[word] for word in words)), (UNKNOWN, *_ranked(letters)), _ranked(tags)
+    )
+
+
+def _ranked(counts):
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+
+
+def _shortened(word, length):
+    if len(word) <= length:
+        return word
+    last = length // 2
+    return word[: length - last] + word[len(word) - last :]

@@ -1,0 +1,31 @@
+"""The run of a tagger, loaded: every question to it as a method."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from lm_jax.queries.evaluate import evaluate
+from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.queries.tag import TaggedSentence, tag, tag_sentences
+from lm_jax.tasks.tag import Tagging
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedTagger(LoadedRun):
+    """A trained tagger with its parameters and its vocabulary, and every question to it as a method."""
+
+    model_type: ClassVar[str] = "tagger"
+
+    def tag(self, sentence: str | Sequence[str], n_best: int = 1) -> TaggedSentence:
+        """Tags one sentence: words with white space between, or a list of words."""
+        return tag(self, sentence, n_best)
+
+    def tag_sentences(self, sentences: Sequence[str | Sequence[str]], n_best: int = 1) -> list[TaggedSentence]:
+        """Tags many sentences, in batches."""
+        return tag_sentences(self, sentences, n_best)
+
+    def evaluate(
+        self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None
+    ) -> Tagging:
+        """Scores one split of tagged sentences, by default of the run's own; as `lm_jax.evaluate`."""
+        return evaluate(self, data, split, progress=progress)
