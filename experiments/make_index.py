@@ -54,8 +54,18 @@ def entry(script: Path) -> Entry:
     return Entry(Study(doc, script, ""), script, time[1] if time else "")
 
 
+def is_recorded(found: Entry) -> bool:
+    """Says whether a study was run and left its record."""
+    return (found.study.results / f"{found.study.name}.json").is_file()
+
+
 def paragraph(found: Entry) -> str:
-    """Question, answer, command, time, and links."""
+    """Question, answer, command, time, and links; of a study without a record that it was not run."""
+    if not is_recorded(found):
+        return (
+            f"**{found.study.question}** Not run to its end yet.\n"
+            f"`python {found.study.script}`, {found.time}; [script]({found.script.relative_to(HERE)}).\n"
+        )
     record = read_record(found.study.results, found.study.name)
     place = found.study.results.relative_to(HERE)
     return (
