@@ -1,6 +1,6 @@
 """How well are words tagged with their part of speech, and what does each part of the tagger add to it?
 
-    python experiments/tasks/tagging.py --data FOLDER            10 to 15 minutes a model and seed on 2 CPU cores
+    python experiments/tasks/tagging.py --data FOLDER            9 minutes of processor time a model and seed
     python experiments/tasks/tagging.py --data FOLDER softmax    the recipe alone
 
 FOLDER has the UPOS tags of UD English EWT, release 2.16 (en_ewt-ud-train.conllu, -dev and -test): 204,577 words of

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Union, get_args, get_origin
 
-from lm_jax.config.flat import flat_settings
+from lm_jax.config.flat import flat_settings, flat_values
 from lm_jax.config.settings import choices
 
 
@@ -54,6 +54,7 @@ def add_config(parser: Parser, cls: type) -> None:
     for entry in flat_settings(cls):
         by_name.setdefault(entry.name, []).append(entry)
     groups: dict[str, Any] = {}
+    defaults = flat_values(cls())  # those of this configuration: one inside it may have defaults of its own
     for name, entries in by_name.items():
         first = entries[0]
         section = first.owners[-1][0] if first.owners else first.section
@@ -62,13 +63,13 @@ def add_config(parser: Parser, cls: type) -> None:
             groups[title] = parser.add_argument_group(title)
         kinds = list(dict.fromkeys(entry.owners[-1][1] for entry in entries if entry.owners))
         owners = f" ({', '.join(kinds)})" if kinds else ""
-        default = first.field.default
+        default = defaults.get(name, first.field.default)
         kinds_of = first.field.metadata.get("kinds")
         if kinds_of:
             read = _kind_reader(first.field, kinds_of)
             options = [*kinds_of, *(["FILE.py:NAME"] if first.field.metadata["coerce"] and name == "cell" else [])]
             metavar = "{" + ",".join(options) + "}"
-            _add_flag(groups[title], name, [read], first.field.metadata["help"] + owners, default.kind, metavar)
+            _add_flag(groups[title], name, [read], first.field.metadata["help"] + owners, default, metavar)
         else:
             annotations = [entry.field.type for entry in entries]
             metavar = first.field.metadata.get("metavar")

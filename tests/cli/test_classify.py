@@ -86,3 +86,11 @@ def test_mistakes_are_one_line_and_write_nothing(name, command, run, tmp_path, m
     code, out, err = command("classify", *(run if word == "RUN" else word for word in words))
     assert code == 2 and out == "" and err.count("\n") == 1 and message in err
     assert not tree(tmp_path)
+
+
+def test_the_help_tells_the_defaults_of_this_task(command):
+    defaults = {}
+    for verb in (("train",), ("classify", "train")):
+        _, out, _ = command(*verb, "--help")
+        defaults[verb] = " ".join(out.split()).partition("--learning-rate")[2].partition("]")[0].rpartition("[")[2]
+    assert defaults == {("train",): "0.005", ("classify", "train"): "0.002"}
