@@ -23,6 +23,16 @@ import pytest  # noqa: E402
 pytest.register_assert_rewrite("tests.cases", "tests.laws")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def compiled_in_memory(tmp_path_factory):
+    """No command that a test gives keeps compiled programs for the next test, or in the home folder: where the
+    environment names a folder, the command leaves JAX as it is, and JAX has read the environment before."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+            patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled"))
+        yield
+
+
 @pytest.fixture(params=["eager", "jit"])
 def run(request):
     """How a law runs a function: `run(f)` is f evaluated operation by operation, loops included, or f compiled."""

@@ -1,20 +1,10 @@
 """The command in this process, and one finished run for all who only look at it."""
 
-import os
-
 import pytest
 
 import lm_jax
 from lm_jax.cli.main import main
 from tests.runs.toy import toy_config, write_corpus
-
-
-@pytest.fixture(autouse=True)
-def compiled_elsewhere(monkeypatch, tmp_path):
-    """No test writes compiled programs into the home folder."""
-    monkeypatch.setenv(
-        "JAX_COMPILATION_CACHE_DIR", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
-    )
 
 
 @pytest.fixture
