@@ -29,7 +29,8 @@ from lm_jax.models.classifier import Classifier
 from lm_jax.models.naive_bayes import fit_naive_bayes, naive_bayes_log_probs
 from lm_jax.report.table import Table
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
-from lm_jax.tasks.warm_start import with_absolute_files, with_run, with_vectors
+from lm_jax.tasks.paths import with_absolute_files
+from lm_jax.tasks.warm_start import with_run, with_vectors
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.listener import Score
 from lm_jax.training.losses import LossFn, Tally
@@ -254,7 +255,7 @@ CLASSIFY = Task(
     pretrained=lambda settings: settings.init_from,
     warm_start=_warm_start,
     check_seeds=_check_seeds,
-    with_absolute_paths=with_absolute_files,
+    with_absolute_paths=lambda settings: with_absolute_files(settings, ("vectors", "init_from")),
     movable=("data", "vectors", "init_from"),
     unit="texts",
     command="classify train",

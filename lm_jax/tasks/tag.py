@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -20,6 +19,7 @@ from lm_jax.models.build_tagger import build_tagger, word_length
 from lm_jax.models.tag_outputs import tag_output
 from lm_jax.models.tagger import Tagger
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
+from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.tasks.tag_scores import TagRow, most_frequent_tags, score_row, score_table
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.listener import Score
@@ -214,12 +214,6 @@ def _family(settings: TagConfig) -> str:
     return settings.model.cell.kind.rpartition(":")[2]
 
 
-def _with_absolute_paths(settings: TagConfig) -> TagConfig:
-    path = settings.data.data
-    absolute = path if path is None else str(Path(path).expanduser().resolve())
-    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=absolute))
-
-
 TAG = Task(
     config=TagConfig,
     name=_name,
@@ -234,7 +228,7 @@ TAG = Task(
     close=_close,
     evaluate=_evaluate,
     loss_label=lambda settings: "cross-entropy (nats per word)",
-    with_absolute_paths=_with_absolute_paths,
+    with_absolute_paths=with_absolute_files,
     movable=("data",),
     unit="words",
     command="tag train",

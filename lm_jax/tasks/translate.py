@@ -1,9 +1,7 @@
 """The task of a translator."""
 
-import dataclasses
 import functools
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from lm_jax.config import TranslateConfig
@@ -24,6 +22,7 @@ from lm_jax.models.build import build_translator
 from lm_jax.models.translator import Translator
 from lm_jax.report.table import Table
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
+from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.listener import Score
 from lm_jax.training.losses import LossFn
@@ -229,14 +228,6 @@ def _family(settings: TranslateConfig) -> str:
     return settings.model.cell.kind.rpartition(":")[2]
 
 
-def _with_absolute_paths(settings: TranslateConfig) -> TranslateConfig:
-    data = settings.data
-    if data.data is None:
-        return settings
-    absolute = str(Path(data.data).expanduser().resolve())
-    return dataclasses.replace(settings, data=dataclasses.replace(data, data=absolute))
-
-
 TRANSLATE = Task(
     config=TranslateConfig,
     name=_name,
@@ -251,7 +242,7 @@ TRANSLATE = Task(
     close=_close,
     evaluate=_evaluate,
     loss_label=lambda settings: "cross-entropy (nats per target token)",
-    with_absolute_paths=_with_absolute_paths,
+    with_absolute_paths=with_absolute_files,
     movable=("data",),
     unit="target tokens",
     command="translate train",

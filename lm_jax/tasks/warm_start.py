@@ -1,7 +1,5 @@
 """What a new run begins with instead of random numbers: word vectors, or parts of a language model."""
 
-import dataclasses
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -87,14 +85,3 @@ def _check(config, vocabulary, params: Params, pretrained):
         mine, theirs = getattr(mine, "kind", mine), getattr(theirs, "kind", theirs)
         if mine != theirs:
             raise UserError(f"{name} must be that of init_from, {theirs}, got {mine}", [name, "init_from"])
-
-
-def with_absolute_files(settings: Any) -> Any:
-    """Returns settings with paths of data, vectors and another run that hold from every folder."""
-    data = dataclasses.replace(settings.data, data=_absolute(settings.data.data))
-    paths = {name: _absolute(getattr(settings, name)) for name in ("vectors", "init_from")}
-    return dataclasses.replace(settings, data=data, **paths)
-
-
-def _absolute(path):
-    return path if path is None else str(Path(path).expanduser().resolve())
