@@ -150,8 +150,6 @@ def init_gate(key: Key, size: int) -> HighwayParams:
 
 
 def _check(cells, connection):
-    if connection not in CONNECTIONS:
-        raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}", ["connection"])
     if not cells:
         raise UserError("a stack needs at least one cell, got none")
     for layer, cell in enumerate(cells):
@@ -160,15 +158,21 @@ def _check(cells, connection):
                 "a stack is made of cells, which read from left to right (encoders, which may look right: "
                 f"stacked_encoder), got {type(cell).__name__} as layer {layer}"
             )
-    expected = input_sizes(connection, cells[0].input_size, [c.output_size for c in cells])
-    for layer, (cell, size) in enumerate(zip(cells, expected, strict=True)):
-        if cell.input_size != size:
+    check_connection(connection, [(cell.input_size, cell.output_size) for cell in cells])
+
+
+def check_connection(connection: str, sizes: Sequence[tuple[int, int]]) -> None:
+    """Raises UserError where layers of these sizes (input, output), the lowest first, do not fit on each other."""
+    if connection not in CONNECTIONS:
+        raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}", ["connection"])
+    expected = input_sizes(connection, sizes[0][0], [output_size for _, output_size in sizes])
+    for layer, ((input_size, output_size), size) in enumerate(zip(sizes, expected, strict=True)):
+        if input_size != size:
             raise UserError(
-                f"layer {layer} of a stack with {connection} connections must have input_size {size}, "
-                f"got {cell.input_size}"
+                f"layer {layer} of a stack with {connection} connections must have input_size {size}, got {input_size}"
             )
-        if connection in ("residual", "highway") and layer > 0 and cell.output_size != size:
+        if connection in ("residual", "highway") and layer > 0 and output_size != size:
             raise UserError(
                 f"layer {layer} with a {connection} connection must have output_size {size} (its input_size), "
-                f"got {cell.output_size}"
+                f"got {output_size}"
             )

@@ -5,12 +5,11 @@ from typing import Any, Literal
 
 from lm_jax.config.cells import CELLS, cell_settings
 from lm_jax.config.kinds import choice_of, coerce_kinds
-from lm_jax.config.settings import count, rate, setting
-from lm_jax.errors import UserError
+from lm_jax.config.settings import DependentSettings, count, rate, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderConfig:
+class EncoderConfig(DependentSettings):
     """An embedding and a stack of recurrent layers."""
 
     cell: Any = choice_of(CELLS, "lstm", "The recurrent cell; FILE.py:NAME for one of your own.", coerce=cell_settings)
@@ -38,15 +37,3 @@ class EncoderConfig:
         if self.layers == 1:
             idle["connection"] = "layers above 1"
         return idle
-
-    def check(self) -> None:
-        """Raises UserError for a setting that is not at its default and that nothing reads."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        for name in self.idle():
-            if getattr(self, name) != defaults[name]:
-                raise self.idle_error(name)
-
-    def idle_error(self, name: str) -> UserError:
-        """Makes the error for a setting that nothing reads."""
-        message = f"{name} needs {self.idle()[name]}, got {getattr(self, name)} without"
-        return UserError(message, (name, *(field.name for field in dataclasses.fields(self))))

@@ -5,12 +5,11 @@ from typing import Any, ClassVar, Literal
 
 from lm_jax.config.cells import CELLS, InitConfig, cell_settings
 from lm_jax.config.kinds import Kind, choice_of, coerce_kinds
-from lm_jax.config.settings import count, not_negative, rate, rising, setting
-from lm_jax.errors import UserError
+from lm_jax.config.settings import DependentSettings, count, not_negative, rate, rising, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(DependentSettings):
     """Settings that every network has."""
 
     hidden_size: int = setting(256, "Units of a layer.", rule=count)
@@ -39,18 +38,6 @@ class NetworkConfig:
         if self.layers == 1:
             idle["dropout_layer"] = "layers above 1"
         return idle
-
-    def check(self) -> None:
-        """Raises UserError for a setting that is not at its default and that nothing reads."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        for name in self.idle():
-            if getattr(self, name) != defaults[name]:
-                raise self.idle_error(name)
-
-    def idle_error(self, name: str) -> UserError:
-        """Makes the error for a setting that nothing reads."""
-        message = f"{name} needs {self.idle()[name]}, got {getattr(self, name)} without"
-        return UserError(message, (name, "dropout", "layers", "cutoffs"))
 
 
 @dataclasses.dataclass(frozen=True)

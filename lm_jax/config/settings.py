@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from lm_jax.errors import UserError, check_rate, check_rising, check_sizes
 
@@ -72,6 +72,26 @@ def _check_choice(name, annotation, value):
         raise UserError(f"{name} must be one of {', '.join(options)}, got {value!r}", [name])
     if annotation is bool and not isinstance(value, bool):
         raise UserError(f"{name} must be true or false, got {value!r}", [name])
+
+
+class DependentSettings:
+    """Settings of a dataclass that nothing reads unless others have some value; a base for configurations."""
+
+    def idle(self) -> dict[str, str]:
+        """Returns the settings that nothing reads beside the others, with what they need, which begins with a name."""
+        return {}
+
+    def check(self) -> None:
+        """Raises UserError for a setting that is not at its default and that nothing reads."""
+        defaults = {field.name: field.default for field in dataclasses.fields(cast(Any, self))}
+        for name in self.idle():
+            if getattr(self, name) != defaults[name]:
+                raise self.idle_error(name)
+
+    def idle_error(self, name: str) -> UserError:
+        """Makes the error for a setting that nothing reads."""
+        needed = self.idle()[name]
+        return UserError(f"{name} needs {needed}, got {getattr(self, name)} without", (name, needed.split()[0]))
 
 
 def count(name: str, value: Any) -> None:

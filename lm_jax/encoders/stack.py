@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from lm_jax.caching import cached
-from lm_jax.cells.stack import CONNECTIONS, HighwayParams, connect, init_gate, input_sizes
+from lm_jax.cells.stack import HighwayParams, check_connection, connect, init_gate
 from lm_jax.encoders.base import Encoder, check_kind, masked
 from lm_jax.errors import UserError
 from lm_jax.layers import Dropout, dropout
@@ -96,21 +96,8 @@ def _keys(key, count, rate):
 
 
 def _check(encoders, connection):
-    if connection not in CONNECTIONS:
-        raise UserError(f"connection must be one of {', '.join(CONNECTIONS)}, got {connection!r}", ["connection"])
     if not encoders:
         raise UserError("a stacked encoder needs at least one encoder, got none")
     for encoder in encoders:
         check_kind(Encoder, "a stacked encoder is made of Encoders (of a cell: unidirectional)", encoder)
-    expected = input_sizes(connection, encoders[0].input_size, [e.output_size for e in encoders])
-    for layer, (encoder, size) in enumerate(zip(encoders, expected, strict=True)):
-        if encoder.input_size != size:
-            raise UserError(
-                f"layer {layer} of a stacked encoder reads the layer below and must have input_size {size}, "
-                f"got {encoder.input_size}"
-            )
-        if connection in ("residual", "highway") and layer > 0 and encoder.output_size != size:
-            raise UserError(
-                f"layer {layer} with a {connection} connection must have output_size {size} (its input_size), "
-                f"got {encoder.output_size}"
-            )
+    check_connection(connection, [(encoder.input_size, encoder.output_size) for encoder in encoders])

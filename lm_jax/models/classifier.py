@@ -22,6 +22,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from lm_jax import initializers
+from lm_jax.attention import masked_softmax
 from lm_jax.caching import cached
 from lm_jax.cells.base import InitFn
 from lm_jax.encoders import POOLING, Encoder, pool_ends
@@ -179,10 +180,7 @@ def attention_weights(
     """Returns the weight of each step: they sum to one over the valid steps, and are zero elsewhere."""
     scores = jnp.tanh(product(ys, params.w) + params.b) @ params.query
     valid = jnp.ones(scores.shape, bool) if mask is None else mask
-    scores = jnp.where(valid, scores, -jnp.inf)
-    highest = jnp.max(scores, axis=0, keepdims=True, initial=-1e30)
-    weights = jnp.where(valid, jnp.exp(jnp.where(valid, scores - highest, 0.0)), 0.0)
-    return weights / jnp.maximum(jnp.sum(weights, axis=0), 1e-30)
+    return jnp.moveaxis(masked_softmax(jnp.moveaxis(scores, 0, -1), jnp.moveaxis(valid, 0, -1)), -1, 0)
 
 
 def _init_layer(key, rows, columns):
