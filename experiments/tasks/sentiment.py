@@ -2,11 +2,14 @@
 
     python experiments/tasks/sentiment.py --data FOLDER          2 minutes a seed on 2 CPU cores
     python experiments/tasks/sentiment.py --data FOLDER --grid   an hour: every cell, direction and pooling
+    python experiments/tasks/sentiment.py --data FOLDER --pretrain WIKITEXT   begins with a language model of ours
 
 FOLDER has the sentences of SST-2 (Socher et al. 2013) as train.txt, dev.txt and test.txt, lines "LABEL SENTENCE": 6,920
 sentences for training, no phrases, no other data, no vectors. The recipe is in sst2.json. Counting is naive Bayes and,
-where scikit-learn is installed, NB-SVM (Wang & Manning 2012), both over words and bigrams. Given again with more seeds
-or with --grid, the command adds to the record of --out.
+where scikit-learn is installed, NB-SVM (Wang & Manning 2012), both over words and bigrams. WIKITEXT has the tokens of
+WikiText-2 (Merity et al. 2017) as train.txt, valid.txt and test.txt: a language model of them, in lower case as the
+reviews are, is trained by wikitext2_lm.json, and the recipe begins with its embedding and layer. Given again with more
+seeds, with --grid or with --pretrain, the command adds to the record of --out.
 
 Expected: 81 % on the test sentences by the recipe, no more than naive Bayes: word order decides few reviews, and 6,920
 sentences do not teach it. Pooling by mean or maximum is better than the last state; the cells are close to each other.
@@ -24,7 +27,7 @@ import numpy as np
 from experiments.harness import Findings, Study
 from experiments.harness.figures import panels
 from experiments.harness.runs import lines_of, trained
-from lm_jax.config import ClassifyConfig, from_flat, read_settings
+from lm_jax.config import ClassifyConfig, TrainConfig, from_flat, read_settings
 from lm_jax.data.labelled import LabelledCorpus
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, clean
@@ -43,6 +46,8 @@ GRID = {
     }
     for cell, both, pooling in itertools.product(CELLS, (False, True), POOLINGS)
 }
+PRETRAINED = "recipe from a language model"
+LANGUAGE_MODEL = Path(__file__).with_name("wikitext2_lm.json")
 STUDY = Study(
     __doc__,
     __file__,
@@ -51,6 +56,7 @@ STUDY = Study(
         "--data": {"help": "folder of SST-2; default: passages of the standard library, by their package"},
         "--seeds": {"type": int, "default": 5},
         "--grid": {"action": "store_true", "help": "every cell, direction and pooling, one seed each"},
+        "--pretrain": {"help": "folder of WikiText-2, for a language model to begin with", "metavar": "WIKITEXT"},
     },
 )
 
@@ -62,6 +68,18 @@ def as_tables(folder: Path, to: Path) -> str:
         lines = (folder / f"{split}.txt").read_text().splitlines()
         (to / f"{split}.tsv").write_text("".join(f"{line[0]}\t{line[2:]}\n" for line in lines))
     return str(to)
+
+
+def language_model(folder: Path, runs: Path) -> dict[str, Any]:
+    """Trains the language model of the text in lower case, once; returns the settings that begin with it."""
+    text, run = runs / "wikitext-2-lower", runs / "language-model"
+    text.mkdir(parents=True, exist_ok=True)
+    for split in ("train", "valid", "test"):
+        words = (folder / f"{split}.txt").read_text(encoding="utf-8").lower()
+        (text / f"{split}.txt").write_text(words, encoding="utf-8")
+    config = read_settings(LANGUAGE_MODEL, TrainConfig)
+    trained(dataclasses.replace(config, data=dataclasses.replace(config.data, data=str(text))), run)
+    return {"init_from": str(run), "hidden_size": config.model.hidden_size}
 
 
 def settings(changes: dict[str, Any], seed: int, arguments: argparse.Namespace, data: str | None) -> ClassifyConfig:
@@ -126,16 +144,24 @@ def draw(runs: list[dict], counting: dict[str, float]):
     return figure
 
 
+def accuracies(name: str, runs: list[dict]) -> str:
+    """The mean over the seeds of a model in words, with its standard error."""
+    tests = [run["test"] for run in runs if run["model"] == name]
+    words = f"{np.mean(tests):.2%}, mean of {len(tests)} seeds"
+    return words if len(tests) == 1 else f"{words} with a standard error of {mean_and_error(tests)['error']:.2%}"
+
+
 def findings(results: dict[str, Any]) -> Findings:
     """The answer, table and picture of all models that have been run."""
     runs, counting = results["runs"], results["counting"]
-    recipe = [run["test"] for run in runs if run["model"] == "recipe"]
-    words = f"{np.mean(recipe):.2%}, mean of {len(recipe)} seeds"
-    if len(recipe) > 1:
-        words += f" with a standard error of {mean_and_error(recipe)['error']:.2%}"
+    words = [
+        f"{name} {accuracies(name, runs)}"
+        for name in ("recipe", PRETRAINED)
+        if any(run["model"] == name for run in runs)
+    ]
     counted = ", ".join(f"{name} {accuracy:.2%}" for name, accuracy in counting.items())
     return Findings(
-        answer=f"Test accuracy of the recipe {words}; {counted}.",
+        answer=f"Test accuracy: {'; '.join(words)}; {counted}.",
         results=results,
         rows=[{"model": name, "test": accuracy} for name, accuracy in counting.items()]
         + [{key: value for key, value in run.items() if key not in ("curve", "naive Bayes")} for run in runs],
@@ -151,6 +177,9 @@ def run(arguments: argparse.Namespace) -> Findings:
     found = {(one["model"], one["seed"]): one for one in before}
     wanted = [("recipe", {}, seed) for seed in range(1 if arguments.smoke else arguments.seeds)]
     wanted += [(name, changes, 0) for name, changes in GRID.items()] if arguments.grid else []
+    if arguments.pretrain is not None:
+        begun = language_model(Path(arguments.pretrain), arguments.runs)
+        wanted += [(PRETRAINED, begun, seed) for seed in range(arguments.seeds)]
     for name, changes, seed in wanted:
         if (name, seed) not in found:
             found[name, seed] = measure(name, changes, seed, arguments, data)
