@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from lm_jax.config.encoder import EncoderConfig
 from lm_jax.config.labelled import LabelledDataConfig
 from lm_jax.config.optimizer import OptimizerConfig
-from lm_jax.config.settings import count, setting
+from lm_jax.config.settings import count, rate, setting
 from lm_jax.config.train import RunConfig
 from lm_jax.errors import UserError
 
@@ -15,8 +15,9 @@ from lm_jax.errors import UserError
 class ClassifierConfig(EncoderConfig):
     """An encoder, one vector of what it has read, and a classifier of that."""
 
+    dropout: float = setting(0.5, "Share dropped of embedded inputs, between layers and of outputs.", rule=rate)
     pooling: Literal["last", "mean", "max", "attention"] = setting(
-        "max",
+        "mean",
         "One vector of the states: what each direction has at its end (last), their mean, the largest value of each "
         "feature, or their mean weighted by a learnt score (attention).",
     )
@@ -31,7 +32,7 @@ class ClassifyConfig(RunConfig):
 
     task: ClassVar[str] = "classify"
 
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=5e-3, clip=5.0)
     data: LabelledDataConfig = LabelledDataConfig()
     model: ClassifierConfig = ClassifierConfig()
     vectors: str | None = setting(

@@ -92,5 +92,5 @@ def test_the_help_tells_the_defaults_of_this_task(command):
     defaults = {}
     for verb in (("train",), ("classify", "train")):
         _, out, _ = command(*verb, "--help")
-        defaults[verb] = " ".join(out.split()).partition("--learning-rate")[2].partition("]")[0].rpartition("[")[2]
-    assert defaults == {("train",): "0.005", ("classify", "train"): "0.002"}
+        defaults[verb] = " ".join(out.split()).partition("--clip X")[2].partition("]")[0].rpartition("[")[2]
+    assert defaults == {("train",): "1.0", ("classify", "train"): "5.0"}

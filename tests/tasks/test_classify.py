@@ -39,7 +39,7 @@ def test_the_best_step_has_the_best_accuracy(straight):
     best = max(validations, key=lambda line: (line["valid_accuracy"], -line["step"]))
     assert straight.results.best_step == best["step"]
     rows = {(row.split, row.model): row for row in straight.results.closing.rows}
-    own = rows["valid", "bidirectional LSTM 1x4 (max)"]
+    own = rows["valid", "bidirectional LSTM 1x4 (mean)"]
     assert own.accuracy == pytest.approx(best["valid_accuracy"])
     assert rows["train", "naive Bayes"].accuracy == 1 and len(rows) == 9
 
