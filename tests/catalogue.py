@@ -238,7 +238,8 @@ MODELS |= CACHES | MIXTURES | NGRAMS | CONDITIONED
 
 # Close relatives of others, and the longest to run operation by operation.
 SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures", "trigram_kneser_ney", "config_fused")
-SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout")
+SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout", "gru", "lstm", "rnn_chunked")
+SLOW += ("residual_embedding_dropout", "highway_tied", "config_lstm", "config_window", "window_of_one", "window_deep")
 SLOW += ("adaptive_chunked", "adaptive_bfloat16", "adaptive_tied_dropout", "config_adaptive")
 SLOW += ("additive_decoder", "plain_decoder", "multiplicative_decoder", "late_decoder")
 

@@ -1,5 +1,6 @@
 """What every test shares: one CPU device, no display, no network."""
 
+import gc
 import importlib.metadata
 import os
 
@@ -43,20 +44,26 @@ def run(request):
         yield jax.jit
 
 
-# What takes longest operation by operation, and close relatives of others; compiled, the same law runs with the fast
-# tests.
-SLOW_EAGER = ("continuous_cache", "mixture", "unigram_cache", "bigram_katz", "window_dropout", "window_deep")
-SLOW_EAGER += ("window_longer_than_the_text", "window_of_one", "config_window", "config_lstm", "rnn_chunked")
-SLOW_EAGER += ("residual_embedding_dropout", "highway_tied", "rnn_relu", "stack_residual", "stack_of_user_cells")
+# One of each kind runs the laws operation by operation with the fast tests; the others do so with the slow ones, and
+# compiled with the fast.
+FAST_EAGER = ("rnn", "window", "rnn_tanh", "lstm", "gru_before", "lstm_fused", "stack_locked", "running_mean")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Marks the laws that are slow for a cell or a model evaluated operation by operation."""
     for item in items:
-        name = item.callspec.id if hasattr(item, "callspec") else ""
-        if name.startswith(tuple(f"{model}-eager" for model in SLOW_EAGER)):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if params.get("run") == "eager" and params.get("case", FAST_EAGER[0]) not in FAST_EAGER:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """Leaves what was imported out of garbage collection, and lets it come seldom: JAX makes very many objects, few of
+    them in cycles, and a collection has to pass all of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture
@@ -100,3 +107,4 @@ def pytest_runtest_teardown(item, nextitem):
         config.tests_kept = 0
         if memory_maps() > (MANY_MAPS if anew else TOO_MANY_MAPS):
             jax.clear_caches()
+            gc.collect()  # programs of functions in cycles

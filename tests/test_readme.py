@@ -58,7 +58,11 @@ def commands(page):
 
 BEGINNING = default_text()[:60_000]
 CONFIGS = {task.command: task.config for task in TASKS.values() if task.batches}
-PYTHON = [(page, number) for page in PAGES for number in range(len(blocks(page, "python")))]
+PYTHON = [  # those of the first page with the fast tests
+    pytest.param(page, number, marks=[pytest.mark.slow] * (page != "README.md"))
+    for page in PAGES
+    for number in range(len(blocks(page, "python")))
+]
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
 
 

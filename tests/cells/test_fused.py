@@ -85,15 +85,14 @@ def assert_equal_engines(kind, size, steps, switches, tolerance, dtype=np.float3
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.max(np.abs(b)))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 35])
+@pytest.mark.parametrize("steps", [1, 35])
 @pytest.mark.parametrize("kind", MAIN)
 def test_fused_equals_scan_at_any_length(kind, steps):
     assert_equal_engines(kind, 8, steps, "both", 1e-5)
 
 
-@pytest.mark.parametrize("kind", MAIN)
-def test_fused_equals_scan_at_size_200(kind):
-    assert_equal_engines(kind, 200, 35, "plain", 1e-5)
+def test_fused_equals_scan_at_size_200():
+    assert_equal_engines("lstm", 200, 35, "plain", 1e-5)
 
 
 @pytest.mark.parametrize("switches", ["mask", "reset"])

@@ -9,7 +9,8 @@ from tests.laws import Laws
 
 # Close relatives of others that run with the fast ones.
 SLOW = ("rnn_relu_fused", "gru_before_fused", "gru_fused_bfloat16", "lstm_fused_bfloat16", "rnn_tanh_fused")
-SLOW += ("rnn_sigmoid", "rnn_identity", "gru_before_bfloat16")
+SLOW += ("rnn_sigmoid", "rnn_identity", "gru_before_bfloat16", "rnn_relu", "gru_after", "stack_plain", "stack_highway")
+SLOW += ("stack_dropout", "gru_after_fused")
 
 
 @pytest.fixture(

@@ -89,6 +89,7 @@ def test_a_cell_without_settings_needs_no_dataclass(mgu_file, monkeypatch, capsy
         from_config(RecurrentConfig(cell="mgu", compute_dtype="bfloat16"), 5)
 
 
+@pytest.mark.slow  # a run of each is in many a fast test
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_trains_by_its_name(name, text, tmp_path):
     run = lm_jax.train(toy_config(text, cell=name, steps=2), tmp_path / "run")

@@ -24,7 +24,7 @@ def layer_by_layer(connection, cells, params, xs):
     """The equations of lm_jax.cells.stack, each layer unrolled over all time before the next."""
     u = xs
     for cell, p, gate in zip(cells, params.cells, params.gates, strict=True):
-        _, y = cell.unroll(p, cell.initial_carry(p, (B,)), u)
+        _, y = jax.jit(cell.unroll)(p, cell.initial_carry(p, (B,)), u)
         y = np.asarray(y)
         fits = cell.input_size == cell.output_size
         if connection == "residual" and fits:
@@ -44,7 +44,7 @@ def test_a_stack_equals_its_equations(connection, first):
     stack = stacked(cells, connection)
     params = draw_like(jax.eval_shape(stack.init, jax.random.key(0)), seed=1)
     xs = XS[..., :first]
-    _, ys = stack.unroll(params, stack.initial_carry(params, (B,)), xs)
+    _, ys = jax.jit(stack.unroll)(params, stack.initial_carry(params, (B,)), xs)
     assert_close(ys, layer_by_layer(connection, cells, params, xs), 1e-5)
 
 

@@ -16,9 +16,9 @@ V = 7
 
 def probabilities_after(model, params, prompt):
     """softmax in float64 of the logits after an end-of-line token and the prompt, step by step."""
-    carry = model.initial_carry(params, ())
+    carry, step = model.initial_carry(params, ()), jax.jit(model.step)
     for token in (EOL, *prompt):
-        carry, logits = model.step(params, carry, np.int32(token))
+        carry, logits = step(params, carry, np.int32(token))
     shifted = np.exp(np.asarray(logits, np.float64) - float(logits.max()))
     return shifted / shifted.sum()
 

@@ -34,7 +34,7 @@ def draws(weights, keys):
 
 def draw_rows(weights, number):
     """As many indices in one call, a row each."""
-    return draw(jax.random.key(0), jnp.broadcast_to(jnp.asarray(weights, jnp.float32), (number, len(weights))))
+    return jax.jit(draw)(jax.random.key(0), jnp.broadcast_to(jnp.asarray(weights, jnp.float32), (number, len(weights))))
 
 
 def chi_square_deviation(counts, expected):
@@ -99,7 +99,7 @@ def test_tokens_of_very_small_probability():
 
 def test_rows_are_drawn_independently():
     weights = jnp.ones((30_000, 2, 2))
-    sample = np.asarray(draw(jax.random.key(0), weights)).reshape(-1, 2)
+    sample = np.asarray(jax.jit(draw)(jax.random.key(0), weights)).reshape(-1, 2)
     assert sample.shape == (30_000, 2)
     counts = counts_of(sample[:, 0] * 2 + sample[:, 1], 4)
     assert abs(chi_square_deviation(counts, np.full(4, 7500.0))) < LIMIT
@@ -150,7 +150,7 @@ PROBS = np.array([0.05, 0.4, 0.1, 0.25, 0.2])
 def frequencies(sampler, logits, number=10_000):
     """How often each token is drawn."""
     rows = jnp.broadcast_to(jnp.asarray(logits, jnp.float32), (number, len(logits)))
-    return counts_of(sampler(jax.random.key(0), rows), len(logits))
+    return counts_of(jax.jit(lambda key, rows: sampler(key, rows))(jax.random.key(0), rows), len(logits))
 
 
 def assert_drawn_with(counts, probs):
@@ -214,7 +214,7 @@ def test_greedy_takes_the_first_of_the_most_likely():
 @pytest.mark.parametrize("settings", [{}, {"top_k": 2}, {"top_p": 0.9}, {"greedy": True}], ids=str)
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)], ids=str)
 def test_one_token_for_each_row(settings, shape):
-    tokens = Sampler(**settings)(jax.random.key(0), jnp.zeros((*shape, 5)))
+    tokens = jax.eval_shape(Sampler(**settings), jax.random.key(0), jnp.zeros((*shape, 5)))
     assert tokens.shape == shape and tokens.dtype == jnp.int32
 
 

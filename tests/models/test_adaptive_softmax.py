@@ -68,13 +68,13 @@ def test_log_probabilities_are_those_of_the_equations(tied, low, high):
     params, targets = drawn(model), tokens_among(low, high)
     inputs = tokens_among(0, V, seed=1)
     carry = model.initial_carry(params, (B,))
-    _, ys, _ = model.opened.hidden(params, carry, inputs)
+    _, ys, _ = jax.jit(model.opened.hidden)(params, carry, inputs)
     p = as_oracle(params.softmax)
     rows = zip(np.asarray(ys, np.float64).reshape(-1, 8), targets.reshape(-1), strict=True)
     expected = np.reshape([oracle.log_prob(p, CUTOFFS, y, word) for y, word in rows], targets.shape)
     np.testing.assert_allclose(jax.jit(model.score)(params, carry, inputs, targets)[1], expected, atol=2e-5)
     every = [oracle.log_prob(p, CUTOFFS, np.asarray(ys, np.float64)[3, 2], word) for word in range(V)]
-    np.testing.assert_allclose(model.unroll(params, carry, inputs)[1][3, 2], every, atol=2e-5)
+    np.testing.assert_allclose(jax.jit(model.unroll)(params, carry, inputs)[1][3, 2], every, atol=2e-5)
 
 
 def test_a_tied_embedding_is_a_row_of_the_head_or_a_projected_word():

@@ -85,7 +85,7 @@ def test_unroll_and_score_equal_the_equations(make, expect, size, switches):
                 np.testing.assert_allclose(np.exp(log_probs[t, b]), expected[TARGETS[t, b]], rtol=2e-5)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [pytest.param(size, marks=[pytest.mark.slow] * (size != 5)) for size in SIZES])
 @both
 def test_score_in_chunks_of_three_equals_one_chunk(make, expect, size):
     model, params = make(size)
@@ -106,7 +106,7 @@ def test_all_strings_have_probability_one(make, expect):
     model, params = make(2)
     strings = np.array(list(itertools.product(range(V), repeat=4)), np.int32).T
     inputs = np.concatenate([np.full_like(strings[:1], EOL), strings[:-1]])
-    _, log_probs = model.score(params, model.initial_carry(params, (V**4,)), inputs, strings)
+    _, log_probs = jax.jit(model.score)(params, model.initial_carry(params, (V**4,)), inputs, strings)
     assert np.exp(np.asarray(log_probs, np.float64).sum(0)).sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -126,15 +126,15 @@ def test_unigram_cache_by_hand():
     """Read 0 1 1, window 2, k = 1, V = 5: c(1) = 2, n = 2; P(1) = (2 + 1/5) / 3, every other word (1/5) / 3."""
     model = unigram_cache(V, 2, pseudo_count=1.0)
     params = model.init(jax.random.key(0))
-    _, logits = model.unroll(params, model.initial_carry(params, ()), jnp.array([0, 1, 1]))
+    _, logits = jax.jit(model.unroll)(params, model.initial_carry(params, ()), jnp.array([0, 1, 1]))
     np.testing.assert_allclose(jnp.exp(logits[-1]), [0.2 / 3, 2.2 / 3, 0.2 / 3, 0.2 / 3, 0.2 / 3], rtol=1e-6)
 
 
 def test_with_an_empty_cache_the_model_is_alone_and_a_cache_of_a_repeated_word_gives_it_its_weight():
     model, params = continuous(4)
     carry = model.initial_carry(params, ())
-    _, logits = model.unroll(params, carry, jnp.array([1, 2]))
-    _, alone = RNN.unroll(RNN_PARAMS, carry.model, jnp.array([1, 2]))
+    _, logits = jax.jit(model.unroll)(params, carry, jnp.array([1, 2]))
+    _, alone = jax.jit(RNN.unroll)(RNN_PARAMS, carry.model, jnp.array([1, 2]))
     alone = jax.nn.softmax(alone)
     np.testing.assert_allclose(jnp.exp(logits[0]), alone[0], rtol=1e-5)
     np.testing.assert_allclose(jnp.exp(logits[1]), 0.6 * alone[1] + 0.4 * np.eye(V)[2], rtol=1e-5)
@@ -175,7 +175,7 @@ def test_a_steep_decay_forgets_all_but_the_last_word_and_has_a_gradient():
         return model.score(params, model.initial_carry(params, (B,)), TOKENS, TARGETS)[1].sum()
 
     steep = UnigramCacheParams(jnp.float32(0.0), jnp.float32(50.0))
-    value, gradient = jax.value_and_grad(loss)(steep)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(steep)
     expected = np.where(TOKENS == TARGETS, (1 + 1 / V) / 2, (1 / V) / 2)
     assert value == pytest.approx(np.log(expected).sum(), rel=1e-5)
     assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(gradient))
@@ -186,8 +186,9 @@ def test_dropout_does_not_reach_what_the_cache_compares():
     dropping = recurrent_lm(V, rnn(3, H), output_dropout=0.5)
     model, params = continuous_cache(dropping, 5), continuous_cache_params(RNN_PARAMS, 1.0, 1.0)
     start = model.initial_carry(params, (B,))
-    plain = model.score(params, start, TOKENS, TARGETS)[1]
-    dropped = model.score(params, start, TOKENS, TARGETS, key=jax.random.key(0))[1]
+    score = jax.jit(model.score)
+    plain = score(params, start, TOKENS, TARGETS)[1]
+    dropped = score(params, start, TOKENS, TARGETS, key=jax.random.key(0))[1]
     np.testing.assert_allclose(dropped[1:], plain[1:], rtol=1e-6)
     assert np.all(dropped[0] != plain[0])  # the cache is still empty: the model's own probability
 
@@ -257,5 +258,5 @@ def test_a_stack_around_another_cell_works_too():
     model = continuous_cache(recurrent_lm(V, gru(3, 6), logits_limit=64), 4)
     params = model.init(jax.random.key(0))
     start = model.initial_carry(params, (B,))
-    _, logits = model.unroll(params, start, TOKENS)
+    _, logits = jax.jit(model.unroll)(params, start, TOKENS)
     np.testing.assert_allclose(jnp.exp(logits).sum(-1), 1, rtol=1e-5)

@@ -23,7 +23,7 @@ MASK = np.arange(5)[:, None] < LENGTHS
 Case = namedtuple("Case", "pooling model params logits")
 
 
-@pytest.fixture(scope="module", params=["last", "mean", "max", "attention"])
+@pytest.fixture(scope="module", params=["last", pytest.param("mean", marks=pytest.mark.slow), "max", "attention"])
 def case(request):
     """A classifier with every part."""
     model = classifier(7, 3, ENCODER, pooling=request.param, head_size=5, dropout_rate=0.5, word_dropout=0.5, unk_id=6)
@@ -32,7 +32,7 @@ def case(request):
 
 def test_it_is_the_composition_of_its_parts(case):
     _, _, params, logits = case
-    ys = np.asarray(ENCODER.encode(params.encoder, params.embedding[TOKENS], mask=MASK), np.float64)
+    ys = np.asarray(jax.jit(ENCODER.encode)(params.encoder, params.embedding[TOKENS], mask=MASK), np.float64)
     for row, length in enumerate(LENGTHS):
         own = ys[:length, row]
         if params.pool is not None:
@@ -94,7 +94,7 @@ def test_attention_is_a_mean_over_the_valid_steps():
     assert (weights[~MASK] == 0).all()
     empty = jnp.zeros((5, 3), bool)
     np.testing.assert_array_equal(pool_attention(params, ys, empty), np.zeros((3, 4)))
-    slopes = jax.grad(lambda ys: jnp.sum(pool_attention(params, ys, empty)))(ys)
+    slopes = jax.jit(jax.grad(lambda ys: jnp.sum(pool_attention(params, ys, empty))))(ys)
     assert np.isfinite(slopes).all()
 
 

@@ -51,10 +51,10 @@ def test_score_is_the_interpolation_by_hand():
 
 def test_unroll_and_steps_are_the_interpolation_of_distributions():
     tokens = OTHER.reshape(-1, 3)
-    _, logits = MIXED.unroll(MIXED_PARAMS, MIXED.initial_carry(MIXED_PARAMS, (3,)), tokens)
+    _, logits = jax.jit(MIXED.unroll)(MIXED_PARAMS, MIXED.initial_carry(MIXED_PARAMS, (3,)), tokens)
     expected = 0
     for weight, (model, params) in zip(WEIGHTS, PARTS, strict=True):
-        _, own = model.unroll(params, model.initial_carry(params, (3,)), tokens)
+        _, own = jax.jit(model.unroll)(params, model.initial_carry(params, (3,)), tokens)
         expected += weight * np.asarray(jax.nn.softmax(own), np.float64)
     np.testing.assert_allclose(jnp.exp(logits), expected, rtol=1e-5)
     carry, step = MIXED.initial_carry(MIXED_PARAMS, (3,)), jax.jit(MIXED.step)
@@ -99,7 +99,7 @@ def test_what_is_impossible_for_all_is_impossible_and_never_nan():
     scored = token_log_probs(mixed, mixed_params, OTHER, EOL, eval_streams=3)
     np.testing.assert_array_equal(np.isneginf(scored), OTHER == 5)
     np.testing.assert_allclose(np.exp(scored), interpolated(ZEROS, [0.9, 0.1], OTHER), rtol=1e-5)
-    _, logits = mixed.unroll(mixed_params, mixed.initial_carry(mixed_params, (1,)), OTHER[:, None])
+    _, logits = jax.jit(mixed.unroll)(mixed_params, mixed.initial_carry(mixed_params, (1,)), OTHER[:, None])
     assert not np.isnan(logits).any() and np.isneginf(logits[..., 5]).all()
     np.testing.assert_allclose(jnp.exp(logits).sum(-1), 1, rtol=1e-5)
 
@@ -114,7 +114,7 @@ def test_zeros_of_one_model_are_filled_by_the_other_and_leave_the_gradient_of_we
         carry = mixed.initial_carry(mixed_params, (1,))
         return mixed.score(mixed_params.replace(log_weights=log_weights), carry, word * 0, word)[1].sum()
 
-    np.testing.assert_allclose(jax.grad(log_prob)(mixed_params.log_weights), [-0.25, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.grad(log_prob))(mixed_params.log_weights), [-0.25, 0.25], rtol=1e-5)
 
     def impossible(log_weights):
         models, params = zip(*ZEROS, strict=True)
@@ -123,7 +123,7 @@ def test_zeros_of_one_model_are_filled_by_the_other_and_leave_the_gradient_of_we
         logits = mixed.unroll(mixed_params.replace(log_weights=log_weights), carry, word * 0)[1]
         return jnp.where(jnp.isneginf(logits), 0.0, logits).sum()
 
-    assert np.isfinite(jax.grad(impossible)(jnp.zeros(2))).all()
+    assert np.isfinite(jax.jit(jax.grad(impossible))(jnp.zeros(2))).all()
 
 
 def test_each_model_draws_with_a_key_of_its_own():
@@ -132,9 +132,10 @@ def test_each_model_draws_with_a_key_of_its_own():
     twice, tokens = mixture([model, model]), OTHER.reshape(-1, 3)
     both = mixture_params([0.5, 0.5], [params, params])
     key = jax.random.key(3)
-    _, scored = twice.score(both, twice.initial_carry(both, (3,)), tokens, tokens, key=key)
+    _, scored = jax.jit(twice.score)(both, twice.initial_carry(both, (3,)), tokens, tokens, key=key)
     start, keys = model.initial_carry(params, (3,)), jax.random.split(key)
-    each = [model.score(params, start, tokens, tokens, key=own)[1] for own in keys]
+    score = jax.jit(model.score)
+    each = [score(params, start, tokens, tokens, key=own)[1] for own in keys]
     np.testing.assert_allclose(scored, jnp.logaddexp(*each) - jnp.log(2.0), atol=1e-5)
     assert np.any(each[0] != each[1])
 

@@ -58,10 +58,10 @@ def test_unroll_is_steps_score_gathers_and_masks_and_resets_hold(method, order):
     generator = np.random.default_rng(1)
     mask, reset = generator.random(tokens.shape) < 0.7, generator.random(tokens.shape) < 0.2
     carry = start = model.initial_carry(params, (3,))
-    expected = []
+    expected, step = [], jax.jit(model.step)
     for t, token in enumerate(tokens):
         begun = jnp.where((reset[t] & mask[t])[:, None], start, carry)
-        new, logits = model.step(params, begun, token)
+        new, logits = step(params, begun, token)
         carry = jnp.where(mask[t][:, None], new, carry)
         expected.append(np.where(mask[t], np.take_along_axis(np.asarray(logits), targets[t][:, None], -1)[:, 0], 0))
     last, log_probs = jax.jit(model.score)(params, start, tokens, targets, mask=mask, reset=reset)
@@ -72,10 +72,10 @@ def test_unroll_is_steps_score_gathers_and_masks_and_resets_hold(method, order):
 def test_a_text_in_two_parts_is_the_text():
     model, params = make(4, "katz")
     tokens = OTHER.reshape(-1, 2)
-    start = model.initial_carry(params, (2,))
-    whole_carry, whole = model.unroll(params, start, tokens)
-    carry, first = model.unroll(params, start, tokens[:11])
-    carry, second = model.unroll(params, carry, tokens[11:])
+    start, unroll = model.initial_carry(params, (2,)), jax.jit(model.unroll)
+    whole_carry, whole = unroll(params, start, tokens)
+    carry, first = unroll(params, start, tokens[:11])
+    carry, second = unroll(params, carry, tokens[11:])
     np.testing.assert_array_equal(jnp.concatenate([first, second]), whole)
     np.testing.assert_array_equal(carry, whole_carry)
 
@@ -90,7 +90,7 @@ def test_kneser_ney_equals_the_equations(order, modified):
     model, params = make(order, "modified-kneser-ney" if modified else "kneser-ney", text)
     other = [["1", "2", "5"], ["4"], [], ["3", "3", "1", "1", "2"]]
     tokens = np.array([int(word) for line in other for word in [*line, EOL]], np.int32)
-    _, log_probs = model.score(
+    _, log_probs = jax.jit(model.score)(
         params, model.initial_carry(params, ()), np.concatenate([[EOL], tokens[:-1]]).astype(np.int32), tokens
     )
     np.testing.assert_allclose(jnp.exp(log_probs), [p for line in other for p in oracle.line(line)], rtol=1e-5)

@@ -10,7 +10,7 @@ from tests.cases import MASK, RESET, B, T, draw_inputs, make_case
 from tests.shapes import as_arrays, call_checked, check_records
 
 
-@pytest.mark.parametrize("name", catalogue.MODELS)
+@pytest.mark.parametrize("name", catalogue.each_model())
 def test_annotations_of_a_model_hold(name):
     case = make_case(catalogue.MODELS[name])
     model, (params, carry, tokens, mask, reset) = case.subject, as_arrays((*case[1:4], MASK, RESET))

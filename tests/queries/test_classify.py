@@ -10,7 +10,7 @@ import lm_jax
 from lm_jax.errors import UserError
 from lm_jax.queries import TrainedClassifier, TrainedLanguageModel
 from lm_jax.queries.load import load_as
-from lm_jax.runs import train
+from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
 from tests.tasks.labelled import classify_config
 
@@ -20,9 +20,9 @@ TEXT = "poor cab a bad cab"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A classifier of the first word, trained for a few steps."""
+    """A classifier of the first word, as it begins."""
     folder = tmp_path_factory.mktemp("classify")
-    return lm_jax.load(train(classify_config(folder / "texts.tsv", steps=30), folder / "run").folder)
+    return lm_jax.load(untrained(classify_config(folder / "texts.tsv"), folder / "run"))
 
 
 def test_predictions_are_the_most_probable_labels(run):
@@ -64,7 +64,7 @@ def test_texts_that_cannot_be_read_are_refused(run):
 
 
 def test_a_question_to_another_type_of_model_is_refused(run, tmp_path):
-    language_model = train(toy_config(write_corpus(tmp_path / "text"), steps=1), tmp_path / "lm").folder
+    language_model = untrained(toy_config(write_corpus(tmp_path / "text")), tmp_path / "lm")
     for question in (lm_jax.generate, lm_jax.gradients, lm_jax.queries.score):
         with pytest.raises(UserError, match=r"for the run of a language model, got that of a classifier"):
             question(run.run, *(["text"] if question is lm_jax.queries.score else []))

@@ -34,9 +34,9 @@ def valid_tokens(run):
 
 def carry_after(model, params, tokens):
     """Step by step."""
-    carry = model.initial_carry(params, ())
+    carry, step = model.initial_carry(params, ()), jax.jit(model.step)
     for token in tokens:
-        carry, _ = model.step(params, carry, token)
+        carry, _ = step(params, carry, token)
     return carry
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.runs.recorded_bits import RECORD, RUNS, carry_out, compare, differences
 
 
-SLOW = ("rnn", "lstm", "adaptive softmax", "sentence")  # more than five seconds each
+SLOW = ("rnn", "lstm", "adaptive softmax", "sentence", "window")  # more than five seconds each
 
 
 @pytest.fixture(scope="module")

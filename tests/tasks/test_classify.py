@@ -24,6 +24,7 @@ def straight(folder):
     return train(classify_config(folder / "texts.tsv"), folder / "straight")
 
 
+@pytest.mark.slow
 def test_stop_and_resume_have_the_same_bits(straight, folder):
     config = classify_config(folder / "texts.tsv")
     stopped = train(config, folder / "run", Events(10), mirror=folder / "drive")
@@ -44,6 +45,7 @@ def test_the_best_step_has_the_best_accuracy(straight):
     assert rows["train", "naive Bayes"].accuracy == 1 and len(rows) == 9
 
 
+@pytest.mark.slow
 def test_seeds_share_their_shapes(folder):
     seeds = train_seeds(classify_config(folder / "texts.tsv", steps=3), 2, folder / "seeds")
     assert set(seeds.results.splits["test"]) == {"accuracy", "cross_entropy"}

@@ -19,6 +19,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("translate")
 
 
+@pytest.mark.slow
 def test_stop_and_resume_have_the_same_bits(folder):
     """With batches of two shapes, and dropout."""
     config = translate_config(folder / "two.tsv", (2, 5), attention="plain", dropout=0.1)

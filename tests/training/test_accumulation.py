@@ -48,8 +48,11 @@ def gradient(loss_of, model, parts):
     return jax.jit(build_gradient(loss_of(model), parts))
 
 
+FOUR = pytest.param(4, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize("lengths", LENGTHS)
-@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("parts", [2, FOUR])
 @pytest.mark.parametrize("reset", [False, True], ids=["stream", "sentence"])
 def test_gradient_carry_and_tally_are_those_of_the_whole(parts, reset, lengths, x64):
     """Also where a part has fewer tokens than another, or none."""
@@ -71,7 +74,7 @@ def test_one_part_is_the_plain_gradient(reset, x64):
 
 @pytest.mark.parametrize("reset", [False, True], ids=["stream", "sentence"])
 @pytest.mark.parametrize("rows", ["whole", "ragged"])
-@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("parts", [4, pytest.param(2, marks=pytest.mark.slow)])
 def test_penalties_accumulate_too(parts, rows, reset, x64):
     params, carry, chunk = a_case(SMALL, rows, reset)
     loss_fn = regularised_cross_entropy(SMALL, 2.0, 1.0)
@@ -105,7 +108,7 @@ def test_parts_draw_masks_of_their_own(loss, x64):
 
 
 @pytest.mark.parametrize("mode", ["stream", "sentence"])
-@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("parts", [2, FOUR])
 def test_training_in_parts(mode, parts):
     """Over more than an epoch, whose last chunk is ragged, in float32."""
     tokens = np.random.default_rng(0).integers(0, V, 405).astype(np.int32)

@@ -72,13 +72,13 @@ def test_a_state_comes_back_bit_for_bit(tmp_path):
     ("losses", "kept", "best"),
     [
         ({1: 3.0, 2: 2.0, 3: 2.5, 4: 2.6, 5: 2.7}, [2, 4, 5], 2),
-        ({1: 3.0, 2: 2.0, 3: 1.0}, [2, 3], 3),
+        pytest.param({1: 3.0, 2: 2.0, 3: 1.0}, [2, 3], 3, marks=pytest.mark.slow),
         ({1: 2.0, 2: 1.0, 3: 1.0, 4: 1.0, 5: 1.0}, [2, 4, 5], 2),  # of equal ones the first
-        ({1: 3.0, 2: None, 3: None, 4: None}, [1, 3, 4], 1),
+        pytest.param({1: 3.0, 2: None, 3: None, 4: None}, [1, 3, 4], 1, marks=pytest.mark.slow),
         ({1: None, 2: None, 3: None}, [2, 3], 3),
-        ({1: 3.0, 2: math.nan, 3: math.nan, 4: math.nan}, [1, 3, 4], 1),
+        pytest.param({1: 3.0, 2: math.nan, 3: math.nan, 4: math.nan}, [1, 3, 4], 1, marks=pytest.mark.slow),
         ({1: math.nan, 2: math.inf, 3: 9.0, 4: None, 5: None}, [3, 4, 5], 3),
-        ({1: 2.0, 2: 2.0}, [1, 2], None),
+        pytest.param({1: 2.0, 2: 2.0}, [1, 2], None, marks=pytest.mark.slow),
         ({}, [], None),
     ],
     ids=str,
@@ -108,6 +108,14 @@ def test_an_empty_folder_restores_nothing(tmp_path):
 leaves_coroutines = pytest.mark.filterwarnings(
     "ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def set_aside():
+    """What other modules made is no matter of the collections here."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

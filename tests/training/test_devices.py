@@ -171,7 +171,7 @@ def assert_trained_alike(task, devices, parts):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), state, expected)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("parts", [2, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", TASKS)
 def test_placed_states_train_to_the_same_numbers(task, parts):
     assert_trained_alike(task, dataclasses.replace(mesh_of_one(), vocab_axes=TASKS[task][3]), parts)

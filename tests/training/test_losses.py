@@ -47,7 +47,8 @@ def test_a_chunk_without_tokens_costs_nothing():
     model = recurrent_lm(5, rnn(3, 4))
     params = model.init(jax.random.key(0))
     empty = Chunk(np.zeros((2, 3), np.int32), np.zeros((2, 3), np.int32), np.zeros((2, 3), bool), None)
-    loss, (_, tally) = cross_entropy(model)(params, model.initial_carry(params, (3,)), empty, jax.random.key(0))
+    loss_fn = jax.jit(cross_entropy(model))
+    loss, (_, tally) = loss_fn(params, model.initial_carry(params, (3,)), empty, jax.random.key(0))
     assert float(loss) == 0 and int(tally.tokens) == 0
 
 
@@ -58,17 +59,16 @@ def test_smoothed_targets_are_in_part_uniform():
     inputs, targets = np.random.default_rng(1).integers(0, 5, (2, 6, 3)).astype(np.int32)
     chunk = Chunk(inputs, targets, np.arange(6)[:, None] < np.array([6, 4, 0]), None)
     start, key = model.initial_carry(params, (3,)), jax.random.key(0)
-    plain, (_, tally) = cross_entropy(model)(params, start, chunk, key)
-    each = [
-        cross_entropy(model)(params, start, chunk._replace(targets=np.full_like(targets, v)), key)[0] for v in range(5)
-    ]
-    loss, (_, smoothed) = smoothed_cross_entropy(model, 0.2)(params, start, chunk, key)
+    hard, soft = jax.jit(cross_entropy(model)), jax.jit(smoothed_cross_entropy(model, 0.2))
+    plain, (_, tally) = hard(params, start, chunk, key)
+    each = [hard(params, start, chunk._replace(targets=np.full_like(targets, v)), key)[0] for v in range(5)]
+    loss, (_, smoothed) = soft(params, start, chunk, key)
     np.testing.assert_allclose(loss, 0.8 * plain + 0.2 * np.mean(each), rtol=1e-6)
     np.testing.assert_allclose(smoothed.nll, tally.nll, rtol=1e-6)
     halves = [jax.tree.map(lambda a, part=part: a[:, part], chunk) for part in (slice(0, 1), slice(1, 3))]
     parts = [
-        smoothed_cross_entropy(model, 0.2)(params, start[part], half, key, chunk)[0]
+        soft(params, start[part], half, key, chunk)[0]
         for part, half in zip((slice(0, 1), slice(1, 3)), halves, strict=True)
     ]
     np.testing.assert_allclose(sum(parts), loss, rtol=1e-6)
-    assert smoothed_cross_entropy(model, 0.0)(params, start, chunk, key)[0] == plain
+    assert jax.jit(smoothed_cross_entropy(model, 0.0))(params, start, chunk, key)[0] == plain

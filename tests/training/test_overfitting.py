@@ -16,7 +16,9 @@ from lm_jax.training import build_train_steps, create_state, cross_entropy, text
 SENTENCE = "the quick brown fox jumps over the lazy dog and runs on\n"
 
 
-@pytest.mark.parametrize(("cell", "mode"), [(rnn, "sentence"), (gru, "stream"), (lstm, "sentence")])
+@pytest.mark.parametrize(
+    ("cell", "mode"), [pytest.param(rnn, "sentence", marks=pytest.mark.slow), (gru, "stream"), (lstm, "sentence")]
+)
 def test_one_sentence_is_learned_by_heart(cell, mode):
     vocabulary = build_vocabulary("char", SENTENCE)
     batches = Batches(vocabulary.encode(SENTENCE), vocabulary.eol_id, 1, 14, mode)  # in 4 chunks, or 5 and padding

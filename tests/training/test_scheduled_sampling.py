@@ -23,16 +23,12 @@ COUNTING = table_model(np.where(np.roll(np.eye(V), 1, axis=1) > 0, 0.0, -1e9))  
 
 def mixed(model, params, rate, chunk, key=KEY, carry=None):
     """The chunk, the carry and the key that the loss underneath is given."""
-    given = []
 
     def loss_fn(params, carry, chunk, key, whole=None):
-        given.append((chunk, carry, key))
-        return 0.0, (carry, None)
+        return chunk, carry, key
 
     carry = model.initial_carry(params, (chunk.inputs.shape[1],)) if carry is None else carry
-    scheduled_sampling(loss_fn, model, rate)(params, carry, chunk, key)
-    (result,) = given
-    return result
+    return jax.jit(scheduled_sampling(loss_fn, model, rate))(params, carry, chunk, key)
 
 
 @pytest.mark.parametrize("chunk", [STREAM, SENTENCE], ids=["stream", "sentence"])
@@ -47,7 +43,7 @@ def test_all_inputs_become_predictions(chunk):
     assert (expected != INPUTS).mean() > 0.4
     assert result.inputs.dtype == np.int32
     for name in ("targets", "mask", "reset"):
-        assert getattr(result, name) is getattr(chunk, name)
+        np.testing.assert_array_equal(getattr(result, name), getattr(chunk, name))
 
 
 def test_predictions_are_made_with_the_carry():
@@ -112,7 +108,7 @@ def test_a_rate_of_zero_changes_nothing(chunk):
 
 
 @pytest.mark.parametrize("chunk", [STREAM, SENTENCE], ids=["stream", "sentence"])
-@pytest.mark.parametrize("rate", [0.5, 1.0])
+@pytest.mark.parametrize("rate", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_the_gradient_is_that_of_the_inputs_as_they_are(chunk, rate):
     """Of cross-entropy where the mixed inputs are given as data."""
     model, params = small_rnn(V)

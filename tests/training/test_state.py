@@ -93,17 +93,17 @@ def test_a_seed_determines_the_state():
 
 def gradients_by_hand(model, state, count, mode="stream"):
     """Gradients of SGD's first steps, taken one by one from the chunks on the host, without dropout."""
-    params, carry = state.params, state.carry
+
+    def loss(params, carry, batch):
+        carry, logits = model.unroll(params, carry, batch.inputs, mask=batch.mask, reset=batch.reset)
+        log_probs = jax.nn.log_softmax(logits)
+        picked = jnp.take_along_axis(log_probs, batch.targets[..., None], axis=-1)[..., 0]
+        return -jnp.sum(picked * batch.mask) / batch.mask.sum(), (carry, -jnp.sum(picked * batch.mask))
+
+    params, carry, differentiate = state.params, state.carry, jax.jit(jax.value_and_grad(loss, has_aux=True))
     for index in range(count):
         batch = BATCHES[mode].batch_at(index)
-
-        def loss(params, carry=carry, batch=batch):
-            carry, logits = model.unroll(params, carry, batch.inputs, mask=batch.mask, reset=batch.reset)
-            log_probs = jax.nn.log_softmax(logits)
-            picked = jnp.take_along_axis(log_probs, batch.targets[..., None], axis=-1)[..., 0]
-            return -jnp.sum(picked * batch.mask) / batch.mask.sum(), (carry, -jnp.sum(picked * batch.mask))
-
-        (_, (carry, nll)), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+        (_, (carry, nll)), grads = differentiate(params, carry, batch)
         yield grads, float(nll), int(batch.mask.sum())
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
 
