@@ -63,7 +63,7 @@ def pytest_collection_finish():
     them in cycles, and a collection has to pass all of them."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def memory_maps() -> int:
         return 0
 
 
-MANY_MAPS, TOO_MANY_MAPS = 22_000, 55_000
+MANY_MAPS, TOO_MANY_MAPS = 18_000, 55_000
 
 
 def begins_anew(item, nextitem) -> bool:
