@@ -9,6 +9,8 @@ error rate = (substitutions + deletions + insertions) / tokens of all references
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Edits(NamedTuple):
     """Counts of a shortest way from a reference to what was found; of several shortest ones, one with the most
@@ -24,7 +26,10 @@ class Edits(NamedTuple):
         return sum(self)
 
 
-def count_edits(reference: Sequence, found: Sequence) -> Edits:
+Tokens = Sequence | np.ndarray  # anything that can be compared: words, characters, ids
+
+
+def count_edits(reference: Tokens, found: Tokens) -> Edits:
     """Counts the edits from a reference to what was found, by dynamic programming, row by row."""
     row = [Edits(0, 0, j) for j in range(len(found) + 1)]
     for i, wanted in enumerate(reference, 1):
@@ -40,7 +45,7 @@ def count_edits(reference: Sequence, found: Sequence) -> Edits:
     return row[-1]
 
 
-def error_rate(references: Sequence[Sequence], found: Sequence[Sequence]) -> float:
+def error_rate(references: Sequence[Tokens], found: Sequence[Tokens]) -> float:
     """Returns the edits of all pairs over the tokens of all references; NaN without any token."""
     edits = sum(count_edits(*pair).distance for pair in zip(references, found, strict=True))
     tokens = sum(map(len, references))

@@ -118,7 +118,7 @@ def _extended(prefixes, of_step, blank_id):
     more = jnp.where(full[:, None] | (jnp.arange(classes) == blank_id), -jnp.inf, more)
 
     of_last = jnp.where(last < 0, -jnp.inf, of_step[last])
-    given, more = _merged(prefixes, last, total, more)
+    given, more = _merged(prefixes, last, more)
     blank, label = of_step[blank_id] + total, jnp.logaddexp(of_last + prefixes.label, given)
     candidates = jnp.concatenate([jnp.logaddexp(blank, label), more.reshape(-1)])
     _, best = jax.lax.top_k(candidates, width)
@@ -135,14 +135,14 @@ def _extended(prefixes, of_step, blank_id):
     )
 
 
-def _merged(prefixes, last, total, more):
+def _merged(prefixes, last, more):
     """What each prefix is given by its beginning [K], and the extensions [K, C] without what was given."""
     width = len(last)
     place = jnp.arange(prefixes.labels.shape[1]) == prefixes.lengths[:, None] - 1
     beginnings = jnp.where(place, -1, prefixes.labels)  # without the last label
     begins = jnp.all(prefixes.labels[:, None] == beginnings[None], axis=-1)  # [from, to]
-    # a place without any path may repeat a prefix: nothing is given to it
-    begins &= (prefixes.lengths[:, None] + 1 == prefixes.lengths[None]) & (total > -jnp.inf)
+    # what repeats is the empty prefix alone, in places without any path, which no beginning gives anything
+    begins &= prefixes.lengths[:, None] + 1 == prefixes.lengths[None]
     offered = jnp.where(begins, more[:, last], -jnp.inf)
     given = jax.nn.logsumexp(offered, axis=0)
     taken = jnp.zeros(more.shape, bool).at[jnp.arange(width)[:, None], last[None]].max(begins)

@@ -98,12 +98,14 @@ def test_the_best_path_is_collapsed():
 
 @pytest.mark.parametrize("blank_id", [0, 2])
 def test_a_search_of_full_width_is_exhaustive(blank_id):
-    logits, lengths = LOGITS[:5, :3, :3], np.array([5, 3, 0])
+    logits, lengths = LOGITS[:5, :3, :3].copy(), np.array([5, 3, 0])
+    logits[1, 0, 1] = logits[2, 0, 0] = logits[3, 0, 2] = -np.inf  # steps at which a class is impossible
     mask = np.arange(5)[:, None] < lengths
     width = len(every_string(logits[:, 0], blank_id)) + 2
     found = jax.jit(partial(prefix_beam_search, beam_size=width, blank_id=blank_id))(logits, mask)
     for row, length in enumerate(lengths):
-        expected = sorted(every_string(logits[:length, row], blank_id).items(), key=lambda item: -item[1])
+        strings = {string: p for string, p in every_string(logits[:length, row], blank_id).items() if p}
+        expected = sorted(strings.items(), key=lambda item: -item[1])
         for k, (string, probability) in enumerate(expected):
             assert tuple(found.labels[k, : found.lengths[k, row], row].tolist()) == string
             assert float(found.log_probs[k, row]) == pytest.approx(np.log(probability), abs=1e-4)
