@@ -1,10 +1,12 @@
-"""Translating many sentences: each batch is encoded once, then searched.
+"""Translating many sources, sentences or signals: each batch is encoded once, then searched.
 
     score = log P(target | source) / length^alpha + beta sum over s of log(min(sum over t of a_ts, 1))
 
 alpha is the length penalty, beta the coverage penalty (Wu et al. 2016, section 7) with a_ts the weight of source
 position s at target position t: what attention has hardly read costs. The search and its stopping rule are those of
 lm_jax/inference/beam_search.py.
+
+A source is what the translator reads (lm_jax/models/source_readers.py): ids int [S], or frames float [S, F].
 """
 
 import functools
@@ -15,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.data.buckets import Bucketed, in_order, lay_out
+from lm_jax.data.buckets import in_order
 from lm_jax.errors import UserError
 from lm_jax.inference.beam_search import build_search, check_search
 from lm_jax.inference.generation import bucket_of
@@ -65,18 +67,18 @@ def translate_batch(
     settings: SearchSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Found]]:
-    """Translates sentences of ids, int [S_n] each.
+    """Translates sources.
 
     Args:
         model: a translator.
         params: its parameters.
-        sources: sentences; none is empty.
+        sources: of S_n steps each; none is empty.
         eol_id: the end of a target.
         settings: of the search; default: a beam of 5, length penalty 1.
         progress: called with (batches done, batches in all).
 
     Returns:
-        For each sentence at most beam_size translations: those that came to an end first, then by score, best first.
+        For each source at most beam_size translations: those that came to an end first, then by score, best first.
 
     Raises:
         UserError: for a setting outside its range.
@@ -86,44 +88,60 @@ def translate_batch(
     batches = in_order(np.asarray([len(source) for source in sources], int), ROWS)
     found: list[list[Found]] = [[] for _ in sources]
     for number, rows in enumerate(batches.rows, 1):
-        columns = _columns(rows, sources, SHORTEST)
-        search = _search(model, most_tokens(len(columns)), eol_id, settings)
-        beams = jax.tree.map(np.asarray, search(params, columns))
-        for row, sentence in enumerate(rows):
-            if sentence >= 0:
-                found[sentence] = _in_order(jax.tree.map(lambda leaf, row=row: leaf[row], beams), settings)
+        search = _search(model, eol_id, settings)
+        beams = jax.tree.map(np.asarray, search(params, *side_by_side(rows, sources, SHORTEST)))
+        for row, source in enumerate(rows):
+            if source >= 0:
+                found[source] = _in_order(jax.tree.map(lambda leaf, row=row: leaf[row], beams), settings)
         if progress is not None:
             progress(number, len(batches.rows))
     return found
 
 
-def _columns(rows: np.ndarray, sentences: Sequence[np.ndarray], shortest: int) -> np.ndarray:
-    """Returns the sentences of a batch side by side, int32 [T, B], padded with -1 to a power of two: few shapes."""
-    longest = max(len(sentences[row]) for row in rows if row >= 0)
-    return lay_out(Bucketed(rows[None], np.asarray([max(shortest, bucket_of(longest))])), sentences)
+def side_by_side(rows: np.ndarray, sequences: Sequence[np.ndarray], shortest: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Puts the sequences of a batch beside each other, padded with zeros to a power of two: few shapes.
+
+    Args:
+        rows: numbers of the sequences, int [B]; -1 for none, which is padding throughout.
+        sequences: ids int [T_n], or vectors float [T_n, F].
+        shortest: length to which a batch is padded at least.
+
+    Returns:
+        int32 [T, B] or float32 [T, B, F], and the mask [T, B].
+    """
+    chosen = {column: np.asarray(sequences[row]) for column, row in enumerate(rows) if row >= 0}
+    some = next(iter(chosen.values()))
+    length = max(shortest, bucket_of(max(map(len, chosen.values()))))
+    dtype = np.int32 if np.issubdtype(some.dtype, np.integer) else np.float32
+    columns = np.zeros((length, len(rows), *some.shape[1:]), dtype)
+    mask = np.zeros((length, len(rows)), bool)
+    for column, sequence in chosen.items():
+        columns[: len(sequence), column] = sequence
+        mask[: len(sequence), column] = True
+    return columns, mask
 
 
-def most_tokens(source_length: int) -> int:
+def most_tokens(memory_length: int) -> int:
     """Returns the longest translation that is searched for."""
-    return 2 * source_length + 16
+    return 2 * memory_length + 16
 
 
 @functools.cache
-def _search(model, length, eol_id, settings):
+def _search(model, eol_id, settings):
     bonus = _coverage_bonus(settings.coverage_penalty) if settings.coverage_penalty else None
-    search = build_search(model.decoder, length, eol_id, settings.beam_size, settings.length_penalty, bonus)
 
     def of_one(decoder, memory, mask):
         """Beams of a source with memory [S, E]: an axis of size 1 is broadcast over them."""
+        length = most_tokens(len(memory))
+        search = build_search(model.decoder, length, eol_id, settings.beam_size, settings.length_penalty, bonus)
         conditioned = Conditioned(decoder, memory[:, None], mask[:, None])
         carry = model.decoder.initial_carry(conditioned, (settings.beam_size,))
         return search(conditioned, carry, jnp.full((settings.beam_size,), eol_id, jnp.int32), length)
 
     @jax.jit
-    def of_batch(params, tokens):
-        mask = tokens >= 0
-        memory = model.encode(params, jnp.maximum(tokens, 0), mask=mask)
-        return jax.vmap(of_one, in_axes=(None, 1, 1))(params.decoder, memory, mask)
+    def of_batch(params, source, mask):
+        conditioned = model.condition(params, source, mask=mask)
+        return jax.vmap(of_one, in_axes=(None, 1, 1))(conditioned.params, conditioned.memory, conditioned.mask)
 
     return of_batch
 
@@ -159,8 +177,8 @@ def pair_log_probs(
     lengths = np.asarray([len(one) for one in sources], int), np.asarray([len(one) for one in targets], int)
     batches, sums = in_order(np.maximum(*lengths), ROWS), np.zeros(len(sources))
     for number, rows in enumerate(batches.rows, 1):
-        columns = [_columns(rows, side, SHORTEST // 2) for side in (sources, targets)]
-        log_probs = np.asarray(_score(model, eol_id)(params, *columns), np.float64).sum(axis=0)
+        source, target = (side_by_side(rows, side, SHORTEST // 2) for side in (sources, targets))
+        log_probs = np.asarray(_score(model, eol_id)(params, *source, *target), np.float64).sum(axis=0)
         sums[rows[rows >= 0]] = log_probs[rows >= 0]
         if progress is not None:
             progress(number, len(batches.rows))
@@ -170,34 +188,36 @@ def pair_log_probs(
 @functools.cache
 def _score(model, eol_id):
     @jax.jit
-    def score(params, source, target):
-        conditioned = model.condition(params, jnp.maximum(source, 0), mask=source >= 0)
-        carry, ids = model.decoder.initial_carry(conditioned, source.shape[1:]), jnp.maximum(target, 0)
-        inputs = jnp.concatenate([jnp.full_like(ids[:1], eol_id), ids[:-1]])
-        return model.decoder.score(conditioned, carry, inputs, ids, mask=target >= 0)[1]
+    def score(params, source, source_mask, target, target_mask):
+        conditioned = model.condition(params, source, mask=source_mask)
+        carry = model.decoder.initial_carry(conditioned, target.shape[1:])
+        inputs = jnp.concatenate([jnp.full_like(target[:1], eol_id), target[:-1]])
+        return model.decoder.score(conditioned, carry, inputs, target, mask=target_mask)[1]
 
     return score
 
 
 def alignment(model: Translator, params: Params, source: np.ndarray, target: np.ndarray, eol_id: int) -> np.ndarray:
-    """Returns the weights [T, S] with which each token of a target, ids int [T], was written beside a source, int [S].
+    """Returns the weights [T, S'] with which each token of a target, ids int [T], was written beside a source.
+
+    S': the positions of the memory, as many as of the source unless its reader makes them fewer.
 
     Raises UserError for a model without attention.
     """
     if model.align is None:
         raise UserError("the weights of attention need a translator with attention, got one without")
-    padded = [np.full(bucket_of(len(ids)), -1, np.int32) for ids in (source, target)]
-    for ids, room in zip((source, target), padded, strict=True):
-        room[: len(ids)] = ids
-    return np.asarray(_align(model, eol_id)(params, *padded))[: len(target), : len(source)]
+    (frames, mask), (ids, _) = (side_by_side(np.zeros(1, int), [one]) for one in (source, target))
+    weights, positions = _align(model, eol_id)(params, frames[:, 0], mask[:, 0], ids[:, 0])
+    return np.asarray(weights)[: len(target), : int(positions)]
 
 
 @functools.cache
 def _align(model, eol_id):
     @jax.jit
-    def align(params, source, target):
-        conditioned = model.condition(params, jnp.maximum(source, 0), mask=source >= 0)
-        inputs = jnp.concatenate([jnp.asarray([eol_id]), jnp.maximum(target, 0)[:-1]])
-        return model.align(conditioned, model.decoder.initial_carry(conditioned, ()), inputs)
+    def align(params, source, mask, target):
+        conditioned = model.condition(params, source, mask=mask)
+        inputs = jnp.concatenate([jnp.full_like(target[:1], eol_id), target[:-1]])
+        weights = model.align(conditioned, model.decoder.initial_carry(conditioned, ()), inputs)
+        return weights, jnp.sum(conditioned.mask)
 
     return align

@@ -1,51 +1,50 @@
 """A translator: an encoder reads the source, and a conditional language model says the target.
 
-    x_s = source_embedding[token_s]            [E]    dropout
-    m_1 ... m_S = encoder(x_1 ... x_S)         [E']   dropout; the memory
-    P(target | source) = product over t of P(y_t | y_1 ... y_{t-1}, m)        the decoder: models/conditional.py
+    x_1 ... x_S = reader(source)                   [E]    dropout                 models/source_readers.py
+    m_1 ... m_S = encoder(x_1 ... x_S)             [E']   dropout; the memory
+    P(target | source) = product over t of P(y_t | y_1 ... y_{t-1}, m)            the decoder: models/conditional.py
 
-With a reversed source the encoder reads each sentence from its last token to its first (Sutskever et al. 2014, section
-3.3), and the memory is in that order. Padding is masked everywhere: it changes no result.
+The source is whatever a reader makes vectors of: tokens of a text (`translator`), frames of speech. Its encoding may
+have fewer steps than the source. Padding is masked everywhere: it changes no result.
 
-Shapes: source tokens [S, *B], mask [S, *B] (False is padding, at the end), memory [S, *B, E'].
+Shapes: source tokens [S, *B] or frames [S, *B, F], mask [S, *B] (False is padding, at the end), memory [S', *B, E'].
 """
 
 from typing import NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
-from lm_jax import initializers
 from lm_jax.caching import cached
 from lm_jax.cells.base import InitFn
 from lm_jax.encoders import Encoder
-from lm_jax.errors import UserError, check_rate, check_sizes
+from lm_jax.errors import UserError
 from lm_jax.layers import Dropout, dropout
 from lm_jax.models.conditional import AlignFn, Conditioned, Decoder
 from lm_jax.models.language_model import LanguageModel
-from lm_jax.types import Key, Mask, Params, Tokens
+from lm_jax.models.source_readers import SourceReader, token_reader
+from lm_jax.types import Key, Mask, Params
 
 
 class EncodeSourceFn(Protocol):
-    """Source tokens [S, *B] to the memory [S, *B, E']; a key brings the randomness of training."""
+    """A source to the memory [S', *B, E']; a key brings the randomness of training."""
 
     def __call__(
-        self, params: Params, tokens: Tokens, *, mask: Mask | None = None, key: Key | None = None
+        self, params: Params, source: Array, *, mask: Mask | None = None, key: Key | None = None
     ) -> Float[Array, "S *B E"]: ...
 
 
 class ConditionFn(Protocol):
-    """Source tokens [S, *B] to the parameters of the decoder that has read them."""
+    """A source to the parameters of the decoder that has read it, with the mask of its memory."""
 
     def __call__(
-        self, params: Params, tokens: Tokens, *, mask: Mask | None = None, key: Key | None = None
+        self, params: Params, source: Array, *, mask: Mask | None = None, key: Key | None = None
     ) -> Conditioned: ...
 
 
 class Translator(NamedTuple):
-    """A translator: pure functions and the sizes of its vocabularies.
+    """A translator: pure functions and the size of the vocabulary of its target.
 
     decoder: the language model of the target, with parameters `Conditioned`. align: the weights of its attention; None
     without.
@@ -56,15 +55,14 @@ class Translator(NamedTuple):
     condition: ConditionFn
     decoder: LanguageModel
     align: AlignFn | None
-    source_size: int
     vocab_size: int
 
 
 @struct.dataclass
 class TranslatorParams:
-    """embedding [V', E] of the source; the encoder's; the decoder's."""
+    """embedding: of the reader, for tokens the table [V', E]; the encoder's; the decoder's."""
 
-    embedding: Float[Array, "V E"]
+    embedding: Params
     encoder: Params
     decoder: Params
 
@@ -82,18 +80,15 @@ def translator(
     unk_id: int | None = None,
     init_bound: float = 0.1,
 ) -> Translator:
-    """Makes a translator of an encoder and a decoder whose memory is what the encoder puts out.
+    """Makes a translator of texts: of an embedding, an encoder, and a decoder whose memory is what that puts out.
 
     Args:
         source_size: V', types of the source.
         encoder: reads the source; the size of its embedding is the encoder's input size.
         decoder: as `conditional_lm` makes it.
-        reverse_source: whether the encoder reads from the last token to the first.
+        reverse_source, word_dropout, unk_id, init_bound: as `token_reader` takes them.
         dropout_rate: share dropped of embedded source tokens and of the memory.
         dropout_kind: "elementwise" or "locked" in time.
-        word_dropout: share of the source tokens that are read as `unk_id` when a key is given.
-        unk_id: the unknown token of the source.
-        init_bound: the embedding starts uniform on (-init_bound, init_bound).
 
     Returns:
         The translator.
@@ -101,40 +96,65 @@ def translator(
     Raises:
         UserError: for a size or rate out of range, and word dropout without an unknown token.
     """
-    check_sizes(source_size=source_size)
-    check_rate("word_dropout", word_dropout)
-    if word_dropout and unk_id is None:
-        raise UserError(f"word_dropout needs an unknown token, got {word_dropout} without", ["word_dropout"])
-    unknown = unk_id or 0
+    reader = token_reader(
+        source_size,
+        encoder.input_size,
+        reverse_source=reverse_source,
+        word_dropout=word_dropout,
+        unk_id=unk_id,
+        init_bound=init_bound,
+    )
+    return encoder_decoder(reader, encoder, decoder, dropout_rate=dropout_rate, dropout_kind=dropout_kind)
+
+
+@cached
+def encoder_decoder(
+    reader: SourceReader,
+    encoder: Encoder,
+    decoder: Decoder,
+    *,
+    dropout_rate: float = 0.0,
+    dropout_kind: str = "elementwise",
+) -> Translator:
+    """Makes a translator of any sources.
+
+    Args:
+        reader: makes vectors of a source, of the encoder's input size.
+        encoder: reads them.
+        decoder: as `conditional_lm` makes it, for a memory of what the encoder puts out.
+        dropout_rate: share dropped of the vectors and of the memory.
+        dropout_kind: "elementwise" or "locked" in time.
+
+    Returns:
+        The translator.
+
+    Raises:
+        UserError: for a rate out of range, and a reader whose vectors the encoder does not read.
+    """
     rates = Dropout(dropout_rate, dropout_kind)
+    if reader.output_size != encoder.input_size:
+        raise UserError(
+            f"the encoder of this reader must have input_size {reader.output_size}, got {encoder.input_size}"
+        )
 
     def init(key):
         keys = jax.random.split(key, 3)
-        return TranslatorParams(
-            embedding=initializers.uniform(init_bound)(keys[0], (source_size, encoder.input_size), jnp.float32),
-            encoder=encoder.init(keys[1]),
-            decoder=decoder.model.init(keys[2]),
-        )
+        return TranslatorParams(reader.init(keys[0]), encoder.init(keys[1]), decoder.model.init(keys[2]))
 
-    def encode(params, tokens, *, mask=None, key=None):
-        if key is not None and word_dropout:
-            key, key_w = jax.random.split(key)
-            tokens = jnp.where(jax.random.bernoulli(key_w, word_dropout, tokens.shape), unknown, tokens)
+    def encode_with_mask(params, source, mask, key):
+        key_reader = None
+        if key is not None and reader.draws:
+            key, key_reader = jax.random.split(key)
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
-        if reverse_source:
-            tokens = reversed_rows(tokens, mask)
-        xs = dropout(keys[0], rates.rate, params.embedding[tokens], rates.kind)
+        xs, mask = reader.read(params.embedding, source, mask=mask, key=key_reader)
+        xs = dropout(keys[0], rates.rate, xs, rates.kind)
         memory = encoder.encode(params.encoder, xs, mask=mask, key=keys[1])
-        return dropout(keys[2], rates.rate, memory, rates.kind)
+        return dropout(keys[2], rates.rate, memory, rates.kind), mask
 
-    def condition(params, tokens, *, mask=None, key=None):
-        return Conditioned(params.decoder, encode(params, tokens, mask=mask, key=key), mask)
+    def encode(params, source, *, mask=None, key=None):
+        return encode_with_mask(params, source, mask, key)[0]
 
-    return Translator(init, encode, condition, decoder.model, decoder.align, source_size, decoder.model.vocab_size)
+    def condition(params, source, *, mask=None, key=None):
+        return Conditioned(params.decoder, *encode_with_mask(params, source, mask, key))
 
-
-def reversed_rows(tokens: Tokens, mask: Mask | None = None) -> Tokens:
-    """Returns each row from its last real token to its first; the padding at its end stays there."""
-    lengths = jnp.full(tokens.shape[1:], len(tokens)) if mask is None else jnp.sum(mask, axis=0)
-    times = jnp.arange(len(tokens)).reshape(-1, *(1,) * (tokens.ndim - 1))
-    return jnp.take_along_axis(tokens, jnp.where(times < lengths, lengths - 1 - times, times), axis=0)
+    return Translator(init, encode, condition, decoder.model, decoder.align, decoder.model.vocab_size)

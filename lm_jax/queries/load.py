@@ -12,7 +12,7 @@ from lm_jax.queries.trained_translator import TrainedTranslator
 
 
 Trained = TypeVar("Trained", bound=LoadedRun)
-AnyTrained = TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedTranslator
+AnyTrained = LoadedRun | TrainedLanguageModel | TrainedClassifier | TrainedTagger | TrainedTranslator
 CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier, TrainedTagger, TrainedTranslator)}
 
 
@@ -24,13 +24,14 @@ def load(run: str | Path, cell: UserCell | None = None) -> AnyTrained:
         cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu".
 
     Returns:
-        The trained model, which answers questions by its methods; its class is that of the task.
+        The trained model, which answers questions by its methods; its class is that of the task. Of a task with a type
+        of model of its own: a `LoadedRun`, its model and parameters alone.
 
     Raises:
         UserError: For a folder that is no run, or has no checkpoint yet.
     """
     loaded = as_loaded(run, cell)
-    return _as(CLASSES[loaded.task.model_type], loaded)
+    return _as(CLASSES.get(loaded.task.model_type, LoadedRun), loaded)
 
 
 def load_as(cls: type[Trained], run: str | Path, cell: UserCell | None = None) -> Trained:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from lm_jax.data.pair_buckets import PairBuckets, lay_out_pairs
 from lm_jax.models.translator import Translator
@@ -15,10 +16,10 @@ from lm_jax.types import Mask, Tokens
 
 
 class Pairs(NamedTuple):
-    """B pairs on the device: source [S, B] and its mask (False is padding); target, the chunk [T, B] of its language
-    model, which begins with the end-of-line token."""
+    """B pairs on the device: source [S, B], or frames [S, B, F], and its mask (False is padding); target, the chunk
+    [T, B] of its language model, which begins with the end-of-line token."""
 
-    source: Tokens
+    source: Array
     source_mask: Mask
     target: Chunk
 
@@ -74,7 +75,7 @@ def translation_loss(model: Translator, label_smoothing: float = 0.0, sampling: 
     def loss(params, carry, batch, key, whole=None):
         key_source, key = jax.random.split(key)
         conditioned = model.condition(params, batch.source, mask=batch.source_mask, key=key_source)
-        start = model.decoder.initial_carry(conditioned, batch.source.shape[1:])
+        start = model.decoder.initial_carry(conditioned, batch.source_mask.shape[1:])
         value, (_, tally) = of_target(conditioned, start, batch.target, key, None if whole is None else whole.target)
         return value, (carry, tally)
 

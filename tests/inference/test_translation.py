@@ -17,7 +17,8 @@ from lm_jax.inference.copying import spell, write
 from lm_jax.inference.translation import SearchSettings, alignment, pair_log_probs, translate_batch
 from lm_jax.inference.translation_scores import score_translations
 from lm_jax.models.conditional import Conditioned, Sizes, conditional_lm, decoder_input_size
-from lm_jax.models.translator import translator
+from lm_jax.models.source_readers import frame_reader
+from lm_jax.models.translator import encoder_decoder, translator
 
 
 EOL, V = 0, 4
@@ -119,6 +120,27 @@ def test_more_padding_and_other_company_change_no_score():
     together = pair_log_probs(MODEL, PARAMS, SOURCES, targets, EOL)
     longer = [np.zeros(40, np.int32), *SOURCES], [with_end(np.ones(20, int)), *targets]
     np.testing.assert_allclose(pair_log_probs(MODEL, PARAMS, *longer, EOL)[1:], together, rtol=0, atol=1e-5)
+
+
+def test_a_signal_is_translated_as_its_memory_is():
+    """Of frames, two of them stacked: search, scores and weights are over half as many positions."""
+    cell = gru(decoder_input_size("multiplicative", Sizes(3, 4, 3), False), 3)
+    options = {"form": "multiplicative", "input_feeding": False, "embedding_size": 3, "readout_size": 3}
+    decoder = conditional_lm(V, cell, 4, forward_size=2, **options)
+    model = encoder_decoder(frame_reader(3, 2), bidirectional(gru(6, 2), gru(6, 2)), decoder)
+    drawn, shapes = np.random.default_rng(3), jax.eval_shape(model.init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: drawn.normal(size=leaf.shape).astype(np.float32), shapes)
+    sources = [GENERATOR.normal(size=(length, 3)).astype(np.float32) for length in (7, 1, 4)]
+    found = translate_batch(model, params, sources, EOL, SearchSettings(2))
+    memory = Conditioned(params.decoder, jax.jit(model.encode)(params, sources[0][:, None]))
+    alone = beam_search(model.decoder, memory, [], 80, eol_id=EOL, beam_size=2, length_penalty=1.0)
+    np.testing.assert_allclose(alone.log_probs, [one.log_prob for one in found[0]], **CLOSE)
+    targets = [with_end(of_source[0].tokens) for of_source in found]
+    own = pair_log_probs(model, params, sources, targets, EOL)
+    np.testing.assert_allclose(own, [of_source[0].log_prob for of_source in found], **CLOSE)
+    weights = alignment(model, params, sources[0], targets[0], EOL)
+    assert weights.shape == (len(targets[0]), 4)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=0, atol=1e-5)
 
 
 def test_settings_out_of_range_are_refused():

@@ -13,7 +13,8 @@ from lm_jax.encoders import bidirectional, unidirectional
 from lm_jax.errors import UserError
 from lm_jax.inference import beam_search, generate, likelihood
 from lm_jax.models.conditional import Conditioned, Sizes, conditional_lm, decoder_input_size
-from lm_jax.models.translator import reversed_rows, translator
+from lm_jax.models.source_readers import frame_reader, reversed_rows
+from lm_jax.models.translator import encoder_decoder, translator
 from tests.oracles.decoders import decode
 
 
@@ -180,6 +181,38 @@ def test_a_source_may_be_read_from_its_end():
     np.testing.assert_allclose(*memories, rtol=0, atol=1e-6)
 
 
+FRAMES = GENERATOR.normal(size=(5, 3, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["plain", "additive"])
+def test_a_source_may_be_frames_stacked_in_time(name):
+    """Three stacked: 5, 1 and 3 frames are 2, 1 and 1 vectors, the last one of row 0 with a frame of zeros."""
+    form, feeding = FORMS[name]
+    model = encoder_decoder(frame_reader(2, 3), bidirectional(gru(6, 2), gru(6, 2)), decoder(form, feeding))
+    drawn, shapes = np.random.default_rng(1), jax.eval_shape(model.init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: drawn.normal(size=leaf.shape).astype(np.float32), shapes)
+
+    @jax.jit
+    def unroll(frames, mask):
+        conditioned = model.condition(params, frames, mask=mask)
+        carry = model.decoder.initial_carry(conditioned, TARGET.shape[1:])
+        return conditioned, *model.decoder.unroll(conditioned, carry, TARGET)
+
+    conditioned, _, logits = unroll(FRAMES, MASK)
+    assert conditioned.memory.shape == (2, 3, MEMORY)
+    np.testing.assert_array_equal(conditioned.mask, [[True] * 3, [True, False, False]])
+    encoder = bidirectional(gru(6, 2), gru(6, 2))
+    for row, vectors in enumerate((2, 1, 1)):
+        frames = np.zeros((vectors * 3, 2), np.float32)
+        frames[: LENGTHS[row]] = FRAMES[: LENGTHS[row], row]
+        memory = encoder.encode(params.encoder, frames.reshape(vectors, 6))
+        options = {"input_feeding": feeding, "forward_size": 2}
+        expected, _ = decode(params.decoder, form, memory, TARGET[:, row], **options)
+        np.testing.assert_allclose(logits[:, row], expected, rtol=0, atol=2e-5)
+    spoilt = np.where(MASK[..., None], FRAMES, np.float32(np.nan))
+    np.testing.assert_array_equal(unroll(spoilt, MASK)[2], logits)
+
+
 def test_what_does_not_fit_is_refused():
     cell = gru(3, 4)
     with pytest.raises(UserError, match="must have input_size 7"):
@@ -191,3 +224,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(UserError, match="word_dropout needs an unknown token"):
         translator(7, ENCODER, decoder("plain", True), word_dropout=0.1)
     assert decoder("plain", True) is decoder("plain", True)
+    with pytest.raises(UserError, match="must have input_size 6, got 3"):
+        encoder_decoder(frame_reader(2, 3), ENCODER, decoder("plain", True))
+    with pytest.raises(UserError, match="frames of 2 numbers, got 3"):
+        frame_reader(2).read((), np.zeros((4, 1, 3)))

@@ -86,5 +86,6 @@ PARITY = Task(
     evaluate=evaluate,
     batches=batches,
     loss=loss,
+    model_type="parity of strings",
     **NAMES,
 )

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from lm_jax.queries import evaluate
+from lm_jax.errors import UserError
+from lm_jax.queries import evaluate, load, next_tokens
+from lm_jax.queries.loaded_run import LoadedRun
 from lm_jax.runs import open_run, resume, train, train_seeds
 from lm_jax.tasks import TASKS
 from tests.runs.toy import Events, assert_equal_runs
-from tests.tasks.parity import PARITY, ParityConfig
+from tests.tasks.parity import PARITY, ParityConfig, accuracy
 
 
 CONFIG = ParityConfig(batch_size=8, steps=40, log_every=10, eval_every=16)
@@ -55,6 +57,15 @@ def test_it_is_opened_and_evaluated(straight):
     opened = open_run(straight.folder)
     assert opened.config == CONFIG and opened.vocabulary is None
     assert evaluate(straight.folder).accuracy == straight.results.closing.rows[0].accuracy
+
+
+def test_it_is_loaded_with_its_model_and_parameters_alone(straight):
+    loaded = load(straight.folder)
+    assert type(loaded) is LoadedRun and loaded.vocabulary is None
+    right = accuracy(PARITY.load(CONFIG, None), loaded.model, loaded.params)
+    assert right == straight.results.closing.rows[0].accuracy
+    with pytest.raises(UserError, match=r"for the run of a language model, got that of a parity of strings"):
+        next_tokens(loaded, "1")
 
 
 def test_several_seeds(tmp_path):
