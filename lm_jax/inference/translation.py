@@ -20,7 +20,7 @@ from lm_jax.errors import UserError
 from lm_jax.inference.beam_search import build_search, check_search
 from lm_jax.inference.generation import bucket_of
 from lm_jax.models.decoder_loops import Conditioned
-from lm_jax.models.translator import Translator
+from lm_jax.models.translator import Translator, teacher_forced
 from lm_jax.types import Params
 
 
@@ -172,9 +172,8 @@ def _score(model, eol_id):
     @jax.jit
     def score(params, source, target):
         conditioned = model.condition(params, jnp.maximum(source, 0), mask=source >= 0)
-        carry, ids = model.decoder.initial_carry(conditioned, source.shape[1:]), jnp.maximum(target, 0)
-        inputs = jnp.concatenate([jnp.full_like(ids[:1], eol_id), ids[:-1]])
-        return model.decoder.score(conditioned, carry, inputs, ids, mask=target >= 0)[1]
+        carry, said = model.decoder.initial_carry(conditioned, source.shape[1:]), teacher_forced(target, eol_id)
+        return model.decoder.score(conditioned, carry, said.inputs, said.targets, mask=said.mask)[1]
 
     return score
 
@@ -197,7 +196,7 @@ def _align(model, eol_id):
     @jax.jit
     def align(params, source, target):
         conditioned = model.condition(params, jnp.maximum(source, 0), mask=source >= 0)
-        inputs = jnp.concatenate([jnp.asarray([eol_id]), jnp.maximum(target, 0)[:-1]])
-        return model.align(conditioned, model.decoder.initial_carry(conditioned, ()), inputs)
+        carry = model.decoder.initial_carry(conditioned, ())
+        return model.align(conditioned, carry, teacher_forced(target, eol_id).inputs)
 
     return align

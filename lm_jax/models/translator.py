@@ -25,6 +25,7 @@ from lm_jax.errors import UserError, check_rate, check_sizes
 from lm_jax.layers import Dropout, dropout
 from lm_jax.models.conditional import AlignFn, Conditioned, Decoder
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.opened_encoder import OpenedEncoder, log_prob_by_odds
 from lm_jax.types import Key, Mask, Params, Tokens
 
 
@@ -48,7 +49,7 @@ class Translator(NamedTuple):
     """A translator: pure functions and the sizes of its vocabularies.
 
     decoder: the language model of the target, with parameters `Conditioned`. align: the weights of its attention; None
-    without.
+    without. opened: the translator around its encoder; its answers are `TeacherForced` targets.
     """
 
     init: InitFn
@@ -58,6 +59,15 @@ class Translator(NamedTuple):
     align: AlignFn | None
     source_size: int
     vocab_size: int
+    opened: OpenedEncoder
+
+
+class TeacherForced(NamedTuple):
+    """Targets [T, *B] that are to be said, what the decoder reads before each, and which of them are real."""
+
+    inputs: Tokens
+    targets: Tokens
+    mask: Mask
 
 
 @struct.dataclass
@@ -116,25 +126,39 @@ def translator(
             decoder=decoder.model.init(keys[2]),
         )
 
+    def embed(params, tokens, mask):
+        return params.embedding[reversed_rows(tokens, mask) if reverse_source else tokens]
+
     def encode(params, tokens, *, mask=None, key=None):
         if key is not None and word_dropout:
             key, key_w = jax.random.split(key)
             tokens = jnp.where(jax.random.bernoulli(key_w, word_dropout, tokens.shape), unknown, tokens)
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
-        if reverse_source:
-            tokens = reversed_rows(tokens, mask)
-        xs = dropout(keys[0], rates.rate, params.embedding[tokens], rates.kind)
+        xs = dropout(keys[0], rates.rate, embed(params, tokens, mask), rates.kind)
         memory = encoder.encode(params.encoder, xs, mask=mask, key=keys[1])
         return dropout(keys[2], rates.rate, memory, rates.kind)
 
     def condition(params, tokens, *, mask=None, key=None):
         return Conditioned(params.decoder, encode(params, tokens, mask=mask, key=key), mask)
 
-    return Translator(init, encode, condition, decoder.model, decoder.align, source_size, decoder.model.vocab_size)
+    def log_probs(params, ys, answers, mask):
+        conditioned = Conditioned(params.decoder, ys, mask)
+        carry = decoder.model.initial_carry(conditioned, answers.inputs.shape[1:])
+        _, logits = decoder.model.unroll(conditioned, carry, answers.inputs, mask=answers.mask)
+        return jnp.where(answers.mask, log_prob_by_odds(logits, answers.targets), 0.0)
+
+    model, opened = decoder.model, OpenedEncoder(encoder, embed, log_probs, reverse_source)
+    return Translator(init, encode, condition, model, decoder.align, source_size, model.vocab_size, opened)
+
+
+def teacher_forced(targets: Tokens, eol_id: int) -> TeacherForced:
+    """Returns padded targets, ids [T, *B] with -1 as padding, with the input before each; `eol_id` is the first."""
+    ids = jnp.maximum(targets, 0)
+    return TeacherForced(jnp.concatenate([jnp.full_like(ids[:1], eol_id), ids[:-1]]), ids, targets >= 0)
 
 
 def reversed_rows(tokens: Tokens, mask: Mask | None = None) -> Tokens:
-    """Returns each row from its last real token to its first; the padding at its end stays there."""
+    """Returns each row from its last real position to its first; the padding at its end stays there."""
     lengths = jnp.full(tokens.shape[1:], len(tokens)) if mask is None else jnp.sum(mask, axis=0)
     times = jnp.arange(len(tokens)).reshape(-1, *(1,) * (tokens.ndim - 1))
     return jnp.take_along_axis(tokens, jnp.where(times < lengths, lengths - 1 - times, times), axis=0)
