@@ -5,6 +5,7 @@ from lm_jax.analysis.gradient_flow import GradientFlow, gradient_flow
 from lm_jax.analysis.lag_profile import LagProfile, lag_profile, log_ratios
 from lm_jax.analysis.lyapunov import lyapunov_exponents, lyapunov_spectrum
 from lm_jax.analysis.observation import Saturation, gate_values, recurrent_radius, saturation
+from lm_jax.analysis.source_gradients import SourceGradients, StateName, answer_gradients, source_gradients
 from lm_jax.analysis.spectrum import StepJacobians, step_jacobians
 from lm_jax.analysis.truncation import TruncationBias, truncation_bias
 from lm_jax.analysis.weight_gradient import WeightGradient, weight_gradient_by_step
@@ -15,9 +16,12 @@ __all__ = [
     "GradientFlow",
     "LagProfile",
     "Saturation",
+    "SourceGradients",
+    "StateName",
     "StepJacobians",
     "TruncationBias",
     "WeightGradient",
+    "answer_gradients",
     "context_use",
     "gate_values",
     "gradient_flow",
@@ -27,6 +31,7 @@ __all__ = [
     "lyapunov_spectrum",
     "recurrent_radius",
     "saturation",
+    "source_gradients",
     "step_jacobians",
     "truncation_bias",
     "weight_gradient_by_step",

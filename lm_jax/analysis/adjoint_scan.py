@@ -172,10 +172,20 @@ def max_abs(x: Float[Array, "..."], axes: int) -> Float[Array, "*N"]:
 def log_norm(x: Float[Array, "..."], axes: int) -> Float[Array, "*N"]:
     """Returns the log of the Euclidean norm over all axes but the first `axes`, without squares
     that underflow; -inf for zero."""
-    top = max_abs(x, axes)
-    power, _ = split_power(top)
-    squares = jnp.sum(jnp.square(x / expand(power, x)), axis=tuple(range(axes, x.ndim)))
+    power, squares = _scaled_squares(x, axes)
     return jnp.log(power) + 0.5 * jnp.log(squares)
+
+
+def norm(x: Float[Array, "..."], axes: int) -> Float[Array, "*N"]:
+    """Returns the Euclidean norm over all axes but the first `axes`, without squares that underflow."""
+    power, squares = _scaled_squares(x, axes)
+    return power * jnp.sqrt(squares)
+
+
+def _scaled_squares(x, axes):
+    """A power of two near the largest entry, and the sum of squares in its unit."""
+    power, _ = split_power(max_abs(x, axes))
+    return power, jnp.sum(jnp.square(x / expand(power, x)), axis=tuple(range(axes, x.ndim)))
 
 
 def expand(factor: Float[Array, "*N"], like: Array) -> Array:

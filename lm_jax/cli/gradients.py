@@ -1,4 +1,4 @@
-"""`lm-jax gradients RUN`: how far back the gradient of a run's model reaches, and which past tokens in one text."""
+"""`lm-jax gradients RUN`: how far back the gradient of a run's model reaches, and what a prediction about one text rests on."""
 
 import dataclasses
 import shlex
@@ -17,7 +17,12 @@ class GradientsArguments:
 
     run: str = positional("Folder of the run.", "RUN")
     text: str | None = setting(
-        None, "One short text instead: which of its past tokens does the loss on each of its tokens still reach?"
+        None,
+        "One short text instead, of the run of any task: which of its past tokens does the loss on each of its tokens "
+        "still reach? Which words and states does its label, each tag or each word of its translation rest on?",
+    )
+    target: str | None = setting(
+        None, "With --text, what to explain instead of the model's own answer: a label, tags, a translation."
     )
     data: str | None = setting(None, "A text file or folder. Without it, the run's own.", metavar="PATH")
     split: Literal["train", "valid", "test", "all"] = setting(
@@ -28,7 +33,11 @@ class GradientsArguments:
     max_lag: int | None = setting(
         None, "The largest distance, in tokens. Without it, 100, or all there are in shorter texts."
     )
-    layer: int = setting(-1, "The layer of the picture and the answer: 0 is nearest to the input, -1 the top.")
+    layer: int | None = setting(
+        None,
+        "The layer of the picture and the answer: 0 is nearest to the input, -1 the top. Without it, the top; of an "
+        "encoder all.",
+    )
     out: str | None = setting(
         None,
         "Folder for JSON, CSV, picture and report.html. Without it, RUN/gradients/, with --text RUN/heat_map/.",
@@ -62,6 +71,8 @@ def _check_one_kind(arguments):
     if arguments.text is not None and changed:
         flags = ", ".join("--" + name.replace("_", "-") for name in changed)
         raise UserError(f"--text measures one text, and nothing else says which; got {flags} too")
+    if arguments.text is None and arguments.target is not None:
+        raise UserError(f"target is of one text, got {arguments.target!r} without text", ["target", "text"])
 
 
 def _profile(arguments, out, command):
@@ -69,8 +80,9 @@ def _profile(arguments, out, command):
     from lm_jax.report.lag_table import answer, summaries, table, write_profiles
     from lm_jax.report.plain_json import to_json
 
-    sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag", "layer")}
-    result = gradients(arguments.run, arguments.data, arguments.split, **sizes, cell=arguments.cell)
+    sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag")}
+    layer = -1 if arguments.layer is None else arguments.layer
+    result = gradients(arguments.run, arguments.data, arguments.split, **sizes, layer=layer, cell=arguments.cell)
     record = {name: value for name, value in result._asdict().items() if name != "profiles"}
     paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, record=record, command=command)
     first = answer(result.profile["h"], result.level)
@@ -85,11 +97,28 @@ def _profile(arguments, out, command):
 
 
 def _map(arguments, out, command):
-    from lm_jax.queries import gradient_map
+    from lm_jax.queries import GradientMap, SourceGradientMap, any_gradient_map
+
+    how = {"layer": arguments.layer, "cell": arguments.cell}
+    result = any_gradient_map(arguments.run, arguments.text, arguments.target, **how)
+    {GradientMap: _past_map, SourceGradientMap: _source_map}[type(result)](result, arguments, out, command)
+
+
+def _source_map(result, arguments, out, command):
+    from lm_jax.report.plain_json import to_json
+    from lm_jax.report.source_map import answer, source_rows, table, write_source_map
+
+    written = [str(path) for path in write_source_map(out, result, command)]
+    if arguments.json:
+        print(to_json({"answer": answer(result), **result._asdict(), "rows": source_rows(result), "written": written}))
+        return
+    print(answer(result), "", table(result), "", *(f"written: {path}" for path in written), sep="\n")
+
+
+def _past_map(result, arguments, out, command):
     from lm_jax.report.heat_map import answer, reach_rows, table, write_heat_map
     from lm_jax.report.plain_json import to_json
 
-    result = gradient_map(arguments.run, arguments.text, layer=arguments.layer, cell=arguments.cell)
     record = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
     shares = (result.log_shares, result.past, result.predicted)
     paths = write_heat_map(out, *shares, result.nats, record=record, command=command)

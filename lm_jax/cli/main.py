@@ -29,7 +29,7 @@ VERBS = {
     "complete": "the most likely next tokens after a prompt",
     "score": "log-probability of every line, or every token, of a text",
     "minimal-pairs": "how often the good sentence of a pair is more probable than the bad one",
-    "gradients": "how far back the gradient reaches; with --text, which past tokens the loss on each token reaches",
+    "gradients": "how far back the gradient reaches; with --text, which words a prediction of any run rests on",
     "compare": "perplexities of several runs on the same text, with intervals and paired tests",
     "doctor": "versions, devices, memory, speed, and what to do where a GPU or TPU is not seen",
 }

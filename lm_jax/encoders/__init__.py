@@ -1,7 +1,7 @@
 """Encoders: what reads a whole sequence and may look right; directions, stacks, and pooling to one vector."""
 
-from lm_jax.encoders.base import Encoder, check_mask
-from lm_jax.encoders.directions import BidirectionalParams, bidirectional, unidirectional
+from lm_jax.encoders.base import Encoder, Place, UnrollAtFn, check_mask
+from lm_jax.encoders.directions import BidirectionalParams, bidirectional, unidirectional, unroll_at
 from lm_jax.encoders.pooling import POOLING, pool_ends, pool_first, pool_last, pool_max, pool_mean
 from lm_jax.encoders.stack import HighwayEncoderParams, stacked_encoder
 
@@ -11,6 +11,8 @@ __all__ = [
     "BidirectionalParams",
     "Encoder",
     "HighwayEncoderParams",
+    "Place",
+    "UnrollAtFn",
     "bidirectional",
     "check_mask",
     "pool_ends",
@@ -20,4 +22,5 @@ __all__ = [
     "pool_mean",
     "stacked_encoder",
     "unidirectional",
+    "unroll_at",
 ]

@@ -4,6 +4,10 @@ An encoder reads a whole sequence and may look right, unlike a language model. I
 Masked steps, wherever they stand, are not read at all: outputs there are zeros, no gradient comes from them, and a row
 that is masked throughout is zeros.
 
+An encoder that is made of cells also has `encode_with`, the same computation with the recurrences left open: whoever
+calls it says how a cell goes over a sequence. `encode` goes by the cell's own, fast, unroll; the laboratory by one that
+adds perturbations to the states.
+
 Shapes: xs [T, *B, E], mask [T, *B] (False is padding), ys [T, *B, H].
 """
 
@@ -12,7 +16,7 @@ from typing import NamedTuple, Protocol
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from lm_jax.cells.base import InitFn
+from lm_jax.cells.base import Cell, InitFn
 from lm_jax.errors import UserError
 from lm_jax.types import Key, Mask, Params
 
@@ -25,11 +29,51 @@ class EncodeFn(Protocol):
     ) -> Float[Array, "T *B H"]: ...
 
 
+class Place(NamedTuple):
+    """Where in an encoder a cell is: its layer, 0 the lowest (a stack in a stack has a number for each), and whether it
+    goes from the last step to the first."""
+
+    layer: tuple[int, ...] = ()
+    reverse: bool = False
+
+
+class UnrollAtFn(Protocol):
+    """A cell from its initial carry over xs [T, *B, E], in the direction of its place: ys [T, *B, H] in order of time.
+
+    Masked steps leave the carry untouched; outputs there are unspecified.
+    """
+
+    def __call__(
+        self,
+        cell: Cell,
+        params: Params,
+        xs: Float[Array, "T *B E"],
+        mask: Mask | None,
+        key: Key | None,
+        place: Place,
+        /,
+    ) -> Float[Array, "T *B H"]: ...
+
+
+class EncodeWithFn(Protocol):
+    """`encode` by another unroll of its cells."""
+
+    def __call__(
+        self,
+        unroll: UnrollAtFn,
+        params: Params,
+        xs: Float[Array, "T *B E"],
+        *,
+        mask: Mask | None = None,
+        key: Key | None = None,
+    ) -> Float[Array, "T *B H"]: ...
+
+
 class Encoder(NamedTuple):
-    """An encoder: two pure functions and its sizes.
+    """An encoder: pure functions and its sizes.
 
     forward_size: how many of the outputs, the first, read from left to right; the others read from right to left. None
-    where that cannot be said.
+    where that cannot be said. encode_with: None for an encoder that is not made of cells.
     """
 
     init: InitFn
@@ -37,6 +81,7 @@ class Encoder(NamedTuple):
     input_size: int
     output_size: int
     forward_size: int | None = None
+    encode_with: EncodeWithFn | None = None
 
 
 def check_mask(mask: Mask | None, xs: Float[Array, "T *B E"]) -> None:

@@ -4,13 +4,15 @@ unidirectional    y_t = f_t                    f = the cell from left to right
 bidirectional     y_t = [f_t, b_t]             b = another cell from right to left (Schuster & Paliwal 1997)
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell
-from lm_jax.encoders.base import Encoder, check_kind, check_mask, masked
+from lm_jax.encoders.base import Encoder, Place, check_kind, check_mask, masked
 from lm_jax.errors import UserError
 from lm_jax.types import Params
 
@@ -31,11 +33,12 @@ def unidirectional(cell: Cell) -> Encoder:
     """
     check_kind(Cell, "a direction of an encoder is a Cell (encoders on top of each other: stacked_encoder)", cell)
 
-    def encode(params, xs, *, mask=None, key=None):
+    def encode_with(unroll, params, xs, *, mask=None, key=None):
         check_mask(mask, xs)
-        return masked(mask, _outputs(cell, params, masked(mask, xs), mask, key))
+        return masked(mask, unroll(cell, params, masked(mask, xs), mask, key, Place()))
 
-    return Encoder(cell.init, encode, cell.input_size, cell.output_size, cell.output_size)
+    encode = functools.partial(encode_with, unroll_at)
+    return Encoder(cell.init, encode, cell.input_size, cell.output_size, cell.output_size, encode_with)
 
 
 @cached
@@ -56,20 +59,24 @@ def bidirectional(forward_cell: Cell, backward_cell: Cell) -> Encoder:
         key_forward, key_backward = jax.random.split(key)
         return BidirectionalParams(forward_cell.init(key_forward), backward_cell.init(key_backward))
 
-    def encode(params, xs, *, mask=None, key=None):
+    def encode_with(unroll, params, xs, *, mask=None, key=None):
         check_mask(mask, xs)
         xs = masked(mask, xs)
         key_forward, key_backward = (None, None) if key is None else jax.random.split(key)
-        forward = _outputs(forward_cell, params.forward, xs, mask, key_forward)
-        # Padding leaves the carry untouched, so that after a plain flip a row still begins with its last valid step:
-        # it is reversed within its own length.
-        flipped = None if mask is None else jnp.flip(mask, axis=0)
-        backward = _outputs(backward_cell, params.backward, jnp.flip(xs, axis=0), flipped, key_backward)
-        return masked(mask, jnp.concatenate([forward, jnp.flip(backward, axis=0)], axis=-1))
+        forward = unroll(forward_cell, params.forward, xs, mask, key_forward, Place())
+        backward = unroll(backward_cell, params.backward, xs, mask, key_backward, Place(reverse=True))
+        return masked(mask, jnp.concatenate([forward, backward], axis=-1))
 
     output_size = forward_cell.output_size + backward_cell.output_size
-    return Encoder(init, encode, forward_cell.input_size, output_size, forward_cell.output_size)
+    encode, forward_size = functools.partial(encode_with, unroll_at), forward_cell.output_size
+    return Encoder(init, encode, forward_cell.input_size, output_size, forward_size, encode_with)
 
 
-def _outputs(cell, params, xs, mask, key):
-    return cell.unroll(params, cell.initial_carry(params, xs.shape[1:-1]), xs, mask=mask, key=key)[1]
+def unroll_at(cell, params, xs, mask, key, place):
+    """Goes over a sequence by the cell's own unroll; an `UnrollAtFn`."""
+    if place.reverse:
+        # Padding leaves the carry untouched, so that after a plain flip a row still begins with its last valid step:
+        # it is reversed within its own length.
+        xs, mask = jnp.flip(xs, axis=0), None if mask is None else jnp.flip(mask, axis=0)
+    ys = cell.unroll(params, cell.initial_carry(params, xs.shape[1:-1]), xs, mask=mask, key=key)[1]
+    return jnp.flip(ys, axis=0) if place.reverse else ys

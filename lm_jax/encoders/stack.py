@@ -8,6 +8,7 @@ The connections are those of a stack of cells (lm_jax/cells/stack.py), with laye
     dense      y_k = e_k(u_k)                                  u_{k+1} = [u_k, y_k]
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -71,7 +72,7 @@ def stacked_encoder(
         )
         return HighwayEncoderParams(tuple(e.init(k) for e, k in zip(encoders, keys, strict=False)), gates)
 
-    def encode(params, xs, *, mask=None, key=None):
+    def encode_by(unroll, params, xs, *, mask=None, key=None):
         layers, gates = (params.layers, params.gates) if highway else (params, (None,) * len(encoders))
         keys = _keys(key, len(encoders), rates.layer_rate)
         us = ys = xs
@@ -79,11 +80,23 @@ def stacked_encoder(
             if layer > 0:
                 handed = dropout(keys[len(encoders) + layer], rates.layer_rate, ys, rates.kind)
                 us = jnp.concatenate([us, handed], axis=-1) if connection == "dense" else handed
-            ys = encoder.encode(layers[layer], us, mask=mask, key=keys[layer])
+            encode = encoder.encode if unroll is None else _encode_with(encoder, unroll, layer)
+            ys = encode(layers[layer], us, mask=mask, key=keys[layer])
             ys = masked(mask, connect(gates[layer], us, ys)) if skips[layer] else ys
         return ys
 
-    return Encoder(init, encode, encoders[0].input_size, encoders[-1].output_size, encoders[-1].forward_size)
+    encode, first, last = functools.partial(encode_by, None), encoders[0], encoders[-1]
+    encode_with = encode_by if all(encoder.encode_with for encoder in encoders) else None
+    return Encoder(init, encode, first.input_size, last.output_size, last.forward_size, encode_with)
+
+
+def _encode_with(encoder, unroll, layer):
+    """`encode_with` of a layer, whose cells are told at which place in the stack they are."""
+
+    def unroll_in_layer(cell, params, xs, mask, key, place):
+        return unroll(cell, params, xs, mask, key, place._replace(layer=(layer, *place.layer)))
+
+    return functools.partial(encoder.encode_with, unroll_in_layer)
 
 
 def _keys(key, count, rate):

@@ -22,7 +22,7 @@ from lm_jax.errors import UserError
 from lm_jax.inference.beam_search import build_search, check_search
 from lm_jax.inference.generation import bucket_of
 from lm_jax.models.decoder_loops import Conditioned
-from lm_jax.models.translator import Translator
+from lm_jax.models.translator import Translator, teacher_forced
 from lm_jax.types import Params
 
 
@@ -191,8 +191,8 @@ def _score(model, eol_id):
     def score(params, source, source_mask, target, target_mask):
         conditioned = model.condition(params, source, mask=source_mask)
         carry = model.decoder.initial_carry(conditioned, target.shape[1:])
-        inputs = jnp.concatenate([jnp.full_like(target[:1], eol_id), target[:-1]])
-        return model.decoder.score(conditioned, carry, inputs, target, mask=target_mask)[1]
+        said = teacher_forced(jnp.where(target_mask, target, -1), eol_id)
+        return model.decoder.score(conditioned, carry, said.inputs, said.targets, mask=said.mask)[1]
 
     return score
 
@@ -216,8 +216,8 @@ def _align(model, eol_id):
     @jax.jit
     def align(params, source, mask, target):
         conditioned = model.condition(params, source, mask=mask)
-        inputs = jnp.concatenate([jnp.full_like(target[:1], eol_id), target[:-1]])
-        weights = model.align(conditioned, model.decoder.initial_carry(conditioned, ()), inputs)
+        carry = model.decoder.initial_carry(conditioned, ())
+        weights = model.align(conditioned, carry, teacher_forced(target, eol_id).inputs)
         return weights, jnp.sum(conditioned.mask)
 
     return align

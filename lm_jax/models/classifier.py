@@ -28,6 +28,7 @@ from lm_jax.cells.base import InitFn
 from lm_jax.encoders import POOLING, Encoder, pool_ends
 from lm_jax.errors import UserError, check_rate, check_sizes, one_of
 from lm_jax.layers import Dropout, dropout, product
+from lm_jax.models.opened_encoder import OpenedEncoder, log_prob_by_odds
 from lm_jax.types import Key, Mask, Params, Tokens
 
 
@@ -43,7 +44,7 @@ class Classifier(NamedTuple):
     """A classifier: pure functions and its sizes.
 
     logits: of tokens [T, *B]. logits_of_embedded: of their embeddings [T, *B, E], as `embed` makes them: what the
-    gradient by each word is taken of.
+    gradient by each word is taken of. opened: the classifier around its encoder; its answers are classes [*B].
     """
 
     init: InitFn
@@ -52,6 +53,7 @@ class Classifier(NamedTuple):
     logits_of_embedded: ClassLogitsFn
     vocab_size: int
     classes: int
+    opened: OpenedEncoder
 
 
 @struct.dataclass
@@ -143,10 +145,7 @@ def classifier(
         keys = (None,) * 4 if key is None else jax.random.split(key, 4)
         xs = dropout(keys[0], rates.rate, xs, rates.kind)
         ys = encoder.encode(params.encoder, xs, mask=mask, key=keys[1])
-        pooled = dropout(keys[2], rates.rate, pool(params.pool, ys, mask))
-        if params.head is not None:
-            pooled = dropout(keys[3], rates.rate, jnp.tanh(product(pooled, params.head.w) + params.head.b))
-        return product(pooled, params.out.w) + params.out.b
+        return _decide(pool, rates.rate, params, ys, mask, keys[2:])
 
     def logits(params, tokens, *, mask=None, key=None):
         if key is not None and word_dropout:
@@ -154,7 +153,22 @@ def classifier(
             tokens = jnp.where(jax.random.bernoulli(key_w, word_dropout, tokens.shape), unknown, tokens)
         return logits_of_embedded(params, embed(params, tokens), mask=mask, key=key)
 
-    return Classifier(init, logits, embed, logits_of_embedded, vocab_size, classes)
+    return Classifier(init, logits, embed, logits_of_embedded, vocab_size, classes, _opened(encoder, embed, pool))
+
+
+def _decide(pool, rate, params, ys, mask, keys):
+    """Pooled outputs of the encoder to logits; keys of dropout, of the pooled vector and of the head."""
+    pooled = dropout(keys[0], rate, pool(params.pool, ys, mask))
+    if params.head is not None:
+        pooled = dropout(keys[1], rate, jnp.tanh(product(pooled, params.head.w) + params.head.b))
+    return product(pooled, params.out.w) + params.out.b
+
+
+def _opened(encoder, embed, pool):
+    def log_probs(params, ys, labels, mask):
+        return log_prob_by_odds(_decide(pool, 0.0, params, ys, mask, (None, None)), labels)[None]
+
+    return OpenedEncoder(encoder, lambda params, tokens, mask: (embed(params, tokens), mask), log_probs)
 
 
 def _poolings(encoder):

@@ -38,13 +38,15 @@ class ReadSourceFn(Protocol):
 class SourceReader(NamedTuple):
     """A reader of sources: two pure functions and the size of its vectors.
 
-    draws: whether reading with a key draws random numbers.
+    draws: whether reading with a key draws random numbers. reverses: whether the vectors are those of a row from its
+    last position to its first.
     """
 
     init: InitFn
     read: ReadSourceFn
     output_size: int
     draws: bool = False
+    reverses: bool = False
 
 
 @cached
@@ -87,7 +89,7 @@ def token_reader(
             source = jnp.where(jax.random.bernoulli(key, word_dropout, source.shape), unknown, source)
         return params[reversed_rows(source, mask) if reverse_source else source], mask
 
-    return SourceReader(init, read, embedding_size, draws=word_dropout > 0)
+    return SourceReader(init, read, embedding_size, draws=word_dropout > 0, reverses=reverse_source)
 
 
 @cached

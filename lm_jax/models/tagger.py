@@ -28,6 +28,7 @@ from lm_jax.encoders import Encoder
 from lm_jax.errors import UserError
 from lm_jax.layers import Dropout, dropout, product
 from lm_jax.models import crf
+from lm_jax.models.opened_encoder import OpenedEncoder
 from lm_jax.models.tag_outputs import TagOutput
 from lm_jax.models.word_readers import WordReader
 from lm_jax.types import Params
@@ -48,6 +49,8 @@ class Tagger(NamedTuple):
     log_prob: (params, inputs, tags, *, mask, key) -> log P of a row's tags, [*B].
     n_best: (params, inputs, k, *, mask) -> the k best strings of a row, whose scores are log-probabilities.
     marginals: (params, inputs, *, mask) -> the probability of every tag at every word, [T, *B, C].
+    opened: the tagger around its encoder; its answers are tags [T, *B], of whose marginal probabilities it tells the
+        logarithms.
     inputs_of: words [T, *B] of the vocabulary -> inputs with their characters; None for a tagger without a vocabulary.
     """
 
@@ -56,6 +59,7 @@ class Tagger(NamedTuple):
     log_prob: Callable[..., Float[Array, "*B"]]
     n_best: Callable[..., crf.BestStrings]
     marginals: Callable[..., Float[Array, "T *B C"]]
+    opened: OpenedEncoder
     inputs_of: Callable[[Int[Array, "T *B"]], TaggerInputs] | None = None
 
 
@@ -128,11 +132,9 @@ def tagger(
         words = jnp.asarray(row_of)[inputs.words]
         if key_w is not None and word_dropout > 0:
             words = jnp.where(jax.random.bernoulli(key_w, jnp.asarray(unknown_rates)[words]), UNKNOWN_ID, words)
-        xs = params.embedding[words]
-        if reader is not None:
-            xs = jnp.concatenate([xs, reader.read(params.reader, jnp.asarray(inputs.characters))], axis=-1)
+        xs = _vectors(reader, params, words, inputs.characters)
         ys = encoder.encode(params.encoder, dropout(key_x, rates.rate, xs, rates.kind), mask=mask, key=key_e)
-        return product(dropout(key_y, rates.rate, ys, rates.kind), params.w_out) + params.b_out
+        return _scores(params, dropout(key_y, rates.rate, ys, rates.kind))
 
     def log_prob(params, inputs, tags, *, mask=None, key=None):
         return output.log_prob(params.output, scores(params, inputs, mask=mask, key=key), tags, mask)
@@ -145,4 +147,26 @@ def tagger(
     def marginals(params, inputs, *, mask=None):
         return crf.marginals(output.field(params.output), scores(params, inputs, mask=mask), mask)
 
-    return Tagger(init, scores, log_prob, n_best, marginals)
+    return Tagger(init, scores, log_prob, n_best, marginals, _opened(encoder, output, reader, row_of))
+
+
+def _vectors(reader, params, words, characters):
+    """What the encoder reads of each word."""
+    xs = params.embedding[words]
+    if reader is None:
+        return xs
+    return jnp.concatenate([xs, reader.read(params.reader, jnp.asarray(characters))], axis=-1)
+
+
+def _scores(params, ys):
+    return product(ys, params.w_out) + params.b_out
+
+
+def _opened(encoder, output, reader, row_of):
+    def embed(params, inputs, mask):
+        return _vectors(reader, params, jnp.asarray(row_of)[inputs.words], inputs.characters), mask
+
+    def log_probs(params, ys, tags, mask):
+        return crf.label_log_probs(output.field(params.output), _scores(params, ys), tags, mask)
+
+    return OpenedEncoder(encoder, embed, log_probs)

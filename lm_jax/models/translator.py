@@ -13,6 +13,7 @@ Shapes: source tokens [S, *B] or frames [S, *B, F], mask [S, *B] (False is paddi
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
 
@@ -23,8 +24,9 @@ from lm_jax.errors import UserError
 from lm_jax.layers import Dropout, dropout
 from lm_jax.models.conditional import AlignFn, Conditioned, Decoder
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.models.opened_encoder import OpenedEncoder, log_prob_by_odds
 from lm_jax.models.source_readers import SourceReader, token_reader
-from lm_jax.types import Key, Mask, Params
+from lm_jax.types import Key, Mask, Params, Tokens
 
 
 class EncodeSourceFn(Protocol):
@@ -47,7 +49,7 @@ class Translator(NamedTuple):
     """A translator: pure functions and the size of the vocabulary of its target.
 
     decoder: the language model of the target, with parameters `Conditioned`. align: the weights of its attention; None
-    without.
+    without. opened: the translator around its encoder; its answers are `TeacherForced` targets.
     """
 
     init: InitFn
@@ -56,6 +58,15 @@ class Translator(NamedTuple):
     decoder: LanguageModel
     align: AlignFn | None
     vocab_size: int
+    opened: OpenedEncoder
+
+
+class TeacherForced(NamedTuple):
+    """Targets [T, *B] that are to be said, what the decoder reads before each, and which of them are real."""
+
+    inputs: Tokens
+    targets: Tokens
+    mask: Mask
 
 
 @struct.dataclass
@@ -157,4 +168,20 @@ def encoder_decoder(
     def condition(params, source, *, mask=None, key=None):
         return Conditioned(params.decoder, *encode_with_mask(params, source, mask, key))
 
-    return Translator(init, encode, condition, decoder.model, decoder.align, decoder.model.vocab_size)
+    def log_probs(params, ys, answers, mask):
+        conditioned = Conditioned(params.decoder, ys, mask)
+        carry = decoder.model.initial_carry(conditioned, answers.inputs.shape[1:])
+        _, logits = decoder.model.unroll(conditioned, carry, answers.inputs, mask=answers.mask)
+        return jnp.where(answers.mask, log_prob_by_odds(logits, answers.targets), 0.0)
+
+    def embed(params, source, mask):
+        return reader.read(params.embedding, source, mask=mask)
+
+    model, opened = decoder.model, OpenedEncoder(encoder, embed, log_probs, reader.reverses)
+    return Translator(init, encode, condition, model, decoder.align, model.vocab_size, opened)
+
+
+def teacher_forced(targets: Tokens, eol_id: int) -> TeacherForced:
+    """Returns padded targets, ids [T, *B] with -1 as padding, with the input before each; `eol_id` is the first."""
+    ids = jnp.maximum(targets, 0)
+    return TeacherForced(jnp.concatenate([jnp.full_like(ids[:1], eol_id), ids[:-1]]), ids, targets >= 0)

@@ -15,6 +15,14 @@ from lm_jax.queries.mixtures import Mixture
 from lm_jax.queries.next_tokens import NextToken, next_tokens
 from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, import_arpa, prune_run
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
+from lm_jax.queries.source_gradients import (
+    SourceGradientMap,
+    StateGradients,
+    any_gradient_map,
+    label_gradients,
+    tag_gradients,
+    translation_gradients,
+)
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
 from lm_jax.queries.trained_tagger import TrainedTagger
@@ -40,12 +48,15 @@ __all__ = [
     "NextToken",
     "Pair",
     "Pruning",
+    "SourceGradientMap",
+    "StateGradients",
     "TokenScore",
     "TrainedClassifier",
     "TrainedLanguageModel",
     "TrainedTagger",
     "TrainedTranslator",
     "Translation",
+    "any_gradient_map",
     "attention_map",
     "beam_search",
     "compare",
@@ -56,6 +67,7 @@ __all__ = [
     "gradient_map",
     "gradients",
     "import_arpa",
+    "label_gradients",
     "load",
     "minimal_pairs",
     "next_tokens",
@@ -63,5 +75,7 @@ __all__ = [
     "score",
     "score_tokens",
     "stream_text",
+    "tag_gradients",
     "translate",
+    "translation_gradients",
 ]

@@ -60,7 +60,7 @@ def classify(run: RunLike, texts: Sequence[str], cell: UserCell | None = None) -
         raise UserError(f"texts must be a list of texts, got one text: {texts[:40]!r}")
     if not texts:
         return []
-    ids = [_encode(loaded, text) for text in texts]
+    ids = [encode_text(loaded, text) for text in texts]
     labels = loaded.vocabulary.labels
     probabilities = np.exp(class_log_probs(loaded.model, loaded.params, ids))
     return [
@@ -84,7 +84,7 @@ def explain(run: RunLike, text: str, cell: UserCell | None = None) -> Explanatio
         UserError: For no run of a classifier, and a text that is empty or too long.
     """
     loaded = as_loaded(run, cell, "classifier")
-    ids, unk_id = _encode(loaded, text), loaded.vocabulary.unk_id
+    ids, unk_id = encode_text(loaded, text), loaded.vocabulary.unk_id
     occluded = np.where(np.eye(len(ids), dtype=bool), unk_id, ids)
     log_probs = class_log_probs(loaded.model, loaded.params, [ids, *occluded])
     label = int(log_probs[0].argmax())
@@ -115,7 +115,8 @@ def _gradients(model):
     return gradients
 
 
-def _encode(run: LoadedRun, text: str) -> np.ndarray:
+def encode_text(run: LoadedRun, text: str) -> np.ndarray:
+    """Returns the ids of a text; raises UserError for one that is empty or too long."""
     ids, limit = run.vocabulary.encode(text), run.config.data.max_length
     if not len(ids):
         raise UserError(f"a text must hold a word, got {text!r}")

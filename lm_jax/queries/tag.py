@@ -70,7 +70,7 @@ def tag_sentences(
         raise UserError(f"sentences must be a list of sentences, got one: {sentences[:40]!r}")
     if not sentences:
         return []
-    split = [_words(loaded, sentence) for sentence in sentences]
+    split = [words_of(loaded, sentence) for sentence in sentences]
     config, words = loaded.config.model, [word for one in split for word in one]
     ids, characters, unseen = loaded.vocabulary.encode_words(words, word_length(config), config.fold_case)
     lengths = np.array([len(words) for words in split])
@@ -94,7 +94,8 @@ def _named(vocabulary, words: list[str], found: TagStrings) -> TaggedSentence:
     )
 
 
-def _words(run: LoadedRun, sentence) -> list[str]:
+def words_of(run: LoadedRun, sentence: str | Sequence[str]) -> list[str]:
+    """Returns the words of a sentence; raises UserError for one without a word, or with too many."""
     words, limit = sentence.split() if isinstance(sentence, str) else list(sentence), run.config.data.max_length
     if not words or not all(words):
         raise UserError(f"a sentence must hold words, got {sentence!r}")

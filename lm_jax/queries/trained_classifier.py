@@ -7,6 +7,7 @@ from typing import ClassVar
 from lm_jax.queries.classify import Explanation, Prediction, classify, explain
 from lm_jax.queries.evaluate import evaluate
 from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.queries.source_gradients import SourceGradientMap, label_gradients
 from lm_jax.tasks.classify import Classification
 
 
@@ -23,6 +24,10 @@ class TrainedClassifier(LoadedRun):
     def explain(self, text: str) -> Explanation:
         """Measures which words of a text its label rests on."""
         return explain(self, text)
+
+    def gradient_map(self, text: str, label: str | None = None, *, layer: int | None = None) -> SourceGradientMap:
+        """Measures which words and states a label rests on, by default the most probable one."""
+        return label_gradients(self, text, label, layer=layer)
 
     def evaluate(
         self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from lm_jax.queries.evaluate import evaluate
 from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.queries.source_gradients import SourceGradientMap, tag_gradients
 from lm_jax.queries.tag import TaggedSentence, tag, tag_sentences
 from lm_jax.tasks.tag import Tagging
 
@@ -23,6 +24,10 @@ class TrainedTagger(LoadedRun):
     def tag_sentences(self, sentences: Sequence[str | Sequence[str]], n_best: int = 1) -> list[TaggedSentence]:
         """Tags many sentences, in batches."""
         return tag_sentences(self, sentences, n_best)
+
+    def gradient_map(self, sentence: str, tags: str | None = None, *, layer: int | None = None) -> SourceGradientMap:
+        """Measures which words and states each tag rests on, by default of the most probable string."""
+        return tag_gradients(self, sentence, tags, layer=layer)
 
     def evaluate(
         self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None

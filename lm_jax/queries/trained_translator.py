@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from lm_jax.queries.evaluate import evaluate
 from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.queries.source_gradients import SourceGradientMap, translation_gradients
 from lm_jax.queries.translate import AttentionMap, Translation, attention_map, translate
 from lm_jax.tasks.translate import TranslationEvaluation
 
@@ -44,6 +45,10 @@ class TrainedTranslator(LoadedRun):
     def attention(self, source: str, target: str) -> AttentionMap:
         """Measures which source tokens each token of a translation was written beside."""
         return attention_map(self, source, target)
+
+    def gradient_map(self, text: str, translation: str | None = None, *, layer: int | None = None) -> SourceGradientMap:
+        """Measures which source words and states each word of a translation rests on, by default of the model's own."""
+        return translation_gradients(self, text, translation, layer=layer)
 
     def evaluate(
         self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None

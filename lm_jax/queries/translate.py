@@ -71,7 +71,7 @@ def translate(
         raise UserError(f"n_best must be at most beam_size {search.beam_size}, got {n_best}", ["n_best", "beam_size"])
     if not texts:
         return []
-    sources = [_encode(loaded, text) for text in texts]
+    sources = [encode_source(loaded, text) for text in texts]
     found = translate_batch(loaded.model, loaded.params, sources, loaded.vocabulary.target.eol_id, search)
     return [
         [
@@ -100,7 +100,7 @@ def attention_map(run: RunLike, source: str, target: str, cell: UserCell | None 
     loaded = as_loaded(run, cell, "translator")
     vocabulary = loaded.vocabulary
     ids = vocabulary.encode_target(target)
-    weights = alignment(loaded.model, loaded.params, _encode(loaded, source), ids, vocabulary.target.eol_id)
+    weights = alignment(loaded.model, loaded.params, encode_source(loaded, source), ids, vocabulary.target.eol_id)
     spelled = [*vocabulary.target_tokens(ids[:-1]), END]
     return AttentionMap(vocabulary.source_tokens(source), spelled, weights.tolist())
 
@@ -112,7 +112,8 @@ def _text(run: LoadedRun, source: str, target: np.ndarray) -> str:
     return write(run.model, run.params, run.vocabulary, source, target)
 
 
-def _encode(run: LoadedRun, text: str) -> np.ndarray:
+def encode_source(run: LoadedRun, text: str) -> np.ndarray:
+    """Returns the ids of a sentence; raises UserError for one that is empty or too long."""
     ids, limit = run.vocabulary.encode_source(text), run.config.data.max_length
     if not len(ids):
         raise UserError(f"a sentence must hold a word, got {text!r}")

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lm_jax.data.tokenizers import JOINER
+from lm_jax.report.source_map import visible
 
 
 class Weights(Protocol):
@@ -38,18 +38,14 @@ def attention_figure(found: Weights) -> Any:
     # a token may have a $, which is no mathematics
     style = {"parse_math": False, "fontsize": 9}
     turned = 90 if max(map(len, found.source)) > 1 else 0
-    axes.set_xticks(range(len(found.source)), [_visible(token) for token in found.source], rotation=turned, **style)
-    axes.set_yticks(range(len(found.target)), [_visible(token) for token in found.target], **style)
+    axes.set_xticks(range(len(found.source)), [visible(token) for token in found.source], rotation=turned, **style)
+    axes.set_yticks(range(len(found.target)), [visible(token) for token in found.target], **style)
     axes.set_xlabel("source")
     axes.set_ylabel("translation")
     axes.tick_params(length=0)
     axes.spines[["top", "right"]].set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label="weight of attention")
     return figure
-
-
-def _visible(token):
-    return "␣" if token == " " else token.strip(JOINER)
 
 
 def draw_attention(found: Weights, path: Path) -> None:

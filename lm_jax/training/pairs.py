@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from lm_jax.data.pair_buckets import PairBuckets, lay_out_pairs
-from lm_jax.models.translator import Translator
+from lm_jax.models.translator import Translator, teacher_forced
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.losses import Chunk, LossFn, scheduled_sampling, smoothed_cross_entropy
 from lm_jax.types import Mask, Tokens
@@ -54,10 +54,8 @@ def pair_source(
 
 def as_pairs(rows: Tokens, source_rows: int, eol_id: int) -> Pairs:
     """Makes a batch of padded ids [S + T, B], in which -1 is padding."""
-    source, target = rows[:source_rows], rows[source_rows:]
-    mask, ids = target >= 0, jnp.maximum(target, 0)
-    inputs = jnp.concatenate([jnp.full_like(ids[:1], eol_id), ids[:-1]])
-    return Pairs(jnp.maximum(source, 0), source >= 0, Chunk(inputs, ids, mask, None))
+    source, target = rows[:source_rows], teacher_forced(rows[source_rows:], eol_id)
+    return Pairs(jnp.maximum(source, 0), source >= 0, Chunk(*target, None))
 
 
 def translation_loss(model: Translator, label_smoothing: float = 0.0, sampling: float = 0.0) -> LossFn:
