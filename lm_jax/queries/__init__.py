@@ -14,6 +14,7 @@ from lm_jax.queries.minimal_pairs import Judgement, MinimalPairs, Pair, minimal_
 from lm_jax.queries.mixtures import Mixture
 from lm_jax.queries.next_tokens import NextToken, next_tokens
 from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, import_arpa, prune_run
+from lm_jax.queries.noisy_channel import ChannelTuning, Reranked, channel_candidates, rerank, tune_weights
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
@@ -25,6 +26,7 @@ from lm_jax.report.comparison_row import ComparisonRow
 
 __all__ = [
     "AttentionMap",
+    "ChannelTuning",
     "ComparisonRow",
     "Continuation",
     "Evaluation",
@@ -40,6 +42,7 @@ __all__ = [
     "NextToken",
     "Pair",
     "Pruning",
+    "Reranked",
     "TokenScore",
     "TrainedClassifier",
     "TrainedLanguageModel",
@@ -48,6 +51,7 @@ __all__ = [
     "Translation",
     "attention_map",
     "beam_search",
+    "channel_candidates",
     "compare",
     "continue_text",
     "evaluate",
@@ -60,8 +64,10 @@ __all__ = [
     "minimal_pairs",
     "next_tokens",
     "prune_run",
+    "rerank",
     "score",
     "score_tokens",
     "stream_text",
     "translate",
+    "tune_weights",
 ]
