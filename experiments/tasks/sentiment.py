@@ -137,7 +137,8 @@ def draw(runs: list[dict], counting: dict[str, float]):
     axes.invert_yaxis()
     for name, accuracy in counting.items():
         axes.axvline(100 * accuracy, color="0.4", linestyle=":", linewidth=0.8)
-        axes.annotate(name, (100 * accuracy, 0.01), xycoords=axes.get_xaxis_transform(), rotation=90, fontsize=7)
+        beside = {"xycoords": axes.get_xaxis_transform(), "xytext": (2, 3), "textcoords": "offset points"}
+        axes.annotate(name, (100 * accuracy, 0), **beside, rotation=90, fontsize=7)
     axes.set_xlabel("accuracy on the test sentences (%)")
     axes.set_title("A network that reads in order, beside counting words and bigrams", fontsize=10, loc="left")
     clean(axes)

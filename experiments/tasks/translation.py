@@ -1,15 +1,16 @@
-"""What does attention bring to a translator, and for which sentences? Descriptions of pictures, German to English.
+"""What does attention bring to a translator, and for which sentences? Descriptions of pictures, German and English.
 
     python experiments/tasks/translation.py --data FOLDER                   40 minutes a form on 2 CPU cores
     python experiments/tasks/translation.py --data FOLDER --forms attention   the same, one of them
+    python experiments/tasks/translation.py --data FOLDER --forms attention --direction en-de   English to German
 
 FOLDER has Multi30k (Elliott et al. 2016, task 1) as train.de, train.en, val.de, ..., test_2016_flickr.en; there are no
 other data and no vectors. The recipe is in multi30k_de_en.json; "no attention" is the same with the last states of the
 encoder alone, which reads the source from its end (Sutskever et al. 2014). BLEU is that of sacrebleu (the extra), 13a,
-in lower case. Given again with another form, the command adds to the record of --out.
+in lower case. Given again with another form, direction or seed, the command adds to the record of --out.
 
 Expected: 35.5 BLEU with attention and a beam of 5, one more than by the most likely word at each step; 20 without
-attention, and less the longer the source; the loss tells the same story in nats.
+attention, and less the longer the source; the loss tells the same story in nats. From English to German 33.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from lm_jax.tasks.translate import search_settings
 
 RECIPE = Path(__file__).with_name("multi30k_de_en.json")
 FORMS = {"attention": {}, "no attention": {"attention": "plain", "reverse_source": True}}
+DIRECTIONS = ("de-en", "en-de")
 BINS = ((1, 9), (10, 12), (13, 15), (16, 20), (21, 10**6))  # tokens of a source
 SMOKE_BINS = ((1, 12), (13, 18), (19, 10**6))
 SMOKE = {"hidden_size": 8, "decoder_size": 8, "embedding_size": 8, "steps": 4, "log_every": 2, "beam_size": 2}
@@ -46,23 +48,36 @@ STUDY = Study(
     {
         "--data": {"help": "folder of Multi30k; default: dates made by the program"},
         "--forms": {"nargs": "*", "default": list(FORMS), "choices": list(FORMS), "help": "which translators"},
+        "--direction": {"default": DIRECTIONS[0], "choices": DIRECTIONS, "help": "from and to which language"},
         "--seed": {"type": int, "default": 0},
     },
 )
 
 
+def named(form: str, direction: str) -> str:
+    """A form by the name that it has in the record: with its direction, unless that is the recipe's."""
+    return form if direction == DIRECTIONS[0] else f"{form}, {direction}"
+
+
+def run_folder(name: str, seed: int) -> str:
+    """The folder of a run: attention-0, attention-en-de-0."""
+    return f"{name.replace(',', '').replace(' ', '-')}-{seed}"
+
+
 def settings(form: str, arguments: argparse.Namespace) -> TranslateConfig:
-    """The recipe, with the decoder of a form."""
+    """The recipe, with the decoder of a form, in one direction."""
     changes = FORMS[form] | (SMOKE if arguments.smoke else {})
     config = from_flat(TranslateConfig, changes, read_settings(RECIPE, TranslateConfig))
-    data = dataclasses.replace(config.data, data=None if arguments.smoke else arguments.data)
+    source, target = arguments.direction.split("-")
+    data = None if arguments.smoke else arguments.data
+    data = dataclasses.replace(config.data, data=data, source=source, target=target)
     return dataclasses.replace(config, data=data, seed=arguments.seed)
 
 
 def measure(form: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """What one translator has come to: scores of the test pairs, of all and by length of the source."""
-    config = settings(form, arguments)
-    run = trained(config, arguments.runs / f"{form.replace(' ', '-')}-{config.seed}")
+    config, name = settings(form, arguments), named(form, arguments.direction)
+    run = trained(config, arguments.runs / run_folder(name, config.seed))
     test = task_of(config).load(config, None).splits["test"]
     eol_id = run.vocabulary.target.eol_id
     nats = -pair_log_probs(run.model, run.params, test.sources, test.targets, eol_id)
@@ -79,7 +94,7 @@ def measure(form: str, arguments: argparse.Namespace) -> dict[str, Any]:
             by_length[-1]["nats"] = float(nats[chosen].sum()) / tokens
     everything, lower = np.arange(len(lengths)), config.data.lower
     return {
-        "form": form,
+        "form": name,
         "seed": config.seed,
         "parameters": run.results["parameters"],
         "seconds": run.results["seconds"],
@@ -154,12 +169,14 @@ def findings(results: dict[str, dict]) -> Findings:
 
 
 def run(arguments: argparse.Namespace) -> Findings:
-    """Trains the forms asked for, beside those of the record."""
+    """Trains the forms asked for that the record lacks."""
     if not arguments.smoke and not arguments.data:
         raise SystemExit("give --data, the folder of Multi30k, or try --smoke")
     results = {} if arguments.smoke else STUDY.recorded(arguments.out).get("forms", {})
     for form in arguments.forms:
-        results[form] = measure(form, arguments)
+        name = named(form, arguments.direction)
+        if results.get(name, {}).get("seed") != arguments.seed:
+            results[name] = measure(form, arguments)
     return findings(results)
 
 

@@ -24,6 +24,7 @@ VERBS = {
     "translate train": "train a translator on sentences with their translations",
     "translate evaluate": "cross-entropy, exact matches, BLEU and chrF of a translator",
     "translate predict": "the translation of every line; with --attention, where it was read",
+    "translate rerank": "translations chosen by the noisy channel: with a reverse translator and a language model",
     "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
     "generate": "continue a prompt with a run's model",
     "complete": "the most likely next tokens after a prompt",

@@ -68,7 +68,7 @@ def predict(argv: list[str]) -> None:
     """Parses the arguments and prints the translations of every line, as soon as they are there."""
     arguments = parse(TranslatePredictArguments, "translate predict", argv)
     check_sizes(n_best=arguments.n_best)
-    lines = _lines(arguments.file)
+    lines = lines_of(arguments.file)
 
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries.load import load_as
@@ -90,7 +90,7 @@ def predict(argv: list[str]) -> None:
                 _draw(run, line, translations[0], Path(arguments.attention) / f"line-{number}.png")
 
 
-def _lines(file: str | None) -> Iterator[str]:
+def lines_of(file: str | None) -> Iterator[str]:
     """Yields the lines of a file, or of standard input, without white space at their ends.
 
     Raises UserError for a file that cannot be read, before the first line.

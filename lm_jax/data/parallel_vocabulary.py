@@ -53,9 +53,12 @@ class ParallelVocabulary:
 
         Raises UserError for a character that the vocabulary lacks.
         """
+        return self.target.encode(self.target_text(text) + "\n")
+
+    def target_text(self, text: str) -> str:
+        """Returns a translation as a language model of the same level reads it: words with spaces between them."""
         plain = self._plain(text)
-        written = " ".join(split_words(plain, self.tokenizer)) if self.level == "word" else plain
-        return self.target.encode(written + "\n")
+        return " ".join(split_words(plain, self.tokenizer)) if self.level == "word" else plain
 
     def source_tokens(self, text: str) -> list[str]:
         """Returns the tokens of a sentence as they are spelled."""

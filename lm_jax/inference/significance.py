@@ -17,7 +17,9 @@ Dror et al. 2018), and
 
     p = (1 + #{flips: |sum_b +-d_b| >= |sum_b d_b|}) / (1 + flips)                        (Phipson & Smyth 2010)
 
-The interval of the difference resamples the pairs (d_b, n_b). No correction is made for many comparisons.
+The interval of the difference resamples the pairs (d_b, n_b). A measure of a corpus that is no ratio, such as BLEU, has
+the interval of its difference by resampling the sentences of both systems alike (Koehn 2004). No correction is made for
+many comparisons.
 
 Length of a block: lines^(1/3) lines, rounded up (the rate at which the variance of a block bootstrap converges fastest,
 Hall, Horowitz & Jing 1995), but at most such that 50 blocks remain. A text of fewer lines is cut at each of them; if
@@ -25,7 +27,7 @@ equal pieces of the token stream, of at least 20 tokens each and 50 at most, are
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -127,6 +129,34 @@ def paired_test(
     flipped = np.concatenate([signs @ differences for signs in _signs(len(differences), samples, seed)])
     as_large = np.abs(flipped) >= observed * (1 - 1e-9)  # sums of the same numbers in another order differ in rounding
     return PairedTest(*interval, float((1 + as_large.sum()) / (1 + samples)))
+
+
+def bootstrap_difference(
+    statistics: Float[np.ndarray, "N S"],
+    others: Float[np.ndarray, "N S"],
+    measure: Callable[[np.ndarray], float],
+    samples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """measure(sum of statistics) less that of others, with its interval over resampled sentences (Koehn 2004).
+
+    Args:
+        statistics: of the sentences of one system.
+        others: of the same sentences of another, resampled alike.
+        measure: of a corpus, from sums [S].
+        samples: resamples.
+        seed: of their draw.
+    """
+    both = np.concatenate([statistics, others], axis=1)
+
+    def difference(sums):
+        one, other = np.split(sums, 2)
+        return measure(one) - measure(other)
+
+    totals = np.concatenate([counts @ both for counts in _resamples(len(both), samples, seed)])
+    tail = tail_level(len(both))
+    low, high = np.quantile([difference(sums) for sums in totals], (tail, 1 - tail))
+    return Interval(difference(both.sum(axis=0)), float(low), float(high))
 
 
 def _resamples(blocks, samples, seed) -> Iterator[np.ndarray]:

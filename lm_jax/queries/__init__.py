@@ -14,6 +14,7 @@ from lm_jax.queries.minimal_pairs import Judgement, MinimalPairs, Pair, minimal_
 from lm_jax.queries.mixtures import Mixture
 from lm_jax.queries.next_tokens import NextToken, next_tokens
 from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, import_arpa, prune_run
+from lm_jax.queries.noisy_channel import ChannelTuning, Reranked, channel_candidates, rerank, tune_weights
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
 from lm_jax.queries.source_gradients import (
     SourceGradientMap,
@@ -33,6 +34,7 @@ from lm_jax.report.comparison_row import ComparisonRow
 
 __all__ = [
     "AttentionMap",
+    "ChannelTuning",
     "ComparisonRow",
     "Continuation",
     "Evaluation",
@@ -48,6 +50,7 @@ __all__ = [
     "NextToken",
     "Pair",
     "Pruning",
+    "Reranked",
     "SourceGradientMap",
     "StateGradients",
     "TokenScore",
@@ -59,6 +62,7 @@ __all__ = [
     "any_gradient_map",
     "attention_map",
     "beam_search",
+    "channel_candidates",
     "compare",
     "continue_text",
     "evaluate",
@@ -72,10 +76,12 @@ __all__ = [
     "minimal_pairs",
     "next_tokens",
     "prune_run",
+    "rerank",
     "score",
     "score_tokens",
     "stream_text",
     "tag_gradients",
     "translate",
     "translation_gradients",
+    "tune_weights",
 ]

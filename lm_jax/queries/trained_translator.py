@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from lm_jax.inference.noisy_channel import Weights
 from lm_jax.queries.evaluate import evaluate
-from lm_jax.queries.loaded_run import LoadedRun
+from lm_jax.queries.loaded_run import LoadedRun, RunLike
+from lm_jax.queries.noisy_channel import ChannelTuning, Reranked, rerank, tune_weights
 from lm_jax.queries.source_gradients import SourceGradientMap, translation_gradients
 from lm_jax.queries.translate import AttentionMap, Translation, attention_map, translate
 from lm_jax.tasks.translate import TranslationEvaluation
@@ -41,6 +43,41 @@ class TrainedTranslator(LoadedRun):
         """Translates each text, with the n_best translations of each, best first; settings are by default the run's."""
         settings = {"beam_size": beam_size, "length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
         return translate(self, texts, n_best=n_best, **settings)
+
+    def rerank(
+        self,
+        texts: Sequence[str],
+        *,
+        reverse: RunLike,
+        language_model: RunLike,
+        weights: Sequence[float] = Weights(),
+        n_best: int = 1,
+        beam_size: int | None = None,
+    ) -> list[list[Reranked]]:
+        """Translates each text, ranked with a translator in the other direction and a language model."""
+        return rerank(
+            self,
+            texts,
+            reverse=reverse,
+            language_model=language_model,
+            weights=weights,
+            n_best=n_best,
+            beam_size=beam_size,
+        )
+
+    def tune_weights(
+        self,
+        *,
+        reverse: RunLike,
+        language_model: RunLike,
+        data: str | None = None,
+        split: str = "valid",
+        beam_size: int | None = None,
+    ) -> ChannelTuning:
+        """Finds the weights of `rerank` that are best on validation pairs, by default of the run's own."""
+        return tune_weights(
+            self, reverse=reverse, language_model=language_model, data=data, split=split, beam_size=beam_size
+        )
 
     def attention(self, source: str, target: str) -> AttentionMap:
         """Measures which source tokens each token of a translation was written beside."""

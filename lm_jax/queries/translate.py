@@ -7,18 +7,20 @@ import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.copying import write
-from lm_jax.inference.translation import SearchSettings, alignment, translate_batch
+from lm_jax.inference.translation import Found, SearchSettings, alignment, translate_batch
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 
 
 class Translation(NamedTuple):
     """A translation. log_prob: nats, of the text and its end. score: what a search ranks by, log_prob divided by length
-    to the power of length_penalty, with the coverage penalty. finished: whether it came to an end."""
+    to the power of length_penalty, with the coverage penalty. finished: whether it came to an end. length: tokens, with
+    the end."""
 
     text: str
     log_prob: float
     score: float
     finished: bool
+    length: int
 
 
 class AttentionMap(NamedTuple):
@@ -74,12 +76,14 @@ def translate(
     sources = [encode_source(loaded, text) for text in texts]
     found = translate_batch(loaded.model, loaded.params, sources, loaded.vocabulary.target.eol_id, search)
     return [
-        [
-            Translation(_text(loaded, text, one.tokens), one.log_prob, one.score, one.finished)
-            for one in of_text[:n_best]
-        ]
+        [_translation(loaded, text, one) for one in of_text[:n_best]]
         for text, of_text in zip(texts, found, strict=True)
     ]
+
+
+def _translation(run: LoadedRun, source: str, found: Found) -> Translation:
+    text, length = write(run.model, run.params, run.vocabulary, source, found.tokens), len(found.tokens)
+    return Translation(text, found.log_prob, found.score, found.finished, length + int(found.finished))
 
 
 def attention_map(run: RunLike, source: str, target: str, cell: UserCell | None = None) -> AttentionMap:
@@ -106,10 +110,6 @@ def attention_map(run: RunLike, source: str, target: str, cell: UserCell | None 
 
 
 END = "⏎"
-
-
-def _text(run: LoadedRun, source: str, target: np.ndarray) -> str:
-    return write(run.model, run.params, run.vocabulary, source, target)
 
 
 def encode_source(run: LoadedRun, text: str) -> np.ndarray:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from lm_jax.inference import significance
-from lm_jax.inference.significance import Blocks, bootstrap_ratio, cut_blocks, lines_per_block, paired_test, tail_level
+from lm_jax.inference.significance import (
+    Blocks,
+    bootstrap_difference,
+    bootstrap_ratio,
+    cut_blocks,
+    lines_per_block,
+    paired_test,
+    tail_level,
+)
 
 
 def brute_force_size(lines):
@@ -199,3 +207,27 @@ def test_a_difference_that_is_small_beside_the_intervals_is_found(simulated):
     assert alone[0].low < alone[1].estimate and alone[1].high > alone[0].estimate
     paired = paired_test(sums, others, units)
     assert paired.p_value < 0.01 and 0 < paired.low < paired.difference < paired.high < 0.04
+
+
+def test_the_interval_of_a_difference_of_corpora_is_that_of_all_resamples():
+    """Of four sentences all 4^4 resamples can be listed; the measure is no sum."""
+    ours = np.array([[3.0, 4.0], [1.0, 5.0], [2.0, 2.0], [0.0, 3.0]])
+    others = np.array([[2.0, 4.0], [1.0, 4.0], [0.0, 2.0], [1.0, 3.0]])
+
+    def measure(sums):
+        return float(np.sqrt(sums[0] / sums[1]))
+
+    rows = [list(drawn) for drawn in itertools.product(range(4), repeat=4)]
+    differences = [measure(ours[drawn].sum(0)) - measure(others[drawn].sum(0)) for drawn in rows]
+    result = bootstrap_difference(ours, others, measure, samples=40_000)
+    assert result.estimate == pytest.approx(math.sqrt(6 / 14) - math.sqrt(4 / 13))
+    tail = tail_level(4)
+    for end, share in ((result.low, tail), (result.high, 1 - tail)):  # an end is one of them, with some weight
+        below, up_to = (np.mean(np.less(differences, end + margin)) for margin in (-1e-9, 1e-9))
+        assert below - 0.001 < share < up_to + 0.001
+
+
+def test_the_difference_of_a_system_to_itself_is_nothing():
+    same = np.random.default_rng(0).random((30, 2))
+    result = bootstrap_difference(same, same, lambda sums: float(sums[0] / sums[1]), samples=50)
+    assert result == (0.0, 0.0, 0.0)

@@ -1,0 +1,98 @@
+"""`lm-jax translate rerank RUN FILE`: translations chosen by the noisy channel, and its weights tuned."""
+
+import dataclasses
+import itertools
+import sys
+
+from lm_jax.cli.flags import positional
+from lm_jax.cli.parsing import parse
+from lm_jax.cli.translate import ROWS, lines_of
+from lm_jax.config.settings import setting
+from lm_jax.errors import UserError, check_sizes
+from lm_jax.report.plain_json import to_json
+
+
+@dataclasses.dataclass(frozen=True)
+class RerankArguments:
+    """Translate every line of a file, or of standard input: of a beam of translations y of the source x, the one with
+    the highest (w1 log P(y|x) + w2 log P(x|y) + w3 log P(y)) / |y|^length_penalty + w4 |y|."""
+
+    run: str = positional("Folder of the translator's run: P(y|x).", "RUN")
+    file: str | None = positional("A file with a sentence a line. Without it, standard input.", "FILE", optional=True)
+    reverse: str | None = setting(None, "Run of a translator in the other direction: P(x|y).", metavar="RUN")
+    language_model: str | None = setting(
+        None, "Run of a language model of the language that is written: P(y).", metavar="RUN"
+    )
+    weights: tuple[float, ...] = setting((), "The weights w1 w2 w3 w4. Without them 0 1 1 0, the noisy channel.")
+    tune: bool = setting(False, "Translate no lines, but print the weights that are best on the validation pairs.")
+    data: str | None = setting(None, "Parallel text to tune on. Without it, the run's own.", metavar="PATH")
+    beam_size: int | None = setting(None, "Translations to choose from. Without it, the run's setting.")
+    n_best: int = setting(1, "Translations of each line, best first, with score and three log-probabilities.")
+    json: bool = setting(False, "Print one JSON object a line.")
+
+
+def main(argv: list[str]) -> None:
+    """Parses the arguments and prints the translations of every line, or the tuned weights."""
+    arguments = parse(RerankArguments, "translate rerank", argv)
+    _check(arguments)
+    lines = () if arguments.tune else lines_of(arguments.file)
+
+    from lm_jax.machine.compile_cache import keep_compiled
+    from lm_jax.queries import TrainedTranslator
+    from lm_jax.queries.load import load_as
+    from lm_jax.queries.trained import TrainedLanguageModel
+
+    keep_compiled()
+    run, reverse = (load_as(TrainedTranslator, path) for path in (arguments.run, str(arguments.reverse)))
+    others = {"reverse": reverse, "language_model": load_as(TrainedLanguageModel, str(arguments.language_model))}
+    others["beam_size"] = arguments.beam_size
+    if arguments.tune:
+        _print_tuning(run.tune_weights(data=arguments.data, **others), arguments)
+        return
+    if arguments.weights:
+        others["weights"] = arguments.weights
+    run.rerank([], n_best=arguments.n_best, **others)  # refuses what cannot be, before a line is read
+    numbered = iter(lines)
+    while batch := list(itertools.islice(numbered, 1 if sys.stdin.isatty() else ROWS)):
+        found = iter(run.rerank([line for line in batch if line], n_best=arguments.n_best, **others))
+        for line in batch:
+            _print(line, next(found) if line else [], arguments)
+
+
+def _check(arguments: RerankArguments) -> None:
+    for name in ("reverse", "language_model"):
+        if getattr(arguments, name) is None:
+            raise UserError(f"reranking needs {name}, the folder of a run, got none", [name])
+    check_sizes(n_best=arguments.n_best)
+    idle = {"a FILE": arguments.file, "weights": arguments.weights}
+    given = [name for name, value in idle.items() if value]
+    if arguments.tune and given:
+        raise UserError(f"tune takes neither a FILE nor weights, got {' and '.join(given)}", ["tune", "weights"])
+    if arguments.data is not None and not arguments.tune:
+        raise UserError(f"data is what tune reads, got {arguments.data} without tune", ["data", "tune"])
+
+
+def _print_tuning(tuning, arguments):
+    if arguments.json:
+        print(to_json(tuning))
+        return
+    weights = " ".join(f"{weight:g}" for weight in tuning.weights)
+    print(
+        f"{tuning.pairs:,} pairs, at most {tuning.beam_size} translations of each: {tuning.measure} "
+        f"{tuning.direct:.2f} by the direct model, {tuning.tuned:.2f} reranked\n"
+        f"unknown: {tuning.unknown_reverse:.1%} of the tokens of translations to the reverse model, "
+        f"{tuning.unknown_language_model:.1%} to the language model\n"
+        f"--weights {weights}"
+    )
+
+
+def _print(source, translations, arguments):
+    if arguments.json:
+        print(to_json({"source": source, "translations": translations}), flush=True)
+        return
+    if not translations:  # an empty line stays one, so that lines stand beside those of the source
+        print(flush=True)
+    for one in translations:
+        numbers = (one.score, one.direct, one.reverse, one.language_model)
+        columns = () if arguments.n_best == 1 else (f"{number:.4f}" for number in numbers)
+        print(*columns, one.text, sep="\t", flush=True)
