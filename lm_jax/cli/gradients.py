@@ -67,7 +67,7 @@ def _check_one_kind(arguments):
 def _profile(arguments, out, command):
     from lm_jax.queries import gradients
     from lm_jax.report.lag_table import answer, summaries, table, write_profiles
-    from lm_jax.report.plain_json import to_json
+    from lm_jax.strict_json import to_json
 
     sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag", "layer")}
     result = gradients(arguments.run, arguments.data, arguments.split, **sizes, cell=arguments.cell)
@@ -87,7 +87,7 @@ def _profile(arguments, out, command):
 def _map(arguments, out, command):
     from lm_jax.queries import gradient_map
     from lm_jax.report.heat_map import answer, reach_rows, table, write_heat_map
-    from lm_jax.report.plain_json import to_json
+    from lm_jax.strict_json import to_json
 
     result = gradient_map(arguments.run, arguments.text, layer=arguments.layer, cell=arguments.cell)
     record = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
