@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
 
     from lm_jax.machine.compile_cache import compiled_folder
     from lm_jax.machine.diagnosis import doctor
-    from lm_jax.report.plain_json import to_json
+    from lm_jax.strict_json import to_json
 
     def say(stage):
         print(f"{stage} ...", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import is_terminal, parse
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,7 +78,7 @@ def _check_one_kind(arguments):
 def _profile(arguments, out, command):
     from lm_jax.queries import gradients
     from lm_jax.report.lag_table import answer, summaries, table, write_profiles
-    from lm_jax.report.plain_json import to_json
+    from lm_jax.strict_json import to_json
 
     sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag")}
     layer = -1 if arguments.layer is None else arguments.layer
@@ -117,7 +117,7 @@ def _source_map(result, arguments, out, command):
 
 def _past_map(result, arguments, out, command):
     from lm_jax.report.heat_map import answer, reach_rows, table, write_heat_map
-    from lm_jax.report.plain_json import to_json
+    from lm_jax.strict_json import to_json
 
     record = {name: getattr(result, name) for name in ("run", "text", "level", "layer", "unknown")}
     shares = (result.log_shares, result.past, result.predicted)

@@ -5,7 +5,7 @@ import dataclasses
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
 from lm_jax.config.settings import setting
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TagConfig, setting
 from lm_jax.config.settings import count
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)

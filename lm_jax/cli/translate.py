@@ -13,7 +13,7 @@ from lm_jax.cli.parsing import parse
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TranslateConfig, setting
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 
 
 ROWS = 64  # lines of a file that are read at once

@@ -8,7 +8,7 @@ from lm_jax.models.ngram.tables import ngram_sizes
 from lm_jax.queries.loaded_run import LoadedRun
 from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.setup import count_parameters
-from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.training.saved_steps import find_steps, rank_steps
 
 
 LOGS = ("metrics.jsonl", "times.jsonl", "results.json", "loss.png")  # what a model is used without
@@ -42,8 +42,8 @@ def bytes_on_disk(run: str | Path) -> int:
     """Bytes that a model takes to be used: the parameters of the best step or the tables, settings, vocabulary."""
     folder = RunFolder(Path(run))
     if folder.states.is_dir():
-        with Checkpoints(folder.states) as states:
-            params = folder.states / str(states.best_step) / "params"
+        best = rank_steps(step for step in find_steps(folder.states) if step.damage is None)
+        params = best[0].path / "params" if best else folder.states
         files = [folder.path / "config.json", folder.path / "vocabulary.json", *params.rglob("*")]
     else:
         files = [file for file in folder.path.iterdir() if file.name not in LOGS]

@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from lm_jax import strict_json
 from lm_jax.errors import UserError
-from lm_jax.report import plain_json
 from lm_jax.report.comparison_figure import figure
 from lm_jax.report.comparison_row import ComparisonRow
 from lm_jax.report.comparison_table import notes
@@ -18,7 +18,7 @@ FORMATS = ("json", "csv", "png")
 
 def to_json(rows: Sequence[ComparisonRow]) -> str:
     """Writes one JSON object, rows and notes. An infinite number is null (`impossible` says why)."""
-    return plain_json.to_json({"rows": rows, "notes": notes(rows)})
+    return strict_json.to_json({"rows": rows, "notes": notes(rows)})
 
 
 def write_comparison(rows: Sequence[ComparisonRow], out: str | Path, name: str = "ledger") -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lm_jax.report.page import to_html
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 
 
 DOTS_PER_INCH = 130

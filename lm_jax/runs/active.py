@@ -81,7 +81,7 @@ class ActiveRun:
     def finish(self) -> Run:
         """Loads the best parameters, writes tables, pictures and results, and waits for the mirror."""
         setup, folder, state = self._setup, self._folder, self.training.state
-        best_step, params = self._states.best_step, self._states.load_params(state.evaluation_params)
+        best_step, params, _ = self._states.load_best(state.evaluation_params)
         self._states.close()
         self._draw()
         results = self._results(params, best_step)

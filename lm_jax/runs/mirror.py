@@ -7,7 +7,6 @@ a run folder that can be resumed: it has the logs of all its steps, and each of 
 
 import contextlib
 import dataclasses
-import os
 import shutil
 import tempfile
 import threading
@@ -17,12 +16,11 @@ from pathlib import Path
 
 from lm_jax.config import to_dict
 from lm_jax.errors import UserError
+from lm_jax.runs.copies import WAITING, copy_back, copy_changes, copy_record, drop_leftovers, link, whole_steps
 from lm_jax.runs.folder import DEFAULT_PARENT, RunFolder, check_new
 from lm_jax.runs.open import open_run
-
-
-COPYING, REMOVING = ".copying", ".removing"
-WAITING = ".mirroring"  # in the run folder: steps to be copied, which the run may delete meanwhile
+from lm_jax.training.checksums import records_of
+from lm_jax.training.saved_steps import COPYING
 
 
 def check_mirror(mirror: str | Path) -> Path:
@@ -82,8 +80,8 @@ def check_same_run(folder: RunFolder, target: Path, changeable: tuple[str, ...])
         return
     if _identity(other, changeable) != _identity(folder, changeable):
         raise UserError(f"a run is mirrored to a copy of itself, got another run in {target}")
-    ahead = max(_steps(other.states), default=0)
-    if ahead > max(_steps(folder.states), default=0):
+    ahead = max(whole_steps(other.states), default=0)
+    if ahead > max(whole_steps(folder.states), default=0):
         raise UserError(f"a mirror must not be ahead of its run, got step {ahead} in {target}; resume that")
 
 
@@ -124,20 +122,6 @@ def move_home(folder: RunFolder, home: Path, mirror: str | Path | None, changeab
     return RunFolder(home)
 
 
-def copy_back(run: Path, home: Path) -> None:
-    """Copies a run folder to a new one: its files, and the steps that are whole."""
-    part = home.with_name(home.name + COPYING)
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        (part / "states").mkdir(parents=True)
-        _copy_files(run, part, {})
-        for step in _steps(run / "states"):
-            _copy_step(run / "states" / str(step), part / "states" / str(step))
-        part.rename(home)
-    except OSError as error:
-        raise UserError(f"a run is copied to a folder that can be written to, got {home}: {error}") from error
-
-
 @contextlib.contextmanager
 def mirrored(run: Path, mirror: str | Path | None) -> Iterator[Callable[[], None]]:
     """Mirrors a run while the block runs; yields what to call after every checkpoint, which only takes note.
@@ -165,8 +149,8 @@ class Mirror:
 
     def __post_init__(self):
         self._waiting = self.source / WAITING
-        shutil.rmtree(self._waiting, ignore_errors=True)
-        self._noted = set(_steps(self.source / "states")) & set(_steps(self.target / "states"))
+        self._forget_waiting()
+        self._noted = set(whole_steps(self.source / "states")) & set(whole_steps(self.target / "states"))
         self._seen: dict[str, tuple[int, int]] = {}
         self._failure: OSError | None = None
         self._wake, self._closing = threading.Event(), False
@@ -177,10 +161,11 @@ class Mirror:
     def note(self) -> None:
         """Takes note of the run's new steps, by hard links, and wakes the thread."""
         try:
-            for step in sorted(set(_steps(self.source / "states")) - self._noted):
+            for step in sorted(set(whole_steps(self.source / "states")) - self._noted):
                 linked = self._waiting / f"{step}{COPYING}"
                 shutil.rmtree(linked, ignore_errors=True)
-                shutil.copytree(self.source / "states" / str(step), linked, copy_function=_link)
+                shutil.copytree(self.source / "states" / str(step), linked, copy_function=link)
+                copy_record(self.source / "states", self._waiting, step)
                 linked.rename(self._waiting / str(step))
                 self._noted.add(step)
         except OSError as error:
@@ -194,7 +179,11 @@ class Mirror:
         self._wake.set()
         self._thread.join()
         self._warn()
-        shutil.rmtree(self._waiting, ignore_errors=True)
+        self._forget_waiting()
+
+    def _forget_waiting(self):
+        for folder in (self._waiting, records_of(self._waiting)):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _work(self):
         closing = False
@@ -213,76 +202,5 @@ class Mirror:
             warnings.warn(f"the mirror {self.target} could not be brought up to date: {failure}", stacklevel=3)
 
 
-def copy_changes(source: Path, waiting: Path, target: Path, seen: dict[str, tuple[int, int]]) -> None:
-    """One round: brings the mirror of a run up to date, so that it can be resumed after every single operation.
-
-    The logs are read after the steps were listed, so they reach at least as far as these. Steps are copied oldest
-    first: the best one is there before the newer ones that remember it. seen: the files as last copied.
-    """
-    ready, current = _steps(waiting), _steps(source / "states")
-    (target / "states").mkdir(parents=True, exist_ok=True)
-    drop_leftovers(target)
-    _copy_files(source, target, seen)
-    for step in ready:
-        if step in current and not (target / "states" / str(step)).exists():
-            _copy_step(waiting / str(step), target / "states" / str(step))
-        shutil.rmtree(waiting / str(step))
-    present = _steps(target / "states")
-    newest = max(set(present) & set(current), default=0)
-    for step in present:
-        # a step newer than all copied ones stays until there is a newer copy, unless the run has gone back behind it
-        if newest and step not in current and not newest < step <= max(current):
-            _remove_step(target / "states" / str(step))
-
-
-def drop_leftovers(run: Path) -> None:
-    """Removes what copying or removing left behind when it was killed."""
-    for folder in (run, run / "states"):
-        for path in folder.iterdir() if folder.is_dir() else []:
-            if path.name.endswith((COPYING, REMOVING)) or path.name == WAITING:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
 def _is_empty(path):
     return path.is_dir() and not any(path.iterdir())
-
-
-def _steps(states):
-    """The steps that there are whole checkpoints of, oldest first."""
-    return sorted(int(path.name) for path in states.iterdir() if path.name.isdigit()) if states.is_dir() else []
-
-
-def _copy_files(source, target, seen):
-    """The files at the top of a run folder that have changed."""
-    for path in sorted(source.iterdir()):
-        if not path.is_file() or path.name.endswith(COPYING):
-            continue
-        stat = path.stat()
-        if seen.get(path.name) == (stat.st_mtime_ns, stat.st_size):
-            continue
-        part = target / f"{path.name}{COPYING}"
-        shutil.copyfile(path, part)
-        os.replace(part, target / path.name)
-        seen[path.name] = (stat.st_mtime_ns, stat.st_size)
-
-
-def _copy_step(source, target):
-    part = target.with_name(target.name + COPYING)
-    shutil.copytree(source, part, copy_function=shutil.copyfile)
-    part.rename(target)
-
-
-def _remove_step(path):
-    """In one operation a checkpoint no more; half of one would pass for a checkpoint."""
-    part = path.with_name(path.name + REMOVING)
-    path.rename(part)
-    shutil.rmtree(part)
-
-
-def _link(source, target):
-    """A second name for a file, which outlives the first; a copy where the file system knows no such thing."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-    return target

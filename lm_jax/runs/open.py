@@ -9,7 +9,7 @@ from lm_jax.config import read_record
 from lm_jax.errors import UserError
 from lm_jax.runs.folder import SEEDS, RunFolder
 from lm_jax.tasks import TASKS, Task
-from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.training.saved_steps import find_steps, load_step
 from lm_jax.types import Params
 
 
@@ -38,11 +38,18 @@ class OpenedRun(NamedTuple):
         model = task.model(task.for_any_machine(self.config), self.vocabulary)
         if task.estimation is not None:
             return model, task.estimation.read(self.path / task.estimation.file, self.vocabulary)
-        if not folder.states.is_dir() or not any(child.name.isdigit() for child in folder.states.iterdir()):
+        if not find_steps(folder.states):
             raise UserError(f"a run can be loaded once it has a checkpoint, got {self.path} without one")
-        template = jax.eval_shape(model.init, jax.random.key(0))
-        with Checkpoints(folder.states) as states:
-            return model, states.load_params(template)
+        loaded = load_step(folder.states, jax.eval_shape(model.init, jax.random.key(0)))
+        self.check_vocabulary(loaded.host)
+        return model, loaded.params
+
+    def check_vocabulary(self, host: dict[str, Any]) -> None:
+        """Raises UserError if a checkpoint was made with another vocabulary; host: what was saved with it."""
+        sha256 = host.get("vocabulary")
+        if sha256 is not None and self.vocabulary is not None and sha256 != self.vocabulary.sha256:
+            got = f"sha256 {self.vocabulary.sha256[:12]}... instead of {str(sha256)[:12]}... in {self.path}"
+            raise UserError(f"a run must have the vocabulary that its checkpoints were made with, got {got}")
 
 
 def open_run(run: str | Path) -> OpenedRun:

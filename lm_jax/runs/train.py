@@ -113,7 +113,7 @@ def resume(
     state = setup.create()
     moved = on_first(lambda: str(move_home(folder, home, mirror, (*CHANGEABLE, *task.movable)).path))
     folder = RunFolder(Path(moved), writes=is_first())
-    state, history = _restore(setup, folder, state)
+    state, history = _restore(setup, opened, folder, state)
     if setup.plan.steps < int(state.step):
         raise UserError(f"a resumed run ends after the step it is at, {int(state.step)}, got {setup.plan.steps} steps")
     folder.cut_back(int(state.step))
@@ -138,12 +138,13 @@ def resumable_task(opened: OpenedRun) -> Task:
     return task
 
 
-def _restore(setup: Setup, folder: RunFolder, state: TrainState) -> tuple[TrainState, History]:
+def _restore(setup: Setup, opened: OpenedRun, folder: RunFolder, state: TrainState) -> tuple[TrainState, History]:
     with Checkpoints(folder.states) as states:
         restored = states.restore_newest(state)
     if restored is None:
         return state, History()
     state, record = restored
+    opened.check_vocabulary(record)
     saved = from_dict(type(setup.config), record["config"])
     _refuse_changes(setup.task, saved, setup.config)
     return state, History(**record["history"])

@@ -1,13 +1,13 @@
-"""Checkpoints by orbax: the newest two and the best, complete or absent, readable on any number of devices.
+"""Checkpoints: the newest two and the best, whole or absent, readable on any number of devices.
 
-A checkpoint is a step's folder with two parts, `params` and `train` (everything else of the TrainState), the
-validation loss as its metric, and the host's bookkeeping as JSON. All of orbax is behind this module.
+A checkpoint is a step's folder with two parts, `params` and `train` (everything else of the TrainState), and the host's
+bookkeeping as JSON. Beside the folders lie the records of the steps, with a checksum of every file. A step is saved
+under another name, recorded, and then named; it is removed in the opposite order: so a crash at any moment leaves
+nothing that looks like a damaged step.
 """
 
-import contextlib
 import dataclasses
-import logging
-import math
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,52 +15,38 @@ from typing import Any
 import jax
 
 from lm_jax.errors import UserError
+from lm_jax.files import PART, sync_folder
+from lm_jax.training.arrays import describe_arrays, load_arrays, save_arrays
+from lm_jax.training.checksums import read_record, record_path, record_step, records_of, write_record
 from lm_jax.training.processes import on_first
+from lm_jax.training.saved_steps import (
+    COPYING,
+    REMOVING,
+    SAVING,
+    LoadedStep,
+    damage_of,
+    find_steps,
+    load_step,
+    rank_steps,
+    root,
+)
 from lm_jax.training.state import TrainState
 from lm_jax.types import Params
 
 
-@contextlib.contextmanager
-def _quiet():
-    """Silences notes that orbax makes on every save and load of unsharded arrays."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _metric(metrics) -> float:
-    """The number that a checkpoint is ranked by; infinite where there is none, it is NaN, or an earlier checkpoint had
-    one as low, so that it never wins."""
-    value = (metrics or {}).get("valid_loss")
-    if value is None or not math.isfinite(value) or not (metrics or {}).get("improves", 1):
-        return math.inf
-    return value
+NEWEST = 2  # how many of them stay, whatever the best is
+UNREADABLE = ".unreadable"
 
 
 class Checkpoints:
-    """The checkpoints of one run folder; use as a context manager, which waits for the last save."""
+    """The checkpoints of one folder for the one training that writes there; use as a context manager.
+
+    Readers ask `saved_steps`, which writes nothing. Making it removes what a crash left half saved or half removed.
+    """
 
     def __init__(self, folder: Path):
-        from orbax.checkpoint import v1 as ocp
-
-        training: Any = ocp.training  # its stubs do not know their own classes
-        policies = training.preservation_policies
-        best = policies.BestN(get_metric_fn=_metric, reverse=True, n=1, keep_checkpoints_without_metrics=False)
-        self._closed = False
-        with _quiet():
-            self._checkpointer = training.Checkpointer(
-                Path(folder).resolve(),
-                cleanup_tmp_directories=True,
-                save_decision_policy=training.save_decision_policies.FixedIntervalPolicy(1),
-                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
-            )
-        self._lowest = min((_metric(c.metrics) for c in self._checkpointer.checkpoints), default=math.inf)
+        self.folder = Path(folder).resolve()
+        on_first(lambda: tidy(self.folder))
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -69,23 +55,19 @@ class Checkpoints:
         self.close()
 
     def close(self) -> None:
-        """Waits for the last save; a second call does nothing."""
-        if not self._closed:
-            self._closed = True
-            with _quiet():
-                self._checkpointer.close()
+        """Ends the saving; every save is on the disk already."""
 
     @property
     def steps(self) -> list[int]:
         """The steps that there are checkpoints of, oldest first."""
-        return [c.step for c in self._checkpointer.checkpoints]
+        return [saved.step for saved in self._steps()]
 
     @property
     def best_step(self) -> int | None:
         """The step of the best validation, of equal ones the first; the newest where none was validated; None without
         checkpoints."""
-        checkpoints = sorted(self._checkpointer.checkpoints, key=lambda c: (_metric(c.metrics), -c.step))
-        return checkpoints[0].step if checkpoints else None
+        steps = rank_steps(self._steps())
+        return steps[0].step if steps else None
 
     def save(self, state: TrainState, host: dict[str, Any], valid_loss: float | None) -> None:
         """Saves a state under its step; a step that is there already is left as it is.
@@ -93,69 +75,128 @@ class Checkpoints:
         valid_loss: the number that its validation ranks it by, lower is better; None without one.
         """
         step = int(state.step)
-        if step in self.steps:
+        if on_first(lambda: step in self.steps):
             return
-        metrics: Any = {}
-        if valid_loss is not None:
-            metrics = {"valid_loss": float(valid_loss), "improves": int(valid_loss < self._lowest)}
-            self._lowest = min(self._lowest, _metric(metrics))
-        with _quiet():
-            self._checkpointer.save_checkpointables(step, _parts(state), metrics=metrics, custom_metadata=host)
+        saving = self.folder / f"{step}{SAVING}"
+        save_arrays(saving, _parts(state), host)
+        on_first(lambda: _commit(self.folder, saving, step, None if valid_loss is None else float(valid_loss)))
 
     def restore_newest(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest checkpoint that can be read, with its bookkeeping; None where there is none at all.
 
-        Damaged ones that are newer get another name and a warning. Raises UserError, and changes nothing, if there
-        are checkpoints and none can be read: starting anew in their folder would lose them.
+        Every damaged one gets another name and a warning. Raises UserError, and changes nothing, if there are
+        checkpoints and none can be read: starting anew in their folder would lose them.
         """
-        damaged = []
-        for checkpoint in sorted(self._checkpointer.checkpoints, key=lambda c: -c.step):
-            try:
-                with _quiet():
-                    parts = self._checkpointer.load_checkpointables(checkpoint.step, _parts(template))
-                    host: Any = self._checkpointer.metadata(checkpoint.step).custom_metadata
-            except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
-                damaged.append((checkpoint, _root(error)))
+        damaged: dict[int, str] = {int(step): reason for step, reason in on_first(self._find_damaged)}
+        for saved in reversed(find_steps(self.folder)):
+            if saved.step in damaged:
                 continue
-            self._set_aside(damaged)
+            try:
+                parts = load_arrays(saved.path, _parts(template))
+                host = describe_arrays(saved.path, "params")[1]
+            except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
+                damaged[saved.step] = root(error)
+                continue
+            self._set_aside(damaged, saved.step)
             return _whole(template, parts), host
         if damaged:
-            steps = ", ".join(str(checkpoint.step) for checkpoint, _ in damaged)
-            raise UserError(f"a run goes on from a checkpoint that can be read, got {steps}: {damaged[0][1]}")
+            steps = sorted(damaged, reverse=True)
+            got = f"{', '.join(map(str, steps))}: {damaged[steps[0]]}"
+            raise UserError(f"a run goes on from a checkpoint that can be read, got {got}")
         return None
 
-    def _set_aside(self, damaged):
-        for checkpoint, reason in damaged:
-            path = Path(checkpoint.path)
-            aside = path.with_name(f"{path.name}.unreadable")
-            on_first(lambda path=path, aside=aside: str(path.rename(aside)))
-            warnings.warn(
-                f"checkpoint {checkpoint.step} is damaged ({reason}); set aside as {aside.name}", stacklevel=3
-            )
-        if damaged:
-            self._checkpointer.reload()
-
     def load_params(self, template: Params, step: int | None = None) -> Params:
-        """The parameters of a step (default: the best), on one device, however many they were saved from."""
-        step = self.best_step if step is None else step
-        if step is None:
-            raise UserError("a run can be loaded once it has a checkpoint, got none")
-        self._check_shapes(template, step)
-        one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=one_device), template)
-        try:
-            with _quiet():
-                return self._checkpointer.load_checkpointables(step, {"params": abstract})["params"]
-        except Exception as error:  # of many types; what the user can act on is its cause
-            raise UserError(f"a checkpoint must fit its config.json, got step {step}: {_root(error)}") from error
+        """The parameters of a step (default: the best), as `load_best` reads them."""
+        return load_step(self.folder, template, step).params
 
-    def _check_shapes(self, template, step):
-        """Orbax finds a misfit only while it loads, and its threads then print tracebacks of their own."""
-        with _quiet():
-            saved = self._checkpointer.checkpointables_metadata(step).metadata["params"]
-        have, want = (sorted(tuple(leaf.shape) for leaf in jax.tree.leaves(tree)) for tree in (saved, template))
-        if have != want:
-            raise UserError(f"a checkpoint must fit its config.json, got arrays of {have} at step {step}, not {want}")
+    def load_best(self, template: Params) -> LoadedStep:
+        """The best step that is whole, on one device, however many it was saved from."""
+        return load_step(self.folder, template)
+
+    def _steps(self):
+        return [saved for saved in find_steps(self.folder) if saved.damage is None]
+
+    def _find_damaged(self):
+        found = ((saved.step, damage_of(saved)) for saved in find_steps(self.folder))
+        return [(step, damage) for step, damage in found if damage is not None]
+
+    def _set_aside(self, damaged, newest):
+        for step, reason in sorted(damaged.items(), reverse=True):
+            aside = on_first(lambda step=step: _rename_damaged(self.folder, step))
+            action = "no longer counted" if aside is None else f"set aside as {aside}"
+            warnings.warn(
+                f"checkpoint {step} is damaged ({reason}); {action}; the run goes on from step {newest}", stacklevel=3
+            )
+        on_first(lambda: _record_all(self.folder))
+
+
+def _commit(states, saving, step, valid_loss):
+    """Records a step that was saved, gives it its name, and removes those that are no longer needed."""
+    write_record(states, record_step(saving, step, valid_loss))
+    saving.rename(states / str(step))
+    sync_folder(states)
+    steps = [saved for saved in find_steps(states) if saved.damage is None]
+    for saved in steps[:-NEWEST]:
+        if saved.step != rank_steps(steps)[0].step:
+            remove_step(states, saved.step)
+
+
+def remove_step(states: Path, step: int) -> None:
+    """Removes a step; in one operation it is a checkpoint no more, for half of one would pass for a damaged one."""
+    removing = states / f"{step}{REMOVING}"
+    (states / str(step)).rename(removing)
+    record_path(states, step).unlink(missing_ok=True)
+    shutil.rmtree(removing)
+
+
+def _rename_damaged(states, step):
+    """Frees the name of a damaged step; returns the new one, None where there was no folder."""
+    names = [f"{step}{UNREADABLE}{end}" for end in ("", *(f"-{number}" for number in range(2, 1000)))]
+    name = next(name for name in names if not (states / name).exists())
+    record = record_path(states, step)
+    if record.exists():
+        record.rename(record.with_name(f"{name}.json"))
+    if not (states / str(step)).exists():
+        return None
+    (states / str(step)).rename(states / name)
+    return name
+
+
+def _record_all(states):
+    """Records the steps of a version that had no checksums, all in one operation."""
+    steps = find_steps(states)
+    if records_of(states).exists() or not steps:
+        return
+    new = states.with_name(f"{states.name}{PART}")
+    shutil.rmtree(records_of(new), ignore_errors=True)
+    for saved in steps:
+        write_record(new, record_step(saved.path, saved.step, saved.valid_loss))
+    records_of(new).rename(records_of(states))
+
+
+def tidy(states: Path) -> None:
+    """Finishes what a crash interrupted: a step that was recorded gets its name, what was half done is removed."""
+    for path in sorted(states.iterdir()) if states.is_dir() else []:
+        name, _, end = path.name.partition(".")
+        named, record = states / name, record_path(states, int(name)) if name.isdecimal() else None
+        if f".{end}" == SAVING and record is not None and _is_whole(record) and not named.exists():
+            path.rename(named)
+        elif path.name.endswith((SAVING, REMOVING, COPYING, PART)) or TEMPORARY in path.name:
+            if record is not None and not named.exists():
+                record.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for path in records_of(states).glob(f"*{PART}"):
+        path.unlink()
+
+
+TEMPORARY = ".orbax-checkpoint-tmp"  # of a save that was killed
+
+
+def _is_whole(record):
+    try:
+        return read_record(record) is not None
+    except FileNotFoundError:
+        return False
 
 
 def _parts(state):
@@ -180,9 +221,3 @@ def _whole(template, parts):
         average = template.average._replace(params=params, count=train["average"])
         params, train = train.pop("raw"), {**train, "average": average}
     return template.replace(params=params, **train)
-
-
-def _root(error: BaseException) -> str:
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:90] if str(error) else ''}"

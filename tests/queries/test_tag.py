@@ -9,7 +9,7 @@ import lm_jax
 from lm_jax.errors import UserError
 from lm_jax.queries import TrainedTagger
 from lm_jax.queries.tag import tag, tag_sentences
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
 from tests.tasks.tagged import tag_config

@@ -11,7 +11,7 @@ from lm_jax import UserError
 from lm_jax.inference import Sampler, generate, token_log_probs
 from lm_jax.queries import TrainedLanguageModel, continue_text, score_tokens, stream_text
 from lm_jax.queries.token_text import continued, to_ids, to_text
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
 

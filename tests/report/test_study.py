@@ -10,9 +10,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lm_jax.report.plain_json import to_json
 from lm_jax.report.study import Picture, Record, read_record, remember, versions, write_page, write_study
 from lm_jax.report.style import label_ends
+from lm_jax.strict_json import to_json
 
 
 WORDS = {

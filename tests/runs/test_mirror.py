@@ -9,8 +9,13 @@ import pytest
 
 import lm_jax
 from lm_jax import UserError
+from lm_jax.files import PART
 from lm_jax.runs import mirror
+from lm_jax.runs.copies import WAITING, copy_changes, copy_record
 from lm_jax.runs.folder import read_lines
+from lm_jax.training.checkpoints import remove_step
+from lm_jax.training.checksums import record_step, records_of, write_record
+from lm_jax.training.saved_steps import COPYING, REMOVING, damage_of, find_steps
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
 
@@ -21,6 +26,7 @@ def write_step(run, step):
     (run / "states" / str(step) / "params").mkdir(parents=True)
     (run / "states" / str(step) / "params" / "array").write_bytes(bytes([step]) * 1000)
     (run / "states" / str(step) / "metadata").write_text(f"step {step}")
+    write_record(run / "states", record_step(run / "states" / str(step), step, None))
 
 
 def assert_whole(copy, newest_at_least=0):
@@ -29,6 +35,8 @@ def assert_whole(copy, newest_at_least=0):
     for path in steps:
         assert (path / "params" / "array").read_bytes() == bytes([int(path.name)]) * 1000
         assert (path / "metadata").read_text() == f"step {path.name}"
+    assert [damage_of(saved) for saved in find_steps(copy / "states")] == [None] * len(steps)
+    assert all(saved.record for saved in find_steps(copy / "states"))
     newest = max((int(path.name) for path in steps), default=0)
     assert newest >= newest_at_least
     logged = [record["step"] for record in read_lines(copy / "metrics.jsonl")]
@@ -81,22 +89,26 @@ def test_a_mirror_is_whole_after_every_operation(run, tmp_path, killed_at):
     copy, waiting = tmp_path / "there" / "run", tmp_path / "waiting"
     write_step(run, 10)
     shutil.copytree(run / "states" / "10", waiting / "10")
+    copy_record(run / "states", waiting, 10)
+    shutil.copytree(records_of(waiting), records_of(tmp_path / "first" / "waiting"))
     shutil.copytree(run, tmp_path / "first" / "run")
     shutil.copytree(waiting, tmp_path / "first" / "waiting")
     write_step(run, 20)
     write_step(run, 30)
-    shutil.rmtree(run / "states" / "10")
+    remove_step(run / "states", 10)
     for number in range(1, 200):
-        for folder in (copy, waiting):
+        for folder in (copy, waiting, records_of(waiting)):
             shutil.rmtree(folder, ignore_errors=True)
         copy.mkdir(parents=True)
         shutil.copytree(tmp_path / "first" / "waiting", waiting)
-        mirror.copy_changes(tmp_path / "first" / "run", waiting, copy, {})
+        shutil.copytree(records_of(tmp_path / "first" / "waiting"), records_of(waiting))
+        copy_changes(tmp_path / "first" / "run", waiting, copy, {})
         for step in (20, 30):
             shutil.copytree(run / "states" / str(step), waiting / str(step))
+            copy_record(run / "states", waiting, step)
         arrange(number)
         try:
-            mirror.copy_changes(run, waiting, copy, {})
+            copy_changes(run, waiting, copy, {})
             done = True
         except Killed:
             done = False
@@ -104,9 +116,9 @@ def test_a_mirror_is_whole_after_every_operation(run, tmp_path, killed_at):
         assert_whole(copy, newest_at_least=10)
         if done:
             break
-        mirror.copy_changes(run, waiting, copy, {})  # what was half done is in nobody's way
+        copy_changes(run, waiting, copy, {})  # what was half done is in nobody's way
         assert sorted(os.listdir(copy / "states")) == ["20", "30"]
-        assert not [name for name in os.listdir(copy) if name.endswith((mirror.COPYING, mirror.REMOVING))]
+        assert not [name for name in os.listdir(copy) if name.endswith((COPYING, REMOVING, PART))]
     assert done and number > 20 and not os.listdir(waiting)
     assert sorted(os.listdir(copy / "states")) == ["20", "30"]
 
@@ -116,7 +128,8 @@ def test_a_step_that_the_run_deletes_meanwhile_is_copied_all_the_same(run, tmp_p
     copyfile = shutil.copyfile
 
     def slow(source, target, **options):
-        shutil.rmtree(run / "states" / "10", ignore_errors=True)
+        if (run / "states" / "10").exists():
+            remove_step(run / "states", 10)
         return copyfile(source, target, **options)
 
     (tmp_path / "drive").mkdir()
@@ -124,7 +137,7 @@ def test_a_step_that_the_run_deletes_meanwhile_is_copied_all_the_same(run, tmp_p
     with mirror.mirrored(run, tmp_path / "drive"):
         pass
     assert_whole(tmp_path / "drive" / "run", newest_at_least=10)
-    assert not (run / mirror.WAITING).exists()
+    assert not (run / WAITING).exists()
 
 
 def test_a_mirror_that_lags_behind_takes_the_newest_and_keeps_what_it_has(run, tmp_path):
@@ -134,14 +147,14 @@ def test_a_mirror_that_lags_behind_takes_the_newest_and_keeps_what_it_has(run, t
     for step in (20, 30, 40):
         write_step(run, step)
         shutil.copytree(run / "states" / str(step), waiting / str(step))
-    shutil.rmtree(run / "states" / "20")
+    remove_step(run / "states", 20)
     shutil.rmtree(waiting / "40")  # saved after this round began
-    mirror.copy_changes(run, waiting, copy, {})
+    copy_changes(run, waiting, copy, {})
     assert_whole(copy)
     assert sorted(os.listdir(copy / "states")) == ["30"] and not os.listdir(waiting)
     write_step(run, 50)
-    shutil.rmtree(run / "states" / "30")
-    mirror.copy_changes(run, waiting, copy, {})  # and this one had none to copy: the old one stays
+    remove_step(run / "states", 30)
+    copy_changes(run, waiting, copy, {})  # and this one had none to copy: the old one stays
     assert sorted(os.listdir(copy / "states")) == ["30"]
 
 
@@ -291,7 +304,7 @@ def test_another_run_and_one_that_is_ahead_are_not_overwritten(straight, text, t
     with pytest.raises(UserError, match="got another run in"):
         lm_jax.resume(other.folder, mirror=drive)
     shutil.copytree(straight.folder, tmp_path / "behind" / "run")
-    shutil.rmtree(tmp_path / "behind" / "run" / "states" / "20")
+    remove_step(tmp_path / "behind" / "run" / "states", 20)
     with pytest.raises(UserError, match="must not be ahead of its run, got step 20 in"):
         lm_jax.resume(tmp_path / "behind" / "run", mirror=drive)
     assert names(drive) == before

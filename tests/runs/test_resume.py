@@ -90,6 +90,7 @@ def test_what_was_written_after_the_last_checkpoint_is_written_anew(straight, tm
     """A crash leaves log lines of steps that are not saved, and perhaps half a line."""
     shutil.copytree(straight.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "states" / "20")
+    (tmp_path / "run" / "states.checksums" / "20.json").unlink()
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 25, "loss": 1.0}\n{"step": 3')
     resumed = lm_jax.resume(tmp_path / "run")

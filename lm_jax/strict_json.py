@@ -9,7 +9,7 @@ def to_json(record, indent: int | None = None) -> str:
 
     Numbers and arrays of numpy become Python's.
     """
-    return json.dumps(_plain(record), indent=indent)
+    return json.dumps(_plain(record), indent=indent, allow_nan=False)
 
 
 def _plain(value):
