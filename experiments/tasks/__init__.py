@@ -1,1 +1,1 @@
-"""Studies of models that are no language models: classifiers, taggers, translators."""
+"""Studies of models that are no language models: classifiers, taggers, translators, recognisers of speech."""
