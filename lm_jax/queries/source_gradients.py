@@ -29,7 +29,7 @@ from lm_jax.queries.translate import END, encode_source, translate
 
 class StateGradients(NamedTuple):
     """Gradients by one state: layer, 0 the lowest; direction, "left to right" or "right to left"; leaf of the carry,
-    "all" for all leaves combined; norms of K answers by S positions."""
+    "all" for several leaves combined; norms of K answers by S positions."""
 
     layer: int
     direction: str
