@@ -82,7 +82,7 @@ def distances(source: np.ndarray, target: np.ndarray, config: TranslateConfig) -
 def gradients(model: Any, params: Any, source: np.ndarray, target: np.ndarray, eol_id: int) -> SourceGradients:
     """Gradients of every target token by every source token."""
     answers = teacher_forced(jnp.asarray(target), eol_id)
-    return answer_gradients(model.opened, params, np.maximum(source, 0), answers, source >= 0)
+    return answer_gradients(model.opened, params, np.maximum(source, 0), answers, jnp.asarray(source >= 0))
 
 
 def by_distance(norms: list[np.ndarray], steps: list[np.ndarray]) -> list[dict[str, Any]]:
@@ -164,10 +164,10 @@ def draw_example(results: dict[str, dict]):
     first = next(iter(results.values()))
     width = max(4.2, 0.17 * len(first["source"]) + 1.2)
     figure, axes = panels((2 * width, max(3.0, 0.22 * len(first["target"]) + 1.6)), 1, len(results), sharey=True)
-    image = None
+    images = []
     for panel, (form, result) in zip(axes, results.items(), strict=True):
         of_words = shares(np.asarray(result[STAGES[1]]["example"]))
-        image = panel.imshow(of_words, cmap="viridis", vmin=0.0, vmax=1.0, aspect="auto")
+        images.append(panel.imshow(of_words, cmap="viridis", vmin=0.0, vmax=1.0, aspect="auto"))
         turned = 90 if max(map(len, result["source"])) > 1 else 0
         for set_ticks, tokens, angle in (
             (panel.set_xticks, result["source"], turned),
@@ -178,7 +178,7 @@ def draw_example(results: dict[str, dict]):
         panel.set_title(f"{form}: {top:.0%} of a token's gradient on one source token", fontsize=9, loc="left")
         panel.set_xlabel("source token")
     axes[0].set_ylabel("target token")
-    figure.colorbar(image, ax=list(axes), label="share of the gradient norm of log P(target token)")
+    figure.colorbar(images[0], ax=list(axes), label="share of the gradient norm of log P(target token)")
     return figure
 
 

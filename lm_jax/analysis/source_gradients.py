@@ -60,7 +60,7 @@ class SourceGradients(NamedTuple):
 
 
 def answer_gradients(
-    opened: OpenedEncoder | None, params: Params, inputs: Any, answers: Any, mask: Mask | None = None
+    opened: OpenedEncoder, params: Params, inputs: Any, answers: Any, mask: Mask | None = None
 ) -> SourceGradients:
     """Computes the gradients of the log-probabilities of answers, by position of the sentence.
 
@@ -76,11 +76,8 @@ def answer_gradients(
         and directions are those of the sentence, also where the model reads it from its end.
 
     Raises:
-        UserError: For a model that cannot be opened, an encoder that is not made of cells, and gradients that are no
-            numbers.
+        UserError: For an encoder that is not made of cells, and gradients that are no numbers.
     """
-    if opened is None:
-        raise UserError("this analysis needs a model with an encoder, got another one")
     found = jax.tree.map(lambda a: np.asarray(a, np.float64), _compiled(opened)(params, inputs, answers, mask))
     check_finite(jax.tree.leaves(found))
     if not opened.reverses:
