@@ -1,4 +1,4 @@
-"""The gradient of what a model says about a sentence, by every position of the sentence and by every state of its encoder.
+"""The gradient of what a model says about a sentence, by every position of it and by every state of its encoder.
 
 For K numbers v_k of a row, such as the log-probability of its label, of each tag or of each word of a translation:
 
@@ -44,7 +44,7 @@ OUTPUT = "y"  # the output of a cell, where it is no leaf of the carry
 
 class StateName(NamedTuple):
     """A state of an encoder: layer, 0 the lowest; whether its cell reads from the last position to the first; and the
-    leaf, "h", for an LSTM "c" too, and "all" for all leaves combined."""
+    leaf, "h", for an LSTM "c" too, and "all" for several leaves combined."""
 
     layer: int
     backward: bool
@@ -60,7 +60,7 @@ class SourceGradients(NamedTuple):
 
 
 def answer_gradients(
-    opened: OpenedEncoder | None, params: Params, inputs: Any, answers: Any, mask: Mask | None = None
+    opened: OpenedEncoder, params: Params, inputs: Any, answers: Any, mask: Mask | None = None
 ) -> SourceGradients:
     """Computes the gradients of the log-probabilities of answers, by position of the sentence.
 
@@ -76,11 +76,8 @@ def answer_gradients(
         and directions are those of the sentence, also where the model reads it from its end.
 
     Raises:
-        UserError: For a model that cannot be opened, an encoder that is not made of cells, and gradients that are no
-            numbers.
+        UserError: For an encoder that is not made of cells, and gradients that are no numbers.
     """
-    if opened is None:
-        raise UserError("this analysis needs a model with an encoder, got another one")
     found = jax.tree.map(lambda a: np.asarray(a, np.float64), _compiled(opened)(params, inputs, answers, mask))
     check_finite(jax.tree.leaves(found))
     if not opened.reverses:
@@ -202,10 +199,11 @@ def _perturbed(added: dict[Place, dict[str, Array]]):
 
 
 def _named(norms: dict[Place, dict[str, Array]]) -> dict[StateName, Array]:
-    """Numbers the layers, and adds to each state the norm of all of its leaves."""
+    """Numbers the layers, and adds to a state of several leaves the norm of all of them."""
     layers = {layer: number for number, layer in enumerate(sorted({place.layer for place in norms}))}
     found = {}
     for place, by_leaf in norms.items():
-        for leaf, values in {**by_leaf, ALL: functools.reduce(jnp.hypot, by_leaf.values())}.items():
+        combined = {ALL: functools.reduce(jnp.hypot, by_leaf.values())} if len(by_leaf) > 1 else {}
+        for leaf, values in {**by_leaf, **combined}.items():
             found[StateName(layers[place.layer], place.reverse, leaf)] = values
     return found

@@ -1,4 +1,4 @@
-"""`lm-jax gradients RUN`: how far back the gradient of a run's model reaches, and what a prediction about one text rests on."""
+"""`lm-jax gradients RUN`: how far back gradients reach, and what the predictions about one text rest on."""
 
 import dataclasses
 import shlex

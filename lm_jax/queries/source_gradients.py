@@ -29,7 +29,7 @@ from lm_jax.queries.translate import END, encode_source, translate
 
 class StateGradients(NamedTuple):
     """Gradients by one state: layer, 0 the lowest; direction, "left to right" or "right to left"; leaf of the carry,
-    "all" for all leaves combined; norms of K answers by S positions."""
+    "all" for several leaves combined; norms of K answers by S positions."""
 
     layer: int
     direction: str
@@ -150,17 +150,18 @@ def translation_gradients(
 def _map(
     run: LoadedRun, text: str, source: list[str], said: list[str], inputs: Any, answers: Any, layer: int | None
 ) -> SourceGradientMap:
-    mask = np.ones((len(source), 1), bool)
-    found = answer_gradients(run.model.opened, run.params, inputs, answers, mask)
+    found = answer_gradients(run.model.opened, run.params, inputs, answers)
     layers = 1 + max(name.layer for name in found.states)
     wanted = range(layers) if layer is None else [checked_layer(layer, layers)]
     states = tuple(
-        StateGradients(name.layer, "right to left" if name.backward else "left to right", name.leaf, norms[..., 0])
+        StateGradients(
+            name.layer, "right to left" if name.backward else "left to right", name.leaf, np.asarray(norms)[..., 0]
+        )
         for name, norms in sorted(found.states.items())
         if name.layer in wanted
     )
-    values, norms = found.values[..., 0], found.inputs[..., 0]
-    return SourceGradientMap(run.run, text, tuple(source), tuple(said), values, norms, states)
+    log_probs, norms = (np.asarray(a)[..., 0] for a in (found.values, found.inputs))
+    return SourceGradientMap(run.run, text, tuple(source), tuple(said), log_probs, norms, states)
 
 
 def any_gradient_map(

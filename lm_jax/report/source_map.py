@@ -94,8 +94,9 @@ def finding(found: SourceMap) -> str:
     if not of_words.any():
         return "no answer has any gradient by a word"
     if len(found.answers) == 1:
-        word, share = visible(found.source[int(of_words[0].argmax())]), of_words[0].max()
-        return f"{visible(found.answers[0])!r} rests most on {word!r}: {share:.0%} of the gradient"
+        place = int(of_words[0].argmax())
+        said, word = visible(found.answers[0]), visible(found.source[place])
+        return f"{said!r} rests most on {word!r}: {of_words[0, place]:.0%} of the gradient"
     mean = of_words[of_words.any(axis=1)].max(axis=1).mean()
     return f"one word of {len(found.source)} has {mean:.0%} of an answer's gradient, on average"
 
@@ -139,11 +140,11 @@ def source_figure(found: SourceMap) -> Any:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=heights)
     panels = ((above, found.norms, found.answers, "answer"), (below, np.asarray(of_states), names, "state"))
     top = math.log10(max(float(norms.max(initial=0.0)) for _, norms, _, _ in panels) or 1.0)
-    image = None
+    images = []
     for axes, norms, labels, title in panels:
         with np.errstate(divide="ignore"):
             decades = np.maximum(np.log10(norms), top - 2 * DECADES)
-        image = axes.imshow(decades, cmap="viridis", vmin=top - DECADES, vmax=top, aspect="auto")
+        images.append(axes.imshow(decades, cmap="viridis", vmin=top - DECADES, vmax=top, aspect="auto"))
         _ticks(axes.set_yticks, labels)
         axes.set_ylabel(title)
         axes.tick_params(length=0)
@@ -153,7 +154,7 @@ def source_figure(found: SourceMap) -> Any:
     turned = 90 if max(map(len, found.source)) > 1 else 0
     _ticks(below.set_xticks, found.source, rotation=turned)
     below.set_xlabel("word of the sentence")
-    bar = figure.colorbar(image, ax=[above, below], extend="min", label=f"norm of the gradient ({UNIT})")
+    bar = figure.colorbar(images[0], ax=[above, below], extend="min", label=f"norm of the gradient ({UNIT})")
     exponents = range(math.ceil(top - DECADES), math.floor(top) + 1)
     bar.set_ticks(list(exponents), labels=[f"$10^{{{k}}}$" for k in exponents])
     return figure

@@ -142,7 +142,7 @@ def test_each_direction_alone():
     for leaf in ("h", "c", "all"):
         backward = both.states[StateName(0, True, leaf)]
         np.testing.assert_allclose(backward, alone.states[StateName(0, False, leaf)][:, ::-1], rtol=1e-6)
-    assert not np.any(both.states[StateName(0, False, "all")])
+    assert not np.any(both.states[StateName(0, False, "h")])
 
 
 def test_the_output_is_found_among_the_leaves_of_the_carry():
@@ -154,7 +154,7 @@ def test_the_output_is_found_among_the_leaves_of_the_carry():
             lambda p, cell=cell: source_gradients(unidirectional(cell), p, XS, lambda ys: ys[0, :, 0][None]),
             parameters(cell),
         )
-        assert {name.leaf for name in found.states} == {*leaves, "all"}
+        assert {name.leaf for name in found.states} == leaves | ({"all"} if len(leaves) > 1 else set())
 
 
 def test_an_encoder_of_ones_own_is_refused():

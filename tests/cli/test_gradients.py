@@ -9,6 +9,8 @@ import pytest
 import lm_jax
 from tests.cli.conftest import tree
 from tests.cli.test_bad_input import assert_refused
+from tests.queries.untrained import untrained
+from tests.tasks.labelled import classify_config
 
 
 SMALL = ("--texts", 2, "--length", 12, "--max-lag", 5)
@@ -91,7 +93,27 @@ def test_a_terminal_shows_the_map_itself(command, finished, tmp_path, monkeypatc
     assert "predicted" in command(*words)[1]
 
 
+def test_the_map_of_any_run(command, tmp_path):
+    """The answers about one text of a classifier's run; what is printed and written are the numbers of the library."""
+    run = untrained(classify_config(tmp_path / "texts.tsv", cell="rnn"), tmp_path / "run")
+    words = ("gradients", run, "--text", "good a cab", "--target", "poor", "--out", tmp_path / "out")
+    code, out, err = command(*words)
+    result = lm_jax.load(run).gradient_map("good a cab", "poor")
+    assert (code, err) == (0, "") and names(tmp_path / "out") == MAP
+    assert out.startswith("Of the gradient norm of log P by 3 words (label): 'poor' rests most on ")
+    record = json.loads(command(*words, "--json")[1])
+    np.testing.assert_allclose(record["norms"], result.norms, rtol=1e-6)
+    assert [state["direction"] for state in record["states"]] == ["left to right", "right to left"]
+    shares = [record["rows"][0][f"share_{rank}"] for rank in (1, 2, 3)]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1)
+    assert (tmp_path / "out" / "heat_map.png").read_bytes().startswith(b"\x89PNG")
+    assert_refused(command("gradients", run, "--text", "a", "--target", "x"), "--target must be a label of the run")
+    assert_refused(command("gradients", run), "for the run of a language model, got that of a classifier")
+
+
 BAD = {
+    "--target x": ["--target is of one text, got 'x' without --text"],
+    "--text cab --target x": ["a language model predicts the text itself, got --target 'x' too"],
     "--text a": ["a text of 2 to 400 tokens, got 1"],
     "--text zebra": ["every character must be in the vocabulary, got 'z' in line 1"],
     "--text cab --max-lag 3 --data x": ["--text measures one text", "got --data, --max-lag too"],
