@@ -52,7 +52,8 @@ GRIDS = {
     "all": GRID,
 }
 SPLITS = ("valid", "test")
-SMOKE = {"hidden_size": 8, "embedding_size": 8, "steps": 4, "log_every": 2, "level": "char", "min_count": 1}
+SMOKE = {"hidden_size": 8, "embedding_size": 8, "steps": 4, "log_every": 2, "batch_size": 8, "bptt": 16}
+SMOKE |= {"level": "char", "min_count": 1}
 SMOKE_PAIRS = {"train": 200, "val": 12, "test": 12}
 STUDY = Study(
     __doc__,
