@@ -69,8 +69,7 @@ def settings(form: str, arguments: argparse.Namespace) -> TranslateConfig:
     changes = FORMS[form] | (SMOKE if arguments.smoke else {})
     config = from_flat(TranslateConfig, changes, read_settings(RECIPE, TranslateConfig))
     source, target = arguments.direction.split("-")
-    data = None if arguments.smoke else arguments.data
-    data = dataclasses.replace(config.data, data=data, source=source, target=target)
+    data = dataclasses.replace(config.data, data=arguments.data, source=source, target=target)
     return dataclasses.replace(config, data=data, seed=arguments.seed)
 
 
