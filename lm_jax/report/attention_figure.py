@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lm_jax.data.tokenizers import JOINER
+from lm_jax.report.picture_file import save_figure
 
 
 class Weights(Protocol):
@@ -54,4 +55,4 @@ def _visible(token):
 
 def draw_attention(found: Weights, path: Path) -> None:
     """Writes the picture to a file."""
-    attention_figure(found).savefig(path, dpi=120)
+    save_figure(attention_figure(found), path)
