@@ -2,6 +2,9 @@
 
 import json
 import math
+from pathlib import Path
+
+from lm_jax.files import write_text
 
 
 def to_json(record, indent: int | None = None) -> str:
@@ -10,6 +13,11 @@ def to_json(record, indent: int | None = None) -> str:
     Numbers and arrays of numpy become Python's.
     """
     return json.dumps(_plain(record), indent=indent, allow_nan=False)
+
+
+def write_json(path: Path, record, indent: int | None = 2) -> None:
+    """Writes a record as a file that is whole or not there; the disk has it when this returns."""
+    write_text(path, to_json(record, indent) + "\n", lasting=True)
 
 
 def _plain(value):

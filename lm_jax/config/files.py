@@ -123,7 +123,7 @@ def read_record(path: Path, configs: Mapping[str, type]) -> tuple[Any, dict[str,
     Raises:
         UserError: for an unknown task or setting.
     """
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_bytes())
     if "family" in record:
         task = one_of("family", record.pop("family"), FAMILIES)
     else:
@@ -139,7 +139,7 @@ def read_settings(path: Path, cls: Any = TrainConfig) -> Any:
     Raises UserError for a file that cannot be read or a name that is no setting.
     """
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"a file of settings must be readable JSON, got {path}: {error}") from error
     if not isinstance(record, dict):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.files import replacing
 
 
 FORMAT = 3  # part of every name: a change of tokenisation, or of the files, needs another number
@@ -44,7 +45,8 @@ def cached_encoding(
         with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=folder.parent, ignore_cleanup_errors=True) as building:
             vocabulary.save(Path(building) / "vocabulary.json")
             savez: Any = np.savez  # its stubs take a keyword of their own for one of these
-            savez(Path(building) / "tokens.npz", **arrays)
+            with replacing(Path(building) / "tokens.npz") as file:
+                savez(file, **arrays)
             os.rename(building, folder)  # refused where another process was first
     except OSError:
         pass

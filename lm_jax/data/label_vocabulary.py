@@ -11,6 +11,7 @@ import numpy as np
 from lm_jax.data.tokenizers import split_words
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
+from lm_jax.strict_json import write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +55,12 @@ class LabelVocabulary:
     def save(self, path: Path) -> None:
         """Writes JSON."""
         record = {**dataclasses.asdict(self), "inputs": self.inputs.to_record(), "sha256": self.sha256}
-        path.write_text(json.dumps(record, ensure_ascii=True, indent=0) + "\n")
+        write_json(path, record, indent=0)
 
     @classmethod
     def load(cls, path: Path) -> "LabelVocabulary":
         """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_bytes())
         inputs = Vocabulary.from_record(record["inputs"], path)
         vocabulary = cls(inputs, tuple(record["labels"]), record["tokenizer"], record["lower"])
         if vocabulary.sha256 != record["sha256"]:

@@ -11,6 +11,7 @@ import numpy as np
 from lm_jax.data.tokenizers import join_words, split_words
 from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
+from lm_jax.strict_json import write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +90,12 @@ class ParallelVocabulary:
         """Writes JSON."""
         record = {"source": self.source.to_record(), "target": self.target.to_record()}
         record |= {"tokenizer": self.tokenizer, "lower": self.lower, "sha256": self.sha256}
-        path.write_text(json.dumps(record, ensure_ascii=True, indent=0) + "\n")
+        write_json(path, record, indent=0)
 
     @classmethod
     def load(cls, path: Path) -> "ParallelVocabulary":
         """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_bytes())
         source, target = (Vocabulary.from_record(record[side], path) for side in ("source", "target"))
         vocabulary = cls(source, target, record["tokenizer"], record["lower"])
         if vocabulary.sha256 != record["sha256"]:

@@ -19,6 +19,7 @@ from lm_jax.data.spans import scheme_of
 from lm_jax.data.tagged_files import Sentence
 from lm_jax.data.vocabulary import UNKNOWN
 from lm_jax.errors import UserError
+from lm_jax.strict_json import write_json
 
 
 UNKNOWN_ID = 0
@@ -89,12 +90,12 @@ class TagVocabulary:
     def save(self, path: Path) -> None:
         """Writes JSON."""
         record = {name: getattr(self, name) for name in _FIELDS} | {"sha256": self.sha256}
-        path.write_text(json.dumps(record, ensure_ascii=True, indent=0) + "\n")
+        write_json(path, record, indent=0)
 
     @classmethod
     def load(cls, path: Path) -> "TagVocabulary":
         """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_bytes())
         vocabulary = cls(*(tuple(record[name]) for name in _FIELDS))
         if vocabulary.sha256 != record["sha256"]:
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")

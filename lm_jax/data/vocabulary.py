@@ -20,6 +20,7 @@ import numpy as np
 
 from lm_jax.data import bpe
 from lm_jax.errors import UserError
+from lm_jax.strict_json import write_json
 
 
 END_OF_LINE = "</s>"
@@ -154,12 +155,12 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Writes JSON."""
-        path.write_text(json.dumps(self.to_record(), ensure_ascii=True, indent=0) + "\n")
+        write_json(path, self.to_record(), indent=0)
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
         """Reads what `save` wrote; raises UserError if the types do not match the fingerprint."""
-        return cls.from_record(json.loads(path.read_text()), path)
+        return cls.from_record(json.loads(path.read_bytes()), path)
 
 
 def build_vocabulary(

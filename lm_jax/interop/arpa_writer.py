@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import math
-import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
+from lm_jax.files import replacing
 from lm_jax.interop.arpa import START_OF_LINE, comment, spell
 from lm_jax.models.ngram.tables import BackoffParams, not_a_distribution
 
@@ -47,19 +47,15 @@ def write_arpa(path: str | Path, params: BackoffParams, vocabulary: Vocabulary, 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """A file to write that takes its name at the end; compressed by name, with no time in it."""
-    part = path.with_name(f"{path.name}.part")
     try:
-        with open(part, "wb") as raw:
+        with replacing(path) as raw:
             if path.suffix == ".gz":
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0, compresslevel=6) as file:
                     yield file
             else:
                 yield raw
-        os.replace(part, path)
     except OSError as error:
         raise UserError(f"an ARPA file must be writable, got {path}: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _pieces(params, words, eol_id, first_line):

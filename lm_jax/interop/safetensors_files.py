@@ -1,12 +1,12 @@
 """Tensors by name in safetensors files, by which weights go to other programs without code in them (extra `torch`)."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from lm_jax.errors import UserError
+from lm_jax.files import write_bytes
 
 
 def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
@@ -34,14 +34,11 @@ def save_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> Non
     Raises UserError for a path that cannot be written, and where the extra `torch` is missing.
     """
     library = _library()
-    part = Path(f"{path}.part")
     try:
-        library.numpy.save_file({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, part)
-        os.replace(part, path)
+        content = library.numpy.save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
+        write_bytes(path, content)
     except (OSError, library.SafetensorError) as error:
         raise UserError(f"a file of weights must be writable, got {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _library():

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lm_jax.report.picture_file import save_figure
 from lm_jax.report.source_map import visible
 
 
@@ -50,4 +51,4 @@ def attention_figure(found: Weights) -> Any:
 
 def draw_attention(found: Weights, path: Path) -> None:
     """Writes the picture to a file."""
-    attention_figure(found).savefig(path, dpi=120)
+    save_figure(attention_figure(found), path)

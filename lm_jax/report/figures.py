@@ -1,8 +1,10 @@
 """Figures of a run; every axis has a label with its unit."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+from lm_jax.report.picture_file import save_figure
 from lm_jax.report.style import SPLIT_COLOURS, clean
 
 
@@ -14,8 +16,8 @@ def draw_loss_curve(records: list[dict[str, Any]], path: Path, label: str) -> No
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    train = [(r["step"], r["loss"]) for r in records if "loss" in r]
-    valid = [(r["step"], r["valid_loss"]) for r in records if "valid_loss" in r]
+    train = [(r["step"], _number(r["loss"])) for r in records if "loss" in r]
+    valid = [(r["step"], _number(r["valid_loss"])) for r in records if "valid_loss" in r]
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -31,4 +33,9 @@ def draw_loss_curve(records: list[dict[str, Any]], path: Path, label: str) -> No
     axes.set_xlabel("training step")
     axes.set_ylabel(label)
     clean(axes)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
+
+
+def _number(value):
+    """JSON has null for what is no number; a curve has a gap there."""
+    return math.nan if value is None else value

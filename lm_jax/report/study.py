@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-import os
 import platform
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lm_jax.files import write_bytes, write_text
 from lm_jax.report.page import to_html
 from lm_jax.strict_json import to_json
 
@@ -65,10 +65,8 @@ def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any
     if not path.exists():
         text = to_json(compute(), indent=1)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(text + "\n")
-        os.replace(part, path)  # whole or not at all
-    return json.loads(path.read_text())
+        write_text(path, text + "\n")
+    return json.loads(path.read_bytes())
 
 
 def write_study(folder: Path, record: Record, pictures: Sequence[Picture]) -> list[Path]:
@@ -79,7 +77,7 @@ def write_study(folder: Path, record: Record, pictures: Sequence[Picture]) -> li
     write_record(folder, record)
     images = [folder / f"{picture.name}.png" for picture in pictures]
     for path, picture in zip(images, pictures, strict=True):
-        path.write_bytes(_png(picture.figure))
+        write_bytes(path, _png(picture.figure))
     return [folder / f"{record.name}.json", folder / f"{record.name}.csv", *images, write_page(folder, record.name)]
 
 
@@ -87,13 +85,13 @@ def write_record(folder: Path, record: Record) -> None:
     """Writes the JSON and the CSV of a record."""
     fields = {name: value for name, value in record._asdict().items() if value is not None}
     lines = ",\n".join(f'"{name}": {to_json(value)}' for name, value in fields.items())  # small, and lines compare
-    (folder / f"{record.name}.json").write_text(f"{{\n{lines}\n}}\n")
-    (folder / f"{record.name}.csv").write_text(to_csv(record.rows))
+    write_text(folder / f"{record.name}.json", f"{{\n{lines}\n}}\n")
+    write_text(folder / f"{record.name}.csv", to_csv(record.rows))
 
 
 def read_record(folder: Path, name: str) -> Record:
     """Reads the record NAME.json of a folder."""
-    return Record(**json.loads((folder / f"{name}.json").read_text()))
+    return Record(**json.loads((folder / f"{name}.json").read_bytes()))
 
 
 def write_page(folder: Path, name: str) -> Path:
@@ -101,7 +99,7 @@ def write_page(folder: Path, name: str) -> Path:
     record = read_record(folder, name)
     images = [((folder / f"{figure}.png").read_bytes(), caption) for figure, caption in record.figures.items()]
     path = folder / "report.html"
-    path.write_text(to_html(record._asdict(), images))
+    write_text(path, to_html(record._asdict(), images))
     return path
 
 

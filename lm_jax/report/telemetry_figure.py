@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_jax.report.figures import UNITS
+from lm_jax.report.picture_file import save_figure
 from lm_jax.report.style import SERIES, clean, label_ends
 
 
@@ -39,4 +40,4 @@ def draw_telemetry(records: list[dict[str, Any]], path: Path, level: str) -> Non
     clean(axes)
     figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
     label_ends(axes, ends)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lm_jax.report.picture_file import save_figure
 from lm_jax.report.style import SERIES, clean
 
 
@@ -58,7 +59,7 @@ def draw_words(explanation: Any, path: Path) -> None:
     )
     axes.legend(frameon=False, fontsize=8)
     clean(axes)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def _agreement(explanation):

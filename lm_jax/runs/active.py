@@ -1,7 +1,6 @@
 """A run that goes on: a training with checkpoints, logs and a mirror, and what is done when it is over."""
 
 import contextlib
-import json
 import threading
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from lm_jax.runs.journal import Journal
 from lm_jax.runs.mirror import mirrored
 from lm_jax.runs.results import Run, TrainResults
 from lm_jax.runs.setup import Setup, count_parameters, start_of
+from lm_jax.strict_json import write_json
 from lm_jax.tasks import Closing
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.history import History
@@ -86,7 +86,7 @@ class ActiveRun:
         self._draw()
         results = self._results(params, best_step)
         if folder.writes:
-            (folder.path / "results.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
+            write_json(folder.path / "results.json", results.to_json())
         self._stack.close()
         self.journal.on_end(results)
         return Run(folder.path, setup.model, params, setup.data.vocabulary, results)
@@ -134,7 +134,7 @@ class ActiveRun:
 
         def save(state, history, valid_loss):
             vocabulary = None if data.vocabulary is None else data.vocabulary.sha256
-            record = {"history": vars(history), "config": to_dict(config), "vocabulary": vocabulary}
+            record = {"history": history.to_record(), "config": to_dict(config), "vocabulary": vocabulary}
             self._states.save(state, record, valid_loss)
             self._on_checkpoint()
 

@@ -1,6 +1,5 @@
 """A run whose model is estimated in one go: from settings to a folder with its parameters and closing table."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import jax
 
 from lm_jax.runs.folder import check_new, new_folder
 from lm_jax.runs.results import EstimateResults, Run
+from lm_jax.strict_json import write_json
 from lm_jax.tasks import Task
 from lm_jax.training.listener import Listener
 
@@ -43,7 +43,7 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
     estimation.save(path, found.params)
     size = path.stat().st_size
     results = EstimateResults(str(folder.path), found.notes, dict(found.record), size, seconds, closing)
-    (folder.path / "results.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
+    write_json(folder.path / "results.json", results.to_json())
     listener.on_end(results)
     params = estimation.read(path, data.vocabulary)
     return Run(folder.path, model, params, data.vocabulary, results)

@@ -9,6 +9,8 @@ from typing import Any
 
 from lm_jax.config import to_dict
 from lm_jax.errors import UserError
+from lm_jax.files import append_line, write_text
+from lm_jax.strict_json import to_json, write_json
 
 
 DEFAULT_PARENT = Path("checkpoints")
@@ -64,39 +66,40 @@ class RunFolder:
         """Writes config.json and vocabulary.json. record: what else is to be known of the run later."""
         self.path.mkdir(parents=True, exist_ok=True)
         head = {"format": FORMAT, "task": config.task, "config": to_dict(config), "python": platform.python_version()}
-        self.config.write_text(json.dumps(head | record, indent=2) + "\n")
+        write_json(self.config, head | record)
         if vocabulary is not None:
             vocabulary.save(self.vocabulary)
 
     def update_config(self, config: Any) -> None:
         """Records the settings that a resume changed."""
         if self.writes:
-            record = json.loads(self.config.read_text())
+            record = json.loads(self.config.read_bytes())
             record.pop("family", None)  # of version 0.1
             head = {"format": FORMAT, "task": config.task, "config": to_dict(config)}
-            self.config.write_text(json.dumps(head | {**record, **head}, indent=2) + "\n")
+            write_json(self.config, head | {**record, **head})
 
     def append(self, path: Path, record: dict[str, Any]) -> None:
         """Adds one line of JSON; it is on disk when this returns."""
         if self.writes:
-            with path.open("a") as file:
-                file.write(json.dumps(record) + "\n")
+            append_line(path, to_json(record))
 
     def cut_back(self, step: int) -> None:
         """Drops the log lines after a step, and those of a closing validation: a resumed run writes them anew."""
         for path in (self.metrics, self.times) if self.writes else ():
             lines = [r for r in read_lines(path) if r["step"] <= step and not r.get("closing")]
-            path.write_text("".join(json.dumps(record) + "\n" for record in lines))
+            write_text(path, "".join(to_json(record) + "\n" for record in lines), lasting=True)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads the records of a JSON-lines file; a last line that a crash cut short is left out."""
+    """Reads the records of a JSON-lines file; a line that was damaged, or cut short by a crash, is left out."""
     records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().split(b"\n") if path.exists() else []:
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
     return records
 
 

@@ -6,7 +6,6 @@ rounding); RUN/seeds.json has the means over them, with standard errors s / sqrt
 
 import contextlib
 import dataclasses
-import json
 import threading
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from lm_jax.runs.means import Means, mean_and_error
 from lm_jax.runs.results import Run
 from lm_jax.runs.setup import Setup, set_up
 from lm_jax.runs.signals import stop_on_signal
+from lm_jax.strict_json import write_json
 from lm_jax.tasks import task_of
 from lm_jax.training.history import History
 from lm_jax.training.listener import Listener
@@ -73,7 +73,7 @@ def train_seeds(
     states = [setup.create() for setup in setups]
     folder = new_folder(run, f"{task.folder_name(config)}-seeds").path
     names = [f"seed-{one.seed}" for one in configs]
-    (folder / SEEDS).write_text(json.dumps({"runs": names}, indent=2) + "\n")
+    write_json(folder / SEEDS, {"runs": names})
     folders = [_make_folder(folder / name, setup) for name, setup in zip(names, setups, strict=True)]
     runs = _train(setups, folders, states, Means(listener, folder, seeds))
     results = SeedResults(
@@ -86,7 +86,7 @@ def train_seeds(
         command=task.command,
     )
     record = {name: value for name, value in results._asdict().items() if name != "command"}
-    (folder / SEEDS).write_text(json.dumps(record, indent=2) + "\n")
+    write_json(folder / SEEDS, record)
     listener.on_end(results)
     return SeedRuns(folder, runs, results)
 

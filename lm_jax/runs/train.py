@@ -147,7 +147,7 @@ def _restore(setup: Setup, opened: OpenedRun, folder: RunFolder, state: TrainSta
     opened.check_vocabulary(record)
     saved = from_dict(type(setup.config), record["config"])
     _refuse_changes(setup.task, saved, setup.config)
-    return state, History(**record["history"])
+    return state, History.from_record(record["history"])
 
 
 def _merge(task: Task, saved: RunConfig, config: RunConfig) -> RunConfig:

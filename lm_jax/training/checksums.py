@@ -11,8 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lm_jax.files import write_text
-from lm_jax.strict_json import to_json
+from lm_jax.strict_json import to_json, write_json
 
 
 RECORDS = ".checksums"  # after the name of the folder of steps: the folder beside it that has their records
@@ -49,7 +48,7 @@ def write_record(states: Path, record: StepRecord) -> None:
     """Writes a record; the disk has it when this returns."""
     path = record_path(states, record.step)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, to_json({**record._asdict(), "checksum": _own_checksum(record)}) + "\n", lasting=True)
+    write_json(path, {**record._asdict(), "checksum": _own_checksum(record)}, indent=None)
 
 
 def read_record(path: Path) -> StepRecord | None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 
 @dataclasses.dataclass
@@ -13,6 +15,15 @@ class History:
     misses: int = 0  # validations in a row without improvement
     finished: bool = False  # patience ran out
     valid_losses: list[float] = dataclasses.field(default_factory=list)
+
+    def to_record(self) -> dict[str, Any]:
+        """Returns the fields as JSON; a loss that is no number is a word, which JSON has no number for."""
+        return {**vars(self), "valid_losses": [x if math.isfinite(x) else str(x) for x in self.valid_losses]}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "History":
+        """Makes what `to_record` returned, or an earlier version, which wrote inf and nan as they are."""
+        return cls(**{**record, "valid_losses": [float(x) for x in record.get("valid_losses", ())]})
 
     def note(self, step: int, valid_loss: float) -> bool:
         """Takes a validation in; True if it is the best so far."""

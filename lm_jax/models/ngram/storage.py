@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lm_jax.errors import UserError
+from lm_jax.files import replacing
 from lm_jax.models.ngram.tables import BackoffParams
 
 
@@ -16,7 +17,8 @@ def save_tables(path: Path, params: BackoffParams) -> None:
         for name in ("words", "log_prob", "log_backoff", "child_start")
         for k, array in enumerate(getattr(params, name), 1)
     }
-    np.savez(path, log_missing=params.log_missing, **arrays)
+    with replacing(path, lasting=True) as file:
+        np.savez(file, log_missing=params.log_missing, **arrays)
 
 
 def load_tables(path: Path, vocab_size: int) -> BackoffParams:
