@@ -21,7 +21,7 @@ ROWS = 64  # lines of a file that are read at once
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyTrainArguments(TrainArguments):
-    """Train a classifier of texts; without any setting, of passages of the Python standard library by their package."""
+    """Train a classifier of texts. Without any setting: of passages of the Python library, by their package."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ class ClassifyEvaluateArguments:
     """Score labelled texts with the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
-    data: str | None = setting(None, "Labelled texts as for training. Without it, the run's own.", metavar="PATH")
-    split: Literal["train", "valid", "test", "all"] = setting("test", "Which part of them.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    data: str | None = setting(None, "Labelled texts as for training, if not the run's own.", metavar="FILE")
+    split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the texts.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,13 @@ class ClassifyPredictArguments:
     """Predict the label of every line of a file, or of standard input."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("A file with a text a line. Without it, standard input.", "FILE", optional=True)
-    explain: bool = setting(False, "Colour the words by what they add to the label, and tell the numbers.")
+    file: str | None = positional("Texts, one a line, if not from standard input.", "FILE", optional=True)
+    explain: bool = setting(
+        False, "Whether the words are coloured by what they add to the label, and the numbers told."
+    )
     pictures: str | None = setting(None, "Folder for a picture of each explanation (with --explain).", metavar="FOLDER")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object a line.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
 def train(argv: list[str]) -> None:

@@ -14,26 +14,26 @@ class CompareArguments:
 
     runs: tuple[str, ...] = positional("Folders of the runs, a row each; one may be given twice.", "RUN", several=True)
     data: str | None = setting(
-        None, "A text file or folder. Without it, the runs' own, if it is the same.", metavar="PATH"
+        None, "Text file or folder, if not the runs' own, which must be the same then.", metavar="FILE"
     )
     split: Literal["train", "valid", "test", "all"] = setting(
-        "test", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.'
+        "test", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
     mixture: bool = setting(
-        False, "One more row: the mixture of all the runs, its weights fitted on the validation split of the same data."
+        False, "Whether there is a row for the mixture of all runs, with weights fitted on the validation split."
     )
     cache: int | None = setting(
-        None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it, no cache."
+        None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it: no cache."
     )
     eval_streams: int | None = setting(
-        None, "Parallel streams the text is cut into. Without it, the runs' setting, if it is the same."
+        None, "Parallel streams that the text is cut into, if not the runs' setting, which must be the same then."
     )
-    samples: int = setting(2000, "Resamples of an interval, and sign flips of a test.")
-    seed: int = setting(0, "Seed of both.")
-    sort: bool = setting(False, "Best first, instead of the order given.")
+    samples: int = setting(2000, "Number of resamples of an interval, and of sign flips of a test.")
+    seed: int = setting(0, "Seed of the resamples and sign flips.")
+    sort: bool = setting(False, "Whether the best comes first, instead of the order given.")
     out: str | None = setting(None, "Folder for ledger.json, ledger.csv and ledger.png.", metavar="FOLDER")
-    cell: str | None = setting(None, "The cell of runs that were trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    cell: str | None = setting(None, "Cell of runs that were trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:

@@ -15,10 +15,10 @@ class CompleteArguments:
     """The k most likely next tokens after a prompt, with their probabilities."""
 
     run: str = positional("Folder of the run.", "RUN")
-    prompt: str = positional("The text before.", "PROMPT")
-    k: int = setting(10, "How many.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    prompt: str = positional("Text before the tokens.", "PROMPT")
+    k: int = setting(10, "Number of tokens.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:

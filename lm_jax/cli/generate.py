@@ -15,20 +15,22 @@ class GenerateArguments:
     """Continue a prompt with the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
-    prompt: str = setting("", "The text to continue.")
-    tokens: int = setting(200, "How many tokens to add.")
-    temperature: float = setting(1.0, "Logits are divided by it; above 0, lower is safer.")
-    top_k: int | None = setting(None, "Choose among the k most likely tokens only.")
-    top_p: float | None = setting(None, "Choose among the most likely tokens whose probabilities add up to p only.")
-    greedy: bool = setting(False, "Always the most likely token.")
-    beam_size: int | None = setting(
-        None, "Search for the most probable continuation of the line with this many hypotheses, instead of sampling."
+    prompt: str = setting("", "Text to continue.")
+    tokens: int = setting(200, "Number of tokens to add.")
+    temperature: float = setting(1.0, "Number above 0 that logits are divided by; a lower one takes fewer risks.")
+    top_k: int | None = setting(None, "Number of the most likely tokens to choose from.")
+    top_p: float | None = setting(
+        None, "Share that the probabilities of the most likely tokens to choose from add up to."
     )
-    length_penalty: float = setting(0.0, "Of the search: log-probabilities are divided by length to this power.")
+    greedy: bool = setting(False, "Whether the most likely token is always chosen.")
+    beam_size: int | None = setting(
+        None, "Hypotheses of a search for the most probable continuation of the line, instead of sampling."
+    )
+    length_penalty: float = setting(0.0, "Power of the length that log-probabilities of the search are divided by.")
     seed: int = setting(0, "Seed of the choices.")
-    num_samples: int = setting(1, "How many continuations.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    num_samples: int = setting(1, "Number of continuations.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 # of a request, as they are printed beside the samples

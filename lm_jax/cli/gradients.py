@@ -17,25 +17,23 @@ class GradientsArguments:
 
     run: str = positional("Folder of the run.", "RUN")
     text: str | None = setting(
-        None, "One short text instead: which of its past tokens does the loss on each of its tokens still reach?"
+        None, "Short text to map instead: which past tokens the loss on each of its tokens reaches."
     )
-    data: str | None = setting(None, "A text file or folder. Without it, the run's own.", metavar="PATH")
+    data: str | None = setting(None, "Text file or folder, if not the run's own.", metavar="FILE")
     split: Literal["train", "valid", "test", "all"] = setting(
-        "valid", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.'
+        "valid", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
-    texts: int = setting(16, "Texts that are taken from all over it; fewer where it has not that much.")
-    length: int = setting(200, "Predictions in each; fewer where the text is shorter.")
-    max_lag: int | None = setting(
-        None, "The largest distance, in tokens. Without it, 100, or all there are in shorter texts."
-    )
-    layer: int = setting(-1, "The layer of the picture and the answer: 0 is nearest to the input, -1 the top.")
+    texts: int = setting(16, "Number of texts, from all over the data; fewer where there are not so many.")
+    length: int = setting(200, "Number of predictions in each text; fewer where it is shorter.")
+    max_lag: int | None = setting(None, "Largest distance in tokens, if not 100, or the length of shorter texts.")
+    layer: int = setting(-1, "Layer of the picture and the answer; 0 is nearest to the input, -1 the top.")
     out: str | None = setting(
         None,
-        "Folder for JSON, CSV, picture and report.html. Without it, RUN/gradients/, with --text RUN/heat_map/.",
+        "Folder for JSON, CSV, picture and report.html, if not RUN/gradients/ or, with --text, RUN/heat_map/.",
         metavar="FOLDER",
     )
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:

@@ -14,9 +14,9 @@ class MinimalPairsArguments:
 
     run: str = positional("Folder of the run.", "RUN")
     file: str = positional("JSON lines with sentence_good and sentence_bad.", "FILE")
-    group: str | None = setting(None, "A field of the lines to report by, such as linguistics_term.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    group: str | None = setting(None, "Field of the lines to report by, such as linguistics_term.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:

@@ -14,11 +14,9 @@ class PruneArguments:
 
     source: str = positional("Folder of the run.", "RUN")
     threshold: float = setting(1e-8, "Largest relative change of perplexity that leaving an n-gram out may make.")
-    run: str | None = setting(
-        None, "Folder of the pruned run. Without it, the next free one below checkpoints/.", metavar="FOLDER"
-    )
-    data: str | None = setting(None, "A text file or folder to measure on. Without it, the run's own.", metavar="PATH")
-    json: bool = setting(False, "Print one JSON object.")
+    run: str | None = setting(None, "Folder of the pruned run, if not checkpoints/NAME-N.", metavar="FOLDER")
+    data: str | None = setting(None, "Text file or folder to measure on, if not the run's own.", metavar="FILE")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:

@@ -16,11 +16,13 @@ class ScoreArguments:
     """Log-probabilities in nats, a line of output for every line of a text, its end-of-line token included."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str = positional("A text file, or - for standard input.", "FILE")
-    alone: bool = setting(False, "Score each line by itself. Without it, in the context of all the lines before it.")
-    per_token: bool = setting(False, "A line of output for every token instead.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object a line.")
+    file: str = positional("Text file, or - for standard input.", "FILE")
+    alone: bool = setting(
+        False, "Whether each line is scored by itself, not in the context of all the lines before it."
+    )
+    per_token: bool = setting(False, "Whether there is a line of output for every token.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
 def main(argv: list[str]) -> None:

@@ -16,7 +16,7 @@ from lm_jax.report.plain_json import to_json
 
 @dataclasses.dataclass(frozen=True)
 class TagTrainArguments(TrainArguments):
-    """Train a tagger of words; without any setting, of names in the Python standard library by their role."""
+    """Train a tagger of words. Without any setting: of names in the Python standard library, by their role."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +24,10 @@ class TagEvaluateArguments:
     """Score tagged sentences with the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
-    data: str | None = setting(None, "Tagged sentences as for training. Without it, the run's own.", metavar="PATH")
-    split: Literal["train", "valid", "test", "all"] = setting("test", "Which part of them.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    data: str | None = setting(None, "Tagged sentences as for training, if not the run's own.", metavar="FILE")
+    split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the sentences.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +35,17 @@ class TagPredictArguments:
     """Tag every line of a file, or of standard input: a sentence of words with spaces between."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("A file with a sentence a line. Without it, standard input.", "FILE", optional=True)
+    file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
     n_best: int = setting(
         1,
-        "How many strings of tags for each sentence, the most probable first, each after its log-probability.",
+        "Tag sequences for each sentence, the most probable first, each after its log-probability.",
         rule=count,
     )
     columns: bool = setting(
-        False, "Print a word and its tag a line, with a tab between, and a blank line after each sentence."
+        False, "Whether a line has a word and its tag, with a tab between, and sentences end with a blank line."
     )
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object a line.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
 def train(argv: list[str]) -> None:

@@ -91,6 +91,6 @@ def test_mistakes_are_one_line_and_write_nothing(name, command, run, tmp_path, m
 def test_the_help_tells_the_defaults_of_this_task(command):
     defaults = {}
     for verb in (("train",), ("classify", "train")):
-        _, out, _ = command(*verb, "--help")
+        _, out, _ = command(*verb, "--help-all")
         defaults[verb] = " ".join(out.split()).partition("--learning-rate")[2].partition("]")[0].rpartition("[")[2]
     assert defaults == {("train",): "0.005", ("classify", "train"): "0.002"}

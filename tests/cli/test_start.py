@@ -54,7 +54,7 @@ def test_the_installed_command_is_this_one():
 
 def test_help_names_every_setting(capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["train", "--help"])
+        main(["train", "--help-all"])
     assert caught.value.code in (0, None)
     text = capsys.readouterr().out
     for name in ("--data", "--hidden-size", "--clip", "--bptt", "--resume", "--run", "--steps", "--seed", "--tied"):
