@@ -10,6 +10,7 @@ from typing import Literal
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import make_console, say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import ClassifyConfig, setting
 from lm_jax.errors import UserError
@@ -80,18 +81,19 @@ def predict(argv: list[str]) -> None:
     for batch in in_batches(lines):
         for prediction in run.classify(batch):
             words = f"{prediction.label}\t{prediction.probability:.4f}\t{prediction.text}"
-            print(to_json(prediction) if arguments.json else words, flush=True)
+            say(to_json(prediction) if arguments.json else words)
 
 
 def _print_explanations(run, lines, arguments):
-    from lm_jax.report.word_weights import draw_words, print_words
+    from lm_jax.report.word_weights import coloured_words, draw_words
 
+    console = make_console()
     for number, line in enumerate(lines, 1):
         explanation = run.explain(line)
         if arguments.json:
             print(to_json(explanation), flush=True)
         else:
-            print_words(explanation)
+            console.print(coloured_words(explanation), overflow="ignore", crop=False)
         if arguments.pictures is not None:
             folder = Path(arguments.pictures)
             folder.mkdir(parents=True, exist_ok=True)

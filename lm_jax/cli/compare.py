@@ -5,11 +5,12 @@ from typing import Literal
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.table_output import TableArguments, print_answer
 from lm_jax.config.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class CompareArguments:
+class CompareArguments(TableArguments):
     """Score the same text under every run: perplexities with 95 % intervals, each tested against the row above."""
 
     runs: tuple[str, ...] = positional("Folders of the runs, a row each; one may be given twice.", "RUN", several=True)
@@ -33,12 +34,12 @@ class CompareArguments:
     sort: bool = setting(False, "Whether the best comes first, instead of the order given.")
     out: str | None = setting(None, "Folder for ledger.json, ledger.csv and ledger.png.", metavar="FOLDER")
     cell: str | None = setting(None, "Cell of runs that were trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, scores the runs and prints the comparison."""
     arguments = parse(CompareArguments, "compare", argv)
+    arguments.check_form()
 
     from lm_jax.cli.console import print_progress
     from lm_jax.machine.compile_cache import keep_compiled
@@ -67,4 +68,4 @@ def main(argv: list[str]) -> None:
     if arguments.json:
         print(to_json(rows))
         return
-    print(table(rows), *notes(rows), *(f"written: {path}" for path in paths), sep="\n")
+    print_answer(arguments, table(rows), rows, after=[*notes(rows), *(f"written: {path}" for path in paths)])

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from lm_jax.cli.flags import positional
-from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import make_console, print_line
+from lm_jax.cli.table_output import FORMS, TableArguments, print_answer
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientsArguments:
+class GradientsArguments(TableArguments):
     """How much of the gradient of a prediction's loss is left at each distance back through time, exactly."""
 
     run: str = positional("Folder of the run.", "RUN")
@@ -33,12 +35,12 @@ class GradientsArguments:
         metavar="FOLDER",
     )
     cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, measures the gradients, writes the files and prints the answer."""
     arguments = parse(GradientsArguments, "gradients", argv)
+    arguments.check_form()
     _check_one_kind(arguments)
     command = shlex.join(["lm-jax", "gradients", *argv])
 
@@ -78,8 +80,13 @@ def _profile(arguments, out, command):
         return
     where = f"{result.source}, split {result.split}: {result.texts} texts of {result.length} predictions"
     read = f", each after {result.warm_up} tokens that are only read" if result.warm_up else ""
-    print(first, f"layer {result.layer} of {result.run}; {where}{read}", "", table(result.profiles), "", sep="\n")
-    print(*(f"written: {path}" for path in paths), sep="\n")
+    print_answer(
+        arguments,
+        table(result.profiles),
+        summaries(result.profiles),
+        before=[first, f"layer {result.layer} of {result.run}; {where}{read}", ""],
+        after=["", *(f"written: {path}" for path in paths)],
+    )
 
 
 def _map(arguments, out, command):
@@ -97,23 +104,25 @@ def _map(arguments, out, command):
         printed |= {"log_shares": result.log_shares, "rows": rows}
         print(to_json({**printed, "written": [str(path) for path in paths]}))
         return
-    print(answer(*shares))
+    first = [answer(*shares)]
     if result.unknown:
-        print(f"words that the model knows only as <unk>: {', '.join(result.unknown)}")
-    print()
-    if not (is_terminal() and _print_shaded(result)):
-        print(table(rows))
-    print("", *(f"written: {path}" for path in paths), sep="\n")
+        first.append(f"words that the model knows only as <unk>: {', '.join(result.unknown)}")
+    written = ["", *(f"written: {path}" for path in paths)]
+    if any(getattr(arguments, form) for form in FORMS) or not _print_shaded(result, first, written):
+        print_answer(arguments, table(rows), rows, before=[*first, ""], after=written)
 
 
-def _print_shaded(result):
-    """Prints the map if it fits, and returns whether it does."""
-    from rich.console import Console
-
+def _print_shaded(result, before, after):
+    """Prints the map on a terminal that has room for it, and returns whether it does."""
     from lm_jax.report.heat_map import shaded
 
-    console = Console(highlight=False)
-    text = shaded(result.log_shares, result.predicted, console.width)
-    if text is not None:
-        console.print(text, soft_wrap=True)
-    return text is not None
+    console = make_console()
+    text = shaded(result.log_shares, result.predicted, console.width) if console.is_terminal else None
+    if text is None:
+        return False
+    for line in (*before, ""):
+        print_line(console, line)
+    console.print(text, soft_wrap=True)
+    for line in after:
+        print_line(console, line)
+    return True

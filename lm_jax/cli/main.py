@@ -8,6 +8,7 @@ import sys
 from lm_jax.cli.verbs import ALSO_CALLED, VERBS
 from lm_jax.errors import UserError
 from lm_jax.machine.memory import reuse_memory
+from lm_jax.report.visible_text import one_line
 
 
 HELP = ("-h", "--help", "--help-all")
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         module, _, function = _verb(argv, words).function.partition(":")
         getattr(importlib.import_module(f"lm_jax.cli.{module}"), function)(argv[words:])
     except UserError as error:
-        print(f"error: {in_flags(error)}", file=sys.stderr)
+        print(f"error: {one_line(in_flags(error))}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
         if not str(error).startswith(NOT_STARTED):
@@ -68,10 +69,8 @@ def _verb(argv, words):
 def _version():
     from importlib.metadata import version
 
-    from lm_jax import __version__
-
     python = ".".join(map(str, sys.version_info[:3]))
-    return f"lm-jax {__version__} (JAX {version('jax')}, Python {python})"
+    return f"lm-jax {version('lm-jax')} (JAX {version('jax')}, Python {python})"
 
 
 def _help(names):

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import sys
 from typing import Any, NoReturn, TypeVar
 
 from lm_jax.cli.flags import add_flags, add_positionals, config_flags, own_flags
@@ -97,8 +96,3 @@ def _with_dashes(word):
         return word
     flag, equals, value = word.partition("=")
     return flag.replace("_", "-") + equals + value
-
-
-def is_terminal() -> bool:
-    """Says whether a person is looking at the output."""
-    return sys.stdout.isatty()

@@ -7,6 +7,7 @@ from lm_jax.cli.classify import in_batches, read_lines
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TagConfig, setting
 from lm_jax.config.settings import count
@@ -77,7 +78,7 @@ def predict(argv: list[str]) -> None:
     run = load_as(TrainedTagger, arguments.run, arguments.cell)
     for batch in in_batches(lines):
         for sentence in run.tag_sentences(batch, arguments.n_best):
-            print(to_json(sentence) if arguments.json else _words(sentence, arguments), flush=True)
+            say(to_json(sentence) if arguments.json else _words(sentence, arguments))
 
 
 def _words(sentence, arguments):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TranslateConfig, setting
 from lm_jax.errors import UserError, check_sizes
@@ -117,7 +118,7 @@ def _print(source, translations, arguments):
     if not translations:  # an empty line stays one, so that lines stand beside those of the source
         print(flush=True)
     for one in translations:
-        print(one.text if arguments.n_best == 1 else f"{one.score:.4f}\t{one.log_prob:.4f}\t{one.text}", flush=True)
+        say(one.text if arguments.n_best == 1 else f"{one.score:.4f}\t{one.log_prob:.4f}\t{one.text}")
 
 
 def _draw(run, source, translation, path):

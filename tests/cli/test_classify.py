@@ -70,7 +70,7 @@ WRONG = {
         ("train", "--cell", "gru", "--forget-bias", "2"),
         "--forget-bias is a setting of lstm",
     ),
-    "a setting of another task": (("train", "--bptt", "3"), "unrecognized arguments: --bptt 3"),
+    "a setting of another task": (("train", "--bptt", "3"), "unrecognized arguments: --bptt"),
     "no such vectors": (("train", "--vectors", "nowhere.txt"), "vectors must be a readable text file"),
     "no run": (("predict", "nowhere"), "nowhere without config.json"),
     "no explanation": (("predict", "RUN", "--pictures", "x"), "--pictures are of explanations"),
