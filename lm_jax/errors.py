@@ -42,9 +42,9 @@ def check_rate(name: str, rate: float) -> None:
         raise UserError(f"{name} is the share that is dropped and must be in [0, 1), got {rate!r}", [name])
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Writes "; did you mean X?" for the option that a word is nearest to: its other case, its initials, its beginning,
-    or a slip of the hand; nothing where none is near."""
+def nearest(word: str, options: Iterable[str]) -> str | None:
+    """Returns the option that a word is nearest to: its other case, its initials, its beginning, or a slip of the hand;
+    None where none is near."""
     import difflib
 
     by_case = {option.lower(): option for option in options}
@@ -53,7 +53,13 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     beginnings = [low for low in by_case if len(typed) > 2 and low.startswith(typed)]
     near = [low for low in (typed, initials.get(typed, "")) if low in by_case] + beginnings[:1]
     near += difflib.get_close_matches(typed, by_case, n=1)
-    return f"; did you mean {by_case[near[0]]}?" if near else ""
+    return by_case[near[0]] if near else None
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """Writes "; did you mean X?" for the option that a word is nearest to; nothing where none is near."""
+    near = nearest(word, options)
+    return f"; did you mean {near}?" if near else ""
 
 
 def one_of(name: str, choice: str, options: Mapping[str, Value]) -> Value:

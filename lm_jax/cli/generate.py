@@ -7,6 +7,7 @@ from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say, screen_of, shown
 from lm_jax.cli.table_output import TableArguments, print_answer
+from lm_jax.cli.unknown_words import report_unknown
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.report.plain_json import to_json
@@ -52,6 +53,7 @@ def main(argv: list[str]) -> None:
     sampler = Sampler(arguments.greedy, arguments.temperature, arguments.top_k, arguments.top_p)
     keep_compiled()
     run = load_as(TrainedLanguageModel, arguments.run, arguments.cell)
+    report_unknown(run.vocabulary, arguments.prompt)
     if arguments.beam_size is not None:
         _print_hypotheses(arguments, run)
     elif arguments.json:

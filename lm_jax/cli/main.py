@@ -1,12 +1,11 @@
 """`lm-jax`: finds the verb, and turns a user's mistakes into one line and exit code 2. Imports no JAX."""
 
-import difflib
 import importlib
 import re
 import sys
 
 from lm_jax.cli.verbs import ALSO_CALLED, VERBS
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, did_you_mean
 from lm_jax.machine.memory import reuse_memory
 from lm_jax.report.visible_text import one_line
 
@@ -48,10 +47,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def in_flags(error: UserError) -> str:
-    """Returns the message of an error, the first mention of each of its settings as a flag: later ones may be words."""
+    """Returns the message of an error with its settings as flags: `name=value` as `--name value`, a name of several
+    words wherever it is, and the first mention of any other name, since later ones may be words."""
     message = str(error)
     for name in error.settings:
-        message = re.sub(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", f"--{name.replace('_', '-')}", message, count=1)
+        flag = f"--{name.replace('_', '-')}"
+        message = re.sub(rf"(?<![\w/-]){re.escape(name)}=(?=\S)", f"{flag} ", message)
+        count = 0 if "_" in name else 1
+        message = re.sub(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", flag, message, count=count)
     return message
 
 
@@ -60,9 +63,7 @@ def _verb(argv, words):
     if word in VERBS:
         return VERBS[word]
     meant = ALSO_CALLED.get(word)
-    for typed in (word, " ".join(argv[:2])):
-        meant = meant or next(iter(difflib.get_close_matches(typed, VERBS, n=1)), None)
-    hint = f"; did you mean {meant}?" if meant else ""
+    hint = f"; did you mean {meant}?" if meant else did_you_mean(word, VERBS) or did_you_mean(" ".join(argv[:2]), VERBS)
     raise UserError(f"the first word must be one of {', '.join(VERBS)}, got {word!r}{hint}")
 
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeVar
 
 from lm_jax.cli.flags import add_flags, add_positionals, config_flags, own_flags
 from lm_jax.cli.help_text import VerbHelp, epilog, usage
+from lm_jax.cli.run_folders import check_run, known_runs
 from lm_jax.errors import UserError, did_you_mean
 
 
@@ -22,7 +23,8 @@ class OneLineParser(argparse.ArgumentParser):
         flag, _, rest = text.partition(": ")
         if flag.startswith("-") and rest.startswith("must be"):
             text = f"{flag.split('/')[0]} {rest}"
-        raise UserError(f"{text}{self._meant(message)} (see {self.prog} --help)")
+        runs = known_runs() if message.endswith("required: RUN") else ""
+        raise UserError(f"{text}{self._meant(message)}{runs} (see {self.prog} --help)")
 
     def _meant(self, message):
         if not message.startswith("unrecognized arguments"):
@@ -61,6 +63,7 @@ def parse_with_config(
     parser = build_parser(cls, config, verb, full="--help-all" in argv)
     given = vars(parser.parse_intermixed_args([_with_dashes(word) for word in argv]))
     own = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    _check_runs(parser, given)
     arguments = {name: given.pop(name) for name in list(given) if name in own}
     return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()}), given
 
@@ -88,6 +91,15 @@ def build_parser(cls: Any, config: type | None, verb: str, full: bool = True) ->
     parser.add_argument(*HELP, action="help", help=argparse.SUPPRESS)
     add_flags(parser, flags, full or config is None)
     return parser
+
+
+def _check_runs(parser, given):
+    """Raises UserError for a run that is not there, before anything is loaded."""
+    for action in parser._actions:
+        if action.metavar == "RUN" and action.dest in given:
+            value = given[action.dest]
+            for run in value if isinstance(value, list) else [value]:
+                check_run(run)
 
 
 def _with_dashes(word):

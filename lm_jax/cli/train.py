@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lm_jax.cli.finished import finished_words
 from lm_jax.cli.flags import positional
 from lm_jax.cli.network import NetworkArguments
 from lm_jax.cli.parsing import parse_with_config
@@ -64,6 +65,10 @@ def train_task(cls: type, verb: str, argv: list[str], arguments_of: type[TrainAr
     config = make_config(with_file(given, arguments.file), _base(arguments, cls), cls)
     config.check()
     arguments.check()
+    words = _finished(arguments, config)
+    if words is not None:
+        print(words)
+        return
     if arguments.coordinator is None:
         _train(arguments, config)
     else:
@@ -79,15 +84,27 @@ def with_file(given: dict[str, Any], file: str | None) -> dict[str, Any]:
     return {**given, "data": file}
 
 
+def _finished(arguments: TrainArguments, config: Any) -> str | None:
+    """Says that nothing is left to do of the run to resume, if that is so; a copy of it is to be made all the same."""
+    if arguments.resume is None or arguments.run is not None or arguments.mirror is not None:
+        return None
+    opened = _resumed(arguments.resume)
+    return finished_words(opened.path, config, opened.task.command) if config == opened.config else None
+
+
+def _resumed(run: str) -> Any:
+    from lm_jax.runs.open import open_run
+    from lm_jax.runs.train import resumable_task
+
+    opened = open_run(run)
+    resumable_task(opened)
+    return opened
+
+
 def _base(arguments: TrainArguments, cls: type) -> Any:
     """Returns the settings that flags change: of the resumed run or of the file."""
     if arguments.resume is not None:
-        from lm_jax.runs.open import open_run
-        from lm_jax.runs.train import resumable_task
-
-        opened = open_run(arguments.resume)
-        resumable_task(opened)
-        return opened.config
+        return _resumed(arguments.resume).config
     return None if arguments.config_file is None else read_settings(Path(arguments.config_file), cls)
 
 

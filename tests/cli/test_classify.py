@@ -72,10 +72,10 @@ WRONG = {
     ),
     "a setting of another task": (("train", "--bptt", "3"), "unrecognized arguments: --bptt"),
     "no such vectors": (("train", "--vectors", "nowhere.txt"), "vectors must be a readable text file"),
-    "no run": (("predict", "nowhere"), "nowhere without config.json"),
+    "no run": (("predict", "nowhere"), "a run must be an existing folder, got nowhere"),
     "no explanation": (("predict", "RUN", "--pictures", "x"), "--pictures are of explanations"),
     "no file": (("predict", "RUN", "nowhere.txt"), "nowhere.txt"),
-    "no init": (("train", "--init-from", "nowhere"), "nowhere without config.json"),
+    "no init": (("train", "--init-from", "nowhere"), "a run must be an existing folder, got nowhere"),
 }
 
 
