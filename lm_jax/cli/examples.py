@@ -106,5 +106,11 @@ EXAMPLES = {
         "lm-jax compare checkpoints/rnn-char-1 checkpoints/lstm-char-1 --sort",
         "lm-jax compare checkpoints/5gram-char-1 checkpoints/gru-char-1 --mixture",
     ),
+    "runs": ("lm-jax runs", "lm-jax runs --sort best", "lm-jax runs experiments/runs --json"),
+    "completion": (
+        "lm-jax completion bash > ~/.local/share/bash-completion/completions/lm-jax",
+        "lm-jax completion zsh >> ~/.zshrc",
+        "lm-jax completion fish > ~/.config/fish/completions/lm-jax.fish",
+    ),
     "doctor": ("lm-jax doctor", "lm-jax doctor --no-speed", "lm-jax doctor --json"),
 }

@@ -26,6 +26,7 @@ class Flag(NamedTuple):
 
     group: the name of its group. common: whether the short help has it. help: sentences; the first stands alone.
     default: a word on it. words: further arguments of `add_argument`. needs: a word on the choices it goes with.
+    choices: the words that it takes; none where any word may follow.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Flag(NamedTuple):
     default: str
     words: dict[str, Any]
     needs: str = ""
+    choices: tuple[str, ...] = ()
 
 
 def positional(help: str, metavar: str, *, several: bool = False, optional: bool = False, shown: bool = True) -> Any:
@@ -151,7 +153,7 @@ def _flag(name: str, field: dataclasses.Field, reading: Reading, group: str, def
     words: dict[str, Any] = {"type": read, "metavar": metavar}
     if get_origin(field.type) is tuple:
         words["nargs"] = "*"
-    return Flag(name, group, common, help, _default(default), words)
+    return Flag(name, group, common, help, _default(default), words, choices=tuple(options or ()))
 
 
 def _default(default: Any) -> str:

@@ -62,7 +62,16 @@ VERBS = {
         "GradientsArguments",
     ),
     "compare": Verb("runs on the same text, with intervals and tests", "compare:main", "CompareArguments"),
+    "runs": Verb("list the runs: model, text, best validation, state", "runs:main", "RunsArguments"),
+    "completion": Verb("a script that completes in bash, zsh or fish", "completion:main", "CompletionArguments"),
     "doctor": Verb("versions, devices, memory and speed of the machine", "doctor:main", "DoctorArguments"),
 }
 # what people type who come from elsewhere
-ALSO_CALLED = {"sample": "generate", "eval": "evaluate", "perplexity": "evaluate", "predict": "complete"}
+ALSO_CALLED = {
+    "sample": "generate",
+    "eval": "evaluate",
+    "perplexity": "evaluate",
+    "predict": "complete",
+    "list": "runs",
+    "ls": "runs",
+}

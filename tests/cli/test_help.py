@@ -86,7 +86,7 @@ def test_a_description_is_a_phrase_about_the_thing(verb):
 @pytest.mark.parametrize("verb,example", [(verb, example) for verb in VERBS for example in EXAMPLES[verb]])
 def test_an_example_parses(verb, example, monkeypatch, shown):
     assert len(EXAMPLES[verb]) == 3 and example in shown(verb)
-    words = shlex.split(example.rpartition("| ")[2])
+    words = shlex.split(example.rpartition("| ")[2].partition(" >")[0])
     assert words[0] == "lm-jax"
     found, arguments, given = parsed(words[1:], monkeypatch)
     assert found == verb and isinstance(arguments, classes(verb)[0])
