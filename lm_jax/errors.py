@@ -2,7 +2,7 @@
 
 import itertools
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 
@@ -42,8 +42,30 @@ def check_rate(name: str, rate: float) -> None:
         raise UserError(f"{name} is the share that is dropped and must be in [0, 1), got {rate!r}", [name])
 
 
+def nearest(word: str, options: Iterable[str]) -> str | None:
+    """Returns the option that a word is nearest to: its other case, its initials, its beginning, or a slip of the hand;
+    None where none is near."""
+    import difflib
+
+    by_case = {option.lower(): option for option in options}
+    typed = str(word).lower()
+    initials = {"".join(part[:1] for part in low.split("-")): low for low in by_case if "-" in low.strip("-")}
+    beginnings = [low for low in by_case if len(typed) > 2 and low.startswith(typed)]
+    near = [low for low in (typed, initials.get(typed, "")) if low in by_case] + beginnings[:1]
+    near += difflib.get_close_matches(typed, by_case, n=1)
+    return by_case[near[0]] if near else None
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """Writes "; did you mean X?" for the option that a word is nearest to; nothing where none is near."""
+    near = nearest(word, options)
+    return f"; did you mean {near}?" if near else ""
+
+
 def one_of(name: str, choice: str, options: Mapping[str, Value]) -> Value:
     """options[choice], or a UserError that names the options."""
     if choice not in options:
-        raise UserError(f"{name} must be one of {', '.join(options)}, got {choice!r}", [name])
+        raise UserError(
+            f"{name} must be one of {', '.join(options)}, got {choice!r}{did_you_mean(choice, options)}", [name]
+        )
     return options[choice]

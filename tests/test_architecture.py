@@ -73,7 +73,7 @@ def layer(name):
     return LAYERS.index(name.split(".")[1])
 
 
-INSIDE = [name for name in FILES if name != "lm_jax"]  # lm_jax/__init__.py offers names from anywhere, when asked
+INSIDE = [name for name in FILES if name not in ("lm_jax", "lm_jax.__main__")]  # the doors offer names from anywhere
 
 
 def test_every_module_is_in_a_layer():

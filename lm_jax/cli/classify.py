@@ -10,6 +10,7 @@ from typing import Literal
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import make_console, say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import ClassifyConfig, setting
 from lm_jax.errors import UserError
@@ -21,7 +22,7 @@ ROWS = 64  # lines of a file that are read at once
 
 @dataclasses.dataclass(frozen=True)
 class ClassifyTrainArguments(TrainArguments):
-    """Train a classifier of texts; without any setting, of passages of the Python standard library by their package."""
+    """Train a classifier of texts. Without any setting: of passages of the Python library, by their package."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,10 @@ class ClassifyEvaluateArguments:
     """Score labelled texts with the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
-    data: str | None = setting(None, "Labelled texts as for training. Without it, the run's own.", metavar="PATH")
-    split: Literal["train", "valid", "test", "all"] = setting("test", "Which part of them.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    data: str | None = setting(None, "Labelled texts as for training, if not the run's own.", metavar="FILE")
+    split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the texts.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +41,13 @@ class ClassifyPredictArguments:
     """Predict the label of every line of a file, or of standard input."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("A file with a text a line. Without it, standard input.", "FILE", optional=True)
-    explain: bool = setting(False, "Colour the words by what they add to the label, and tell the numbers.")
+    file: str | None = positional("Texts, one a line, if not from standard input.", "FILE", optional=True)
+    explain: bool = setting(
+        False, "Whether the words are coloured by what they add to the label, and the numbers told."
+    )
     pictures: str | None = setting(None, "Folder for a picture of each explanation (with --explain).", metavar="FOLDER")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object a line.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
 def train(argv: list[str]) -> None:
@@ -78,18 +81,19 @@ def predict(argv: list[str]) -> None:
     for batch in in_batches(lines):
         for prediction in run.classify(batch):
             words = f"{prediction.label}\t{prediction.probability:.4f}\t{prediction.text}"
-            print(to_json(prediction) if arguments.json else words, flush=True)
+            say(to_json(prediction) if arguments.json else words)
 
 
 def _print_explanations(run, lines, arguments):
-    from lm_jax.report.word_weights import draw_words, print_words
+    from lm_jax.report.word_weights import coloured_words, draw_words
 
+    console = make_console()
     for number, line in enumerate(lines, 1):
         explanation = run.explain(line)
         if arguments.json:
             print(to_json(explanation), flush=True)
         else:
-            print_words(explanation)
+            console.print(coloured_words(explanation), overflow="ignore", crop=False)
         if arguments.pictures is not None:
             folder = Path(arguments.pictures)
             folder.mkdir(parents=True, exist_ok=True)

@@ -5,40 +5,41 @@ from typing import Literal
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.table_output import TableArguments, print_answer
 from lm_jax.config.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class CompareArguments:
+class CompareArguments(TableArguments):
     """Score the same text under every run: perplexities with 95 % intervals, each tested against the row above."""
 
     runs: tuple[str, ...] = positional("Folders of the runs, a row each; one may be given twice.", "RUN", several=True)
     data: str | None = setting(
-        None, "A text file or folder. Without it, the runs' own, if it is the same.", metavar="PATH"
+        None, "Text file or folder, if not the runs' own, which must be the same then.", metavar="FILE"
     )
     split: Literal["train", "valid", "test", "all"] = setting(
-        "test", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.'
+        "test", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
     mixture: bool = setting(
-        False, "One more row: the mixture of all the runs, its weights fitted on the validation split of the same data."
+        False, "Whether there is a row for the mixture of all runs, with weights fitted on the validation split."
     )
     cache: int | None = setting(
-        None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it, no cache."
+        None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it: no cache."
     )
     eval_streams: int | None = setting(
-        None, "Parallel streams the text is cut into. Without it, the runs' setting, if it is the same."
+        None, "Parallel streams that the text is cut into, if not the runs' setting, which must be the same then."
     )
-    samples: int = setting(2000, "Resamples of an interval, and sign flips of a test.")
-    seed: int = setting(0, "Seed of both.")
-    sort: bool = setting(False, "Best first, instead of the order given.")
+    samples: int = setting(2000, "Number of resamples of an interval, and of sign flips of a test.")
+    seed: int = setting(0, "Seed of the resamples and sign flips.")
+    sort: bool = setting(False, "Whether the best comes first, instead of the order given.")
     out: str | None = setting(None, "Folder for ledger.json, ledger.csv and ledger.png.", metavar="FOLDER")
-    cell: str | None = setting(None, "The cell of runs that were trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    cell: str | None = setting(None, "Cell of runs that were trained with one of your own.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, scores the runs and prints the comparison."""
     arguments = parse(CompareArguments, "compare", argv)
+    arguments.check_form()
 
     from lm_jax.cli.console import print_progress
     from lm_jax.machine.compile_cache import keep_compiled
@@ -67,4 +68,4 @@ def main(argv: list[str]) -> None:
     if arguments.json:
         print(to_json(rows))
         return
-    print(table(rows), *notes(rows), *(f"written: {path}" for path in paths), sep="\n")
+    print_answer(arguments, table(rows), rows, after=[*notes(rows), *(f"written: {path}" for path in paths)])

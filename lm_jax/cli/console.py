@@ -6,10 +6,11 @@ Plain lines always; on a terminal a rich progress bar below them.
 import os
 import shlex
 import sys
-from typing import Any
 
+from lm_jax.cli.report_columns import fit_columns
+from lm_jax.cli.screen import make_console, print_line, print_unbroken
+from lm_jax.cli.tables import print_table
 from lm_jax.report.numbers import clock
-from lm_jax.report.table import Table
 from lm_jax.runs.results import EstimateResults, TrainResults
 from lm_jax.training.listener import Column, Compilation, Listener, Report, Start, Telemetry, Validation
 
@@ -40,10 +41,7 @@ class TrainingConsole(Listener):
     """Prints the events of a run. repeated: flags that a command on the run needs again, which its folder lacks."""
 
     def __init__(self, repeated: str = ""):
-        from rich.console import Console
-
-        output: Any = UntilClosed()  # all that rich asks of a file
-        self.console = Console(highlight=False, soft_wrap=True, file=output)
+        self.console = make_console(UntilClosed())  # which has all that rich asks of a file
         self.columns: tuple[Column, ...] = ()
         self.bar = None
         self.rows = 0
@@ -51,12 +49,12 @@ class TrainingConsole(Listener):
 
     def on_start(self, start: Start) -> None:
         """Prints device, model, data, length of the run, folder; starts the bar."""
-        self.columns = report_columns(start)
+        self.columns = fit_columns(start, self.console.width)
         engine = [f"engine {start.engine}"] if start.engine else []
         head = [start.device, start.model, *engine, f"{start.parameters:,} parameters", *start.data, f"run {start.run}"]
         epochs = start.steps / start.steps_per_epoch
-        self._print(" | ".join(head))
-        self._print(f"data: {start.source} | {start.steps:,} steps = {epochs:.3g} epochs")
+        self._print_phrases(head)
+        self._print_phrases([f"data: {start.source}", f"{start.steps:,} steps = {epochs:.3g} epochs"])
         if start.mirror is not None:
             self._print(f"mirrored to a folder of that name in {start.mirror}")
         if start.first_step:
@@ -93,9 +91,10 @@ class TrainingConsole(Listener):
     def on_report(self, report: Report) -> None:
         """Prints one aligned line of training figures."""
         if self.rows % 20 == 0:
-            self._print(" ".join(f"{column.title:>{column.width}}" for column in self.columns))
+            titles = " ".join(f"{column.title:>{column.width}}" for column in self.columns)
+            print_unbroken(self.console, titles, "bold")
         self.rows += 1
-        self._print(" ".join(f"{column.show(report):>{column.width}}" for column in self.columns))
+        print_unbroken(self.console, " ".join(f"{column.show(report):>{column.width}}" for column in self.columns))
 
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Prints one line of measurements."""
@@ -116,11 +115,11 @@ class TrainingConsole(Listener):
         if results.stopped:
             mirror = "" if results.mirror is None else f" --mirror {shlex.quote(results.mirror)}"
             self._print(f"stopped and saved after step {results.step:,}; to go on:")
-            self._print(f"  lm-jax {results.command} --resume {run}{mirror}{self.repeated}")
+            print_unbroken(self.console, f"  lm-jax {results.command} --resume {run}{mirror}{self.repeated}")
             return
         if results.finished_early:
             self._print(f"stopped early after step {results.step:,}: no improvement on the validation data")
-        print_table(self.console, results.closing.table)
+        print_table(self.console, results.closing.table, "; results.json has all")
         self._print(
             f"{results.parameters:,} parameters, best step {results.best_step:,}, "
             f"{clock(results.seconds)} of wall time; loss curve: {results.run}/loss.png"
@@ -134,35 +133,18 @@ class TrainingConsole(Listener):
             self.bar = None
 
     def _print(self, line, style=None):
-        self.console.print(line, style=style, markup=False)
+        print_line(self.console, line, style)
 
-
-def report_columns(start: Start) -> tuple[Column, ...]:
-    """Returns the columns of the table of reports: those of every task, and between them the task's own."""
-
-    def epoch(report):
-        return f"{report.step / start.steps_per_epoch:.2f}"
-
-    def speed(report):
-        return f"{report.targets_per_second:,.0f}" if report.targets_per_second else "-"
-
-    def left(report):
-        if not report.targets_per_second:
-            return "-"
-        targets = (start.steps - report.step) * start.targets_per_epoch
-        return clock(targets / start.steps_per_epoch / report.targets_per_second)
-
-    return (
-        Column("step", 7, lambda report: f"{report.step:,}"),
-        Column("epoch", 6, epoch),
-        Column("loss", 7, lambda report: f"{report.loss:.4f}"),
-        *start.columns,
-        Column("grad", 8, lambda report: f"{report.grad_norm:.3g}"),
-        Column("clipped", 8, lambda report: f"{report.clipped:.0%}"),
-        Column("rate", 9, lambda report: f"{report.learning_rate:.2e}"),
-        Column(f"{start.unit}/s", 9, speed),
-        Column("left", 8, left),
-    )
+    def _print_phrases(self, phrases):
+        """Prints phrases with bars between them; a line ends between two of them, if it must."""
+        line = phrases[0]
+        for phrase in phrases[1:]:
+            longer = f"{line} | {phrase}"
+            if len(longer) > self.console.width:
+                self._print(line)
+                longer = f"  {phrase}"
+            line = longer
+        self._print(line)
 
 
 def score_words(validation: Validation) -> str:
@@ -185,26 +167,12 @@ def print_closing(console, results: TrainResults | EstimateResults, repeated: st
     """Prints the task's remarks, a sample and the next command, with the flags to repeat."""
     closing = results.closing
     for remark in closing.remarks:
-        console.print(remark, markup=False)
+        print_line(console, remark)
     if closing.sample:
-        console.print(f"\na sample:\n{indent(closing.sample)}\n", markup=False)
+        print_line(console, f"\na sample:\n{indent(closing.sample)}\n")
     if closing.next_command:
         command = closing.next_command.replace("{run}", shlex.quote(results.run))
-        console.print(f"next: {command}{repeated}", markup=False)
-
-
-def print_table(console, table: Table | None) -> None:
-    """Prints a table of texts; nothing where there is none."""
-    from rich.table import Table as RichTable
-
-    if table is None:
-        return
-    drawn = RichTable(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, title in enumerate(table.titles):
-        drawn.add_column(title, no_wrap=True, justify="left" if number < table.words else "right")
-    for number, row in enumerate(table.rows):
-        drawn.add_row(*row, end_section=number in table.sections)
-    console.print(drawn)
+        print_unbroken(console, f"next: {command}{repeated}")
 
 
 def print_progress(done: int, total: int) -> None:

@@ -24,8 +24,8 @@ SPEEDS = {
 class DoctorArguments:
     """Versions, devices, memory, a speed check of ten seconds, and what to do where a GPU or TPU is not seen."""
 
-    speed: bool = setting(True, "Measure the speed.")
-    json: bool = setting(False, "Print one JSON object.")
+    speed: bool = setting(True, "Whether the speed is measured.")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:

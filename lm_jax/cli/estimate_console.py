@@ -3,7 +3,9 @@
 import sys
 import time
 
-from lm_jax.cli.console import print_closing, print_table
+from lm_jax.cli.console import print_closing
+from lm_jax.cli.screen import make_console, print_line
+from lm_jax.cli.tables import print_table
 from lm_jax.report.numbers import clock
 from lm_jax.runs.results import EstimateResults
 from lm_jax.training.listener import Listener
@@ -13,9 +15,7 @@ class EstimateConsole(Listener):
     """Prints the events of an estimation."""
 
     def __init__(self):
-        from rich.console import Console
-
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = make_console()
         self._started = time.perf_counter()
 
     def on_stage(self, stage: str) -> None:
@@ -25,9 +25,8 @@ class EstimateConsole(Listener):
     def on_end(self, results: EstimateResults) -> None:
         """Prints notes, the closing table, sizes, a sample and the next command."""
         for note in results.notes:
-            self.console.print(f"note: {note}", markup=False)
-        print_table(self.console, results.closing.table)
-        self.console.print(
-            f"{results.bytes / 2**20:.1f} MiB; estimated in {clock(results.seconds)}; run {results.run}", markup=False
-        )
+            print_line(self.console, f"note: {note}")
+        print_table(self.console, results.closing.table, "; results.json has all")
+        size = f"{results.bytes / 2**20:.1f} MiB"
+        print_line(self.console, f"{size}; estimated in {clock(results.seconds)}; run {results.run}")
         print_closing(self.console, results)

@@ -15,13 +15,13 @@ class EvaluateArguments:
     """Score a text: every token counts, the first and the last included."""
 
     run: str = positional("Folder of the run.", "RUN")
-    data: str | None = setting(None, "A text file or folder. Without it, the run's own.", metavar="PATH")
+    data: str | None = setting(None, "Text file or folder, if not the run's own.", metavar="FILE")
     split: Literal["train", "valid", "test", "all"] = setting(
-        "test", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.'
+        "test", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
-    eval_streams: int | None = setting(None, "Parallel streams the text is cut into. Without it, the run's setting.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    eval_streams: int | None = setting(None, "Parallel streams that the text is cut into, if not the run's setting.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 def main(argv: list[str]) -> None:

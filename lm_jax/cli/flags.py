@@ -5,25 +5,47 @@ A flag is not given by default, so that what a user types can be distinguished f
 
 import argparse
 import dataclasses
-import difflib
-import types
-from collections.abc import Callable, Sequence
-from typing import Any, Union, get_args, get_origin
+from typing import Any, NamedTuple, get_origin
 
-from lm_jax.config.flat import flat_settings, flat_values
+from lm_jax.cli.readers import Reading, kind_reader, plain_type, reader_of
+from lm_jax.config.flat import FlatSetting, flat_settings, flat_values
 from lm_jax.config.settings import choices
 
 
 WIDEST_METAVAR = 48  # columns; longer choices are listed in the help
 SHORT_NAMES = {"learning_rate": ["--lr"]}
-SECTIONS = {"data": "text", "optimizer": "optimiser", "": "training"}  # titles of groups, where the name is not one
+# titles of groups in the order of the help; a setting without a group of its own is in that of its dataclass
+GROUPS = {name: name for name in ("options", "run", "text", "model", "training", "regularisation", "search")}
+GROUPS |= {"reports": "reports, validations, checkpoints", "devices": "memory, devices, machines"}
+SECTIONS = {"data": "text", "model": "model"}
 Parser = argparse.ArgumentParser
 
 
-def positional(help: str, metavar: str, *, several: bool = False, optional: bool = False) -> Any:
-    """Declares an argument without a flag; several: one or more words; optional: one or none, None then."""
+class Flag(NamedTuple):
+    """A flag before it is added to a parser.
+
+    group: the name of its group. common: whether the short help has it. help: sentences; the first stands alone.
+    default: a word on it. words: further arguments of `add_argument`. needs: a word on the choices it goes with.
+    choices: the words that it takes; none where any word may follow.
+    """
+
+    name: str
+    group: str
+    common: bool
+    help: str
+    default: str
+    words: dict[str, Any]
+    needs: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def positional(help: str, metavar: str, *, several: bool = False, optional: bool = False, shown: bool = True) -> Any:
+    """Declares an argument without a flag; several: one or more words; optional: one or none, None then.
+
+    shown: whether the help describes it, besides its usage.
+    """
     nargs = "+" if several else "?" if optional else None
-    metadata = {"help": help, "metavar": metavar, "nargs": nargs, "positional": True}
+    metadata = {"help": help if shown else argparse.SUPPRESS, "metavar": metavar, "nargs": nargs, "positional": True}
     return dataclasses.field(default=None if optional else dataclasses.MISSING, metadata=metadata)
 
 
@@ -32,140 +54,109 @@ def flag_name(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def add_arguments(parser: Parser, cls: type) -> None:
-    """Adds positionals and flags of a verb's own dataclass."""
-    group = parser.add_argument_group("options")
+def add_positionals(parser: Parser, cls: type) -> None:
+    """Adds the arguments without a flag of a verb's own dataclass."""
+    group = parser.add_argument_group("arguments")
+    for field in dataclasses.fields(cls):
+        words: dict[str, Any] = {name: field.metadata.get(name) for name in ("metavar", "help", "nargs")}
+        if field.metadata.get("positional"):
+            group.add_argument(field.name, **words)
+
+
+def own_flags(cls: type, group: str) -> list[Flag]:
+    """Makes the flags of a verb's own dataclass; group: of those that name no other."""
+    flags = []
     for field in dataclasses.fields(cls):
         metadata = field.metadata
-        if metadata.get("positional"):
-            parser.add_argument(
-                field.name,
-                metavar=metadata["metavar"],
-                help=metadata["help"],
-                nargs=metadata["nargs"],
-            )
-        elif "help" in metadata:
-            _add_flag(group, field.name, [field.type], metadata["help"], field.default, metadata.get("metavar"))
+        if "help" in metadata and not metadata.get("positional"):
+            read, options = reader_of([field.type], {})
+            flags.append(_flag(field.name, field, (read, options), group, field.default))
+    return flags
 
 
-def add_config(parser: Parser, cls: type) -> None:
-    """Adds a flag for every setting of a configuration and of all kinds that it could have, in groups."""
-    by_name: dict[str, list[Any]] = {}
+def config_flags(cls: type) -> list[Flag]:
+    """Makes a flag for every setting of a configuration and of all kinds that it could have."""
+    by_name: dict[str, list[FlatSetting]] = {}
     for entry in flat_settings(cls):
         by_name.setdefault(entry.name, []).append(entry)
-    groups: dict[str, Any] = {}
     defaults = flat_values(cls())  # those of this configuration: one inside it may have defaults of its own
+    elsewhere = _choices_of_all(by_name)
+    tables = {name: entries[0].field.metadata.get("kinds", {}) for name, entries in by_name.items()}
+    flags: dict[str, Flag] = {}
     for name, entries in by_name.items():
         first = entries[0]
-        section = first.owners[-1][0] if first.owners else first.section
-        title: str = SECTIONS.get(section) or section or "training"
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        kinds = list(dict.fromkeys(entry.owners[-1][1] for entry in entries if entry.owners))
-        owners = f" ({', '.join(kinds)})" if kinds else ""
-        default = defaults.get(name, first.field.default)
-        kinds_of = first.field.metadata.get("kinds")
-        if kinds_of:
-            read = _kind_reader(first.field, kinds_of)
-            options = [*kinds_of, *(["FILE.py:NAME"] if first.field.metadata["coerce"] and name == "cell" else [])]
-            metavar = "{" + ",".join(options) + "}"
-            _add_flag(groups[title], name, [read], first.field.metadata["help"] + owners, default, metavar)
-        else:
-            annotations = [entry.field.type for entry in entries]
-            metavar = first.field.metadata.get("metavar")
-            _add_flag(groups[title], name, annotations, first.field.metadata["help"] + owners, default, metavar)
+        # what owns a setting comes before it
+        group = flags[first.owners[0][0]].group if first.owners else SECTIONS.get(first.section, "training")
+        reading = _config_reader(entries, elsewhere)
+        flag = _flag(name, first.field, reading, group, defaults.get(name, first.field.default))
+        flags[name] = flag._replace(needs=_needed({entry.owners for entry in entries}, tables))
+    return list(flags.values())
 
 
-def _add_flag(group, name, annotations, help, default, metavar):
-    read, options = _reader(annotations)
-    words = {"dest": name, "default": argparse.SUPPRESS, "help": _help(help, default)}
-    flags = [flag_name(name), *SHORT_NAMES.get(name, [])]
-    if annotations[0] is bool:
-        group.add_argument(*flags, action=argparse.BooleanOptionalAction, **words)
-        return
+def _config_reader(entries, elsewhere):
+    metadata = entries[0].field.metadata
+    table, own = metadata.get("kinds"), metadata.get("own")
+    if table:
+        return kind_reader(table, own, elsewhere), [*table, *([own] if own else [])]
+    return reader_of([entry.field.type for entry in entries], elsewhere)
+
+
+def _choices_of_all(by_name):
+    """Every word that is one of a setting's choices, with the flag of the first that has it."""
+    found: dict[str, str] = {}
+    for name, entries in by_name.items():
+        for entry in entries:
+            for option in (*entry.field.metadata.get("kinds", ()), *(choices(entry.field.type) or ())):
+                found.setdefault(option, flag_name(name))
+    return found
+
+
+def _needed(paths, tables):
+    """Says which choices a setting goes with: nothing, where it goes with all.
+
+    paths: the choices from the outside in, each a role and a kind; all kinds of a role are as good as no choice.
+    """
+    for path in sorted(paths, key=len, reverse=True):
+        siblings = {(*path[:-1], (path[-1][0], kind)) for kind in tables[path[-1][0]]} if path else set()
+        if siblings and siblings <= paths:
+            return _needed(paths - siblings | {path[:-1]}, tables)
+    kinds: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        for role, kind in path[-1:]:
+            kinds.setdefault(role, []).append(kind)
+    parts = [f"{flag_name(role)} {', '.join(names)}" for role, names in kinds.items()]
+    return f" (with {'; '.join(parts)})" if parts else ""
+
+
+def add_flags(parser: Parser, flags: list[Flag], full: bool) -> None:
+    """Adds flags in groups. full: the help shows all of them, sorted by name; without, the common ones as they come."""
+    by_group = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
+    for flag in sorted(flags, key=lambda flag: flag.name) if full else flags:
+        first = flag.help.partition(". ")[0].removesuffix(".") + "."
+        help = f"{flag.help}{flag.needs}{flag.default}" if full else f"{first}{flag.default}"
+        shown = help.replace("%", "%%") if full or flag.common else argparse.SUPPRESS
+        names = [flag_name(flag.name), *SHORT_NAMES.get(flag.name, [])]
+        by_group[flag.group].add_argument(*names, dest=flag.name, default=argparse.SUPPRESS, help=shown, **flag.words)
+
+
+def _flag(name: str, field: dataclasses.Field, reading: Reading, group: str, default: Any) -> Flag:
+    """Makes a flag of a setting. group: of a setting that names no other."""
+    help, common, group = field.metadata["help"], field.metadata["common"], field.metadata["group"] or group
+    if field.type is bool:
+        return Flag(name, group, common, help, _default(default), {"action": argparse.BooleanOptionalAction})
+    read, options = reading
+    metavar = field.metadata.get("metavar") or {int: "N", float: "X"}.get(plain_type(field.type), "TEXT")
     if options is not None:
         metavar = "{" + ",".join(options) + "}"
-    if metavar and len(metavar) > WIDEST_METAVAR:
-        words["help"] = _help(f"{help} One of {metavar.strip('{}').replace(',', ', ')}.", default)
-        metavar = "NAME"
-    if metavar:
-        words["metavar"] = metavar
-    else:
-        words["metavar"] = {int: "N", float: "X"}.get(_plain(annotations[0]), "TEXT")
-    if get_origin(annotations[0]) is tuple:
-        words |= {"nargs": "*", "metavar": "N"}
-    group.add_argument(*flags, type=read, **words)
+    if len(metavar) > WIDEST_METAVAR:
+        metavar, help = "NAME", f"{help.removesuffix('.')}: {', '.join(options or ())}."
+    words: dict[str, Any] = {"type": read, "metavar": metavar}
+    if get_origin(field.type) is tuple:
+        words["nargs"] = "*"
+    return Flag(name, group, common, help, _default(default), words, choices=tuple(options or ()))
 
 
-def _help(help, default):
-    """Returns the sentence, and the default where there is one to tell."""
-    text = help.replace("%", "%%")
-    if default in (None, (), False) or isinstance(default, dataclasses._MISSING_TYPE):
-        return text
-    return f"{text} [{default}]"
-
-
-def _reader(annotations: Sequence[Any]) -> tuple[Callable[[str], Any], list[str] | None]:
-    """Returns a function from a word to a value, and the words that are allowed (None: any)."""
-    literals = [choices(annotation) for annotation in annotations]
-    if literals[0] is not None:
-        options = list(dict.fromkeys(option for each in literals if each for option in each))
-        return _choice_reader(options), options
-    annotation = annotations[0]
-    if callable(annotation) and not isinstance(annotation, type | types.UnionType | types.GenericAlias):
-        if get_origin(annotation) is None:
-            return annotation, None
-    plain = _plain(annotation)
-    number = {int: ("a whole number", int), float: ("a number", float)}.get(plain)
-    if number is None:
-        return str, None
-    return _number_reader(*number, optional=_is_optional(annotation)), None
-
-
-def _plain(annotation):
-    """int of `int`, `int | None` and `tuple[int, ...]`."""
-    if get_origin(annotation) in (types.UnionType, Union, tuple):
-        return next(part for part in get_args(annotation) if part not in (type(None), Ellipsis))
-    return annotation
-
-
-def _is_optional(annotation):
-    return type(None) in get_args(annotation)
-
-
-def _number_reader(words, convert, optional):
-    def read(word):
-        if optional and word.lower() == "none":
-            return None
-        try:
-            return convert(word)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"must be {words}, got {word!r}") from None
-
-    return read
-
-
-def _choice_reader(options):
-    def read(word):
-        if word not in options:
-            near = difflib.get_close_matches(word, options, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(options)}, got {word!r}{hint}")
-        return word
-
-    return read
-
-
-def _kind_reader(field, table):
-    """Reads the name of a kind, or what else the setting makes a kind of, such as FILE.py:NAME."""
-    plain = _choice_reader(list(table))
-
-    def read_own(word):
-        if ":" in word:
-            return word
-        try:
-            return plain(word)
-        except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentTypeError(f"{error}; FILE.py:NAME for a cell of your own") from None
-
-    return read_own if "FILE.py:NAME" in field.metadata["help"] else plain
+def _default(default: Any) -> str:
+    """Writes a default, where there is one to tell."""
+    empty = default is None or default is False or default in ((), "") or isinstance(default, dataclasses._MISSING_TYPE)
+    return "" if empty else f" [{default:g}]" if isinstance(default, float) else f" [{default}]"

@@ -4,31 +4,36 @@ import dataclasses
 import sys
 
 from lm_jax.cli.flags import positional
-from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say, screen_of, shown
+from lm_jax.cli.table_output import TableArguments, print_answer
+from lm_jax.cli.unknown_words import report_unknown
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError, check_sizes
+from lm_jax.report.table import Table
 from lm_jax.strict_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerateArguments:
+class GenerateArguments(TableArguments):
     """Continue a prompt with the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
-    prompt: str = setting("", "The text to continue.")
-    tokens: int = setting(200, "How many tokens to add.")
-    temperature: float = setting(1.0, "Logits are divided by it; above 0, lower is safer.")
-    top_k: int | None = setting(None, "Choose among the k most likely tokens only.")
-    top_p: float | None = setting(None, "Choose among the most likely tokens whose probabilities add up to p only.")
-    greedy: bool = setting(False, "Always the most likely token.")
-    beam_size: int | None = setting(
-        None, "Search for the most probable continuation of the line with this many hypotheses, instead of sampling."
+    prompt: str = setting("", "Text to continue.")
+    tokens: int = setting(200, "Number of tokens to add.")
+    temperature: float = setting(1.0, "Number above 0 that logits are divided by; a lower one takes fewer risks.")
+    top_k: int | None = setting(None, "Number of the most likely tokens to choose from.")
+    top_p: float | None = setting(
+        None, "Share that the probabilities of the most likely tokens to choose from add up to."
     )
-    length_penalty: float = setting(0.0, "Of the search: log-probabilities are divided by length to this power.")
+    greedy: bool = setting(False, "Whether the most likely token is always chosen.")
+    beam_size: int | None = setting(
+        None, "Hypotheses of a search for the most probable continuation of the line, instead of sampling."
+    )
+    length_penalty: float = setting(0.0, "Power of the length that log-probabilities of the search are divided by.")
     seed: int = setting(0, "Seed of the choices.")
-    num_samples: int = setting(1, "How many continuations.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    num_samples: int = setting(1, "Number of continuations.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
 
 
 # of a request, as they are printed beside the samples
@@ -39,12 +44,7 @@ SETTINGS += ("seed", "num_samples")
 def main(argv: list[str]) -> None:
     """Parses the arguments, generates the text and prints it."""
     arguments = parse(GenerateArguments, "generate", argv)
-    check_sizes(tokens=arguments.tokens, num_samples=arguments.num_samples)
-    if arguments.beam_size is not None and (arguments.greedy or arguments.num_samples > 1):
-        raise UserError(
-            "beam_size searches; it does not go with greedy or num_samples", ["beam_size", "greedy", "num_samples"]
-        )
-
+    _check(arguments)
     from lm_jax.inference.sampling import Sampler
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import TrainedLanguageModel
@@ -53,12 +53,26 @@ def main(argv: list[str]) -> None:
     sampler = Sampler(arguments.greedy, arguments.temperature, arguments.top_k, arguments.top_p)
     keep_compiled()
     run = load_as(TrainedLanguageModel, arguments.run, arguments.cell)
+    report_unknown(run.vocabulary, arguments.prompt)
     if arguments.beam_size is not None:
         _print_hypotheses(arguments, run)
     elif arguments.json:
         _print_json(arguments, run, sampler)
     else:
         _print_text(arguments, run, sampler)
+
+
+def _check(arguments):
+    """Raises UserError for settings that exclude each other."""
+    arguments.check_form()
+    check_sizes(tokens=arguments.tokens, num_samples=arguments.num_samples)
+    if arguments.beam_size is not None and (arguments.greedy or arguments.num_samples > 1):
+        raise UserError(
+            "beam_size searches; it does not go with greedy or num_samples", ["beam_size", "greedy", "num_samples"]
+        )
+    tables = [name for name in ("wide", "csv", "markdown") if getattr(arguments, name)]
+    if tables and arguments.beam_size is None:
+        raise UserError(f"{tables[0]} is of the table of a search, got no beam_size", [tables[0], "beam_size"])
 
 
 def _print_hypotheses(arguments, run):
@@ -69,10 +83,10 @@ def _print_hypotheses(arguments, run):
     if arguments.json:
         print(to_json({"prompt": arguments.prompt, "hypotheses": rows}))
         return
-    print(f"{'score':>9} {'log-prob':>9}  text")
-    for row in rows:
-        text = continued(run.vocabulary, arguments.prompt) + row.text.rstrip()
-        print(f"{row.score:>9.3f} {row.log_prob:>9.3f}  {text}")
+    prompt = continued(run.vocabulary, arguments.prompt)
+    lines = tuple((f"{row.score:.3f}", f"{row.log_prob:.3f}", prompt + row.text.rstrip()) for row in rows)
+    table = Table(("score", "log-prob", "text"), lines, words=0, drop=("score",), ends_in_words=True)
+    print_answer(arguments, table, rows)
 
 
 def _print_json(arguments, run, sampler):
@@ -88,19 +102,19 @@ def _print_text(arguments, run, sampler):
 
     pieces = stream_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed)
     print(f"[{arguments.tokens} tokens, {_choice(arguments)}]", file=sys.stderr)
-    prompt = continued(run.vocabulary, arguments.prompt)
-    if is_terminal() and prompt:
+    prompt = shown(continued(run.vocabulary, arguments.prompt))
+    if screen_of(sys.stdout).colour and prompt:
         prompt = f"\033[1m{prompt}\033[0m"
     if arguments.num_samples == 1:
         print(prompt, end="", flush=True)
         for piece in pieces:
-            print(piece, end="", flush=True)
+            say(piece, end="")
         print()
         return
     # several at once arrive at once, so each is printed when all are there
     samples = continue_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed, arguments.num_samples)
     for number, sample in enumerate(samples, 1):
-        print(f"--- sample {number}", prompt + sample.text, sep="\n")
+        print(f"--- sample {number}", prompt + shown(sample.text), sep="\n")
 
 
 def _choice(arguments):

@@ -6,50 +6,48 @@ from pathlib import Path
 from typing import Literal
 
 from lm_jax.cli.flags import positional
-from lm_jax.cli.parsing import is_terminal, parse
+from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import make_console, print_line
+from lm_jax.cli.table_output import FORMS, TableArguments, print_answer
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientsArguments:
+class GradientsArguments(TableArguments):
     """How much of the gradient of a prediction's loss is left at each distance back through time, exactly."""
 
     run: str = positional("Folder of the run.", "RUN")
     text: str | None = setting(
         None,
-        "One short text instead, of the run of any task: which of its past tokens does the loss on each of its tokens "
-        "still reach? Which words and states does its label, each tag or each word of its translation rest on?",
+        "Short text instead, of the run of any task: which past tokens the loss on each of its tokens reaches, or "
+        "which words and states its label, each tag or each word of its translation rests on.",
     )
     target: str | None = setting(
-        None, "With --text, what to explain instead of the model's own answer: a label, tags, a translation."
+        None, "With --text, the answer to explain, if not the model's own: a label, tags, a translation."
     )
-    data: str | None = setting(None, "A text file or folder. Without it, the run's own.", metavar="PATH")
+    data: str | None = setting(None, "Text file or folder, if not the run's own.", metavar="FILE")
     split: Literal["train", "valid", "test", "all"] = setting(
-        "valid", 'Which part: a file is split 90/5/5 as for training; "all" takes everything.'
+        "valid", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
-    texts: int = setting(16, "Texts that are taken from all over it; fewer where it has not that much.")
-    length: int = setting(200, "Predictions in each; fewer where the text is shorter.")
-    max_lag: int | None = setting(
-        None, "The largest distance, in tokens. Without it, 100, or all there are in shorter texts."
-    )
+    texts: int = setting(16, "Number of texts, from all over the data; fewer where there are not so many.")
+    length: int = setting(200, "Number of predictions in each text; fewer where it is shorter.")
+    max_lag: int | None = setting(None, "Largest distance in tokens, if not 100, or the length of shorter texts.")
     layer: int | None = setting(
-        None,
-        "The layer of the picture and the answer: 0 is nearest to the input, -1 the top. Without it, the top; of an "
-        "encoder all.",
+        None, "Layer of the picture and the answer, if not the top (of an encoder all); 0 is nearest to the input."
     )
     out: str | None = setting(
         None,
-        "Folder for JSON, CSV, picture and report.html. Without it, RUN/gradients/, with --text RUN/heat_map/.",
+        "Folder for JSON, CSV, picture and report.html, if not RUN/gradients/ or, with --text, RUN/heat_map/.",
         metavar="FOLDER",
     )
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, measures the gradients, writes the files and prints the answer."""
     arguments = parse(GradientsArguments, "gradients", argv)
+    arguments.check_form()
     _check_one_kind(arguments)
     command = shlex.join(["lm-jax", "gradients", *argv])
 
@@ -92,8 +90,13 @@ def _profile(arguments, out, command):
         return
     where = f"{result.source}, split {result.split}: {result.texts} texts of {result.length} predictions"
     read = f", each after {result.warm_up} tokens that are only read" if result.warm_up else ""
-    print(first, f"layer {result.layer} of {result.run}; {where}{read}", "", table(result.profiles), "", sep="\n")
-    print(*(f"written: {path}" for path in paths), sep="\n")
+    print_answer(
+        arguments,
+        table(result.profiles),
+        summaries(result.profiles),
+        before=[first, f"layer {result.layer} of {result.run}; {where}{read}", ""],
+        after=["", *(f"written: {path}" for path in paths)],
+    )
 
 
 def _map(arguments, out, command):
@@ -105,8 +108,8 @@ def _map(arguments, out, command):
 
 
 def _source_map(result, arguments, out, command):
-    from lm_jax.report.plain_json import to_json
     from lm_jax.report.source_map import answer, source_rows, table, write_source_map
+    from lm_jax.strict_json import to_json
 
     written = [str(path) for path in write_source_map(out, result, command)]
     if arguments.json:
@@ -128,23 +131,25 @@ def _past_map(result, arguments, out, command):
         printed |= {"log_shares": result.log_shares, "rows": rows}
         print(to_json({**printed, "written": [str(path) for path in paths]}))
         return
-    print(answer(*shares))
+    first = [answer(*shares)]
     if result.unknown:
-        print(f"words that the model knows only as <unk>: {', '.join(result.unknown)}")
-    print()
-    if not (is_terminal() and _print_shaded(result)):
-        print(table(rows))
-    print("", *(f"written: {path}" for path in paths), sep="\n")
+        first.append(f"words that the model knows only as <unk>: {', '.join(result.unknown)}")
+    written = ["", *(f"written: {path}" for path in paths)]
+    if any(getattr(arguments, form) for form in FORMS) or not _print_shaded(result, first, written):
+        print_answer(arguments, table(rows), rows, before=[*first, ""], after=written)
 
 
-def _print_shaded(result):
-    """Prints the map if it fits, and returns whether it does."""
-    from rich.console import Console
-
+def _print_shaded(result, before, after):
+    """Prints the map on a terminal that has room for it, and returns whether it does."""
     from lm_jax.report.heat_map import shaded
 
-    console = Console(highlight=False)
-    text = shaded(result.log_shares, result.predicted, console.width)
-    if text is not None:
-        console.print(text, soft_wrap=True)
-    return text is not None
+    console = make_console()
+    text = shaded(result.log_shares, result.predicted, console.width) if console.is_terminal else None
+    if text is None:
+        return False
+    for line in (*before, ""):
+        print_line(console, line)
+    console.print(text, soft_wrap=True)
+    for line in after:
+        print_line(console, line)
+    return True

@@ -1,45 +1,16 @@
 """`lm-jax`: finds the verb, and turns a user's mistakes into one line and exit code 2. Imports no JAX."""
 
-import difflib
 import importlib
 import re
 import sys
 
-from lm_jax.errors import UserError
+from lm_jax.cli.verbs import ALSO_CALLED, VERBS
+from lm_jax.errors import UserError, did_you_mean
 from lm_jax.machine.memory import reuse_memory
+from lm_jax.report.visible_text import one_line
 
 
-VERBS = {
-    "train": "train a language model, or go on with a run (--resume RUN)",
-    "ngram train": "estimate an n-gram model from the counts of a text",
-    "ngram prune": "leave out the n-grams that are hardly missed",
-    "ngram import": "make a run of an ARPA file",
-    "ngram export": "write the model of an n-gram run as an ARPA file",
-    "classify train": "train a classifier of texts",
-    "classify evaluate": "accuracy of a classifier on labelled texts",
-    "classify predict": "label and probability of every line; with --explain, which words decide",
-    "tag train": "train a tagger of words",
-    "tag evaluate": "accuracy of a tagger on tagged sentences, on words that training lacks too, and F1 of spans",
-    "tag predict": "a tag for every word of every line; with --n-best, the most probable strings of tags",
-    "translate train": "train a translator on sentences with their translations",
-    "translate evaluate": "cross-entropy, exact matches, BLEU and chrF of a translator",
-    "translate predict": "the translation of every line; with --attention, where it was read",
-    "translate rerank": "translations chosen by the noisy channel: with a reverse translator and a language model",
-    "evaluate": "cross-entropy, perplexity and bits per character of a text under a run",
-    "generate": "continue a prompt with a run's model",
-    "complete": "the most likely next tokens after a prompt",
-    "score": "log-probability of every line, or every token, of a text",
-    "minimal-pairs": "how often the good sentence of a pair is more probable than the bad one",
-    "gradients": "how far back the gradient reaches; with --text, which words a prediction of any run rests on",
-    "compare": "perplexities of several runs on the same text, with intervals and paired tests",
-    "doctor": "versions, devices, memory, speed, and what to do where a GPU or TPU is not seen",
-}
-# where one module has several verbs, its name and the function; all others are `main` of a module of their own
-MODULES = {
-    f"{task} {verb}": f"{task}:{verb}"
-    for task in ("classify", "tag", "translate")
-    for verb in ("train", "evaluate", "predict")
-}
+HELP = ("-h", "--help", "--help-all")
 NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
 
 
@@ -48,16 +19,20 @@ def main(argv: list[str] | None = None) -> None:
     if argv is None:
         argv = sys.argv[1:]
         reuse_memory()  # of a process that is ours; not of one that calls this function
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:], "--help"]
+    if argv and argv[0] in ("--version", "-V", "version"):
+        print(_version())
+        return
     words = 2 if any(verb.startswith(f"{argv[0]} ") for verb in VERBS if argv) else 1
-    if len(argv) < words or argv[words - 1] in ("-h", "--help"):
-        print(_help())
+    if len(argv) < words or argv[words - 1] in HELP:
+        print(_help([name for name in VERBS if name.split()[: words - 1] == argv[: words - 1]]))
         return
     try:
-        verb = _verb(" ".join(argv[:words]))
-        module, _, function = MODULES.get(verb, verb.replace(" ", "_")).replace("-", "_").partition(":")
-        getattr(importlib.import_module(f"lm_jax.cli.{module}"), function or "main")(argv[words:])
+        module, _, function = _verb(argv, words).function.partition(":")
+        getattr(importlib.import_module(f"lm_jax.cli.{module}"), function)(argv[words:])
     except UserError as error:
-        print(f"error: {in_flags(error)}", file=sys.stderr)
+        print(f"error: {one_line(in_flags(error))}", file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
         if not str(error).startswith(NOT_STARTED):
@@ -72,28 +47,43 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def in_flags(error: UserError) -> str:
-    """Returns the message of an error, the first mention of each of its settings as a flag: later ones may be words."""
+    """Returns the message of an error with its settings as flags: `name=value` as `--name value`, a name of several
+    words wherever it is, and the first mention of any other name, since later ones may be words."""
     message = str(error)
     for name in error.settings:
-        message = re.sub(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", f"--{name.replace('_', '-')}", message, count=1)
+        flag = f"--{name.replace('_', '-')}"
+        message = re.sub(rf"(?<![\w/-]){re.escape(name)}=(?=\S)", f"{flag} ", message)
+        count = 0 if "_" in name else 1
+        message = re.sub(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", flag, message, count=count)
     return message
 
 
-def _verb(word):
+def _verb(argv, words):
+    word = " ".join(argv[:words])
     if word in VERBS:
-        return word
-    near = difflib.get_close_matches(word, VERBS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+        return VERBS[word]
+    meant = ALSO_CALLED.get(word)
+    hint = f"; did you mean {meant}?" if meant else did_you_mean(word, VERBS) or did_you_mean(" ".join(argv[:2]), VERBS)
     raise UserError(f"the first word must be one of {', '.join(VERBS)}, got {word!r}{hint}")
 
 
-def _help():
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  lm-jax {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
+def _version():
+    from importlib.metadata import version
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"lm-jax {version('lm-jax')} (JAX {version('jax')}, Python {python})"
+
+
+def _help(names):
+    width = max(map(len, names))
+    verbs = "\n".join(f"  lm-jax {name:<{width}}  {VERBS[name].summary}" for name in names)
     return (
         "Language models in JAX: train, score, generate, dissect.\n\n"
         f"{verbs}\n\n"
-        "`lm-jax VERB --help` lists the settings of a verb. To start: lm-jax train"
+        "lm-jax VERB --help      the settings of a verb that people change, and examples\n"
+        "lm-jax VERB --help-all  all its settings\n"
+        "lm-jax --version        the versions\n\n"
+        "To start: lm-jax train"
     )
 
 

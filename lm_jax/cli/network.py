@@ -13,13 +13,15 @@ class NetworkArguments:
 
     coordinator: str | None = setting(
         None,
-        'HOST:PORT of process 0. "auto": JAX finds it, and the next two, on Cloud TPU, SLURM, Open MPI, Kubernetes.',
+        "Address of process 0; with auto JAX finds it, and the next two. It does on Cloud TPU, SLURM, Open MPI, "
+        "Kubernetes.",
         metavar="HOST:PORT",
+        group="devices",
     )
-    processes: int | None = setting(None, "How many processes there are.")
-    process_id: int | None = setting(None, "Which one this is, from 0; number 0 writes the run.")
+    processes: int | None = setting(None, "Number of processes.", group="devices")
+    process_id: int | None = setting(None, "Number of this process, from 0; number 0 writes the run.", group="devices")
     heartbeat_timeout: int = setting(
-        100, "Seconds without a sign of life after which a process counts as dead, and the others end."
+        100, "Seconds without a sign of life after which a process counts as dead, and the others end.", group="devices"
     )
 
     def network(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ class ExportArguments:
     """Write the model of an n-gram run as an ARPA file."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str = positional("The file to write; compressed if its name ends in .gz.", "FILE")
+    file: str = positional("File to write; compressed if its name ends in .gz.", "FILE")
 
 
 def main(argv: list[str]) -> None:

@@ -11,10 +11,8 @@ from lm_jax.config.settings import setting
 class ImportArguments:
     """Make a run of an ARPA file, such as KenLM or SRILM write them (.gz: compressed)."""
 
-    file: str = positional("The ARPA file.", "FILE")
-    run: str | None = setting(
-        None, "Folder of the run. Without it, the next free one below checkpoints/.", metavar="FOLDER"
-    )
+    file: str = positional("ARPA file.", "FILE")
+    run: str | None = setting(None, "Folder of the run, if not checkpoints/NAME-N.", metavar="FOLDER")
 
 
 def main(argv: list[str]) -> None:

@@ -4,26 +4,29 @@ import dataclasses
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.table_output import TableArguments, print_answer
 from lm_jax.config.settings import setting
+from lm_jax.report.table import Table
 from lm_jax.strict_json import to_json
 
 
+WHEN = ("before", "after")
+
+
 @dataclasses.dataclass(frozen=True)
-class PruneArguments:
+class PruneArguments(TableArguments):
     """Leave out the n-grams whose absence changes the model's perplexity by less than a threshold (Stolcke 1998)."""
 
     source: str = positional("Folder of the run.", "RUN")
     threshold: float = setting(1e-8, "Largest relative change of perplexity that leaving an n-gram out may make.")
-    run: str | None = setting(
-        None, "Folder of the pruned run. Without it, the next free one below checkpoints/.", metavar="FOLDER"
-    )
-    data: str | None = setting(None, "A text file or folder to measure on. Without it, the run's own.", metavar="PATH")
-    json: bool = setting(False, "Print one JSON object.")
+    run: str | None = setting(None, "Folder of the pruned run, if not checkpoints/NAME-N.", metavar="FOLDER")
+    data: str | None = setting(None, "Text file or folder to measure on, if not the run's own.", metavar="FILE")
 
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, prunes the run and prints the sizes."""
     arguments = parse(PruneArguments, "ngram prune", argv)
+    arguments.check_form()
 
     from lm_jax.queries import prune_run
 
@@ -31,14 +34,27 @@ def main(argv: list[str]) -> None:
     if arguments.json:
         print(to_json({"run": str(folder), "before": _measured(before), "after": _measured(after)}))
         return
-    print(f"{'':<22} {'before':>14} {'after':>14}")
-    for order, (old, new) in enumerate(zip(before.ngrams, after.ngrams, strict=True), 1):
-        print(f"{f'n-grams of order {order}':<22} {old:>14,} {new:>14,}")
-    print(f"{'MiB':<22} {before.bytes / 2**20:>14,.2f} {after.bytes / 2**20:>14,.2f}")
+    print_answer(arguments, _table(before, after), _records(before, after), after=[f"run {folder}"])
+
+
+def _records(before, after):
+    """The same numbers before and after, a record each."""
+    rows = zip(before.ngrams, after.ngrams, strict=True)
+    records = [{"name": f"n-grams of order {order}", "before": a, "after": b} for order, (a, b) in enumerate(rows, 1)]
+    records.append({"name": "bytes", "before": before.bytes, "after": after.bytes})
     for split in ("valid", "test"):
         if split in _measured(before):
-            print(f"{f'perplexity, {split}':<22} {getattr(before, split):>14,.3f} {getattr(after, split):>14,.3f}")
-    print(f"run {folder}")
+            name = f"perplexity, {split}"
+            records.append({"name": name, "before": getattr(before, split), "after": getattr(after, split)})
+    return records
+
+
+def _table(before, after):
+    rows = []
+    for record in _records(before, after):
+        texts = [f"{record[when]:,}" if isinstance(record[when], int) else f"{record[when]:,.3f}" for when in WHEN]
+        rows.append((record["name"], *texts))
+    return Table(("", *WHEN), tuple(rows))
 
 
 def _measured(report):

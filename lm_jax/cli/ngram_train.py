@@ -2,23 +2,25 @@
 
 import dataclasses
 
+from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse_with_config
+from lm_jax.cli.train import with_file
 from lm_jax.config import NGramConfig, from_flat, setting
 
 
 @dataclasses.dataclass(frozen=True)
 class NGramArguments:
-    """Estimate an n-gram model; without any setting, 5-grams of characters with modified Kneser-Ney smoothing."""
+    """Estimate an n-gram model. Without any setting: 5-grams of characters, with modified Kneser-Ney smoothing."""
 
-    run: str | None = setting(
-        None, "Folder of the run; without it, the next free one below checkpoints/.", metavar="FOLDER"
-    )
+    file: str | None = positional("Text, as by --data.", "FILE", optional=True, shown=False)
+
+    run: str | None = setting(None, "Folder of the run, if not checkpoints/NAME-N.", metavar="FOLDER", common=True)
 
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, estimates the model and prints the results."""
     arguments, given = parse_with_config(NGramArguments, NGramConfig, "ngram train", argv)
-    config = from_flat(NGramConfig, given)
+    config = from_flat(NGramConfig, with_file(given, arguments.file))
     config.check()
 
     from lm_jax.cli.estimate_console import EstimateConsole

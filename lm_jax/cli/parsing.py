@@ -2,16 +2,16 @@
 
 import argparse
 import dataclasses
-import difflib
-import sys
 from typing import Any, NoReturn, TypeVar
 
-from lm_jax.cli.flags import add_arguments, add_config
-from lm_jax.errors import UserError
+from lm_jax.cli.flags import add_flags, add_positionals, config_flags, own_flags
+from lm_jax.cli.help_text import VerbHelp, epilog, usage
+from lm_jax.cli.run_folders import check_run, known_runs
+from lm_jax.errors import UserError, did_you_mean
 
 
 Arguments = TypeVar("Arguments")
-WIDEST_FLAG = 26  # columns of a help text for flags
+HELP = ("-h", "--help", "--help-all")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -23,17 +23,15 @@ class OneLineParser(argparse.ArgumentParser):
         flag, _, rest = text.partition(": ")
         if flag.startswith("-") and rest.startswith("must be"):
             text = f"{flag.split('/')[0]} {rest}"
-        raise UserError(f"{text}{self._meant(message)} (see {self.prog} --help)")
+        runs = known_runs() if message.endswith("required: RUN") else ""
+        raise UserError(f"{text}{self._meant(message)}{runs} (see {self.prog} --help)")
 
     def _meant(self, message):
         if not message.startswith("unrecognized arguments"):
             return ""
         flags = [flag for action in self._actions for flag in action.option_strings]
-        for word in message.split():
-            near = difflib.get_close_matches(word.partition("=")[0], flags, n=1) if word.startswith("-") else []
-            if near:
-                return f"; did you mean {near[0]}?"
-        return ""
+        hints = (did_you_mean(word.partition("=")[0], flags) for word in message.split() if word.startswith("-"))
+        return next(filter(None, hints), "")
 
 
 def parse(cls: type[Arguments], verb: str, argv: list[str]) -> Arguments:
@@ -62,35 +60,46 @@ def parse_with_config(
     Raises:
         UserError: for words that do not fit.
     """
-    parser = OneLineParser(
-        prog=f"lm-jax {verb}",
-        usage=_usage(cls, verb),
-        description=(cls.__doc__ or "").strip(),
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-        formatter_class=_formatter,
-    )
-    add_arguments(parser, cls)
-    if config is not None:
-        add_config(parser, config)
-    given = vars(parser.parse_args([_with_dashes(word) for word in argv]))
+    parser = build_parser(cls, config, verb, full="--help-all" in argv)
+    given = vars(parser.parse_intermixed_args([_with_dashes(word) for word in argv]))
     own = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    _check_runs(parser, given)
     arguments = {name: given.pop(name) for name in list(given) if name in own}
     return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()}), given
 
 
-def _usage(cls, verb):
-    """The positionals; all flags of a verb would fill the screen before its help begins."""
-    words = [
-        {"+": "{} ...", "?": "[{}]", None: "{}"}[field.metadata["nargs"]].format(field.metadata["metavar"])
-        for field in dataclasses.fields(cls)
-        if field.metadata.get("positional")
-    ]
-    return " ".join(["lm-jax", verb, *words, "[settings]"])
+def build_parser(cls: Any, config: type | None, verb: str, full: bool = True) -> OneLineParser:
+    """Makes the parser of a verb. full: its help has all settings; without, those that people change.
+
+    A verb without a configuration has so few that its help is always full.
+    """
+    flags = own_flags(cls, "options" if config is None else "run")
+    if config is not None:
+        flags += config_flags(config)
+    shown = [flag for flag in flags if full or config is None or flag.common]
+    parser = OneLineParser(
+        prog=f"lm-jax {verb}",
+        usage=usage(cls, verb),
+        description=(cls.__doc__ or "").strip(),
+        epilog=epilog(verb, len(flags) - len(shown), len(flags)),
+        allow_abbrev=False,
+        add_help=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=VerbHelp,
+    )
+    add_positionals(parser, cls)
+    parser.add_argument(*HELP, action="help", help=argparse.SUPPRESS)
+    add_flags(parser, flags, full or config is None)
+    return parser
 
 
-def _formatter(prog):
-    return argparse.HelpFormatter(prog, max_help_position=WIDEST_FLAG)
+def _check_runs(parser, given):
+    """Raises UserError for a run that is not there, before anything is loaded."""
+    for action in parser._actions:
+        if action.metavar == "RUN" and action.dest in given:
+            value = given[action.dest]
+            for run in value if isinstance(value, list) else [value]:
+                check_run(run)
 
 
 def _with_dashes(word):
@@ -99,8 +108,3 @@ def _with_dashes(word):
         return word
     flag, equals, value = word.partition("=")
     return flag.replace("_", "-") + equals + value
-
-
-def is_terminal() -> bool:
-    """Says whether a person is looking at the output."""
-    return sys.stdout.isatty()

@@ -6,26 +6,30 @@ from pathlib import Path
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.table_output import TableArguments, print_answer
 from lm_jax.cli.token_name import token_name
 from lm_jax.config.settings import setting
+from lm_jax.report.table import Table
 from lm_jax.strict_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreArguments:
+class ScoreArguments(TableArguments):
     """Log-probabilities in nats, a line of output for every line of a text, its end-of-line token included."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str = positional("A text file, or - for standard input.", "FILE")
-    alone: bool = setting(False, "Score each line by itself. Without it, in the context of all the lines before it.")
-    per_token: bool = setting(False, "A line of output for every token instead.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object a line.")
+    file: str = positional("Text file, or - for standard input.", "FILE")
+    alone: bool = setting(
+        False, "Whether each line is scored by itself, not in the context of all the lines before it."
+    )
+    per_token: bool = setting(False, "Whether there is a line of output for every token.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:
     """Parses the arguments, scores the text and prints the scores."""
     arguments = parse(ScoreArguments, "score", argv)
+    arguments.check_form()
 
     from lm_jax.cli.console import print_progress
     from lm_jax.data.sources import as_text, read_text
@@ -45,19 +49,16 @@ def main(argv: list[str]) -> None:
     if arguments.json:
         for record in records:
             print(to_json(record))
-    elif arguments.per_token:
-        _print_tokens(records)
-    else:
-        _print_lines(records)
+        return
+    table = _token_table(records) if arguments.per_token else _line_table(records)
+    print_answer(arguments, table, records)
 
 
-def _print_lines(lines):
-    print(f"{'log-prob':>10} {'tokens':>6} {'unk':>4}  line")
-    for line in lines:
-        print(f"{line.log_prob:>10.3f} {line.tokens:>6} {line.unknown:>4}  {line.text}")
+def _line_table(lines):
+    rows = tuple((f"{line.log_prob:.3f}", f"{line.tokens}", f"{line.unknown}", line.text) for line in lines)
+    return Table(("log-prob", "tokens", "unk", "line"), rows, words=0, drop=("unk", "tokens"), ends_in_words=True)
 
 
-def _print_tokens(tokens):
-    print(f"{'log-prob':>10}  token")
-    for token in tokens:
-        print(f"{token.log_prob:>10.3f}  {token_name(token.token)}")
+def _token_table(tokens):
+    rows = tuple((f"{token.log_prob:.3f}", token_name(token.token)) for token in tokens)
+    return Table(("log-prob", "token"), rows, words=0, ends_in_words=True)

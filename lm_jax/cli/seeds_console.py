@@ -1,6 +1,8 @@
 """The console of several seeds that are trained together: means, with standard errors."""
 
-from lm_jax.cli.console import TrainingConsole, print_table
+from lm_jax.cli.console import TrainingConsole
+from lm_jax.cli.screen import print_unbroken
+from lm_jax.cli.tables import print_table
 from lm_jax.report.numbers import clock, short
 from lm_jax.report.table import Table
 from lm_jax.runs.seeds import SeedResults
@@ -16,14 +18,15 @@ class SeedsConsole(TrainingConsole):
         if results.stopped:
             self._print("stopped and saved; to go on, seed by seed:")
             for name in names:
-                self._print(f"  lm-jax {results.command} --resume {folder}/{name}{self.repeated}")
+                print_unbroken(self.console, f"  lm-jax {results.command} --resume {folder}/{name}{self.repeated}")
             return
         print_table(self.console, means_table(results))
         self._print(
             f"{len(names)} seeds in {clock(results.seconds)} of wall time; each is a run: "
             f"{folder}/{names[0]} to {names[-1]}"
         )
-        self._print(f"next: lm-jax compare {' '.join(f'{folder}/{name}' for name in names[:2])}{self.repeated}")
+        compared = " ".join(f"{folder}/{name}" for name in names[:2])
+        print_unbroken(self.console, f"next: lm-jax compare {compared}{self.repeated}")
 
 
 def means_table(results: SeedResults) -> Table:

@@ -7,6 +7,7 @@ from lm_jax.cli.classify import in_batches, read_lines
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TagConfig, setting
 from lm_jax.config.settings import count
@@ -16,7 +17,7 @@ from lm_jax.strict_json import to_json
 
 @dataclasses.dataclass(frozen=True)
 class TagTrainArguments(TrainArguments):
-    """Train a tagger of words; without any setting, of names in the Python standard library by their role."""
+    """Train a tagger of words. Without any setting: of names in the Python standard library, by their role."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +25,10 @@ class TagEvaluateArguments:
     """Score tagged sentences with the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
-    data: str | None = setting(None, "Tagged sentences as for training. Without it, the run's own.", metavar="PATH")
-    split: Literal["train", "valid", "test", "all"] = setting("test", "Which part of them.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    data: str | None = setting(None, "Tagged sentences as for training, if not the run's own.", metavar="FILE")
+    split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the sentences.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +36,17 @@ class TagPredictArguments:
     """Tag every line of a file, or of standard input: a sentence of words with spaces between."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("A file with a sentence a line. Without it, standard input.", "FILE", optional=True)
+    file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
     n_best: int = setting(
         1,
-        "How many strings of tags for each sentence, the most probable first, each after its log-probability.",
+        "Tag sequences for each sentence, the most probable first, each after its log-probability.",
         rule=count,
     )
     columns: bool = setting(
-        False, "Print a word and its tag a line, with a tab between, and a blank line after each sentence."
+        False, "Whether a line has a word and its tag, with a tab between, and sentences end with a blank line."
     )
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object a line.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
 def train(argv: list[str]) -> None:
@@ -77,7 +78,7 @@ def predict(argv: list[str]) -> None:
     run = load_as(TrainedTagger, arguments.run, arguments.cell)
     for batch in in_batches(lines):
         for sentence in run.tag_sentences(batch, arguments.n_best):
-            print(to_json(sentence) if arguments.json else _words(sentence, arguments), flush=True)
+            say(to_json(sentence) if arguments.json else _words(sentence, arguments))
 
 
 def _words(sentence, arguments):

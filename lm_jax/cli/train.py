@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lm_jax.cli.finished import finished_words
+from lm_jax.cli.flags import positional
 from lm_jax.cli.network import NetworkArguments
 from lm_jax.cli.parsing import parse_with_config
 from lm_jax.config import TrainConfig, from_flat, read_settings, setting
@@ -16,29 +18,31 @@ from lm_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class TrainArguments(NetworkArguments):
-    """Train a language model on a text; without any setting, an LSTM on the Python documentation in two minutes."""
+    """Train a language model on a text. Without any setting: an LSTM, on the Python documentation, in two minutes."""
 
-    run: str | None = setting(
-        None, "Folder of the run; without it, the next free one below checkpoints/.", metavar="FOLDER"
-    )
+    file: str | None = positional("Data, as by --data.", "FILE", optional=True, shown=False)
+
+    run: str | None = setting(None, "Folder of the run, if not checkpoints/NAME-N.", metavar="FOLDER", common=True)
     resume: str | None = setting(
         None,
-        "Go on with the run in this folder; only its length, its devices, and how often it reports, measures and saves "
-        "may change. With --run it is copied to that new folder first; one that lies in the mirror is copied to "
+        "Folder of a run to go on with. Only its length, its devices, and how often it reports, measures and saves may "
+        "change. With --run it is copied to that new folder first; one that lies in the mirror is copied to "
         "checkpoints/.",
         metavar="RUN",
+        common=True,
     )
     mirror: str | None = setting(
         None,
-        "Folder, such as one on a mounted drive, where a copy of the run folder is kept up to date while it trains.",
+        "Folder, such as one on a mounted drive, where a copy of the run folder is kept up to date.",
         metavar="FOLDER",
     )
     seeds: int | None = setting(
         None,
-        "Train so many seeds, --seed and those after it, in folders RUN/seed-N: means with standard errors at the end.",
+        "Number of seeds that are trained side by side, from --seed on. Each is a run, RUN/seed-N; at the end come "
+        "their means with standard errors.",
     )
     config_file: str | None = setting(
-        None, "JSON with settings, such as a run's config.json; flags override it.", metavar="FILE"
+        None, "JSON file of settings, such as a run's config.json; flags override it.", metavar="FILE"
     )
 
 
@@ -58,24 +62,49 @@ def train_task(cls: type, verb: str, argv: list[str], arguments_of: type[TrainAr
     """
     arguments, given = parse_with_config(arguments_of, cls, verb, argv)
     _check_pairs(arguments)
-    config = make_config(given, _base(arguments, cls), cls)
+    config = make_config(with_file(given, arguments.file), _base(arguments, cls), cls)
     config.check()
     arguments.check()
+    words = _finished(arguments, config)
+    if words is not None:
+        print(words)
+        return
     if arguments.coordinator is None:
         _train(arguments, config)
     else:
         _train_with_others(arguments, config)
 
 
+def with_file(given: dict[str, Any], file: str | None) -> dict[str, Any]:
+    """Returns the settings with the data that were given without a flag; raises UserError for data given twice."""
+    if file is None:
+        return given
+    if "data" in given:
+        raise UserError(f"the data are given once, as FILE or as --data FILE, got {file} and {given['data']}")
+    return {**given, "data": file}
+
+
+def _finished(arguments: TrainArguments, config: Any) -> str | None:
+    """Says that nothing is left to do of the run to resume, if that is so; a copy of it is to be made all the same."""
+    if arguments.resume is None or arguments.run is not None or arguments.mirror is not None:
+        return None
+    opened = _resumed(arguments.resume)
+    return finished_words(opened.path, config, opened.task.command) if config == opened.config else None
+
+
+def _resumed(run: str) -> Any:
+    from lm_jax.runs.open import open_run
+    from lm_jax.runs.train import resumable_task
+
+    opened = open_run(run)
+    resumable_task(opened)
+    return opened
+
+
 def _base(arguments: TrainArguments, cls: type) -> Any:
     """Returns the settings that flags change: of the resumed run or of the file."""
     if arguments.resume is not None:
-        from lm_jax.runs.open import open_run
-        from lm_jax.runs.train import resumable_task
-
-        opened = open_run(arguments.resume)
-        resumable_task(opened)
-        return opened.config
+        return _resumed(arguments.resume).config
     return None if arguments.config_file is None else read_settings(Path(arguments.config_file), cls)
 
 

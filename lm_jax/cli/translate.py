@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TranslateConfig, setting
 from lm_jax.errors import UserError, check_sizes
@@ -21,7 +22,7 @@ ROWS = 64  # lines of a file that are read at once
 
 @dataclasses.dataclass(frozen=True)
 class TranslateTrainArguments(TrainArguments):
-    """Train a translator; without any setting, of dates as people write them into ISO form."""
+    """Train a translator. Without any setting: of dates as people write them, into ISO form."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,10 @@ class TranslateEvaluateArguments:
     """Score translations of sentences by the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
-    data: str | None = setting(None, "Parallel text as for training. Without it, the run's own.", metavar="PATH")
-    split: Literal["train", "valid", "test", "all"] = setting("test", "Which part of it.")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object.")
+    data: str | None = setting(None, "Parallel text as for training, if not the run's own.", metavar="FILE")
+    split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the text.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,18 +41,18 @@ class TranslatePredictArguments:
     """Translate every line of a file, or of standard input."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("A file with a sentence a line. Without it, standard input.", "FILE", optional=True)
-    beam_size: int | None = setting(None, "Hypotheses of the search. Without it, the run's setting.")
+    file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
+    beam_size: int | None = setting(None, "Hypotheses of the search, if not the run's setting.")
     length_penalty: float | None = setting(
-        None, "Log-probabilities are divided by length to this power. Without it, the run's setting."
+        None, "Power of the length that log-probabilities are divided by, if not the run's setting."
     )
     coverage_penalty: float | None = setting(
-        None, "Weight of what attention has left of the source. Without it, the run's setting."
+        None, "Weight of what attention has left of the source, if not the run's setting."
     )
     n_best: int = setting(1, "Translations of each line, best first, with their scores.")
     attention: str | None = setting(None, "Folder for a picture of each line's attention.", metavar="FOLDER")
-    cell: str | None = setting(None, "The cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
-    json: bool = setting(False, "Print one JSON object a line.")
+    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
 def train(argv: list[str]) -> None:
@@ -117,7 +118,7 @@ def _print(source, translations, arguments):
     if not translations:  # an empty line stays one, so that lines stand beside those of the source
         print(flush=True)
     for one in translations:
-        print(one.text if arguments.n_best == 1 else f"{one.score:.4f}\t{one.log_prob:.4f}\t{one.text}", flush=True)
+        say(one.text if arguments.n_best == 1 else f"{one.score:.4f}\t{one.log_prob:.4f}\t{one.text}")
 
 
 def _draw(run, source, translation, path):

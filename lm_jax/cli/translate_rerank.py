@@ -9,7 +9,7 @@ from lm_jax.cli.parsing import parse
 from lm_jax.cli.translate import ROWS, lines_of
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError, check_sizes
-from lm_jax.report.plain_json import to_json
+from lm_jax.strict_json import to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,17 +18,17 @@ class RerankArguments:
     the highest (w1 log P(y|x) + w2 log P(x|y) + w3 log P(y)) / |y|^length_penalty + w4 |y|."""
 
     run: str = positional("Folder of the translator's run: P(y|x).", "RUN")
-    file: str | None = positional("A file with a sentence a line. Without it, standard input.", "FILE", optional=True)
+    file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
     reverse: str | None = setting(None, "Run of a translator in the other direction: P(x|y).", metavar="RUN")
     language_model: str | None = setting(
         None, "Run of a language model of the language that is written: P(y).", metavar="RUN"
     )
-    weights: tuple[float, ...] = setting((), "The weights w1 w2 w3 w4. Without them 0 1 1 0, the noisy channel.")
-    tune: bool = setting(False, "Translate no lines, but print the weights that are best on the validation pairs.")
-    data: str | None = setting(None, "Parallel text to tune on. Without it, the run's own.", metavar="PATH")
-    beam_size: int | None = setting(None, "Translations to choose from. Without it, the run's setting.")
+    weights: tuple[float, ...] = setting((), "Weights w1 w2 w3 w4, if not 0 1 1 0, the noisy channel.")
+    tune: bool = setting(False, "Whether the weights that are best on the validation pairs are printed, and no translations.")
+    data: str | None = setting(None, "Parallel text to tune on, if not the run's own.", metavar="FILE")
+    beam_size: int | None = setting(None, "Number of translations to choose from, if not the run's setting.")
     n_best: int = setting(1, "Translations of each line, best first, with score and three log-probabilities.")
-    json: bool = setting(False, "Print one JSON object a line.")
+    json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
 def main(argv: list[str]) -> None:

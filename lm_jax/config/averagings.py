@@ -13,7 +13,13 @@ class EMA:
 
     kind: ClassVar[str] = "ema"
 
-    decay: float = setting(0.999, "Decay of the moving average.", rule=share, flag="ema_decay")
+    decay: float = setting(
+        0.999,
+        "Share of the moving average that is kept at every step.",
+        rule=share,
+        flag="ema_decay",
+        group="regularisation",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +28,9 @@ class NTASGD:
 
     kind: ClassVar[str] = "ntasgd"
 
-    nonmono: int = setting(5, "Validations without improvement after which the mean begins.", rule=count)
+    nonmono: int = setting(
+        5, "Validations without improvement before averaging starts.", rule=count, group="regularisation"
+    )
 
 
 AVERAGINGS: dict[str, Kind] = {

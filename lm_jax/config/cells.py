@@ -24,11 +24,11 @@ class InitConfig:
 
     init: Literal["orthogonal", "identity", "uniform"] = setting(
         "orthogonal",
-        "Initial recurrent weights, per gate. uniform draws the input weights and biases too, as torch does.",
+        "Initial recurrent weights, gate by gate. uniform draws the input weights and biases too, as torch does.",
     )
     init_scale: float | None = setting(
         None,
-        "Scale of the orthogonal or identity matrix (1 if not given); bound of the uniform (1/sqrt(hidden_size)).",
+        "Scale of the orthogonal or identity matrix (1 if not given). Of uniform: its bound (1/sqrt(hidden_size)).",
         rule=positive,
     )
 
@@ -39,7 +39,7 @@ class RNNConfig(InitConfig):
 
     kind: ClassVar[str] = "rnn"
 
-    nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = setting("tanh", "Nonlinearity of the units.")
+    nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = setting("tanh", "Activation function of the units.")
     recurrence: Literal["auto", "scan", "fused"] = setting("auto", f"{RECURRENCE}.")
 
 
@@ -51,7 +51,7 @@ class GRUConfig(InitConfig):
 
     reset: Literal["after", "before"] = setting(
         "after",
-        "Whether the reset gate acts after the recurrent product (cuDNN) or before it (textbook).",
+        "Place of the reset gate: after the recurrent product (cuDNN) or before it (textbook).",
         flag="gru_reset",
     )
     recurrence: Literal["auto", "scan", "fused"] = setting("auto", f"{RECURRENCE}.")
@@ -63,7 +63,7 @@ class LSTMConfig(InitConfig):
 
     kind: ClassVar[str] = "lstm"
 
-    forget_bias: float = setting(1.0, "Initial forget bias.", rule=finite)
+    forget_bias: float = setting(1.0, "Initial bias of the forget gate.", rule=finite)
     recurrence: Literal["auto", "scan", "fused", "cudnn"] = setting(
         "auto", f"{RECURRENCE}; cudnn, NVIDIA's LSTM, untested."
     )

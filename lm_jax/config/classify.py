@@ -18,11 +18,12 @@ class ClassifierConfig(EncoderConfig):
     dropout: float = setting(0.5, "Share dropped of embedded inputs, between layers and of outputs.", rule=rate)
     pooling: Literal["last", "mean", "max", "attention"] = setting(
         "mean",
-        "One vector of the states: what each direction has at its end (last), their mean, the largest value of each "
-        "feature, or their mean weighted by a learnt score (attention).",
+        "How the states become one vector: the last of each direction, their mean, their maximum, or attention. The "
+        "maximum is taken feature by feature; attention is a mean weighted by a learnt score.",
+        common=True,
     )
     head_size: int | None = setting(
-        None, "Units of a hidden layer between that vector and the classes. Without it, none.", rule=count
+        None, "Units of a hidden layer between that vector and the classes. Without it, there is none.", rule=count
     )
 
 
@@ -37,13 +38,15 @@ class ClassifyConfig(RunConfig):
     model: ClassifierConfig = ClassifierConfig()
     vectors: str | None = setting(
         None,
-        "Word vectors that the embedding begins with: a file in the text format of GloVe and word2vec, plain or .gz.",
+        "Word vectors that the embedding begins with. It is in the text format of GloVe and word2vec, plain or .gz.",
         metavar="FILE",
+        group="model",
     )
     init_from: str | None = setting(
         None,
-        "The run of a recurrent language model of words whose embedding and lower layers the encoder begins with.",
+        "Run of a recurrent language model of words whose embedding and lower layers the encoder begins with.",
         metavar="RUN",
+        group="model",
     )
 
     def check(self) -> None:

@@ -12,15 +12,19 @@ class DataConfig:
 
     data: str | None = setting(
         None,
-        "A text file; a folder with train, valid and test as .txt, .csv, .json(l) or .parquet; or wikitext-2, "
-        "wikitext-103, ptb, tiny-shakespeare. Without it, the Python documentation topics that every CPython carries.",
-        metavar="PATH",
+        "Text to train on: a file, a folder, or one of wikitext-2, wikitext-103, ptb, tiny-shakespeare. A folder has "
+        "train, valid and test as .txt, .csv, .json(l) or .parquet. Without it: the Python documentation topics that "
+        "every CPython carries.",
+        metavar="FILE",
+        common=True,
     )
     level: Literal["char", "byte", "word", "bpe"] = setting(
-        "char", "The unit of a token. Words are split at white space; every line ends with an end-of-line token."
+        "char",
+        "Unit of a token. Words are split at white space; every line ends with an end-of-line token.",
+        common=True,
     )
-    text_column: str = setting("text", "The column of a table that holds the lines.", metavar="NAME")
-    min_count: int = setting(1, "Words rarer than this become <unk>.", rule=count)
+    text_column: str = setting("text", "Column of a table that holds the lines.", metavar="NAME")
+    min_count: int = setting(1, "Occurrences below which a word is <unk>.", rule=count, common=True)
     max_vocab: int | None = setting(
-        None, "Most types of a word or bpe vocabulary (bpe: 8,192 if not given).", rule=count
+        None, "Largest size of a word or bpe vocabulary (bpe: 8,192 if not given).", rule=count
     )

@@ -12,18 +12,38 @@ from lm_jax.config.settings import DependentSettings, count, rate, setting
 class EncoderConfig(DependentSettings):
     """An embedding and a stack of recurrent layers."""
 
-    cell: Any = choice_of(CELLS, "lstm", "The recurrent cell; FILE.py:NAME for one of your own.", coerce=cell_settings)
-    embedding_size: int = setting(100, "Size of a token's embedding.", rule=count)
-    hidden_size: int = setting(128, "Units of a layer, for each direction.", rule=count)
-    layers: int = setting(1, "Layers of the stack.", rule=count)
-    bidirectional: bool = setting(True, "Read from both ends, with weights of their own.")
-    connection: Literal["plain", "residual", "highway", "dense"] = setting("plain", "How the layers are connected.")
-    dropout: float = setting(0.3, "Share dropped of embedded inputs, between layers and of outputs.", rule=rate)
+    cell: Any = choice_of(
+        CELLS,
+        "lstm",
+        "Recurrent cell, or one of your own.",
+        coerce=cell_settings,
+        own="FILE.py:NAME",
+        common=True,
+    )
+    embedding_size: int = setting(100, "Size of a token's embedding.", rule=count, common=True)
+    hidden_size: int = setting(128, "Units of a layer, for each direction.", rule=count, common=True)
+    layers: int = setting(1, "Number of layers.", rule=count, common=True)
+    bidirectional: bool = setting(True, "Whether the text is read from both ends, with weights of their own.")
+    connection: Literal["plain", "residual", "highway", "dense"] = setting("plain", "Connection between the layers.")
+    dropout: float = setting(
+        0.3,
+        "Share that dropout removes. It acts on embedded inputs, between layers and on outputs.",
+        rule=rate,
+        metavar="RATE",
+        group="training",
+        common=True,
+    )
     dropout_kind: Literal["elementwise", "locked"] = setting(
-        "elementwise", "Draw dropout masks for every time step, or once for a whole sentence (locked: variational)."
+        "elementwise",
+        "Dropout masks: drawn for every time step, or once for a whole sentence (locked: variational dropout).",
+        group="regularisation",
     )
     word_dropout: float = setting(
-        0.0, "Share of the tokens that are read as unknown in training, so that unknown ones are learnt.", rule=rate
+        0.0,
+        "Share of the tokens that are read as unknown in training, so that unknown ones are learnt.",
+        rule=rate,
+        metavar="RATE",
+        group="regularisation",
     )
 
     def __post_init__(self):

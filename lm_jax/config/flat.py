@@ -93,14 +93,14 @@ def _apply_kind(field, value, rest):
 
 
 def _misplaced(cls, config, name):
-    """Says why a name has no place."""
+    """Says why a name has no place, and what gives it one."""
     owners = [entry.owners for entry in flat_settings(cls) if entry.name == name]
     if not owners:
         return f"the configuration has settings that this version does not know: {name}"
     chosen = chosen_kinds(config)
     role = next(role for role, kind in owners[0] if chosen.get(role) != kind)
     kinds = dict.fromkeys(kind for path in owners for at, kind in path if at == role)
-    return f"{name} is a setting of {', '.join(kinds)}, got {role} {chosen[role]}"
+    return f"{name} is a setting of {', '.join(kinds)}, got {role} {chosen[role]}; give {role}={next(iter(kinds))}"
 
 
 def _names_in(cls, name):

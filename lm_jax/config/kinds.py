@@ -59,6 +59,9 @@ def choice_of(
     *,
     flag: str | None = None,
     coerce: Callable[[Any], Any] | None = None,
+    own: str | None = None,
+    group: str | None = None,
+    common: bool = False,
 ) -> Any:
     """Declares a setting that is one of several kinds.
 
@@ -68,8 +71,12 @@ def choice_of(
         help: one sentence for the command line.
         flag: the name in flat forms, if it is not the field's.
         coerce: makes settings of what a user gives; default: `choose`.
+        own: how a kind of a user's own is written, such as FILE.py:NAME; None where there can be none.
+        group: as of a `setting`.
+        common: as of a `setting`.
     """
-    metadata = {"help": help, "flag": flag, "kinds": table, "coerce": coerce}
+    metadata = {"help": help, "flag": flag, "kinds": table, "coerce": coerce, "own": own}
+    metadata |= {"group": group, "common": common}
     return dataclasses.field(default=table[default].defaults(default), metadata=metadata)
 
 

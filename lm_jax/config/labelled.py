@@ -12,17 +12,19 @@ class LabelledDataConfig:
 
     data: str | None = setting(
         None,
-        "A file with a line LABEL<tab>TEXT for each text, or a table (.csv, .json(l), .parquet); or a folder with "
-        "train, valid and test. Without it, passages of the Python standard library, labelled by their package.",
-        metavar="PATH",
+        "Labelled texts: a file with a line LABEL<tab>TEXT for each, a table, or a folder. A table is .csv, .json(l) "
+        "or .parquet; a folder has train, valid and test. Without it: passages of the Python standard library, "
+        "labelled by their package.",
+        metavar="FILE",
+        common=True,
     )
-    level: Literal["word", "char"] = setting("word", "The unit of a token.")
+    level: Literal["word", "char"] = setting("word", "Unit of a token.", common=True)
     tokenizer: Literal["whitespace", "simple"] = setting(
-        "simple", "Words are split at white space, or words and punctuation apart."
+        "simple", "How words are split: at white space, or words and punctuation apart (simple)."
     )
-    lower: bool = setting(False, "Read everything in lower case.")
-    text_column: str = setting("text", "The column of a table that holds the texts.", metavar="NAME")
-    label_column: str = setting("label", "The column of a table that holds the labels.", metavar="NAME")
-    min_count: int = setting(1, "Words rarer than this become <unk>.", rule=count)
-    max_vocab: int | None = setting(None, "Most types of a vocabulary of words.", rule=count)
-    max_length: int = setting(1000, "Longest text in tokens; a longer one is refused.", rule=count)
+    lower: bool = setting(False, "Whether everything is read in lower case.")
+    text_column: str = setting("text", "Column of a table that holds the texts.", metavar="NAME")
+    label_column: str = setting("label", "Column of a table that holds the labels.", metavar="NAME")
+    min_count: int = setting(1, "Occurrences below which a word is <unk>.", rule=count, common=True)
+    max_vocab: int | None = setting(None, "Largest size of a vocabulary of words.", rule=count)
+    max_length: int = setting(1000, "Length in tokens above which a text is refused.", rule=count)

@@ -8,25 +8,43 @@ from lm_jax.config.kinds import Kind, choice_of, coerce_kinds
 from lm_jax.config.settings import DependentSettings, count, not_negative, rate, rising, setting
 
 
+def _dropped(help, default=None):
+    """Declares one of the many shares that are dropped."""
+    return setting(default, help, rule=rate, metavar="RATE", group="regularisation")
+
+
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig(DependentSettings):
     """Settings that every network has."""
 
-    hidden_size: int = setting(256, "Units of a layer.", rule=count)
-    top_size: int | None = setting(None, "Units of the top layer, if not hidden_size.", rule=count)
-    embedding_size: int = setting(64, "Size of a token's embedding.", rule=count)
-    layers: int = setting(1, "Layers of the stack.", rule=count)
-    tied: bool = setting(False, "Use the embedding as the softmax weights (needs embedding_size = hidden_size).")
-    dropout: float = setting(0.0, "Share dropped of embedded inputs, between layers and of outputs.", rule=rate)
-    dropout_input: float | None = setting(None, "Share dropped of embedded inputs, if not dropout.", rule=rate)
-    dropout_layer: float | None = setting(None, "Share dropped between layers, if not dropout.", rule=rate)
-    dropout_output: float | None = setting(None, "Share dropped of outputs, if not dropout.", rule=rate)
-    dropout_embedding: float = setting(0.0, "Share of the types that are absent from a chunk.", rule=rate)
+    hidden_size: int = setting(256, "Units of a layer.", rule=count, common=True)
+    top_size: int | None = setting(None, "Units of the top layer, if not as many as of the others.", rule=count)
+    embedding_size: int = setting(64, "Size of a token's embedding.", rule=count, common=True)
+    layers: int = setting(1, "Number of layers.", rule=count, common=True)
+    tied: bool = setting(
+        False, "Whether the softmax has the weights of the embedding, whose size must be that of the top layer then."
+    )
+    dropout: float = setting(
+        0.0,
+        "Share that dropout removes. It acts on embedded inputs, between layers and on outputs.",
+        rule=rate,
+        metavar="RATE",
+        group="training",
+        common=True,
+    )
+    dropout_input: float | None = _dropped("Share that is dropped of embedded inputs, if not that of dropout.")
+    dropout_layer: float | None = _dropped("Share that is dropped between layers, if not that of dropout.")
+    dropout_output: float | None = _dropped("Share that is dropped of outputs, if not that of dropout.")
+    dropout_embedding: float = _dropped(
+        "Share of the vocabulary that is dropped from a chunk (embedding dropout).", 0.0
+    )
     dropout_kind: Literal["elementwise", "locked"] = setting(
-        "elementwise", "Draw dropout masks for every time step, or once for a whole chunk (locked: variational)."
+        "elementwise",
+        "Dropout masks: drawn for every time step, or once for a whole chunk (locked: variational dropout).",
+        group="regularisation",
     )
     compute_dtype: Literal["float32", "bfloat16"] = setting(
-        "float32", "Type of the operands of matrix products; carries and sums stay float32."
+        "float32", "Number format of the operands of matrix products; states and sums stay float32."
     )
 
     def idle(self) -> dict[str, str]:
@@ -46,23 +64,36 @@ class RecurrentConfig(NetworkConfig):
 
     kind: ClassVar[str] = "recurrent"
 
-    cell: Any = choice_of(CELLS, "lstm", "The recurrent cell; FILE.py:NAME for one of your own.", coerce=cell_settings)
-    connection: Literal["plain", "residual", "highway", "dense"] = setting("plain", "How the layers are connected.")
-    weight_drop: float = setting(
-        0.0, "Share of the recurrent weights that are absent from a chunk (DropConnect).", rule=rate
+    cell: Any = choice_of(
+        CELLS,
+        "lstm",
+        "Recurrent cell, or one of your own.",
+        coerce=cell_settings,
+        own="FILE.py:NAME",
+        common=True,
     )
+    connection: Literal["plain", "residual", "highway", "dense"] = setting("plain", "Connection between the layers.")
+    weight_drop: float = _dropped("Share of the recurrent weights that is dropped from a chunk (DropConnect).", 0.0)
     cutoffs: tuple[int, ...] = setting(
         (),
-        "Rising ids, such as 2000 10000, that cut a large vocabulary into the clusters of an adaptive softmax: faster, "
-        "as exact; with tied the embedding is cut too. Without any, one softmax over all types.",
+        "Ids, such as 2000 10000, at which an adaptive softmax cuts a large vocabulary into clusters. It is faster, "
+        "and no approximation; with tied the embedding is cut too. Without any: one softmax over the whole vocabulary.",
         rule=rising,
     )
     cutoff_factor: int = setting(
-        4, "The size of a word's weights shrinks by this factor from one cluster to the next.", rule=count
+        4, "Factor by which the size of a word's weights shrinks from one cluster to the next.", rule=count
     )
-    activation_reg: float = setting(0.0, "Times the mean square of outputs, added to the loss (AR).", rule=not_negative)
+    activation_reg: float = setting(
+        0.0,
+        "Weight of the mean square of the outputs in the loss (AR).",
+        rule=not_negative,
+        group="regularisation",
+    )
     temporal_reg: float = setting(
-        0.0, "Times the mean square change of outputs from step to step, added to the loss (TAR).", rule=not_negative
+        0.0,
+        "Weight of the mean square change of the outputs from step to step in the loss (TAR).",
+        rule=not_negative,
+        group="regularisation",
     )
 
     def __post_init__(self):
@@ -82,11 +113,13 @@ class WindowConfig(InitConfig, NetworkConfig):
 
     kind: ClassVar[str] = "window"
 
-    window: int = setting(4, "Tokens that the model predicts from: an n-gram of order window + 1.", rule=count)
-    direct: bool = setting(False, "Connect the embeddings to the logits directly, too.")
-    layer_norm: bool = setting(False, "Normalise after every layer.")
-    nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = setting("tanh", "Nonlinearity of the units.")
-    connection: Literal["plain", "residual"] = setting("plain", "How the layers are connected.")
+    window: int = setting(
+        4, "Tokens that a window model predicts from. An n-gram of order N + 1 does so too.", rule=count, common=True
+    )
+    direct: bool = setting(False, "Whether the embeddings are connected to the logits directly, too.")
+    layer_norm: bool = setting(False, "Whether every layer is followed by a layer normalisation.")
+    nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = setting("tanh", "Activation function of the units.")
+    connection: Literal["plain", "residual"] = setting("plain", "Connection between the layers.")
 
 
 MODELS: dict[str, Kind] = {

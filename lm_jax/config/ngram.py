@@ -24,29 +24,36 @@ class NGramConfig:
     mode: ClassVar[str] = "stream"  # an end-of-line token leads back to the start context, so lines are alone anyway
 
     data: DataConfig = DataConfig()
-    order: int = setting(5, "Words of an n-gram: contexts have one less.", rule=count)
+    order: int = setting(5, "Tokens of an n-gram; its context has one less.", rule=count, group="model", common=True)
     method: Any = choice_of(
         ESTIMATORS,
         "modified-kneser-ney",
-        "The estimator. jelinek-mercer takes its weights from the validation text.",
+        "Method of smoothing.",
         coerce=estimator_settings,
+        group="model",
+        common=True,
     )
     prune_counts: tuple[int, ...] = setting(
         (),
         "Occurrences up to which n-grams are left out, for orders 1, 2, ..., such as 0 0 1; the last holds above too.",
+        group="model",
     )
     vocab_convention: Literal["own", "kenlm"] = setting(
-        "own", "kenlm: one more type that was never seen, as KenLM counts its <unk>."
+        "own",
+        "Convention for the vocabulary; kenlm: one more entry, never seen, as KenLM counts its <unk>.",
+        group="text",
     )
     max_memory: int | None = setting(
         None,
-        "MiB for counting a text that is larger than memory: sorted shards go to disk. Without it, no limit.",
+        "MiB for counting, with sorted shards on disk. Without it, there is no limit and all is in memory.",
         rule=count,
+        group="model",
     )
     eval_streams: int = setting(
         10,
-        "Parallel streams that validation and test texts are cut into; perplexities compare only at equal numbers.",
+        "Parallel streams that validation and test texts are cut into. Perplexities compare only at equal numbers.",
         rule=count,
+        group="reports",
     )
 
     def __post_init__(self):

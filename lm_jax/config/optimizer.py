@@ -13,26 +13,30 @@ from lm_jax.config.settings import not_negative, positive, setting
 class OptimizerConfig:
     """The optimiser."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] = setting("adam", "The method.")
-    learning_rate: float = setting(5e-3, "The (peak) learning rate.", rule=positive)
+    optimizer: Literal["sgd", "adam", "adamw"] = setting("adam", "Method of optimisation.")
+    learning_rate: float = setting(5e-3, "Learning rate, at its highest.", rule=positive, metavar="RATE", common=True)
     clip: float | None = setting(
-        1.0, "Largest global norm of the gradient; longer ones are scaled to it. None: no clipping.", rule=positive
+        1.0, "Global norm that longer gradients are scaled to; none: no clipping.", rule=positive
     )
     weight_decay: float = setting(
-        0.0, "Weight decay: decoupled for adamw; for sgd and adam added to the gradient (L2).", rule=not_negative
+        0.0,
+        "Weight decay, decoupled for adamw, for sgd and adam added to the gradient (L2).",
+        rule=not_negative,
+        group="regularisation",
     )
     schedule: Any = choice_of(
         SCHEDULES,
         "cosine",
-        "How the learning rate changes: cosine falls along a cosine to a tenth; plateau falls by decay_factor whenever "
-        "the validation loss does not improve.",
+        "Course of the learning rate. cosine falls along a cosine to a tenth; plateau falls by a factor whenever the "
+        "validation loss does not improve.",
     )
-    warmup_steps: int = setting(0, "Steps of linear warm-up from zero, for any schedule.", rule=not_negative)
+    warmup_steps: int = setting(0, "Steps of linear warm-up from zero, whatever the schedule.", rule=not_negative)
     averaging: Any = choice_of(
         AVERAGINGS,
         "none",
-        "Evaluate and keep averaged weights: an exponential moving average, or the mean since the validation loss has "
-        "not improved for nonmono validations (NT-ASGD).",
+        "Average of the weights that is evaluated and kept. ema is an exponential moving average; ntasgd the mean "
+        "since the validation loss has not improved for some validations (NT-ASGD).",
+        group="regularisation",
     )
 
     def __post_init__(self):

@@ -13,26 +13,32 @@ class ParallelDataConfig:
 
     data: str | None = setting(
         None,
-        "What two files have before their endings (text for text.de and text.en, with source de and target en); or a "
-        "file with a line SOURCE<tab>TARGET for each pair (.tsv), or a table (.csv, .json(l), .parquet); or a folder "
-        "with train, valid and test. Without it, dates as people write them, to be written in ISO form.",
-        metavar="PATH",
+        "Parallel text: a file with a line SOURCE<tab>TARGET for each pair, a table, a folder, or text for text.de and "
+        "text.en. A table is .csv, .json(l) or .parquet; a folder has train, valid and test; two files go with source "
+        "de and target en. Without it: dates as people write them, to be written in ISO form.",
+        metavar="FILE",
+        common=True,
     )
     source: str = setting(
-        "source", "The ending of files in the language that is read, or its column of a table.", metavar="NAME"
+        "source", "Ending of files in the language that is read, or its column of a table.", metavar="NAME", common=True
     )
     target: str = setting(
-        "target", "The ending of files in the language that is written, or its column of a table.", metavar="NAME"
+        "target",
+        "Ending of files in the language that is written, or its column of a table.",
+        metavar="NAME",
+        common=True,
     )
-    level: Literal["word", "char", "bpe"] = setting("char", "The unit of a token; bpe needs the extra of that name.")
+    level: Literal["word", "char", "bpe"] = setting(
+        "char", "Unit of a token; bpe needs the extra of that name.", common=True
+    )
     tokenizer: Literal["joined", "simple", "whitespace"] = setting(
         "joined",
-        "Words are split at white space, or words and punctuation apart; joined: and put together again as they were.",
+        "How words are split: at white space, or words and punctuation apart (simple; joined: and put together again).",
     )
-    lower: bool = setting(False, "Read and write everything in lower case.")
-    min_count: int = setting(1, "Words rarer than this become <unk>.", rule=count)
-    max_vocab: int | None = setting(None, "Most types of a vocabulary of words or byte pairs.", rule=count)
-    max_length: int = setting(200, "Longest sentence in tokens; a longer one is refused.", rule=count)
+    lower: bool = setting(False, "Whether everything is read and written in lower case.")
+    min_count: int = setting(1, "Occurrences below which a word is <unk>.", rule=count)
+    max_vocab: int | None = setting(None, "Largest size of a vocabulary of words or byte pairs.", rule=count)
+    max_length: int = setting(200, "Length in tokens above which a sentence is refused.", rule=count)
 
     def check(self) -> None:
         """Raises UserError for a setting that nothing reads at this level."""

@@ -14,7 +14,7 @@ class CosineSchedule:
     kind: ClassVar[str] = "cosine"
 
     decay_steps: int | None = setting(
-        None, "The step at which the cosine ends, if not the length of the run as first started.", rule=count
+        None, "Step at which the cosine ends, if not the length of the run as first started.", rule=count
     )
 
 

@@ -12,18 +12,27 @@ Rule = Callable[[str, Any], None]  # (name, value) -> raises UserError; None is 
 
 
 def setting(
-    default: Any, help: str, *, rule: Rule | None = None, flag: str | None = None, metavar: str | None = None
+    default: Any,
+    help: str,
+    *,
+    rule: Rule | None = None,
+    flag: str | None = None,
+    metavar: str | None = None,
+    group: str | None = None,
+    common: bool = False,
 ) -> Any:
     """Declares a setting of a frozen dataclass.
 
     Args:
         default: the value where none is given.
-        help: one sentence for the command line.
+        help: a phrase for the command line whose subject is the thing; its first sentence stands alone.
         rule: raises UserError for a value outside its range.
         flag: the name in flat forms (the command line, a file of flat settings), if it is not the field's.
         metavar: what stands for a value in the help.
+        group: the title that the help puts it under, if not that of its dataclass.
+        common: whether the short help shows it, as one that people change.
     """
-    metadata = {"help": help, "rule": rule, "flag": flag, "metavar": metavar}
+    metadata = {"help": help, "rule": rule, "flag": flag, "metavar": metavar, "group": group, "common": common}
     return dataclasses.field(default=default, metadata=metadata)
 
 

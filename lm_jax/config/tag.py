@@ -15,9 +15,9 @@ class CharFeatures:
     """Settings of every network over the characters of a word."""
 
     char_embedding_size: int = setting(32, "Size of a character's embedding.", rule=count)
-    char_size: int = setting(64, "Numbers that tell the encoder about the characters of a word.", rule=count)
+    char_size: int = setting(64, "Features that the encoder has of the characters of a word.", rule=count)
     word_length: int = setting(
-        20, "Characters of a word that are read; of a longer one its beginning and its end.", rule=count
+        20, "Characters of a word that are read. Of a longer word: its beginning and its end.", rule=count
     )
 
 
@@ -34,7 +34,7 @@ class CharCNN(CharFeatures):
 
     kind: ClassVar[str] = "cnn"
 
-    char_width: int = setting(5, "Characters that a filter sees.", rule=count)
+    char_width: int = setting(5, "Width of a filter in characters.", rule=count)
 
 
 CHAR_FEATURES: dict[str, Kind] = {
@@ -50,20 +50,21 @@ class TaggerConfig(EncoderConfig):
 
     word_dropout: float = setting(
         0.25,
-        "A word that the training data have n times is read as unknown in training with probability "
-        "word_dropout / (word_dropout + n), so that unknown ones are learnt.",
+        "Number w in the probability w / (w + n) with which a word seen n times is read as unknown in training.",
         rule=not_negative,
+        group="regularisation",
     )
     fold_case: bool = setting(
-        False, "Words that differ in case alone have one embedding; their characters are read as they are."
+        False, "Whether words that differ in case alone share an embedding; their characters are read as they are."
     )
     char_features: Any = choice_of(
-        CHAR_FEATURES, "cnn", "What is read of a word's characters: filters, LSTMs from both ends, or nothing."
+        CHAR_FEATURES, "cnn", "What reads a word's characters: filters, LSTMs from both ends, or nothing.", common=True
     )
     output: Literal["softmax", "constrained", "crf"] = setting(
         "softmax",
-        "softmax: the tags are independent of each other. constrained: the same, and the best string is sought among "
-        "legal ones of BIO or IOBES. crf: transitions between tags are learnt, illegal ones forbidden.",
+        "Output layer: independent tags, the best legal sequence (constrained), or learnt transitions (crf). Legal are "
+        "the sequences of BIO or IOBES; a crf forbids the others too.",
+        common=True,
     )
 
     def __post_init__(self):
@@ -76,13 +77,14 @@ class TaggedDataConfig:
 
     data: str | None = setting(
         None,
-        "A file in CoNLL-U (.conllu), or of two columns, word and tag, with blank lines between sentences; or a folder "
-        "with train, valid (dev) and test. Without it, functions of the Python standard library, with the role of each "
-        "name.",
-        metavar="PATH",
+        "Tagged sentences: a file in CoNLL-U (.conllu), a file of two columns, or a folder. The columns are word and "
+        "tag, with blank lines between sentences; a folder has train, valid (dev) and test. Without it: functions of "
+        "the Python standard library, with the role of each name.",
+        metavar="FILE",
+        common=True,
     )
-    column: Literal["upos", "xpos", "feats", "deprel"] = setting("upos", "The column of CoNLL-U that has the tags.")
-    max_length: int = setting(512, "Most words of a sentence; a longer one is refused.", rule=count)
+    column: Literal["upos", "xpos", "feats", "deprel"] = setting("upos", "Column of CoNLL-U that has the tags.")
+    max_length: int = setting(512, "Words above which a sentence is refused.", rule=count)
 
 
 @dataclasses.dataclass(frozen=True)

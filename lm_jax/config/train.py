@@ -18,37 +18,44 @@ class RunConfig:
     task: ClassVar[str]
 
     optimizer: OptimizerConfig = OptimizerConfig()
-    batch_size: int = setting(32, "Rows of a batch: for a stream of text, parallel streams.", rule=count)
+    batch_size: int = setting(32, "Rows of a batch. For a running text: its parallel streams.", rule=count, common=True)
     accumulate: int = setting(
         1,
-        "Parts that the rows of a batch are worked off in, for less memory; the gradient is that of all.",
+        "Gradient-accumulation steps: parts of a batch, one after the other, for less memory. The gradient is that of "
+        "the whole batch.",
         rule=count,
+        group="devices",
     )
     devices: int = setting(
         1,
-        "Devices that share the rows of a batch between them; the numbers are those of one device up to rounding.",
+        "Devices that share the rows of a batch. The numbers are those of one device up to rounding.",
         rule=count,
+        group="devices",
     )
     vocab_shards: int = setting(
         1,
-        "Pieces that embedding and softmax are cut into along the vocabulary, one a device; they are taken out of "
-        "devices, of which devices / vocab_shards share the rows.",
+        "Pieces that embedding and softmax are cut into along the vocabulary, one a device. N must divide the number "
+        "of devices and the size of the vocabulary.",
         rule=count,
+        group="devices",
     )
-    epochs: int = setting(8, "Passes over the training data.", rule=count)
-    steps: int | None = setting(None, "Length of the run in steps, instead of epochs.", rule=count)
-    seed: int = setting(0, "Seed of initialisation, dropout and shuffling.", rule=seed)
-    log_every: int = setting(100, "Steps between reports.", rule=count)
+    epochs: int = setting(8, "Passes over the training data.", rule=count, common=True)
+    steps: int | None = setting(None, "Length of the run in steps, instead of epochs.", rule=count, common=True)
+    seed: int = setting(0, "Seed of weights, dropout and shuffling.", rule=seed, common=True)
+    log_every: int = setting(100, "Steps between two lines of the report.", rule=count, group="reports")
     telemetry_every: int | None = setting(
         None,
-        "Steps between measurements of how far back the gradient reaches, such as 200. Without it, none.",
+        "Steps between measurements of how far back the gradient reaches, such as 200. Without it, there are none.",
         rule=count,
+        group="reports",
     )
-    eval_every: int | None = setting(None, "Steps between validations, if not once an epoch.", rule=count)
+    eval_every: int | None = setting(
+        None, "Steps between validations, if not once an epoch.", rule=count, group="reports"
+    )
     checkpoint_every: int | None = setting(
-        None, "Steps between checkpoints besides the one at each validation.", rule=count
+        None, "Steps between checkpoints besides the one at each validation.", rule=count, group="reports"
     )
-    patience: int | None = setting(None, "Stop after this many validations without improvement.", rule=count)
+    patience: int | None = setting(None, "Validations without improvement before it stops.", rule=count, common=True)
 
     def check(self) -> None:
         """Raises UserError for a setting outside its range, or one that nothing would read."""
@@ -78,22 +85,40 @@ class TrainConfig(RunConfig):
     """Settings of a language model that is trained by steps."""
 
     data: DataConfig = DataConfig()
-    model: Any = choice_of(MODELS, "recurrent", "A recurrent network, or a network over the last tokens.")
+    model: Any = choice_of(
+        MODELS,
+        "recurrent",
+        "Kind of model. A window model is a network over the last tokens.",
+        group="model",
+        common=True,
+    )
     mode: Literal["stream", "sentence"] = setting(
         "stream",
-        "stream: the carry runs on across lines. sentence: it is reset at every line, and lines are shuffled.",
+        "How the text is read: as one stream, or each line alone, in random order (sentence). In a stream the "
+        "recurrent state runs on across lines.",
+        group="text",
     )
     bptt: int = setting(
         64,
-        "Time steps of a chunk of truncated backpropagation; the carry is handed from chunk to chunk.",
+        "Tokens of a chunk of backpropagation. It is truncated there; the recurrent state is handed on.",
         rule=count,
+        common=True,
     )
-    random_bptt: bool = setting(False, "Vary the length of chunks about bptt, the learning rate with it.")
-    scheduled_sampling: float = setting(0.0, "Share of inputs replaced by the model's own predictions.", rule=share)
+    random_bptt: bool = setting(
+        False, "Whether the length of chunks varies, and the learning rate with it.", group="regularisation"
+    )
+    scheduled_sampling: float = setting(
+        0.0,
+        "Share of the inputs that are replaced by the model's own predictions.",
+        rule=share,
+        metavar="RATE",
+        group="regularisation",
+    )
     eval_streams: int = setting(
         10,
-        "Parallel streams that validation and test texts are cut into; perplexities compare only at equal numbers.",
+        "Parallel streams that validation and test texts are cut into. Perplexities compare only at equal numbers.",
         rule=count,
+        group="reports",
     )
 
     def __post_init__(self):

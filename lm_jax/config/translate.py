@@ -16,17 +16,20 @@ class TranslatorConfig(EncoderConfig):
 
     attention: Literal["plain", "additive", "multiplicative"] = setting(
         "additive",
-        "What the decoder reads of the source: its last state only (plain; Sutskever et al. 2014), or at every step "
-        "what additive (Bahdanau et al. 2015) or multiplicative (Luong et al. 2015) attention finds.",
+        "What the decoder reads of the source: its last state only (plain), or what attention finds at every step. "
+        "plain: Sutskever et al. 2014; additive: Bahdanau et al. 2015; multiplicative: Luong et al. 2015.",
+        common=True,
     )
     input_feeding: bool = setting(
-        True, "Multiplicative attention: the decoder reads what it found at the step before; without, it is faster."
+        True, "Whether the decoder reads what attention found at the step before; with multiplicative attention."
     )
-    reverse_source: bool = setting(False, "Without attention: read the source from its end to its beginning.")
+    reverse_source: bool = setting(
+        False, "Whether the source is read from its end to its beginning; without attention."
+    )
     decoder_size: int | None = setting(
-        None, "Units of a layer of the decoder. Without it, as many as of the encoder.", rule=count
+        None, "Units of a layer of the decoder, if not as many as of the encoder.", rule=count
     )
-    tied: bool = setting(False, "Embedding and softmax of the target share their weights.")
+    tied: bool = setting(False, "Whether embedding and softmax of the target share their weights.")
 
     def idle(self) -> dict[str, str]:
         """Returns the settings that nothing reads beside the others, with what they need."""
@@ -45,22 +48,36 @@ class TranslateConfig(RunConfig):
     task: ClassVar[str] = "translate"
 
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
-    batch_size: int = setting(64, "Pairs of sentences of a batch.", rule=count)
-    epochs: int = setting(6, "Passes over the training data.", rule=count)
+    batch_size: int = setting(64, "Pairs of sentences of a batch.", rule=count, common=True)
+    epochs: int = setting(6, "Passes over the training data.", rule=count, common=True)
     data: ParallelDataConfig = ParallelDataConfig()
     model: TranslatorConfig = TranslatorConfig(cell="gru", embedding_size=64, dropout=0.1)
     label_smoothing: float = setting(
-        0.0, "Share of the probability that is to be spread over all tokens instead of the right one.", rule=rate
+        0.0,
+        "Share of the probability that is spread over all tokens instead of the right one.",
+        rule=rate,
+        metavar="RATE",
+        group="regularisation",
     )
     scheduled_sampling: float = setting(
-        0.0, "Share of the target's inputs that are replaced by the model's own predictions.", rule=share
+        0.0,
+        "Share of the target's inputs that are replaced by the model's own predictions.",
+        rule=share,
+        metavar="RATE",
+        group="regularisation",
     )
-    beam_size: int = setting(5, "Hypotheses of the search for translations.", rule=count)
+    beam_size: int = setting(5, "Hypotheses of the search for translations.", rule=count, group="search")
     length_penalty: float = setting(
-        1.0, "Of the search: log-probabilities are divided by length to this power.", rule=not_negative
+        1.0,
+        "Power of the length that log-probabilities of the search are divided by.",
+        rule=not_negative,
+        group="search",
     )
     coverage_penalty: float = setting(
-        0.0, "Of the search: weight of what attention has left of the source (Wu et al. 2016).", rule=not_negative
+        0.0,
+        "Weight in the search of what attention has left of the source (Wu et al. 2016).",
+        rule=not_negative,
+        group="search",
     )
 
     def check(self) -> None:

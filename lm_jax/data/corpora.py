@@ -195,6 +195,7 @@ def _split_by_position(source: str, level: str, text: Any) -> Texts:
     parts = (text[:first], text[first:second], text[second:])
     if not all(parts):
         raise UserError(
-            f"a file that is split 90/5/5 at line ends needs more lines, got {text.count(newline)} in {source}"
+            f"a file that is split 90/5/5 at line ends needs more lines, got {text.count(newline)} in {source}; "
+            "20 of the same length are enough"
         )
     return Texts(source, level, *parts)

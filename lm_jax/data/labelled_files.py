@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lm_jax.data.near_files import near_files
 from lm_jax.data.sources import SPLIT_NAMES
 from lm_jax.data.tables import TABLES, read_cells
 from lm_jax.data.text_files import read_text
@@ -38,7 +39,7 @@ def read_labelled(data: str, text_column: str, label_column: str) -> Splits:
     if path.is_dir():
         return {split: _read(file, text_column, label_column) for split, file in split_files(path).items()}
     if not path.exists():
-        raise UserError(f"data must be an existing file or folder, got {data}", ["data"])
+        raise UserError(f"data must be an existing file or folder, got {data}{near_files(data)}", ["data"])
     return split_at_random(_read(path, text_column, label_column), data)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lm_jax.data.labelled_files import split_at_random
+from lm_jax.data.near_files import near_files
 from lm_jax.data.sources import SPLIT_NAMES
 from lm_jax.data.tables import TABLES, read_cells
 from lm_jax.data.text_files import read_text
@@ -48,7 +49,7 @@ def read_parallel(data: str, source: str, target: str) -> PairSplits:
     if not any(file.is_file() for file in files):
         raise UserError(
             "data must be an existing file or folder, or what two files have before their endings (source "
-            f"{source!r}, target {target!r}), got {data}",
+            f"{source!r}, target {target!r}), got {data}{near_files(data)}",
             ["data", "source", "target"],
         )
     return split_at_random(_read_two(*files), data)

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lm_jax.data.near_files import near_files
 from lm_jax.data.tables import TABLES, check_column, read_cells
 from lm_jax.data.text_files import as_text, cause_of, decode, read_text
 from lm_jax.errors import UserError
@@ -54,7 +55,8 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
         return {"all": _read(path, level, text_column)}
     if data in HUB:
         return {split: as_text(text, level, data) for split, text in _read_hub(data).items()}
-    raise UserError(f"data must be an existing file or folder, or one of {', '.join(HUB)}; got {data}", ["data"])
+    rule = f"data must be an existing file or folder, or one of {', '.join(HUB)}"
+    raise UserError(f"{rule}; got {data}{near_files(data, HUB)}", ["data"])
 
 
 def _split_files(folder):

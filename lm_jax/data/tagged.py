@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lm_jax.data.corpora import SPLITS
+from lm_jax.data.near_files import near_files
 from lm_jax.data.python_names import standard_library, tagged_functions
 from lm_jax.data.sources import SPLIT_NAMES
 from lm_jax.data.spans import illegal_step, scheme_of
@@ -103,7 +104,8 @@ def check_legal(sentences: Sequence[Sentence], known: Sequence[str]) -> None:
 
 def _check_exists(path, data):
     if not path.exists():
-        raise UserError(f"data must be an existing file or folder of tagged words, got {data}", ["data"])
+        rule = "data must be an existing file or folder of tagged words"
+        raise UserError(f"{rule}, got {data}{near_files(data)}", ["data"])
 
 
 def _checked(texts, max_length):

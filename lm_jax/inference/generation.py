@@ -49,7 +49,8 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """The same continuations in chunks [at most 32, num_samples], each as soon as it is there."""
     if num_tokens < 1 or num_samples < 1:
-        raise UserError(f"tokens and num_samples must be at least 1, got {num_tokens} and {num_samples}")
+        rule = "tokens and num_samples must be at least 1"
+        raise UserError(f"{rule}, got {num_tokens} and {num_samples}", ["tokens", "num_samples"])
     carry, token = read_prompt(model, params, prompt, eol_id, num_samples)
     extend = _jitted_extend(model, sampler)
     for start in range(0, num_tokens, CHUNK):

@@ -253,6 +253,7 @@ def _check(vocab_size, embedding_size, sizes, connection, tied):
         raise UserError(f"{rule}, got {sizes[-1]} and {sizes[0]}", ["top_size", "hidden_size"])
     if tied and sizes[-1] != embedding_size:
         raise UserError(
-            f"a tied softmax needs embedding_size equal to hidden_size, got {embedding_size} and {sizes[-1]}",
+            f"a tied softmax needs embedding_size equal to hidden_size, got {embedding_size} and {sizes[-1]}; "
+            f"give embedding_size={sizes[-1]}",
             ("embedding_size", "hidden_size"),
         )

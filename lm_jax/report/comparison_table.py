@@ -5,14 +5,15 @@ from collections.abc import Sequence
 
 from lm_jax.report.comparison_row import ComparisonRow
 from lm_jax.report.numbers import clock, short
+from lm_jax.report.table import Table
 
 
 FEW_BLOCKS = 20
 MIB = 2**20
 
 
-def table(rows: Sequence[ComparisonRow]) -> str:
-    """Aligned lines: a head, and one for each row."""
+def table(rows: Sequence[ComparisonRow]) -> Table:
+    """Returns a row for each model, and the columns that a narrow terminal does without."""
     same = rows[0].perplexity is not None
     columns = {
         "run": [row.name for row in rows],
@@ -30,18 +31,13 @@ def table(rows: Sequence[ComparisonRow]) -> str:
     columns["bits/byte"] = [_bits(row.bits_per_byte) + spelling_mark(row) for row in rows]
     columns["unknown"] = [f"{row.unk_rate:.2%}" for row in rows]
     columns["tokens/s"] = [f"{row.tokens_per_second:,.0f}" for row in rows]
+    difference = f"{'nats/token' if same else 'bits/char'} vs row above [95 %]"
     if len(rows) > 1:
-        unit = "nats/token" if same else "bits/char"
-        columns[f"{unit} vs row above [95 %]"] = [_with_interval(row, "difference", _signed) for row in rows]
+        columns[difference] = [_with_interval(row, "difference", _signed) for row in rows]
         columns["p"] = ["-" if row.p_value is None else _p_value(row.p_value) for row in rows]
-    return "\n".join(_aligned(columns))
-
-
-def _aligned(columns):
-    widths = [max(map(len, (name, *cells))) for name, cells in columns.items()]
-    for line in (tuple(columns), *zip(*columns.values(), strict=True)):
-        first, *others = zip(line, widths, strict=True)
-        yield "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in others)])
+    blank = () if same else ("perplexity [95 %]",)
+    drop = (*blank, "bits/byte", "tokens/s", "MiB", "trained", "unknown", "size", difference, "p", "bits/char")
+    return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), drop=drop)
 
 
 def _size(row):

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.report.study import Picture, Record, versions, write_study
+from lm_jax.report.table import Table
+from lm_jax.report.visible_text import one_line
 
 
 LABELS = 64  # as many tick labels as can be read
@@ -90,14 +92,13 @@ def reach_rows(
     return rows
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Aligned lines of `reach_rows`."""
-    lines: list[tuple[str, ...]] = [("predicted", "nats", "10 % reaches", "1 % reaches")]
+def table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Returns `reach_rows` as texts."""
+    lines = []
     for row in rows:
         far = ["-" if row[f"lag_{k}"] is None else f"{row[f'token_{k}']} ({_back(row[f'lag_{k}'])})" for k in (10, 1)]
-        lines.append((row["token"], f"{row['nats']:.2f}", *far))
-    widths = [max(len(line[k]) for line in lines) for k in range(3)]
-    return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in lines)
+        lines.append((row["token"], far[0], far[1], f"{row['nats']:.2f}"))
+    return Table(("predicted", "10 % reaches", "1 % reaches", "nats"), tuple(lines), words=3, drop=("nats",))
 
 
 def shaded(log_shares: Float[np.ndarray, "N N"], predicted: Sequence[str], width: int) -> Any:
@@ -105,6 +106,7 @@ def shaded(log_shares: Float[np.ndarray, "N N"], predicted: Sequence[str], width
     None if it is too wide."""
     from rich.text import Text
 
+    predicted = [one_line(token) for token in predicted]
     margin = max(map(len, predicted)) + 1
     if margin + 2 * len(predicted) > width:
         return None

@@ -10,10 +10,11 @@ from lm_jax.analysis.lag_profile import LagProfile
 from lm_jax.report.figures import UNITS
 from lm_jax.report.lag_figure import lag_figure
 from lm_jax.report.study import Picture, Record, versions, write_study
+from lm_jax.report.table import Table
 
 
 HEAD = ("layer", "leaf", "half-life", "<10 %", "<1 %", "95 % mass", "x/step 1-20", "x/step 20-60", "values")
-WIDTHS = (5, 8, 9, 6, 6, 9, 11, 12, 0)
+DROP = ("values", "x/step 20-60", "x/step 1-20", "95 % mass")  # of a narrow terminal, the first to go first
 
 
 def answer(profile: LagProfile, level: str) -> str:
@@ -32,13 +33,13 @@ def _count(number, level):
     return f"{number:,} {UNITS[level]}{'s' * (number != 1)}"
 
 
-def table(profiles: Sequence[dict[str, LagProfile]]) -> str:
-    """Aligned lines: a head, and one for each layer (0 is nearest to the input) and leaf of its carry.
+def table(profiles: Sequence[dict[str, LagProfile]]) -> Table:
+    """Returns a row for each layer (0 is nearest to the input) and leaf of its carry.
 
     half-life, <10 %, <1 %: the lag at which the median falls below; 95 % mass: the lag within which 95 % of the norm
     lies; x/step: what a step back multiplies by, over these lags; values: at the first lag and at the last.
     """
-    lines: list[tuple[str, ...]] = [HEAD]
+    lines: list[tuple[str, ...]] = []
     for layer, leaves in enumerate(profiles):
         for leaf, profile in leaves.items():
             last = f">{profile.lags[-1]}"
@@ -47,7 +48,7 @@ def table(profiles: Sequence[dict[str, LagProfile]]) -> str:
             cells += ["-" if profile.mass_lag is None else f"{profile.mass_lag}"]
             cells += ["-" if factor is None else f"{factor:.3f}" for factor in profile.factors.values()]
             lines.append((f"{layer}", leaf, *cells, f"{profile.counts[0]:,} to {profile.counts[-1]:,}"))
-    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(line, WIDTHS, strict=True)) for line in lines)
+    return Table(HEAD, tuple(lines), words=2, drop=DROP)
 
 
 def summaries(profiles: Sequence[dict[str, LagProfile]]) -> list[dict[str, Any]]:

@@ -7,38 +7,36 @@ import numpy as np
 
 from lm_jax.report.picture_file import save_figure
 from lm_jax.report.style import SERIES, clean
+from lm_jax.report.visible_text import one_line
 
 
 FOR, AGAINST = "#0072B2", "#D55E00"  # colours of words that speak for the label, and against it
 WIDEST = 14  # letters of a word in the picture
 
 
-def print_words(explanation: Any) -> None:
-    """Prints the label, the words in colours, and the words with the largest effects with their numbers.
+def coloured_words(explanation: Any) -> Any:
+    """Returns the label, the words in colours, and the words with the largest effects with their numbers, as a rich
+    Text; the numbers tell what the colours do.
 
     explanation: an `Explanation` (lm_jax/queries/classify.py).
     """
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{explanation.label} ({explanation.probability:.1%})", markup=False)
     largest = max(map(abs, explanation.gradient)) or 1.0
-    text = Text("  ")
+    text = Text(one_line(f"{explanation.label} ({explanation.probability:.1%})") + "\n  ")
     for word, weight in zip(explanation.words, explanation.gradient, strict=True):
         strength = abs(weight) / largest
-        colour = FOR if weight > 0 else AGAINST
-        text.append(word, style=f"bold {colour}" if strength > 0.5 else colour if strength > 0.1 else "dim")
+        colour = FOR if weight > 0 else f"underline {AGAINST}"  # a colour is never alone
+        text.append(one_line(word), style=f"bold {colour}" if strength > 0.5 else colour if strength > 0.1 else "dim")
         text.append(" ")
-    console.print(text)
     order = np.argsort(-np.abs(explanation.occlusion), kind="stable")[:5]
     for place in order:
-        console.print(
-            f"  {explanation.words[place]:<{WIDEST}} gradient {explanation.gradient[place]:+.3f}  "
-            f"occlusion {explanation.occlusion[place]:+.3f} nats",
-            markup=False,
+        text.append(
+            f"\n  {one_line(explanation.words[place]):<{WIDEST}} gradient {explanation.gradient[place]:+.3f}  "
+            f"occlusion {explanation.occlusion[place]:+.3f} nats"
         )
-    console.print(f"  {_agreement(explanation)}\n", markup=False)
+    text.append(f"\n  {_agreement(explanation)}\n")
+    return text
 
 
 def draw_words(explanation: Any, path: Path) -> None:

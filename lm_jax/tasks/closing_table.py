@@ -18,6 +18,8 @@ from lm_jax.types import Params
 
 TRAIN_TOKENS = 500_000  # of a longer training text only so many are scored in the closing table
 BASELINES = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), "5-gram MKN": (5, "modified-kneser-ney")}
+# of a narrow terminal, the first to go first
+DROP = ("bits/byte", "unknown", "tokens", "bits/char", "nats/token")
 TITLES = ("split", "model", "tokens", "nats/token", "perplexity", "bits/char", "bits/byte", "unknown")
 
 ScoreFn = Callable[[np.ndarray, str], float]  # (tokens, split) -> nats per token
@@ -98,7 +100,7 @@ def table_scorer(params: BackoffParams, reading: TextReading) -> ScoreFn:
 def closing_table(rows: tuple[ClosingRow, ...]) -> Table:
     """Writes the rows as a table of texts, a section for each split."""
     sections = [k for k, row in enumerate(rows) if k + 1 == len(rows) or rows[k + 1].split != row.split]
-    return Table(TITLES, tuple(map(_texts, rows)), words=2, sections=tuple(sections))
+    return Table(TITLES, tuple(map(_texts, rows)), words=2, sections=tuple(sections), drop=DROP)
 
 
 def _texts(row):

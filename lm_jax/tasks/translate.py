@@ -188,7 +188,7 @@ def _table(rows):
         )
         for number, row in enumerate(rows)
     )
-    return Table(titles, lines, words=2, sections=(1,))
+    return Table(titles, lines, words=2, sections=(1,), drop=("pairs", "nats/token"))
 
 
 def _examples(pairs: PairTokens, found: list[str]) -> str:

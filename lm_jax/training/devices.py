@@ -65,10 +65,9 @@ class Devices:
         if wrong or not sizes:
             got = f"{wrong[0]:,} types of the vocabulary" if wrong else "vocabulary of a model, which has none"
             fitting = [size - size % self.vocab_shards for size in wrong[:1]]
-            hint = f"; a word or bpe vocabulary has a size that it divides with max_vocab {fitting[0]}" if wrong else ""
-            raise UserError(
-                f"vocab_shards must divide the {got}, got {self.vocab_shards}{hint}", ("vocab_shards", "max_vocab")
-            )
+            hint = f"; with level=word, max_vocab={fitting[0]} makes it so" if wrong else ""
+            names = ("vocab_shards", "max_vocab", "level")
+            raise UserError(f"vocab_shards must divide the {got}, got {self.vocab_shards}{hint}", names)
         return dataclasses.replace(self, vocab_axes=vocab_axes)
 
     def place(self, state: TrainState) -> TrainState:

@@ -7,6 +7,13 @@ from lm_jax.cli.main import main
 from tests.runs.toy import toy_config, write_corpus
 
 
+@pytest.fixture(autouse=True)
+def a_pipe(monkeypatch):
+    """Nothing around says how wide the output is, or that it has colours."""
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "JPY_PARENT_PID"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def command(capsys):
     """`command("train", "--steps", "5")` returns the exit code, and what went to the two streams."""

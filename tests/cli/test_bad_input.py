@@ -43,7 +43,7 @@ TRAIN = {
     "--data blank.txt": ["must hold some text", "blank.txt"],
     "--data binary.txt": ["must be UTF-8", "binary.txt"],
     "--data nul.txt": ["binary file", "nul.txt"],
-    "--data one_line.txt": ["needs more lines", "one_line.txt"],
+    "--data one_line.txt": ["needs more lines, got 1 in", "one_line.txt; 20 of the same length are enough"],
     "--data half": ["half", "without valid"],
     "--data short.txt": ["must fill one batch of 32 streams x 64 steps = 2,048 tokens", "lower --batch-size or --bptt"],
     "--data one_word.txt --level word": ["a vocabulary needs at least 2 types, got 1"],
@@ -56,7 +56,7 @@ TRAIN = {
     "--data text --clip 0": ["--clip must be positive", "0.0"],
     "--data text --tied --bptt 4 --batch-size 4": [
         "tied softmax needs --embedding-size equal to --hidden-size",
-        "64 and 256",
+        "64 and 256; give --embedding-size 256",
     ],
     "--data text --hidden-size ten": ["--hidden-size must be a whole number, got 'ten'"],
     "--data text --cell elman": ["--cell must be one of rnn, gru, lstm, got 'elman'; FILE.py:NAME"],
@@ -74,15 +74,30 @@ TRAIN = {
     "--data text --cutoff-factor 4": ["--cutoff-factor needs --cutoffs, got 4 without"],
     "--data text --dropout-layer 0.5": ["--dropout-layer needs --layers above 1, got 0.5 without"],
     "--data text --dropout-kind locked": ["--dropout-kind needs --dropout above 0, got locked without"],
-    "--data text --min-count 2": ["--min-count and --max-vocab are for words (max_vocab for bpe too), got level char"],
+    "--data text --min-count 2": [
+        "--min-count and --max-vocab are for words (--max-vocab for bpe too), got level char"
+    ],
     "--data text --steps 3 --epochs 2": ["in --steps or in --epochs, got both"],
     "--data text --lr=x": ["--learning-rate must be a number, got 'x'"],
     "--data text --level ward": ["did you mean word?"],
-    "--data text surplus": ["surplus"],
+    "--data text surplus": ["the data are given once, as FILE or as --data FILE, got surplus and text"],
+    "short.txt surplus": ["unrecognized arguments: surplus"],
+    "missing.txt": ["--data must be an existing", "missing.txt"],
+    "--data shrot.txt": ["got shrot.txt; did you mean short.txt?"],
+    "--data shakespear": ["got shakespear; did you mean tiny-shakespeare?"],
+    "--data text --model lstm": ["--model must be one of recurrent, window, got 'lstm'; did you mean --cell lstm?"],
+    "--data text --model word": ["did you mean --level word?"],
+    "--data text --cell LSTM": ["got 'LSTM'; did you mean lstm?"],
+    "--data text --cell window": ["got 'window'; did you mean --model window?"],
+    "--data text --level words": ["did you mean word?"],
+    "--data text --level character": ["did you mean char?"],
+    "--data text --optimizer ADAMW": ["did you mean adamw?"],
+    "--data text --window 8": ["--window is a setting of window, got --model recurrent; give --model window"],
+    "--data text --lr=-1": ["--learning-rate must be positive", "got -1.0"],
     "--data text --run file": ["--run must be a new or an empty folder", "file"],
     "--data text --run text": ["--run must be a new or an empty folder", "--resume text"],
     "--data text --run file/run --bptt 4 --batch-size 4": ["file/run"],
-    "--resume nowhere": ["a run folder holds config.json", "nowhere"],
+    "--resume nowhere": ["a run must be an existing folder, got nowhere", "there are no runs in checkpoints/"],
     "--resume text": ["a run folder holds config.json", "text"],
     "--resume file": ["a run folder holds config.json", "file"],
     "--resume": ["--resume"],
@@ -141,7 +156,8 @@ def test_a_word_that_the_vocabulary_lacks(command, finished_words):
 @pytest.mark.parametrize("verb", ["evaluate", "generate"])
 @pytest.mark.parametrize("run", ["nowhere", "text", "file"])
 def test_a_folder_that_is_no_run(command, desk, verb, run):
-    assert_refused(command(verb, run), "a run folder holds config.json", run)
+    rule = "a run must be an existing folder" if run == "nowhere" else "a run folder holds config.json"
+    assert_refused(command(verb, run), rule, run)
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "generate"])

@@ -71,12 +71,12 @@ WRONG = {
         ("train", "--cell", "gru", "--forget-bias", "2"),
         "--forget-bias is a setting of lstm",
     ),
-    "a setting of another task": (("train", "--bptt", "3"), "unrecognized arguments: --bptt 3"),
+    "a setting of another task": (("train", "--bptt", "3"), "unrecognized arguments: --bptt"),
     "no such vectors": (("train", "--vectors", "nowhere.txt"), "vectors must be a readable text file"),
-    "no run": (("predict", "nowhere"), "nowhere without config.json"),
+    "no run": (("predict", "nowhere"), "a run must be an existing folder, got nowhere"),
     "no explanation": (("predict", "RUN", "--pictures", "x"), "--pictures are of explanations"),
     "no file": (("predict", "RUN", "nowhere.txt"), "nowhere.txt"),
-    "no init": (("train", "--init-from", "nowhere"), "nowhere without config.json"),
+    "no init": (("train", "--init-from", "nowhere"), "a run must be an existing folder, got nowhere"),
 }
 
 
@@ -92,6 +92,6 @@ def test_mistakes_are_one_line_and_write_nothing(name, command, run, tmp_path, m
 def test_the_help_tells_the_defaults_of_this_task(command):
     defaults = {}
     for verb in (("train",), ("classify", "train")):
-        _, out, _ = command(*verb, "--help")
+        _, out, _ = command(*verb, "--help-all")
         defaults[verb] = " ".join(out.split()).partition("--clip X")[2].partition("]")[0].rpartition("[")[2]
     assert defaults == {("train",): "1.0", ("classify", "train"): "5.0"}

@@ -8,10 +8,12 @@ import shutil
 import pytest
 
 import lm_jax
+from lm_jax.cli.tables import draw
 from lm_jax.config import NGramConfig
 from lm_jax.report.comparison_figure import figure
 from lm_jax.report.comparison_files import to_json
-from lm_jax.report.comparison_table import notes, table
+from lm_jax.report.comparison_table import notes
+from lm_jax.report.comparison_table import table as compared
 from tests.cli.conftest import tree
 
 
@@ -131,6 +133,11 @@ def test_different_vocabularies(command, finished, finished_words):
     assert any(
         "vocabularies differ: " in line and "6 types (char)" in line and "7 types (word)" in line for line in rest
     )
+
+
+def table(rows):
+    """The table where there is room for all of it."""
+    return "\n".join(draw(compared(rows), 300))
 
 
 def changed(rows, number, **values):

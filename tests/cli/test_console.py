@@ -11,7 +11,7 @@ from lm_jax.report.numbers import clock, short
 from lm_jax.report.table import Table
 from lm_jax.runs.results import TrainResults
 from lm_jax.tasks import Closing
-from lm_jax.tasks.closing_table import ClosingRow, closing_table
+from lm_jax.tasks.closing_table import DROP, ClosingRow, closing_table
 from lm_jax.tasks.language_model import next_command
 from lm_jax.training.listener import Column, Compilation, Report, Score, Start, Telemetry, Validation
 
@@ -52,7 +52,7 @@ def results(**changes):
 def console():
     """A console whose output can be read, and that is no terminal."""
     told = TrainingConsole()
-    told.console = Console(file=io.StringIO(), highlight=False, soft_wrap=True, width=80)
+    told.console = Console(file=io.StringIO(), highlight=False, width=200)
     told.on_start(START)
     return told
 
@@ -99,6 +99,38 @@ def test_figures_stand_below_their_names(console):
     assert rows[0].split()[-2:] == ["-", "-"]
     # (2,000 - 100) steps of 2,000 tokens each, at 100 tokens a second
     assert rows[2].split()[-1] == clock(1900 * 2000 / 100) == "10:33:20"
+
+
+@pytest.mark.parametrize(
+    "width,titles",
+    {
+        200: "step epoch loss ppl bits/B grad clipped rate tokens/s left",
+        86: "step epoch loss ppl bits/B grad clipped rate tokens/s left",
+        80: "step epoch loss ppl bits/B grad rate tokens/s left",
+        60: "step epoch loss ppl bits/B tokens/s left",
+        20: "step loss ppl bits/B",
+    }.items(),
+)
+def test_a_narrow_terminal_has_fewer_columns(width, titles):
+    console = TrainingConsole()
+    console.console = Console(file=io.StringIO(), highlight=False, width=width)
+    console.on_start(START)
+    console.on_report(report(step=1999, loss=1.2345678, speed=1_234_567.8))
+    header, row = lines(console)[-2:]
+    assert header.split() == titles.split() and len(row) == len(header) <= max(width, 32)
+    shown = dict(zip(header.split(), row.split(), strict=True))
+    assert (shown["step"], shown["loss"]) == ("1,999", "1.2346")
+    assert shown.get("tokens/s", "1,234,568") == "1,234,568"
+
+
+def test_the_first_lines_end_between_phrases():
+    console = TrainingConsole()
+    console.console = Console(file=io.StringIO(), highlight=False, width=60)
+    console.on_start(START)
+    first, second, third, *_ = lines(console)
+    assert first == "cpu x 1 | LSTM 1x8 | engine fused (auto) | 12,345 parameters"
+    assert second == "  vocabulary 97 (char) | 1,000,000 tokens per epoch"
+    assert third == "  run checkpoints/[1]" and all(len(line) <= 60 for line in lines(console))
 
 
 def test_the_names_are_repeated_every_twenty_rows(console):
@@ -170,7 +202,7 @@ def test_a_finished_run_ends_with_the_table_and_the_next_command(console):
 
 
 def test_the_table_is_empty_without_rows():
-    assert closing_table(()) == Table(closing_table(()).titles, (), words=2)
+    assert closing_table(()) == Table(closing_table(()).titles, (), words=2, drop=DROP)
 
 
 def test_indent():

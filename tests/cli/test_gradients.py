@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import lm_jax
+from lm_jax.cli.screen import Screen
 from tests.cli.conftest import tree
 from tests.cli.test_bad_input import assert_refused
 from tests.queries.untrained import untrained
@@ -84,13 +85,12 @@ def test_the_map_of_a_text(command, finished, tmp_path):
 
 
 def test_a_terminal_shows_the_map_itself(command, finished, tmp_path, monkeypatch):
-    monkeypatch.setattr("lm_jax.cli.gradients.is_terminal", lambda: True)
     words = ("gradients", finished, "--text", TEXT, "--out", tmp_path / "out")
-    monkeypatch.setenv("COLUMNS", "80")
-    wide = command(*words)[1]
-    assert wide.splitlines()[2] == "a ██" and "██ over 50 %" in wide and "predicted" not in wide
-    monkeypatch.setenv("COLUMNS", "15")
-    assert "predicted" in command(*words)[1]
+    monkeypatch.setattr("lm_jax.cli.screen.screen_of", lambda stream: Screen(True, False, 80))
+    shown = command(*words)[1]
+    assert "\na ██\n" in shown and "██ over 50 %" in shown and "predicted" not in shown
+    monkeypatch.setattr("lm_jax.cli.screen.screen_of", lambda stream: Screen(True, False, 15))
+    assert "██" not in command(*words)[1]
 
 
 def test_the_map_of_any_run(command, tmp_path):

@@ -71,7 +71,7 @@ def test_score_by_line(command, run, alone, text, request):
         total, tokens, unknown = row.split()[:3]
         assert float(total) == pytest.approx(record["log_prob"], abs=6e-4)
         assert (int(tokens), int(unknown)) == (record["tokens"], 0)
-        assert row.endswith(f"  {record['text']}")
+        assert row.endswith(f"  {record['text']}".rstrip())
 
 
 def test_context_changes_the_scores(command, finished, text):
@@ -131,7 +131,8 @@ def test_complete(command, finished, k):
     assert [row["token"] for row in record["completions"]] == [vocabulary.tokens[i] for i in best]
     assert [row["probability"] for row in record["completions"]] == [pytest.approx(probs[i], rel=1e-4) for i in best]
     _, out, _ = command("complete", finished, "a ba", "--k", k)
-    rows = [row.split(maxsplit=1) for row in out.splitlines()]
+    head, *rows = [row.split(maxsplit=1) for row in out.splitlines()]
+    assert head == ["probability", "token"]
     assert [float(number) for number, _ in rows] == [pytest.approx(probs[i], abs=6e-5) for i in best]
     shown = [vocabulary.tokens[i] for i in best]
     assert [name for _, name in rows] == [repr(name) if name in " \n" else name for name in shown]

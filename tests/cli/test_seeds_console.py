@@ -23,7 +23,7 @@ RESULTS = SeedResults(["seed-3", "seed-4"], "checkpoints/many", "LSTM 1x8", Fals
 @pytest.fixture
 def console():
     told = SeedsConsole()
-    told.console = Console(file=io.StringIO(), highlight=False, soft_wrap=True, width=80)
+    told.console = Console(file=io.StringIO(), highlight=False, width=200)
     told.on_start(START._replace(seeds=2))
     return told
 

@@ -44,7 +44,7 @@ def test_help_of_a_verb_imports_no_jax(verb):
     imported, out = imported_by(f"from lm_jax.cli.main import main\nmain({[*verb.split(), '--help']})")
     assert imported == set()
     assert all(len(line) <= 80 for line in out.splitlines())
-    assert f"lm-jax {verb}" in out and ("RUN" in out or "--run" in out or verb == "doctor")
+    assert f"lm-jax {verb}" in out and ("RUN" in out or "--run" in out or verb in ("doctor", "runs", "completion"))
 
 
 def test_the_installed_command_is_this_one():
@@ -54,7 +54,7 @@ def test_the_installed_command_is_this_one():
 
 def test_help_names_every_setting(capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["train", "--help"])
+        main(["train", "--help-all"])
     assert caught.value.code in (0, None)
     text = capsys.readouterr().out
     for name in ("--data", "--hidden-size", "--clip", "--bptt", "--resume", "--run", "--steps", "--seed", "--tied"):

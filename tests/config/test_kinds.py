@@ -65,7 +65,9 @@ def test_a_setting_of_another_kind_is_refused_by_name(role, chosen, name, owners
     value = default.kind if hasattr(default, "kind") else default
     with pytest.raises(UserError) as caught:
         from_flat(cls, {role: chosen, name: value})
-    assert str(caught.value) == f"{name} is a setting of {', '.join(owners)}, got {role} {chosen}"
+    assert (
+        str(caught.value) == f"{name} is a setting of {', '.join(owners)}, got {role} {chosen}; give {role}={owners[0]}"
+    )
     assert {name, role} <= set(caught.value.settings)
 
 

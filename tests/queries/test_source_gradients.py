@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from lm_jax.report.plain_json import to_json
 
 import lm_jax
 from lm_jax.errors import UserError
 from lm_jax.queries import any_gradient_map
+from lm_jax.strict_json import to_json
 from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
 from tests.tasks.labelled import classify_config

@@ -40,12 +40,11 @@ def test_words_are_counted_in_words():
     assert "after 4 words, below" in answer(profile(0.5), "word")
 
 
-def test_the_table_is_aligned_and_says_what_was_not_reached():
-    lines = table([{"h": profile(0.5), "all": profile(0.5, "all")}, {"h": profile(0.999)}]).splitlines()
-    assert lines[1].split() == ["0", "h", "2", "4", "7", "4", "0.500", "-", "58", "to", "2"]
-    assert lines[3].split()[:5] == ["1", "h", ">29", ">29", ">29"]
-    for name, cell in (("leaf", "all"), ("<10 %", "5"), ("x/step 1-20", "0.500")):
-        assert lines[0].index(name) + len(name) == lines[2].index(cell) + len(cell)
+def test_the_table_says_what_was_not_reached():
+    titles, lines, *_ = table([{"h": profile(0.5), "all": profile(0.5, "all")}, {"h": profile(0.999)}])
+    assert lines[0] == ("0", "h", "2", "4", "7", "4", "0.500", "-", "58 to 2")
+    assert lines[2][:5] == ("1", "h", ">29", ">29", ">29")
+    assert (titles[1], lines[1][1]) == ("leaf", "all") and {len(titles)} == set(map(len, lines))
 
 
 def test_rows_and_summaries_are_the_numbers_of_the_profile():

@@ -25,7 +25,7 @@ def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, p
     """
     check_device()
     if compute_dtype not in (None, "float32"):
-        raise UserError(f'recurrence "cudnn" computes in float32, got compute_dtype {compute_dtype}')
+        raise UserError(f'recurrence "cudnn" computes in float32, got compute_dtype {compute_dtype}', ["compute_dtype"])
 
     def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
         if mask is not None or reset is not None:

@@ -157,6 +157,7 @@ def _check(vocab_size, cell, tied):
     check_vocab_size(vocab_size)
     if tied and cell.input_size != cell.output_size:
         raise UserError(
-            f"a tied softmax needs embedding_size equal to hidden_size, got {cell.input_size} and {cell.output_size}",
+            f"a tied softmax needs embedding_size equal to hidden_size, got {cell.input_size} and {cell.output_size}; "
+            f"give embedding_size={cell.output_size}",
             ("embedding_size", "hidden_size"),
         )
