@@ -47,7 +47,7 @@ def commands(page):
     """The words of every `lm-jax` command of a page, after `lm-jax` itself."""
     lines = [line for block in blocks(page, "bash") for line in block.splitlines()] + spans(page)
     for line in lines:
-        for piece in re.split(r"&&|\|", line.replace("\n", " ")):
+        for piece in re.split(r"&&|\||(?<=\w) >>? ", line.replace("\n", " ")):
             words = shlex.split(piece, comments=True) if "lm-jax" in piece else []
             while words and "=" in words[0]:  # a variable of the environment
                 del words[0]

@@ -55,19 +55,14 @@ def draw(table: Table, width: int) -> list[str]:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    # only columns that may be wrapped give way, and there is room for all others
     gap = next((gap for gap in GAPS if needed(table, gap) <= width), GAPS[-1])
     drawn = RichTable(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     least = gap * (len(table.titles) - 1)
     for place, (title, size) in enumerate(zip(table.titles, _widths(table), strict=True)):
         words = table.is_words(place)
         least += min(size, NARROWEST) if words else size
-        drawn.add_column(
-            Text(title),
-            no_wrap=not words,
-            overflow="fold",
-            min_width=None if words else size,
-            justify="left" if words else "right",
-        )
+        drawn.add_column(Text(title), no_wrap=not words, overflow="fold", justify="left" if words else "right")
     for number, row in enumerate(table.rows):
         drawn.add_row(*(Text(one_line(cell)) for cell in row), end_section=number in table.sections)
     plain = Console(width=max(width, least), color_system=None, force_terminal=False, force_jupyter=False)

@@ -56,7 +56,7 @@ def test_shards_must_divide_the_vocabulary(shards, fitting):
     message = f"vocab_shards must divide the 6 types of the vocabulary, got {shards}; .* max_vocab={fitting}"
     with pytest.raises(UserError, match=message) as caught:
         described(2, shards).for_model(SHAPES, VOCAB_AXES)
-    assert caught.value.settings == ("vocab_shards", "max_vocab") and "\n" not in str(caught.value)
+    assert caught.value.settings == ("vocab_shards", "max_vocab", "level") and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("axes", [None, NO_AXES], ids=["no vocabulary", "no axes"])
