@@ -16,6 +16,7 @@ from lm_jax.models.ngram import BackoffParams
 from lm_jax.models.ngram.pruning import prune_by_entropy
 from lm_jax.models.ngram.storage import save_tables
 from lm_jax.runs.folder import check_new, new_folder
+from lm_jax.runs.lock import claimed
 from lm_jax.runs.open import OpenedRun, open_run
 from lm_jax.tasks.closing_table import table_scorer
 from lm_jax.tasks.language_model import reading_of
@@ -82,8 +83,9 @@ def import_arpa(file: str | Path, run: str | Path | None = None) -> ImportedMode
     config = NGramConfig(DataConfig(level=level), order=params.order, method="arpa")
     folder = new_folder(run, f"{params.order}gram-arpa")
     source = {"source": str(Path(file).resolve()), "sha256": None}
-    folder.create(config, vocabulary, {"ngrams": params.sizes, "corpus": source})
-    save_tables(folder.path / TABLES, params)
+    with claimed(folder.path):
+        folder.create(config, vocabulary, {"ngrams": params.sizes, "corpus": source})
+        save_tables(folder.path / TABLES, params)
     return ImportedModel(folder.path, params)
 
 
@@ -112,8 +114,9 @@ def prune_run(run: str | Path, threshold: float, pruned: str | Path | None = Non
     corpus = load_corpus(**dataclasses.asdict(source), vocabulary=opened.vocabulary) if measured else None
     folder = new_folder(pruned, f"{params.order}gram-pruned")
     record = {name: value for name, value in opened.record.items() if name not in WRITTEN_ANEW}
-    folder.create(config, opened.vocabulary, {**record, "ngrams": smaller.sizes, "pruned_at": threshold})
-    save_tables(folder.path / TABLES, smaller)
+    with claimed(folder.path):
+        folder.create(config, opened.vocabulary, {**record, "ngrams": smaller.sizes, "pruned_at": threshold})
+        save_tables(folder.path / TABLES, smaller)
     return Pruning(folder.path, _report(config, params, corpus), _report(config, smaller, corpus))
 
 

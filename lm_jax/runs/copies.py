@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lm_jax.errors import UserError
 from lm_jax.files import PART, replacing
+from lm_jax.runs.folder import LOCK
 from lm_jax.training.checkpoints import remove_step, tidy
 from lm_jax.training.checksums import record_path, records_of
 from lm_jax.training.saved_steps import COPYING, REMOVING, find_steps
@@ -69,7 +70,7 @@ def whole_steps(states):
 def _copy_files(source, target, seen):
     """The files at the top of a run folder that have changed."""
     for path in sorted(source.iterdir()):
-        if not path.is_file() or path.name.endswith((COPYING, PART)):
+        if not path.is_file() or path.name.endswith((COPYING, PART)) or path.name == LOCK:
             continue
         stat = path.stat()
         if seen.get(path.name) == (stat.st_mtime_ns, stat.st_size):

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from lm_jax.runs.folder import check_new, new_folder
+from lm_jax.runs.lock import claimed
 from lm_jax.runs.results import EstimateResults, Run
 from lm_jax.strict_json import write_json
 from lm_jax.tasks import Task
@@ -38,12 +39,13 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
     model = task.model(config, data.vocabulary)
     closing = task.close(config, data, model, found.params, jax.random.key(0), listener.on_progress)
     folder = new_folder(run, task.folder_name(config))
-    folder.create(config, data.vocabulary, {"notes": found.notes, **found.record, "corpus": data.record})
     path = folder.path / estimation.file
-    estimation.save(path, found.params)
-    size = path.stat().st_size
-    results = EstimateResults(str(folder.path), found.notes, dict(found.record), size, seconds, closing)
-    write_json(folder.path / "results.json", results.to_json())
+    with claimed(folder.path):
+        folder.create(config, data.vocabulary, {"notes": found.notes, **found.record, "corpus": data.record})
+        estimation.save(path, found.params)
+        size = path.stat().st_size
+        results = EstimateResults(str(folder.path), found.notes, dict(found.record), size, seconds, closing)
+        write_json(folder.path / "results.json", results.to_json())
     listener.on_end(results)
     params = estimation.read(path, data.vocabulary)
     return Run(folder.path, model, params, data.vocabulary, results)

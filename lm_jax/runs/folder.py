@@ -16,6 +16,7 @@ from lm_jax.strict_json import to_json, write_json
 DEFAULT_PARENT = Path("checkpoints")
 FORMAT = 2  # of config.json; the flat form of version 0.1 has no number
 _RUN = ("run", "resume")
+LOCK = ".lock"  # who writes into the folder at present
 SEEDS = "seeds.json"  # in a folder that holds runs of several seeds
 
 
@@ -139,6 +140,6 @@ def new_folder(run: str | Path | None, name: str, mirror: str | Path | None = No
 def check_new(run: str | Path) -> Path:
     """Returns the path of a folder for a new run; raises UserError if it has something in it. Writes nothing."""
     path = Path(run).expanduser()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(one.name != LOCK for one in path.iterdir())):
         raise UserError(f"run must be a new or an empty folder, got {run}; to go on with that run: resume {run}", _RUN)
     return path

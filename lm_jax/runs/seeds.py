@@ -15,6 +15,7 @@ from lm_jax.config import RunConfig
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.folder import SEEDS, RunFolder, check_new, new_folder
+from lm_jax.runs.lock import claimed, locked
 from lm_jax.runs.means import Means, mean_and_error
 from lm_jax.runs.results import Run
 from lm_jax.runs.setup import Setup, set_up
@@ -73,9 +74,13 @@ def train_seeds(
     states = [setup.create() for setup in setups]
     folder = new_folder(run, f"{task.folder_name(config)}-seeds").path
     names = [f"seed-{one.seed}" for one in configs]
-    write_json(folder / SEEDS, {"runs": names})
-    folders = [_make_folder(folder / name, setup) for name, setup in zip(names, setups, strict=True)]
-    runs = _train(setups, folders, states, Means(listener, folder, seeds))
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(claimed(folder))
+        write_json(folder / SEEDS, {"runs": names})
+        folders = [_make_folder(folder / name, setup) for name, setup in zip(names, setups, strict=True)]
+        for one in folders:
+            locks.enter_context(locked(one.path))
+        runs = _train(setups, folders, states, Means(listener, folder, seeds))
     results = SeedResults(
         runs=names,
         run=str(folder),

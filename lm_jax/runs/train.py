@@ -3,6 +3,7 @@
 Everything that can go wrong with a request goes wrong before the run folder is made.
 """
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lm_jax.errors import UserError
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.estimate import estimate
 from lm_jax.runs.folder import RunFolder, check_new, new_folder
+from lm_jax.runs.lock import claimed, locked
 from lm_jax.runs.mirror import check_free, home_of, move_home
 from lm_jax.runs.open import OpenedRun, open_run
 from lm_jax.runs.results import Run
@@ -68,13 +70,16 @@ def train(
     setup = set_up(task, config, data, devices=devices, pretrained=_pretrained(task, config))
     state = setup.create()
 
-    def make_folder():
-        folder = new_folder(run, task.folder_name(config), mirror)
-        folder.create(config, data.vocabulary, {"decay_horizon": setup.horizon, "corpus": data.record})
-        return str(folder.path)
+    with contextlib.ExitStack() as lock:
 
-    folder = RunFolder(Path(on_first(make_folder)), writes=is_first())
-    return _train(setup, folder, state, History(), listener, mirror)
+        def make_folder():
+            folder = new_folder(run, task.folder_name(config), mirror)
+            lock.enter_context(claimed(folder.path))
+            folder.create(config, data.vocabulary, {"decay_horizon": setup.horizon, "corpus": data.record})
+            return str(folder.path)
+
+        folder = RunFolder(Path(on_first(make_folder)), writes=is_first())
+        return _train(setup, folder, state, History(), listener, mirror)
 
 
 def resume(
@@ -111,14 +116,24 @@ def resume(
     data = task.load(config, SavedData(opened.vocabulary, opened.record["corpus"]))
     setup = set_up(task, config, data, opened.record["decay_horizon"], devices)
     state = setup.create()
-    moved = on_first(lambda: str(move_home(folder, home, mirror, (*CHANGEABLE, *task.movable)).path))
-    folder = RunFolder(Path(moved), writes=is_first())
-    state, history = _restore(setup, opened, folder, state)
-    if setup.plan.steps < int(state.step):
-        raise UserError(f"a resumed run ends after the step it is at, {int(state.step)}, got {setup.plan.steps} steps")
-    folder.cut_back(int(state.step))
-    folder.update_config(config)
-    return _train(setup, folder, state, history, listener, mirror)
+    with contextlib.ExitStack() as lock:
+
+        def move():
+            if home.exists():  # its own folder; a new one is made by a copy, in one operation
+                lock.enter_context(locked(home))
+            return str(move_home(folder, home, mirror, (*CHANGEABLE, *task.movable)).path)
+
+        own = home.exists()
+        here = RunFolder(Path(on_first(move)), writes=is_first())
+        if not own:
+            on_first(lambda: lock.enter_context(locked(here.path)))
+        state, history = _restore(setup, opened, here, state)
+        if setup.plan.steps < int(state.step):
+            got = f"{int(state.step)}, got {setup.plan.steps} steps"
+            raise UserError(f"a resumed run ends after the step it is at, {got}")
+        here.cut_back(int(state.step))
+        here.update_config(config)
+        return _train(setup, here, state, history, listener, mirror)
 
 
 def _pretrained(task, config):

@@ -176,14 +176,15 @@ def _record_all(states):
 
 def tidy(states: Path) -> None:
     """Finishes what a crash interrupted: a step that was recorded gets its name, what was half done is removed."""
+    for path in sorted(states.glob(f"*{SAVING}")):
+        name = path.name.removesuffix(SAVING)
+        if name.isdecimal() and _is_whole(record_path(states, int(name))) and not (states / name).exists():
+            path.rename(states / name)
     for path in sorted(states.iterdir()) if states.is_dir() else []:
-        name, _, end = path.name.partition(".")
-        named, record = states / name, record_path(states, int(name)) if name.isdecimal() else None
-        if f".{end}" == SAVING and record is not None and _is_whole(record) and not named.exists():
-            path.rename(named)
-        elif path.name.endswith((SAVING, REMOVING, COPYING, PART)) or TEMPORARY in path.name:
-            if record is not None and not named.exists():
-                record.unlink(missing_ok=True)
+        name = path.name.partition(".")[0]
+        if path.name.endswith((SAVING, REMOVING, COPYING, PART)) or TEMPORARY in path.name:
+            if name.isdecimal() and not (states / name).exists():
+                record_path(states, int(name)).unlink(missing_ok=True)
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for path in records_of(states).glob(f"*{PART}"):
         path.unlink()
