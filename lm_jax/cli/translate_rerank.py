@@ -24,9 +24,7 @@ class RerankArguments:
         None, "Run of a language model of the language that is written: P(y).", metavar="RUN"
     )
     weights: tuple[float, ...] = setting((), "Weights w1 w2 w3 w4, if not 0 1 1 0, the noisy channel.")
-    tune: bool = setting(
-        False, "Whether the weights that are best on the validation pairs are printed, and no translations."
-    )
+    tune: bool = setting(False, "Whether only the weights that are best on the validation pairs are printed.")
     data: str | None = setting(None, "Parallel text to tune on, if not the run's own.", metavar="FILE")
     beam_size: int | None = setting(None, "Number of translations to choose from, if not the run's setting.")
     n_best: int = setting(1, "Translations of each line, best first, with score and three log-probabilities.")
