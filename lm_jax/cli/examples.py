@@ -71,6 +71,11 @@ EXAMPLES = {
         'echo "3 May 1999" | lm-jax translate predict checkpoints/translate-gru-1',
         "lm-jax translate predict checkpoints/translate-gru-1 sentences.txt --n-best 3",
     ),
+    "translate rerank": (
+        "lm-jax translate rerank RUN --reverse back --language-model words --tune",
+        "lm-jax translate rerank RUN a.txt --reverse back --language-model words",
+        "lm-jax translate rerank RUN a.txt --reverse back --language-model words --n-best 3",
+    ),
     "evaluate": (
         "lm-jax evaluate checkpoints/lstm-char-1",
         "lm-jax evaluate checkpoints/lstm-char-1 --split valid --json",

@@ -14,8 +14,7 @@ from lm_jax.strict_json import to_json
 
 @dataclasses.dataclass(frozen=True)
 class RerankArguments:
-    """Translate every line of a file, or of standard input: of a beam of translations y of the source x, the one with
-    the highest (w1 log P(y|x) + w2 log P(x|y) + w3 log P(y)) / |y|^length_penalty + w4 |y|."""
+    """Translate every line of a file, or of standard input, by the noisy channel: choose from a beam y by P(x|y) P(y)."""
 
     run: str = positional("Folder of the translator's run: P(y|x).", "RUN")
     file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
@@ -23,7 +22,11 @@ class RerankArguments:
     language_model: str | None = setting(
         None, "Run of a language model of the language that is written: P(y).", metavar="RUN"
     )
-    weights: tuple[float, ...] = setting((), "Weights w1 w2 w3 w4, if not 0 1 1 0, the noisy channel.")
+    weights: tuple[float, ...] = setting(
+        (),
+        "Four weights, of log P(y|x), log P(x|y) and log P(y), each divided by |y|^length_penalty, and of |y|, if not "
+        "those of the noisy channel, 0 1 1 0.",
+    )
     tune: bool = setting(False, "Whether only the weights that are best on the validation pairs are printed.")
     data: str | None = setting(None, "Parallel text to tune on, if not the run's own.", metavar="FILE")
     beam_size: int | None = setting(None, "Number of translations to choose from, if not the run's setting.")

@@ -168,7 +168,7 @@ def test_a_run_must_be_named(command, desk, verb):
 def test_a_run_of_another_text(command, desk, finished):
     shutil.copytree(finished, desk / "run")
     (desk / "run" / "states").rename(desk / "gone")
-    assert_refused(command("generate", "run"), "once it has a checkpoint")
+    assert_refused(command("generate", "run"), "a checkpoint must be whole to be read", "its folder is missing")
     assert_refused(command("train", "--resume", "run", "--data", "half"), "half")
     assert_refused(command("train", "--resume", "run", "--lr", "0.5"), "got --learning-rate = 0.5 (the run has 0.01)")
     assert_refused(command("train", "--resume", "run", "--run", "text"), "--run must be a new or an empty folder")

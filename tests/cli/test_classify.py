@@ -94,4 +94,4 @@ def test_the_help_tells_the_defaults_of_this_task(command):
     for verb in (("train",), ("classify", "train")):
         _, out, _ = command(*verb, "--help-all")
         defaults[verb] = " ".join(out.split()).partition("--clip X")[2].partition("]")[0].rpartition("[")[2]
-    assert defaults == {("train",): "1.0", ("classify", "train"): "5.0"}
+    assert defaults == {("train",): "1", ("classify", "train"): "5"}

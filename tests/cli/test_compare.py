@@ -197,7 +197,7 @@ REFUSED = {
     "--out new/folder --data missing.txt": ["must be an existing file or folder", "missing.txt"],
     "--out new --data short.txt": ["every character must be in the vocabulary, got 's' in line 1"],
     "file": ["a run folder holds config.json", "file"],
-    "nowhere": ["a run folder holds config.json", "nowhere"],
+    "nowhere": ["a run must be an existing folder", "nowhere"],
     "--samples 5": ["--samples must be at least 100", "5"],
     "--seed -1": ["--seed must be a whole number of at least 0, got -1"],
     "--eval-streams 0": ["--eval-streams must be a whole number of at least 1, got 0"],
@@ -235,4 +235,4 @@ def test_a_run_without_a_checkpoint_is_found_before_scoring(command, desk, finis
     shutil.copytree(finished, desk / "begun")
     shutil.rmtree(desk / "begun" / "states")
     code, _, err = command("compare", finished, "begun")
-    assert code == 2 and "once it has a checkpoint, got begun" in err
+    assert code == 2 and "a checkpoint must be whole to be read" in err and "begun/states" in err

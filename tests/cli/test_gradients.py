@@ -112,7 +112,7 @@ def test_the_map_of_any_run(command, tmp_path):
 
 
 BAD = {
-    "--target x": ["--target is of one text, got 'x' without --text"],
+    "--target x": ["--target is an answer to --text, got 'x' without"],
     "--text cab --target x": ["a language model predicts the text itself, got --target 'x' too"],
     "--text a": ["a text of 2 to 400 tokens, got 1"],
     "--text zebra": ["every character must be in the vocabulary, got 'z' in line 1"],
@@ -140,5 +140,5 @@ def test_what_has_no_recurrence_is_refused(command, corpus, tmp_path, words):
     run = lm_jax.train(lm_jax.NGramConfig(lm_jax.DataConfig(corpus), order=2), tmp_path / "counts").folder
     before = tree(run)
     assert_refused(command("gradients", run, *words), "need a recurrent network, got 2-gram MKN")
-    assert_refused(command("gradients", tmp_path / "nowhere", *words), "a run folder holds config.json", "nowhere")
+    assert_refused(command("gradients", tmp_path / "nowhere", *words), "a run must be an existing folder", "nowhere")
     assert tree(run) == before and not (tmp_path / "nowhere").exists()

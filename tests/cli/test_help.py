@@ -80,7 +80,7 @@ def test_a_description_is_a_phrase_about_the_thing(verb):
         assert flag.help.split()[0] not in ORDERS.split(), flag
         assert "efault" not in flag.help and "(None)" not in flag.help, flag  # told once, in brackets
         assert flag.group in GROUPS
-        assert flag.words.get("metavar", "N") != "TEXT" or flag.name in ("prompt", "text", "group"), flag
+        assert flag.words.get("metavar", "N") != "TEXT" or flag.name in ("prompt", "text", "group", "target"), flag
 
 
 @pytest.mark.parametrize("verb,example", [(verb, example) for verb in VERBS for example in EXAMPLES[verb]])

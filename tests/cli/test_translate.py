@@ -71,7 +71,7 @@ WRONG = {
         ("train", "--data", "PAIRS", "--source", "x", "--target", "x"),
         "--source and --target must differ",
     ),
-    "no run": (("predict", "nowhere"), "nowhere without config.json"),
+    "no run": (("predict", "nowhere"), "a run must be an existing folder, got nowhere"),
     "no file": (("predict", "RUN", "nowhere.txt"), "nowhere.txt"),
     "more than the beam": (
         ("predict", "RUN", "LINES", "--n-best", "9"),

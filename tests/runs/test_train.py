@@ -34,7 +34,16 @@ def finished(tmp_path_factory):
 
 def test_what_lies_in_the_folder(finished):
     run, _, corpus = finished
-    names = {"config.json", "vocabulary.json", "metrics.jsonl", "times.jsonl", "loss.png", "results.json", "states"}
+    names = {
+        "config.json",
+        "vocabulary.json",
+        "metrics.jsonl",
+        "times.jsonl",
+        "loss.png",
+        "results.json",
+        "states",
+        "states.checksums",
+    }
     assert set(os.listdir(run.folder)) == names
     assert (run.folder / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert Vocabulary.load(run.folder / "vocabulary.json") == run.vocabulary == corpus.vocabulary
