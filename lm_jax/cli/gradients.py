@@ -72,7 +72,7 @@ def _check_one_kind(arguments):
         flags = ", ".join("--" + name.replace("_", "-") for name in changed)
         raise UserError(f"--text measures one text, and nothing else says which; got {flags} too")
     if arguments.text is None and arguments.target is not None:
-        raise UserError(f"target is of one text, got {arguments.target!r} without text", ["target", "text"])
+        raise UserError(f"target needs text, got {arguments.target!r} without", ["target", "text"])
 
 
 def _profile(arguments, out, command):
