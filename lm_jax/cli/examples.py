@@ -72,9 +72,9 @@ EXAMPLES = {
         "lm-jax translate predict checkpoints/translate-gru-1 sentences.txt --n-best 3",
     ),
     "translate rerank": (
-        "lm-jax translate rerank RUN --reverse back --language-model words --tune",
-        "lm-jax translate rerank RUN a.txt --reverse back --language-model words",
-        "lm-jax translate rerank RUN a.txt --reverse back --language-model words --n-best 3",
+        "lm-jax translate rerank RUN --reverse back --language-model lm --tune",
+        "lm-jax translate rerank RUN a.txt --reverse back --language-model lm",
+        "lm-jax translate rerank RUN a.txt --reverse back --language-model lm --n-best 3",
     ),
     "evaluate": (
         "lm-jax evaluate checkpoints/lstm-char-1",

@@ -70,7 +70,7 @@ def _check_one_kind(arguments):
         flags = ", ".join("--" + name.replace("_", "-") for name in changed)
         raise UserError(f"--text measures one text, and nothing else says which; got {flags} too")
     if arguments.text is None and arguments.target is not None:
-        raise UserError(f"--target is an answer to --text, got {arguments.target!r} without")
+        raise UserError(f"target needs text, got {arguments.target!r} without", ["target", "text"])
 
 
 def _profile(arguments, out, command):

@@ -14,7 +14,7 @@ from lm_jax.strict_json import to_json
 
 @dataclasses.dataclass(frozen=True)
 class RerankArguments:
-    """Translate every line of a file, or of standard input, by the noisy channel: choose from a beam y by P(x|y) P(y)."""
+    """Translate every line of a file, or of standard input, by the noisy channel: the best of a beam by P(x|y) P(y)."""
 
     run: str = positional("Folder of the translator's run: P(y|x).", "RUN")
     file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)

@@ -112,7 +112,7 @@ def test_the_map_of_any_run(command, tmp_path):
 
 
 BAD = {
-    "--target x": ["--target is an answer to --text, got 'x' without"],
+    "--target x": ["--target needs --text, got 'x' without"],
     "--text cab --target x": ["a language model predicts the text itself, got --target 'x' too"],
     "--text a": ["a text of 2 to 400 tokens, got 1"],
     "--text zebra": ["every character must be in the vocabulary, got 'z' in line 1"],
