@@ -74,7 +74,7 @@ EXAMPLES = {
     "translate rerank": (
         "lm-jax translate rerank RUN --reverse back --language-model lm --tune",
         "lm-jax translate rerank RUN a.txt --reverse back --language-model lm",
-        "lm-jax translate rerank RUN a.txt --reverse back --language-model lm --n-best 3",
+        "lm-jax translate rerank RUN a.txt --reverse back --language-model lm --json",
     ),
     "evaluate": (
         "lm-jax evaluate checkpoints/lstm-char-1",
