@@ -13,7 +13,7 @@ from lm_jax.report.study import Picture, Record, read_record, versions, write_pa
 
 RESULTS = Path(__file__).parents[1] / "results"
 NOT_RECORDED = ("out", "runs", "page")  # options that change nothing about the numbers
-PLACES = ("data", "kenlm")  # options that are paths of one machine: the record says --data DATA
+PLACES = ("data", "kenlm", "pretrain")  # options that are paths of one machine: the record says --data DATA
 ROWS_PRINTED = 30
 
 
@@ -112,6 +112,8 @@ class Study:
                 words += value if isinstance(value, list) else [value]
             elif value is True:
                 words.append(flag)
+            elif isinstance(value, list):
+                words += [flag, *(shlex.quote(str(one)) for one in value)]
             else:
                 words += [flag, name.upper() if name in PLACES else shlex.quote(str(value))]
         return " ".join(words)

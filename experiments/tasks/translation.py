@@ -130,8 +130,16 @@ def draw(results: dict[str, dict]):
         }
         ends = draw_lines(panel, lines, "o-")
         label = {"nats": "nats per target token", "bleu": "BLEU", "exact": "share of exact translations"}[name]
-        finish(panel, ends, xlabel="tokens of the source", ylabel=label)
+        finish(panel, ends, xlabel="tokens of the source", ylabel=label, title=title_of(name, results))
     return figure
+
+
+def title_of(name: str, results: dict[str, dict]) -> str:
+    """What the longest sources cost: how much more or less of a measure they have than the shortest."""
+    changes = {form: result["by length"][-1][name] - result["by length"][0][name] for form, result in results.items()}
+    digits, unit = {"nats": ("+.2f", " nats"), "bleu": ("+.0f", " BLEU"), "exact": ("+.0%", "")}[name]
+    parts = (f"{form} {change:{digits}}{unit}" for form, change in changes.items())
+    return "Longest against shortest:\n" + ", ".join(parts)
 
 
 def to_rows(results: dict[str, dict]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ by more than 3.
 
 More words.
 """
-OPTIONS = {"--seeds": {"type": int, "default": 3}, "--data": {}, "part": {"nargs": "?"}}
+OPTIONS = {"--seeds": {"type": int, "default": 3}, "--data": {}, "--forms": {"nargs": "*"}, "part": {"nargs": "?"}}
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_question_and_expectation_are_those_of_the_docstring(study):
         (["--seeds", "3", "--out", "/tmp/x", "--runs", "/tmp/y"], ""),
         (["--smoke", "--seeds", "2"], " --seeds 2 --smoke"),
         (["train", "--data", "/home/me/text"], " --data DATA train"),
+        (["--forms", "one", "two words"], " --forms one 'two words'"),
     ],
 )
 def test_the_command_has_what_changes_numbers_and_no_paths(study, words, command):
