@@ -5,6 +5,7 @@ import importlib
 import re
 import sys
 
+from lm_jax.cli.output import check_arguments, fail, prepare_streams
 from lm_jax.errors import UserError
 from lm_jax.machine.memory import reuse_memory
 
@@ -39,6 +40,7 @@ MODULES = {
     for task in ("classify", "tag", "translate")
     for verb in ("train", "evaluate", "predict")
 }
+DEBUG = "--debug"  # with any verb: the traceback of what the machine refused
 NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
 
 
@@ -46,15 +48,19 @@ def main(argv: list[str] | None = None) -> None:
     """The entry point of the command `lm-jax`."""
     if argv is None:
         argv = sys.argv[1:]
+        prepare_streams()
         reuse_memory()  # of a process that is ours; not of one that calls this function
+    debug, argv = DEBUG in argv, [word for word in argv if word != DEBUG]
     words = 2 if any(verb.startswith(f"{argv[0]} ") for verb in VERBS if argv) else 1
     if len(argv) < words or argv[words - 1] in ("-h", "--help"):
         print(_help())
         return
     try:
+        check_arguments(argv)
         verb = _verb(" ".join(argv[:words]))
         module, _, function = MODULES.get(verb, verb.replace(" ", "_")).replace("-", "_").partition(":")
         getattr(importlib.import_module(f"lm_jax.cli.{module}"), function or "main")(argv[words:])
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {in_flags(error)}", file=sys.stderr)
         sys.exit(2)
@@ -66,6 +72,10 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe went away: nothing is wrong
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -92,7 +102,8 @@ def _help():
     return (
         "Language models in JAX: train, score, generate, dissect.\n\n"
         f"{verbs}\n\n"
-        "`lm-jax VERB --help` lists the settings of a verb. To start: lm-jax train"
+        "`lm-jax VERB --help` lists the settings of a verb; --debug shows where the machine refused something. "
+        "To start: lm-jax train"
     )
 
 
