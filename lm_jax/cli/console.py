@@ -3,38 +3,16 @@
 Plain lines always; on a terminal a rich progress bar below them.
 """
 
-import os
 import shlex
 import sys
 
+from lm_jax.cli.output import UntilClosed
 from lm_jax.cli.report_columns import fit_columns
 from lm_jax.cli.screen import make_console, print_line, print_unbroken
 from lm_jax.cli.tables import print_table
 from lm_jax.report.numbers import clock
 from lm_jax.runs.results import EstimateResults, TrainResults
 from lm_jax.training.listener import Column, Compilation, Listener, Report, Start, Telemetry, Validation
-
-
-class UntilClosed:
-    """Standard output that goes on in silence when its reader goes away (`| head`): the run is worth more."""
-
-    def write(self, text: str) -> int:
-        """Writes, while somebody reads."""
-        return self._try(lambda: sys.stdout.write(text)) or len(text)
-
-    def flush(self) -> None:
-        """Flushes, while somebody reads."""
-        self._try(sys.stdout.flush)
-
-    def __getattr__(self, name: str):
-        return getattr(sys.stdout, name)
-
-    def _try(self, action):
-        try:
-            return action()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return None
 
 
 class TrainingConsole(Listener):

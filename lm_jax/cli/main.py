@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 
+from lm_jax.cli.output import check_arguments, fail, prepare_streams
 from lm_jax.cli.verbs import ALSO_CALLED, VERBS
 from lm_jax.errors import UserError, did_you_mean
 from lm_jax.machine.memory import reuse_memory
@@ -11,6 +12,7 @@ from lm_jax.report.visible_text import one_line
 
 
 HELP = ("-h", "--help", "--help-all")
+DEBUG = "--debug"  # with any verb: the traceback of what the machine refused
 NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
 
 
@@ -18,7 +20,9 @@ def main(argv: list[str] | None = None) -> None:
     """The entry point of the command `lm-jax`."""
     if argv is None:
         argv = sys.argv[1:]
+        prepare_streams()
         reuse_memory()  # of a process that is ours; not of one that calls this function
+    debug, argv = DEBUG in argv, [word for word in argv if word != DEBUG]
     if argv[:1] == ["help"]:
         argv = [*argv[1:], "--help"]
     if argv and argv[0] in ("--version", "-V", "version"):
@@ -29,8 +33,10 @@ def main(argv: list[str] | None = None) -> None:
         print(_help([name for name in VERBS if name.split()[: words - 1] == argv[: words - 1]]))
         return
     try:
+        check_arguments(argv)
         module, _, function = _verb(argv, words).function.partition(":")
         getattr(importlib.import_module(f"lm_jax.cli.{module}"), function)(argv[words:])
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {one_line(in_flags(error))}", file=sys.stderr)
         sys.exit(2)
@@ -42,6 +48,10 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe went away: nothing is wrong
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -82,6 +92,7 @@ def _help(names):
         f"{verbs}\n\n"
         "lm-jax VERB --help      the settings of a verb that people change, and examples\n"
         "lm-jax VERB --help-all  all its settings\n"
+        "lm-jax VERB --debug     the traceback, where the machine refused something\n"
         "lm-jax --version        the versions\n\n"
         "To start: lm-jax train"
     )
