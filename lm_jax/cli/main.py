@@ -23,19 +23,8 @@ def main(argv: list[str] | None = None) -> None:
         prepare_streams()
         reuse_memory()  # of a process that is ours; not of one that calls this function
     debug, argv = DEBUG in argv, [word for word in argv if word != DEBUG]
-    if argv[:1] == ["help"]:
-        argv = [*argv[1:], "--help"]
-    if argv and argv[0] in ("--version", "-V", "version"):
-        print(_version())
-        return
-    words = 2 if any(verb.startswith(f"{argv[0]} ") for verb in VERBS if argv) else 1
-    if len(argv) < words or argv[words - 1] in HELP:
-        print(_help([name for name in VERBS if name.split()[: words - 1] == argv[: words - 1]]))
-        return
     try:
-        check_arguments(argv)
-        module, _, function = _verb(argv, words).function.partition(":")
-        getattr(importlib.import_module(f"lm_jax.cli.{module}"), function)(argv[words:])
+        _run(argv)
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {one_line(in_flags(error))}", file=sys.stderr)
@@ -54,6 +43,21 @@ def main(argv: list[str] | None = None) -> None:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _run(argv):
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:], "--help"]
+    if argv and argv[0] in ("--version", "-V", "version"):
+        print(_version())
+        return
+    words = 2 if any(verb.startswith(f"{argv[0]} ") for verb in VERBS if argv) else 1
+    if len(argv) < words or argv[words - 1] in HELP:
+        print(_help([name for name in VERBS if name.split()[: words - 1] == argv[: words - 1]]))
+        return
+    check_arguments(argv)
+    module, _, function = _verb(argv, words).function.partition(":")
+    getattr(importlib.import_module(f"lm_jax.cli.{module}"), function)(argv[words:])
 
 
 def in_flags(error: UserError) -> str:
