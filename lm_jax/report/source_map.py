@@ -113,7 +113,7 @@ def source_rows(found: SourceMap) -> list[dict[str, Any]]:
     for k, (said, of_words) in enumerate(zip(found.answers, shares(found.norms), strict=True)):
         row = {"answer": visible(said), "nats": -float(found.log_probs[k]), "norm": float(found.norms[k].sum())}
         for rank, place in enumerate(np.argsort(-of_words, kind="stable")[:3], 1):
-            row |= {f"word_{rank}": visible(found.source[place]), f"share_{rank}": float(of_words[place])}
+            row |= {f"word_{rank}": visible(found.source[int(place)]), f"share_{rank}": float(of_words[place])}
         rows.append(row)
     return rows
 
