@@ -1,6 +1,6 @@
 """Why was attention needed? How much of the gradient of a translated word is left at each distance in the source.
 
-    python experiments/tasks/source_gradients.py                              2 minutes on 2 CPU cores
+    python experiments/tasks/source_gradients.py                              4 minutes of processor time
     python experiments/tasks/source_gradients.py --data FOLDER --runs RUNS    seconds: only measures finished runs
 
 Two translators that differ in attention alone turn written dates into ISO form, character by character; both read the
@@ -141,41 +141,48 @@ def to_rows(results: dict[str, dict]) -> list[dict[str, Any]]:
 
 def draw(results: dict[str, dict]):
     """Mean norm against distance, a panel a stage, a line a form, with quartiles as bands."""
-    figure, axes = panels((9.4, 3.9), 1, 2, sharey=True)
+    figure, axes = panels((9.8, 4.0), 1, 2, sharey=True)
+    ends = []
     for panel, stage in zip(axes, STAGES, strict=True):
-        lines, left = {}, []
+        lines = {}
         for (form, result), colour in zip(results.items(), SERIES, strict=False):
             rows = [row for row in result[stage]["by distance"] if row["pairs"] >= FEWEST]
             x = [row["distance"] for row in rows]
             panel.fill_between(x, *([row[k] for row in rows] for k in ("low", "high")), color=colour, alpha=0.15, lw=0)
             lines[form] = (x, [row["mean"] for row in rows], colour)
-            left.append(f"{mean_over(rows, FAR) / mean_over(rows, NEAR):.2g} {form}")
         panel.set_yscale("log")
-        ends = draw_lines(panel, lines)
-        title = f"{stage.capitalize()}: far / near = {', '.join(left)}"
-        finish(panel, ends, title, xlabel="recurrent steps from the source token to the target token")
-        panel.title.set_fontsize(9)
+        ends.append(draw_lines(panel, lines))
+    for panel, stage, of_stage in zip(axes, STAGES, ends, strict=True):  # names stand where the shared axis ends
+        finish(panel, of_stage, xlabel="recurrent steps from the source to the target token")
+        far = " to ".join(map(str, FAR))
+        panel.set_title(f"{stage}, left after {far} steps:\n{left_over(results, stage)}", fontsize=9, loc="left")
     axes[0].set_ylabel("gradient norm of log P(target token)\n(nats by unit of the source vector)")
     return figure
+
+
+def left_over(results: dict[str, dict], stage: str) -> str:
+    """The mean norm far away as a share of that nearby, of each form."""
+    rows = [row for row in to_rows(results) if row["stage"] == stage]
+    return ", ".join(f"{row['left']:.2g} with {row['form']}" for row in rows)
 
 
 def draw_example(results: dict[str, dict]):
     """One sentence after training: a row a target token, a column a source token, the share of the row as colour."""
     first = next(iter(results.values()))
     width = max(4.2, 0.17 * len(first["source"]) + 1.2)
+    top = max(shares(np.asarray(result[STAGES[1]]["example"])).max() for result in results.values())
     figure, axes = panels((2 * width, max(3.0, 0.22 * len(first["target"]) + 1.6)), 1, len(results), sharey=True)
     images = []
     for panel, (form, result) in zip(axes, results.items(), strict=True):
         of_words = shares(np.asarray(result[STAGES[1]]["example"]))
-        images.append(panel.imshow(of_words, cmap="viridis", vmin=0.0, vmax=1.0, aspect="auto"))
+        images.append(panel.imshow(of_words, cmap="viridis", vmin=0.0, vmax=top, aspect="auto"))
         turned = 90 if max(map(len, result["source"])) > 1 else 0
         for set_ticks, tokens, angle in (
             (panel.set_xticks, result["source"], turned),
             (panel.set_yticks, result["target"], 0),
         ):
             set_ticks(range(len(tokens)), [visible(t) for t in tokens], rotation=angle, fontsize=8, parse_math=False)
-        top = of_words.max(axis=1).mean()
-        panel.set_title(f"{form}: {top:.0%} of a token's gradient on one source token", fontsize=9, loc="left")
+        panel.set_title(f"{form}: {of_words.max(axis=1).mean():.0%} of a row on one token", fontsize=9, loc="left")
         panel.set_xlabel("source token")
     axes[0].set_ylabel("target token")
     figure.colorbar(images[0], ax=list(axes), label="share of the gradient norm of log P(target token)")
@@ -186,16 +193,15 @@ def findings(results: dict[str, dict]) -> Findings:
     """The answer, the table and the pictures."""
     rows, parts = to_rows(results), []
     for stage in STAGES:
-        left = ", ".join(f"{row['left']:.2g} {row['form']}" for row in rows if row["stage"] == stage)
-        parts.append(f"{stage}: {left}")
-    exact = ", ".join(f"{result['exact']:.1%} {form}" for form, result in results.items())
+        parts.append(f"{stage} {left_over(results, stage)}")
+    exact = ", ".join(f"{result['exact']:.1%} with {form}" for form, result in results.items())
     near, far = (f"{low} to {high}" for low, high in (NEAR, FAR))
     caption = (
         "Mean norm of the derivative of log P(target token) by the vector of a source token, against the recurrent "
         "steps between them; bands hold the middle half of the pairs of tokens."
     )
     return Findings(
-        answer=f"Gradient norm {far} steps away as a share of that {near} steps away, {'; '.join(parts)}. "
+        answer=f"Gradient norm {far} steps away as a share of that {near} steps away: {'; '.join(parts)}. "
         f"Exact translations: {exact}.",
         results={"forms": results},
         rows=rows,
