@@ -84,7 +84,8 @@ def _best_validation(folder):
     """The measure, its value, the loss and the last step of a log: the first measure beside the loss, if any."""
     records = read_lines(folder.metrics)
     step = records[-1]["step"] if records else None
-    best = next((record for record in reversed(records) if record.get("best")), None)
+    marked = (r for mark in ("best", "closing") for r in reversed(records) if r.get(mark))
+    best = next(marked, None)  # a run that ended before its first validation has the closing one alone
     if best is None:
         return None, None, None, step
     names = [name for name in best if name.startswith("valid_") and name != "valid_loss"]

@@ -54,6 +54,14 @@ def test_every_run_is_summed_up(folder, finished):
     assert tree(folder) == before
 
 
+def test_a_run_that_ended_before_its_first_validation_has_its_closing_one(tmp_path, finished):
+    shutil.copytree(finished, tmp_path / "short")
+    closing = {"step": 4, "valid_loss": 1.0, "valid_perplexity": 2.7, "best": False, "closing": True}
+    (tmp_path / "short" / "metrics.jsonl").write_text(json.dumps(closing) + "\n")
+    (short,) = list_runs(tmp_path)
+    assert (short.metric, short.value, short.loss) == ("perplexity", 2.7, 1.0)
+
+
 @pytest.mark.parametrize("sort,first", [("name", "a-bigram"), ("best", None), ("size", None), ("date", None)])
 def test_the_order(sort, first, command, folder):
     code, out, err = command("runs", folder, "--sort", sort, "--json")
