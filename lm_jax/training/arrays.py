@@ -2,17 +2,19 @@
 
 import contextlib
 import logging
+import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Silences notes that orbax makes on every save and load of unsharded arrays."""
+def _quiet(below=logging.ERROR):
+    """Silences notes that orbax makes on every save and load of unsharded arrays, and what else is below a level."""
     logger = logging.getLogger("absl")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(below)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -22,11 +24,24 @@ def _quiet():
 
 
 def save_arrays(folder: Path, parts: dict[str, Any], host: dict[str, Any]) -> None:
-    """Writes pytrees of arrays by name, and a record of JSON types, to a new folder; all processes together."""
+    """Writes pytrees of arrays by name, and a record of JSON types, to a new folder; all processes together.
+
+    Raises OSError where the machine refuses: no space, a quota, a limit, no permission.
+    """
     from orbax.checkpoint import v1 as ocp
 
-    with _quiet():
-        ocp.save_checkpointables(str(folder), parts, custom_metadata=host)
+    try:
+        with _quiet(logging.CRITICAL):  # orbax's threads tell an error each, which is raised too
+            ocp.save_checkpointables(str(folder), parts, custom_metadata=host)
+    except Exception as error:
+        refusal = next((cause for cause in _causes(error) if _is_refusal(cause)), None)
+        if refusal is None:
+            raise
+        reason = str(refusal).partition(" [")[0].splitlines()[0]
+        raise OSError(
+            f"{reason}; checkpoints that were saved before are as they were, and the run goes on from them "
+            "with --resume"
+        ) from error
 
 
 def load_arrays(folder: Path, templates: dict[str, Any]) -> dict[str, Any]:
@@ -44,3 +59,16 @@ def describe_arrays(folder: Path, part: str) -> tuple[Any, dict[str, Any]]:
     with _quiet():
         found: Any = ocp.metadata(str(folder), part)
     return found.metadata, found.custom_metadata or {}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields the causes of an error, the first one first."""
+    cause = error.__cause__ or error.__context__
+    if cause is not None:
+        yield from _causes(cause)
+    yield error
+
+
+def _is_refusal(error):
+    """Says whether the machine refused: an error of the system, or one of tensorstore's, which begins with a status."""
+    return isinstance(error, OSError) or re.match(r"[A-Z]+(_[A-Z]+)*: ", str(error)) is not None
