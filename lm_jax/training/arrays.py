@@ -39,8 +39,8 @@ def save_arrays(folder: Path, parts: dict[str, Any], host: dict[str, Any]) -> No
             raise
         reason = str(refusal).partition(" [")[0].splitlines()[0]
         raise OSError(
-            f"{reason}; checkpoints that were saved before are as they were, and the run goes on from them "
-            "with --resume"
+            f"{reason}; checkpoints that were saved before are as they were, and "
+            "the run goes on from them when it is resumed"
         ) from error
 
 
