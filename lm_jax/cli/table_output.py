@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from lm_jax.cli.tables import markdown, print_table
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError
 from lm_jax.report.table import Table
+from lm_jax.strict_json import to_json
 
 
 FORMS = ("wide", "csv", "markdown", "json")
@@ -74,4 +74,4 @@ def print_csv(records: Iterable[Any]) -> None:
 
 
 def _cell(value):
-    return json.dumps(value) if isinstance(value, dict | list | tuple) else value
+    return to_json(value) if isinstance(value, dict | list | tuple) else value

@@ -34,7 +34,7 @@ def save_arrays(folder: Path, parts: dict[str, Any], host: dict[str, Any]) -> No
         with _quiet(logging.CRITICAL):  # orbax's threads tell an error each, which is raised too
             ocp.save_checkpointables(str(folder), parts, custom_metadata=host)
     except Exception as error:
-        refusal = next((cause for cause in _causes(error) if _is_refusal(cause)), None)
+        refusal = next((cause for cause in causes(error) if _is_refusal(cause)), None)
         if refusal is None:
             raise
         reason = str(refusal).partition(" [")[0].splitlines()[0]
@@ -61,11 +61,11 @@ def describe_arrays(folder: Path, part: str) -> tuple[Any, dict[str, Any]]:
     return found.metadata, found.custom_metadata or {}
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Yields the causes of an error, the first one first."""
     cause = error.__cause__ or error.__context__
     if cause is not None:
-        yield from _causes(cause)
+        yield from causes(cause)
     yield error
 
 

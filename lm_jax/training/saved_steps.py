@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from lm_jax.errors import UserError
-from lm_jax.training.arrays import describe_arrays, load_arrays
+from lm_jax.training.arrays import causes, describe_arrays, load_arrays
 from lm_jax.training.checksums import StepRecord, find_damage, read_record, record_path, records_of
 from lm_jax.types import Params
 
@@ -181,6 +181,5 @@ def _former_valid_loss(path):
 
 def root(error: BaseException) -> str:
     """Returns the first cause of an error as one line."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:90] if str(error) else ''}"
+    first = next(causes(error))
+    return f"{type(first).__name__}: {str(first).splitlines()[0][:90] if str(first) else ''}"

@@ -50,7 +50,7 @@ def test_question_and_expectation_are_those_of_the_docstring(study):
         ([], ""),
         (["--seeds", "3", "--out", "/tmp/x", "--runs", "/tmp/y"], ""),
         (["--smoke", "--seeds", "2"], " --seeds 2 --smoke"),
-        (["train", "--data", "/home/me/text"], " --data DATA train"),
+        (["train", "--data", "/some/where/text"], " --data DATA train"),
         (["--forms", "one", "two words"], " --forms one 'two words'"),
     ],
 )
