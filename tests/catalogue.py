@@ -11,7 +11,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lm_jax.cells import Cell, drop_connect, gru, lstm, rnn, scan_unroll, stacked
+from lm_jax.cells import (
+    Cell,
+    block,
+    cornn,
+    diagonal_gru,
+    diagonal_lstm,
+    drop_connect,
+    gated_deltanet,
+    gru,
+    lru,
+    lstm,
+    mingru,
+    minlstm,
+    mlstm,
+    rglru,
+    rnn,
+    scan_unroll,
+    slstm,
+    stacked,
+)
 from lm_jax.layers import Dropout
 from lm_jax.models.build import from_config
 from lm_jax.models.caches.continuous import continuous_cache
@@ -78,6 +97,7 @@ def running_mean(input_size: int, hidden_size: int) -> Cell:
 _dropout = {"dropout_rate": 0.5}
 _locked = {"dropout_rate": 0.5, "dropout_kind": "locked"}
 _scan, _fused = {"recurrence": "scan"}, {"recurrence": "fused"}
+_associative, _chunkwise = {"recurrence": "associative"}, {"recurrence": "chunkwise"}
 
 CELLS: dict[str, Entry] = {
     "rnn_tanh": entry(rnn(3, 4, **_scan)),
@@ -108,6 +128,25 @@ CELLS: dict[str, Entry] = {
     "stack_fused": entry(
         stacked([drop_connect(lstm(3, 4, **_fused), 0.5), gru(4, 4, **_fused)], "highway", **_dropout), drops=True
     ),
+    "mingru": entry(mingru(3, 4, **_scan)),
+    "mingru_associative": entry(mingru(3, 4, **_associative)),
+    "minlstm": entry(minlstm(3, 4, **_scan)),
+    "minlstm_associative": entry(minlstm(3, 4, **_associative)),
+    "lru": entry(lru(3, 4, **_scan)),
+    "lru_associative": entry(lru(3, 4, **_associative)),
+    "rglru": entry(rglru(3, 4, **_scan)),
+    "rglru_associative": entry(rglru(3, 4, **_associative)),
+    "rglru_convolution": entry(rglru(4, 4, convolution=3, **_associative)),
+    "slstm": entry(slstm(3, 4)),
+    "slstm_heads_exponential": entry(slstm(3, 4, heads=2, forget="exponential")),
+    "mlstm": entry(mlstm(3, 4, **_scan)),
+    "mlstm_chunkwise": entry(mlstm(3, 4, **_chunkwise)),
+    "gated_deltanet": entry(gated_deltanet(3, 4, **_scan)),
+    "gated_deltanet_chunkwise": entry(gated_deltanet(3, 4, **_chunkwise)),
+    "cornn": entry(cornn(3, 4)),
+    "diagonal_gru": entry(diagonal_gru(3, 4)),
+    "diagonal_lstm": entry(diagonal_lstm(3, 4)),
+    "stack_blocks": entry(stacked([block(lru(3, 4, **_associative)), block(slstm(3, 4)), block(mlstm(3, 4, heads=2))])),
     "running_mean": entry(running_mean(3, 4)),
     "stack_of_user_cells": entry(stacked([running_mean(3, 4), lstm(4, 4)], "residual")),
 }

@@ -8,6 +8,18 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from lm_jax.config.kinds import Kind, choose
+from lm_jax.config.modern_cells import (
+    CoRNNConfig,
+    DiagonalGRUConfig,
+    DiagonalLSTMConfig,
+    GatedDeltaNetConfig,
+    LRUConfig,
+    MinGRUConfig,
+    MinLSTMConfig,
+    MLSTMConfig,
+    RGLRUConfig,
+    SLSTMConfig,
+)
 from lm_jax.config.settings import finite, positive, setting
 from lm_jax.errors import UserError
 
@@ -73,6 +85,16 @@ CELLS: dict[str, Kind] = {
     "rnn": Kind("lm_jax.cells:rnn", RNNConfig),
     "gru": Kind("lm_jax.cells:gru", GRUConfig),
     "lstm": Kind("lm_jax.cells:lstm", LSTMConfig),
+    "mingru": Kind("lm_jax.cells:mingru", MinGRUConfig),
+    "minlstm": Kind("lm_jax.cells:minlstm", MinLSTMConfig),
+    "lru": Kind("lm_jax.cells:lru", LRUConfig),
+    "rglru": Kind("lm_jax.cells:rglru", RGLRUConfig),
+    "slstm": Kind("lm_jax.cells:slstm", SLSTMConfig),
+    "mlstm": Kind("lm_jax.cells:mlstm", MLSTMConfig),
+    "gated_deltanet": Kind("lm_jax.cells:gated_deltanet", GatedDeltaNetConfig),
+    "cornn": Kind("lm_jax.cells:cornn", CoRNNConfig),
+    "diagonal_gru": Kind("lm_jax.cells:diagonal_gru", DiagonalGRUConfig),
+    "diagonal_lstm": Kind("lm_jax.cells:diagonal_lstm", DiagonalLSTMConfig),
 }
 
 

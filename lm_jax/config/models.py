@@ -72,7 +72,11 @@ class RecurrentConfig(NetworkConfig):
         own="FILE.py:NAME",
         common=True,
     )
-    connection: Literal["plain", "residual", "highway", "dense"] = setting("plain", "Connection between the layers.")
+    connection: Literal["plain", "residual", "highway", "dense", "block"] = setting(
+        "plain",
+        "Connection between the layers. block puts each into a residual block with normalisation and a gated "
+        "feed-forward network; the embedding has the size of the layers then.",
+    )
     weight_drop: float = _dropped("Share of the recurrent weights that is dropped from a chunk (DropConnect).", 0.0)
     cutoffs: tuple[int, ...] = setting(
         (),

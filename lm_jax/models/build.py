@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from lm_jax import initializers
-from lm_jax.cells import Cell, drop_connect, input_sizes, stacked
+from lm_jax.cells import Cell, block, drop_connect, input_sizes, stacked
 from lm_jax.config import (
     CELLS,
     MODELS,
@@ -46,10 +46,22 @@ def build_cell(config: RecurrentConfig) -> Cell:
         drop_connect(_one_cell(config, input_size, hidden_size), config.weight_drop)
         for input_size, hidden_size in zip(sizes, hidden_sizes, strict=True)
     ]
-    if len(cells) == 1 and config.connection == "plain":
+    connection = config.connection
+    if connection == "block":
+        cells, connection = _blocks(config, cells), "plain"
+    if len(cells) == 1 and connection == "plain":
         return cells[0]
     rate = config.dropout if config.dropout_layer is None else config.dropout_layer
-    return stacked(cells, config.connection, dropout_rate=rate, dropout_kind=config.dropout_kind)
+    return stacked(cells, connection, dropout_rate=rate, dropout_kind=config.dropout_kind)
+
+
+def _blocks(config, cells):
+    """Returns each cell in a residual block."""
+    if any(cell.input_size != cell.output_size for cell in cells):
+        sizes = f"embedding_size {config.embedding_size}, hidden_size {config.hidden_size}, top_size {config.top_size}"
+        names = ["embedding_size", "hidden_size", "top_size"]
+        raise UserError(f"connection block needs an embedding and layers of one size, got {sizes}", names)
+    return [block(cell, compute_dtype=_compute_dtype(config)) for cell in cells]
 
 
 def build_encoder(config: EncoderConfig, input_size: int) -> Encoder:

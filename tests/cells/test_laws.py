@@ -11,6 +11,9 @@ from tests.laws import Laws
 SLOW = ("rnn_relu_fused", "gru_before_fused", "gru_fused_bfloat16", "lstm_fused_bfloat16", "rnn_tanh_fused")
 SLOW += ("rnn_sigmoid", "rnn_identity", "gru_before_bfloat16", "rnn_relu", "gru_after", "stack_plain", "stack_highway")
 SLOW += ("stack_dropout", "gru_after_fused")
+SLOW += ("mingru", "mingru_associative", "minlstm", "minlstm_associative", "lru", "rglru", "rglru_associative", "slstm")
+SLOW += ("slstm_heads_exponential", "mlstm", "gated_deltanet", "cornn", "diagonal_gru", "diagonal_lstm")
+SLOW += ("rglru_convolution", "stack_blocks")
 
 
 @pytest.fixture(
