@@ -30,9 +30,9 @@ class ConvolvedParams:
 
 
 class ConvolvedCarry(NamedTuple):
-    """The last W - 1 inputs, the oldest first, and the carry of the cell."""
+    """The last K = W - 1 inputs, the oldest first, and the carry of the cell."""
 
-    window: Float[Array, "*B W-1 E"]
+    window: Float[Array, "*B K E"]
     cell: Carry
 
 

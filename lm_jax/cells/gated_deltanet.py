@@ -35,11 +35,11 @@ from lm_jax.layers import cast, product
 
 @struct.dataclass
 class GatedDeltaNetParams:
-    """w_x [E, 3H]: query, key, value; w_gates [E, 2 heads], b_gates [2 heads]: decay, writing; a [heads]."""
+    """w_x [E, G]: query, key, value; w_gates [E, F], b_gates [F]: decay, writing; a [heads]."""
 
-    w_x: Float[Array, "E 3*H"]
-    w_gates: Float[Array, "E 2*heads"]
-    b_gates: Float[Array, "2*heads"]
+    w_x: Float[Array, "E G"]
+    w_gates: Float[Array, "E F"]
+    b_gates: Float[Array, "F"]
     a: Float[Array, "heads"]
 
 

@@ -26,10 +26,10 @@ from lm_jax.layers import cast, product
 
 @struct.dataclass
 class MinGRUParams:
-    """w_x [E, 2H], b [2H]: gate z, new content n."""
+    """w_x [E, G], b [G] of G = 2H: gate z, new content n."""
 
-    w_x: Float[Array, "E 2*H"]
-    b: Float[Array, "2*H"]
+    w_x: Float[Array, "E G"]
+    b: Float[Array, "G"]
 
 
 def positive(a: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -27,10 +27,10 @@ from lm_jax.layers import cast, product
 
 @struct.dataclass
 class MinLSTMParams:
-    """w_x [E, 3H], b [3H]: forget gate, input gate, new content."""
+    """w_x [E, G], b [G] of G = 3H: forget gate, input gate, new content."""
 
-    w_x: Float[Array, "E 3*H"]
-    b: Float[Array, "3*H"]
+    w_x: Float[Array, "E G"]
+    b: Float[Array, "G"]
 
 
 @cached

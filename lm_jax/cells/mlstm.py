@@ -39,12 +39,12 @@ LARGEST = 80.0  # exp of it is a number in float32
 
 @struct.dataclass
 class MLSTMParams:
-    """w_x [E, 4H]: query, key, value, output gate; b_o [H]; w_gates [E, 2 heads], b_gates [2 heads]: input, forget."""
+    """w_x [E, 4H]: query, key, value, output gate; b_o [H]; w_gates [E, F], b_gates [F]: input, forget."""
 
-    w_x: Float[Array, "E 4*H"]
+    w_x: Float[Array, "E G"]
     b_o: Float[Array, "H"]
-    w_gates: Float[Array, "E 2*heads"]
-    b_gates: Float[Array, "2*heads"]
+    w_gates: Float[Array, "E F"]
+    b_gates: Float[Array, "F"]
 
 
 class MLSTMCarry(NamedTuple):

@@ -37,11 +37,11 @@ FORGET = {"sigmoid": jax.nn.log_sigmoid, "exponential": lambda a: a}  # log f
 
 @struct.dataclass
 class SLSTMParams:
-    """w_x [E, 4H], w_h [heads, D, 4D], b [4H]: new content, input gate, forget gate, output gate."""
+    """w_x [E, G], w_h [heads, D, F], b [G] of G = 4H, F = 4D: new content, input gate, forget gate, output gate."""
 
-    w_x: Float[Array, "E 4*H"]
-    w_h: Float[Array, "heads D 4*D"]
-    b: Float[Array, "4*H"]
+    w_x: Float[Array, "E G"]
+    w_h: Float[Array, "heads D F"]
+    b: Float[Array, "G"]
 
 
 class SLSTMCarry(NamedTuple):
@@ -110,10 +110,10 @@ def slstm(
 
     def recur(w_h, carry, projected):
         z, a_i, a_f, o = opened(w_h, carry, projected)
-        kept = log_forget(a_f) + carry.log_weight
-        mean = carry.mean + jax.nn.sigmoid(a_i - kept) * (z - carry.mean)
+        before = log_forget(a_f) + carry.log_weight
+        mean = carry.mean + jax.nn.sigmoid(a_i - before) * (z - carry.mean)
         h = o * mean
-        return SLSTMCarry(h, mean, jnp.logaddexp(kept, a_i)), h
+        return SLSTMCarry(h, mean, jnp.logaddexp(before, a_i)), h
 
     def observe_step(params, w_h, carry, projected):
         z, a_i, a_f, o = opened(w_h, carry, projected)

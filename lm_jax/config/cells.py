@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 from lm_jax.config.kinds import Kind, choose
 from lm_jax.config.modern_cells import (
     CoRNNConfig,
-    DiagonalGRUConfig,
     DiagonalLSTMConfig,
     GatedDeltaNetConfig,
     LRUConfig,
@@ -93,7 +92,7 @@ CELLS: dict[str, Kind] = {
     "mlstm": Kind("lm_jax.cells:mlstm", MLSTMConfig),
     "gated_deltanet": Kind("lm_jax.cells:gated_deltanet", GatedDeltaNetConfig),
     "cornn": Kind("lm_jax.cells:cornn", CoRNNConfig),
-    "diagonal_gru": Kind("lm_jax.cells:diagonal_gru", DiagonalGRUConfig),
+    "diagonal_gru": Kind("lm_jax.cells:diagonal_gru"),
     "diagonal_lstm": Kind("lm_jax.cells:diagonal_lstm", DiagonalLSTMConfig),
 }
 

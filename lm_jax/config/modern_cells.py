@@ -110,13 +110,6 @@ class CoRNNConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiagonalGRUConfig:
-    """The GRU whose recurrent matrices are diagonals."""
-
-    kind: ClassVar[str] = "diagonal_gru"
-
-
-@dataclasses.dataclass(frozen=True)
 class DiagonalLSTMConfig:
     """The LSTM whose recurrent matrices are diagonals."""
 

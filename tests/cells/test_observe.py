@@ -66,7 +66,8 @@ def test_every_cell_with_gates_is_observed_and_a_users_need_not_be():
 @pytest.mark.parametrize("name", OWN)
 def test_names_shapes_and_ranges(name):
     case = make_case(catalogue.CELLS[name])
-    seen = named(jax.jit(case.subject.observe)(case.params, case.carry, case.xs[0]))
+    carry, _ = jax.jit(case.subject.unroll)(case.params, case.carry, case.xs[1:])
+    seen = named(jax.jit(case.subject.observe)(case.params, carry, case.xs[0]))
     assert set(seen) == expected_names(name)
     carries = jax.tree.leaves(case.carry[0] if name in STACKS else case.carry)
     size = carries[0].shape[-1]
