@@ -109,7 +109,10 @@ def test_a_string_is_short_for_the_defaults_of_a_kind():
     ("make", "message"),
     [
         (lambda: RecurrentConfig(cell="elman"), "cell must be one of rnn, gru, lstm, .* got 'elman'; FILE.py:NAME for"),
-        (lambda: RecurrentConfig(cell=SCHEDULES["cosine"].config()), "cell must be one of rnn, gru, lstm, .* got Cosine"),
+        (
+            lambda: RecurrentConfig(cell=SCHEDULES["cosine"].config()),
+            "cell must be one of rnn, gru, lstm, .* got Cosine",
+        ),
         (lambda: TrainConfig(model=CELLS["gru"].config()), "model must be one of recurrent, window, got GRUConfig"),
         (lambda: NGramConfig(method="good"), "method must be one of modified-kneser-ney, .* got 'good'"),
         (lambda: from_flat(TrainConfig, {"hiden_size": 3}), "settings that this version does not know: hiden_size"),
