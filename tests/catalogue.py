@@ -203,6 +203,8 @@ MODELS: dict[str, Entry] = {
     "config_adaptive": _configured(
         cell="gru", tied=True, embedding_size=4, cutoffs=(1, 2), cutoff_factor=3, dropout=0.5, dropout_kind="locked"
     ),
+    "blocks": _around("stack_blocks"),
+    "config_deltanet": _configured(cell="gated_deltanet", heads=2, layers=2, connection="block", embedding_size=4),
     "config_lstm": _configured(layers=2, connection="highway", compute_dtype="bfloat16"),
     "window": _window(3),
     "window_of_one": _window(1, direct=True, tied=True, hidden_size=3),
@@ -280,6 +282,7 @@ SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures",
 SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout", "gru", "lstm", "rnn_chunked")
 SLOW += ("residual_embedding_dropout", "highway_tied", "config_lstm", "config_window", "window_of_one", "window_deep")
 SLOW += ("adaptive_chunked", "adaptive_bfloat16", "adaptive_tied_dropout", "config_adaptive")
+SLOW += ("blocks", "config_deltanet")
 SLOW += ("additive_decoder", "plain_decoder", "multiplicative_decoder", "late_decoder")
 
 

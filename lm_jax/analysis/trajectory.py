@@ -9,7 +9,7 @@ precision       float64, where rounding would be seen
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -156,6 +156,12 @@ def leaf_places(carry: Carry, cell_params: Params) -> tuple[tuple[tuple[str, int
     if any(name == ALL for names in layers for name, _ in names):
         raise UserError(f"{ALL!r} is the name of the whole carry, got a carry with a leaf of that name")
     return tuple(tuple(names) for names in layers)
+
+
+def main_leaf(names: Iterable[str]) -> str:
+    """Returns the leaf that speaks for a layer: the output state h, else all leaves together, else the only one."""
+    names = tuple(names)
+    return next((name for name in ("h", ALL) if name in names), names[0])
 
 
 def precision(double: bool) -> AbstractContextManager:

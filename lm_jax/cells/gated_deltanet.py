@@ -43,6 +43,12 @@ class GatedDeltaNetParams:
     a: Float[Array, "heads"]
 
 
+class GatedDeltaNetCarry(NamedTuple):
+    """The matrix S of values by keys."""
+
+    memory: Float[Array, "*B heads D D"]
+
+
 class Written(NamedTuple):
     """What a step needs: q, k, v [..., heads, D], log alpha and beta [..., heads]."""
 
@@ -53,17 +59,18 @@ class Written(NamedTuple):
     beta: Array
 
 
-def recur(memory: Array, written: Written) -> tuple[Array, Array]:
+def recur(carry: GatedDeltaNetCarry, written: Written) -> tuple[GatedDeltaNetCarry, Array]:
     """One step."""
     q, k, v, log_alpha, beta = written
-    decayed = jnp.exp(log_alpha)[..., None, None] * memory
+    decayed = jnp.exp(log_alpha)[..., None, None] * carry.memory
     u = beta[..., None] * (v - jnp.einsum("...vk,...k->...v", decayed, k))
     memory = decayed + u[..., None] * k[..., None, :]
-    return memory, jnp.einsum("...vk,...k->...v", memory, q)
+    return GatedDeltaNetCarry(memory), jnp.einsum("...vk,...k->...v", memory, q)
 
 
-def of_chunk(memory: Array, chunk: Chunk) -> tuple[Array, Array]:
+def of_chunk(carry: GatedDeltaNetCarry, chunk: Chunk) -> tuple[GatedDeltaNetCarry, Array]:
     """A chunk of steps."""
+    (memory,) = carry
     q, k, v, log_alpha, beta = chunk.inputs
     log_alpha, beta = (jnp.where(chunk.real[..., None], a, 0.0) for a in (log_alpha, beta))
     total = jnp.cumsum(log_alpha, axis=0)
@@ -75,7 +82,8 @@ def of_chunk(memory: Array, chunk: Chunk) -> tuple[Array, Array]:
     out = of_memory[..., None] * jnp.einsum("...vk,t...k->t...v", memory, q)
     out += jnp.einsum("ts...,s...v->t...v", ratio * pairs(q, k), u)
     memory = of_memory[-1][..., None, None] * memory
-    return memory + jnp.einsum("s...v,s...k->...vk", u, ratio[-1][..., None] * k), out
+    memory += jnp.einsum("s...v,s...k->...vk", u, ratio[-1][..., None] * k)
+    return GatedDeltaNetCarry(memory), out
 
 
 def _solve(lower, right):
@@ -97,7 +105,7 @@ def gated_deltanet(
     compute_dtype: str | None = None,
     recurrence: str = "auto",
 ) -> Cell:
-    """Makes a gated DeltaNet; the carry is the memory S [*B, heads, D, D], H * D numbers.
+    """Makes a gated DeltaNet; the carry is a `GatedDeltaNetCarry` of H D numbers.
 
     Args:
         input_size: E.
@@ -126,7 +134,7 @@ def gated_deltanet(
         )
 
     def initial_carry(params, batch_shape):
-        return jnp.zeros((*batch_shape, heads, size, size), params.a.dtype)
+        return GatedDeltaNetCarry(jnp.zeros((*batch_shape, heads, size, size), params.a.dtype))
 
     def read(params, xs):
         x = jax.nn.silu(product(xs, cast(params.w_x, compute_dtype)))

@@ -74,6 +74,7 @@ def _check_one_kind(arguments):
 
 
 def _profile(arguments, out, command):
+    from lm_jax.analysis.trajectory import main_leaf
     from lm_jax.queries import gradients
     from lm_jax.report.lag_table import answer, summaries, table, write_profiles
     from lm_jax.strict_json import to_json
@@ -83,7 +84,7 @@ def _profile(arguments, out, command):
     result = gradients(arguments.run, arguments.data, arguments.split, **sizes, layer=layer, cell=arguments.cell)
     record = {name: value for name, value in result._asdict().items() if name != "profiles"}
     paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, record=record, command=command)
-    first = answer(result.profile["h"], result.level)
+    first = answer(result.profile[main_leaf(result.profile)], result.level)
     if arguments.json:
         printed = {"answer": first, **record, "profiles": summaries(result.profiles)}
         print(to_json({**printed, "written": [str(path) for path in paths]}))

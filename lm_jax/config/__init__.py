@@ -4,7 +4,7 @@ Nothing here imports JAX, so that `lm-jax --help` answers at once.
 """
 
 from lm_jax.config.averagings import AVERAGINGS, EMA, NTASGD
-from lm_jax.config.cells import CELLS, GRUConfig, LSTMConfig, RNNConfig, UserCell
+from lm_jax.config.cells import CELLS, GRUConfig, LSTMConfig, RNNConfig, UserCell, cell_title
 from lm_jax.config.classify import ClassifierConfig, ClassifyConfig
 from lm_jax.config.data import DataConfig
 from lm_jax.config.encoder import EncoderConfig
@@ -61,6 +61,7 @@ __all__ = [
     "TranslatorConfig",
     "UserCell",
     "WindowConfig",
+    "cell_title",
     "flat_settings",
     "from_dict",
     "from_flat",

@@ -97,6 +97,24 @@ CELLS: dict[str, Kind] = {
 }
 
 
+TITLES = {  # where it is not the name in capitals
+    "mingru": "minGRU",
+    "minlstm": "minLSTM",
+    "rglru": "RG-LRU",
+    "slstm": "sLSTM",
+    "mlstm": "mLSTM",
+    "gated_deltanet": "Gated DeltaNet",
+    "cornn": "coRNN",
+    "diagonal_gru": "diagonal GRU",
+    "diagonal_lstm": "diagonal LSTM",
+}
+
+
+def cell_title(name: str) -> str:
+    """Returns a cell's name as tables and legends write it, such as LSTM or minGRU."""
+    return TITLES.get(name, name.upper())
+
+
 @dataclasses.dataclass(frozen=True)
 class UserCell:
     """A cell of a user's own: its name for the record, and its factory (input_size, hidden_size) -> Cell.

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lm_jax.analysis import gradient_flow
+from lm_jax.analysis.trajectory import main_leaf
 from lm_jax.errors import UserError
 from lm_jax.queries.loaded_run import RunLike, UserCell
 from lm_jax.queries.recurrent_run import load_recurrent
@@ -79,7 +80,7 @@ def _log_shares(model, params, inputs, layer) -> tuple[Float[np.ndarray, "N N"],
     """Returns the map, and the log-norms of the gradients at the output, which the shares are of."""
     flow = gradient_flow(model, params, inputs)
     outputs = flow.output[0]
-    log_shares = flow.carry[layer]["h"][0]
+    log_shares = flow.carry[layer][main_leaf(flow.carry[layer])][0]
     np.fill_diagonal(log_shares, outputs)
     lost = np.isneginf(outputs)  # a loss of exactly zero has no gradient
     log_shares = np.where(lost[:, None], np.nan, log_shares - np.where(lost, 0.0, outputs)[:, None])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lm_jax.analysis.lag_profile import LagProfile
+from lm_jax.analysis.trajectory import main_leaf
 from lm_jax.report.figures import UNITS
 from lm_jax.report.lag_figure import lag_figure
 from lm_jax.report.study import Picture, Record, versions, write_study
@@ -107,7 +108,7 @@ def write_profiles(
         title=f"Gradients of {record['run']}",
         question="How much of the gradient of a prediction's loss is left, at each distance back through time?",
         expected="A fall by a constant factor a step in a plain network; a longer tail where gates keep a cell.",
-        answer=answer(profiles[layer]["h"], level),
+        answer=answer(profiles[layer][main_leaf(profiles[layer])], level),
         command=command,
         results={**record, "profiles": summaries(profiles)},
         rows=lag_rows(profiles),

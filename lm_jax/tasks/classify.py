@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.config import ClassifyConfig
+from lm_jax.config import ClassifyConfig, cell_title
 from lm_jax.data.buckets import Buckets
 from lm_jax.data.label_vocabulary import LabelVocabulary
 from lm_jax.data.labelled import (
@@ -219,7 +219,7 @@ def _evaluate(
 def _name(settings: ClassifyConfig) -> str:
     model = settings.model
     directions = "bidirectional " if model.bidirectional else ""
-    return f"{directions}{_family(settings).upper()} {model.layers}x{model.hidden_size} ({model.pooling})"
+    return f"{directions}{cell_title(_family(settings))} {model.layers}x{model.hidden_size} ({model.pooling})"
 
 
 def _family(settings: ClassifyConfig) -> str:

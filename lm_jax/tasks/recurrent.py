@@ -1,8 +1,10 @@
 """The task of a recurrent language model."""
 
 import dataclasses
+from typing import get_args, get_type_hints
 
 from lm_jax.cells.engines.selection import engine
+from lm_jax.config import cell_title
 from lm_jax.errors import UserError
 from lm_jax.tasks import language_model as lm
 from lm_jax.tasks.base import TelemetryKind
@@ -16,7 +18,7 @@ def _cell_name(settings):
 
 
 def _name(settings):
-    return f"{_cell_name(settings).upper()} {settings.model.layers}x{settings.model.hidden_size}"
+    return f"{cell_title(_cell_name(settings))} {settings.model.layers}x{settings.model.hidden_size}"
 
 
 def _loss(settings, model):
@@ -26,8 +28,12 @@ def _loss(settings, model):
 
 
 def _engine(settings):
-    recurrence = getattr(settings.model.cell, "recurrence", None)
-    return f"{engine(recurrence)} (auto)" if recurrence == "auto" else recurrence
+    """What runs the steps; what auto means is known for the cells that have the fused engine."""
+    cell = settings.model.cell
+    recurrence = getattr(cell, "recurrence", None)
+    if recurrence != "auto" or "fused" not in get_args(get_type_hints(type(cell))["recurrence"]):
+        return recurrence
+    return f"{engine(recurrence)} (auto)"
 
 
 def _close(settings, corpus, model, params, key, progress):

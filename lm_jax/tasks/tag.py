@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.config import TagConfig
+from lm_jax.config import TagConfig, cell_title
 from lm_jax.data.buckets import Buckets
 from lm_jax.data.corpora import SPLITS
 from lm_jax.data.tag_vocabulary import UNKNOWN_ID, EncodedSentences, TagVocabulary, build_tag_vocabulary
@@ -206,7 +206,7 @@ def _name(settings: TagConfig) -> str:
     model = settings.model
     directions = "bidirectional " if model.bidirectional else ""
     features = "" if model.char_features.kind == "none" else f"char-{model.char_features.kind.upper()}, "
-    return f"{directions}{_family(settings).upper()} {model.layers}x{model.hidden_size} ({features}{model.output})"
+    return f"{directions}{cell_title(_family(settings))} {model.layers}x{model.hidden_size} ({features}{model.output})"
 
 
 def _family(settings: TagConfig) -> str:

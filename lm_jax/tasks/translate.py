@@ -4,7 +4,7 @@ import functools
 import time
 from typing import NamedTuple
 
-from lm_jax.config import TranslateConfig
+from lm_jax.config import TranslateConfig, cell_title
 from lm_jax.data.pair_buckets import PairBuckets
 from lm_jax.data.parallel import (
     PairTokens,
@@ -220,7 +220,7 @@ def _evaluate(
 def _name(settings: TranslateConfig) -> str:
     model = settings.model
     form = "no attention" if model.attention == "plain" else f"{model.attention} attention"
-    return f"{_family(settings).upper()} {model.layers}x{model.hidden_size}, {form}"
+    return f"{cell_title(_family(settings))} {model.layers}x{model.hidden_size}, {form}"
 
 
 def _family(settings: TranslateConfig) -> str:

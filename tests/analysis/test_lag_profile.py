@@ -7,6 +7,7 @@ import pytest
 
 from lm_jax import UserError
 from lm_jax.analysis import GradientFlow, lag_profile, log_ratios
+from lm_jax.analysis.trajectory import main_leaf
 
 
 T, B = 30, 5
@@ -201,3 +202,9 @@ def test_whole_numbers_of_numpy_are_whole_numbers():
 def test_a_mistake_is_named_with_the_rule_and_the_value(mistake, message):
     with pytest.raises(UserError, match=message):
         mistake()
+
+
+def test_a_layer_without_an_output_state_speaks_by_all_its_leaves():
+    assert main_leaf(["c", "h", "all"]) == "h"
+    assert main_leaf(["re", "im", "all"]) == "all"
+    assert main_leaf(["memory"]) == "memory"
