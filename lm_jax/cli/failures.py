@@ -29,6 +29,12 @@ def start_failure() -> str | None:
     return None
 
 
+def home_failure(error: Exception) -> str | None:
+    """Says that ~ stands for nothing, of a user without a home; None of any other error."""
+    found = isinstance(error, RuntimeError) and "home directory" in str(error)
+    return f"a path that begins with ~ needs a home folder, got: {error}" if found else None
+
+
 def memory_failure(error: BaseException, training: bool) -> str | None:
     """Says what to lower where an error is about memory, of the host or of a device; None of any other error.
 

@@ -35,9 +35,11 @@ def as_text(raw: str | bytes, level: str, source: str) -> str | bytes:
 def read_bytes(path: Path) -> bytes:
     """Reads a file; raises UserError where that is not possible."""
     try:
-        return read_input(path)
+        return read_input(path.expanduser())
     except OSError as error:
         raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error
+    except RuntimeError as error:  # of ~ without a home
+        raise UserError(f"a text file must be readable, got {path}: {error}") from error
 
 
 def decode(raw: bytes, source: object) -> str:

@@ -77,6 +77,8 @@ def minimal_pairs(
         _encode(run.vocabulary, sentences, places) for sentences in ([p.good for p in pairs], [p.bad for p in pairs])
     )
     differences = judge_pairs(run.model, run.params, good, bad, run.vocabulary.eol_id)
+    if np.isnan(differences).any():
+        raise UserError(f"log-probabilities must be numbers, got nan from {run.run}")
     groups = {ALL: accuracy(differences)}
     for label in sorted({pair.group for pair in pairs if pair.group is not None}):
         groups[label] = accuracy(differences[[pair.group == label for pair in pairs]])

@@ -39,7 +39,7 @@ def run_size(run: LoadedRun) -> RunSize:
 
 def bytes_on_disk(run: str | Path) -> int:
     """Bytes that a model takes to be used: the parameters of the best step or the tables, settings, vocabulary."""
-    folder = RunFolder(Path(run))
+    folder = RunFolder(Path(run).expanduser())
     if folder.states.is_dir():
         best = rank_steps(step for step in find_steps(folder.states) if step.damage is None)
         params = best[0].path / "params" if best else folder.states
@@ -52,6 +52,6 @@ def bytes_on_disk(run: str | Path) -> int:
 def training_seconds(run: str | Path) -> float | None:
     """Wall time of all sessions, validations included, as results.json has it; None for a run that has not ended."""
     try:
-        return read_results(Path(run)).get("seconds")
+        return read_results(Path(run).expanduser()).get("seconds")
     except (OSError, ValueError):
         return None

@@ -10,6 +10,7 @@ from lm_jax.config import to_dict
 from lm_jax.errors import UserError
 from lm_jax.files import append_line, write_text
 from lm_jax.input_files import read_input
+from lm_jax.report.commands import shell_path
 from lm_jax.strict_json import from_json, read_json, to_json, write_json
 
 
@@ -177,5 +178,7 @@ def check_new(run: str | Path) -> Path:
     """Returns the path of a folder for a new run; raises UserError if it has something in it. Writes nothing."""
     path = Path(run).expanduser()
     if path.exists() and (not path.is_dir() or any(one.name != LOCK for one in path.iterdir())):
-        raise UserError(f"run must be a new or an empty folder, got {run}; to go on with that run: resume {run}", _RUN)
+        raise UserError(
+            f"run must be a new or an empty folder, got {run}; to go on with that run: resume {shell_path(run)}", _RUN
+        )
     return path
