@@ -39,11 +39,11 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if debug or not _told(error, training="train" in argv[:2]):
+        if debug or not _print_failure(error, training="train" in argv[:2]):
             raise
 
 
-def _told(error, training):
+def _print_failure(error, training):
     """Tells of a failure below the program in one line, and exits; False where it is none."""
     for words, code in ((home_failure(error), 2), (memory_failure(error, training), 1), (start_failure(), 2)):
         if words is not None:

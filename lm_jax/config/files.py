@@ -59,9 +59,14 @@ def _build(cls, values):
 def _value(field, value):
     table = field.metadata.get("kinds")
     if table is not None and isinstance(value, dict):
-        kind = table.get(value.get("kind"))
-        return value.get("kind") if kind is None or kind.config is None else _build(kind.config, value)
-    if dataclasses.is_dataclass(field.type) and isinstance(value, dict):
+        name = value.get("kind")
+        if not isinstance(name, str):
+            raise UserError(f"{field.name} must have a kind, which is a text, got {name!r:.60}", [field.name])
+        kind = table.get(name)
+        return name if kind is None or kind.config is None else _build(kind.config, value)
+    if dataclasses.is_dataclass(field.type):
+        if not isinstance(value, dict):
+            raise UserError(f"{field.name} must be a JSON object of settings, got {value!r:.60}", [field.name])
         return _build(field.type, value)
     return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
 
@@ -125,7 +130,7 @@ def read_record(path: Path, configs: Mapping[str, type]) -> tuple[Any, dict[str,
     """
     record = read_json(path)
     if not isinstance(record, dict) or not isinstance(record.get("task", record.get("family")), str):
-        raise UserError(f"a config.json must hold one JSON object with the name of its task, got another in {path}")
+        raise ValueError("it is no object with the name of its task")
     if "family" in record:
         task = one_of("family", record.pop("family"), FAMILIES)
     else:

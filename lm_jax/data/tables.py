@@ -119,7 +119,8 @@ def _check_parquet(table, column, path, size):
     kind = table.schema_arrow.field(column).type
     kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     if pyarrow.types.is_nested(kind):
-        raise UserError(f"a column of a table must hold texts or labels, got {kind!s:.60}: {column} in {path}")
+        found = "dict" if pyarrow.types.is_struct(kind) else "list"
+        raise UserError(f"a text column must hold text, got {found} ({kind!s:.60}): {column} in {path}")
     rows = table.metadata.num_rows
     if rows > max(FEW_ROWS, ROWS_A_BYTE * size):
         raise UserError(

@@ -97,7 +97,7 @@ def read_pairs(path: Path, group: str | None = None) -> list[Pair]:
 
 def _read_placed(path, group):
     """Pairs with the place of each."""
-    if not path.exists():
+    if not path.exists() or path.is_dir():
         raise UserError(f"minimal-pairs needs an existing file of JSON lines, got {path}")
     lines = enumerate(str(read_text(path, "char")).split("\n"), 1)  # a blank one is no record
     placed = [(f"line {number} of {path}", line) for number, line in lines if line.strip()]
