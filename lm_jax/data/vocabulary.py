@@ -77,7 +77,7 @@ class Vocabulary:
         if self.level == "byte":
             return self._encode_bytes(text, first_line)
         if self.level == "bpe":
-            return bpe.encode(str(self.merges), str(text), self.eol_id)
+            return self._encode_pairs(text)
         encode = self._encode_characters if self.level == "char" else self._encode_words
         return encode(text, first_line)
 
@@ -90,6 +90,12 @@ class Vocabulary:
                 f"a text must be Unicode, got the lone surrogate {text[error.start]!r} in line {line}"
             ) from error
         return np.frombuffer(raw, np.uint8).astype(np.int32)
+
+    def _encode_pairs(self, text):
+        ids = bpe.encode(str(self.merges), str(text), self.eol_id)
+        if ids.max(initial=0) >= len(self):
+            raise UserError(f"the merges of a bpe vocabulary must make its {len(self)} types, got type {ids.max()}")
+        return ids
 
     def _encode_characters(self, text, first_line):
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from lm_jax.data.bpe import byte_of
+
 
 END = {"char": "\n", "word": "</s>", "bpe": "</s>"}  # the type that ends a line
 SPACE = re.compile(r"\s")  # the white space that `str.split` knows: words of a text hold none
@@ -39,4 +41,6 @@ def strings(values: Any, what: str) -> Sequence[str]:
 def _fits(level, text):
     if level == "char":
         return len(text) == 1
+    if level == "bpe":
+        return text == END[level] or all(letter in byte_of() for letter in text)
     return level != "word" or bool(text and not SPACE.search(text))

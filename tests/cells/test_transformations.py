@@ -14,7 +14,7 @@ MASK = jnp.array([[1, 1], [1, 1], [1, 0], [0, 0]], bool)
 RESET = jnp.zeros((4, 2), bool).at[2, 0].set(True)
 OPTIONS = {"plain": {}, "masked": {"mask": MASK, "reset": RESET}}
 CASES = [
-    pytest.param(make, recurrence, options, id=f"{make.__name__}-{recurrence}-{name}", marks=marks)
+    pytest.param((make, recurrence, options), id=f"{make.__name__}-{recurrence}-{name}", marks=marks)
     for make in (lstm, rnn, gru)
     for recurrence in ("scan", "fused")
     for name, options in OPTIONS.items()
