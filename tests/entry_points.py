@@ -77,7 +77,7 @@ def runs(folder):
         yield from jax.tree.leaves(lm_jax.train(config, run=run).params)
         yield from jax.tree.leaves(lm_jax.resume(run, dataclasses.replace(config, steps=5)).params)
         yield lm_jax.evaluate(run).cross_entropy
-        yield len(lm_jax.generate(run, "a", tokens=3).text)
+        yield len(lm_jax.generate(run, "a", tokens=3))
     yield lm_jax.gradients(folder / "ema", length=6, texts=2, max_lag=3).profile["h"].log_median[:1]
     config = NGramConfig(DataConfig(str(folder / "t.txt"), "word"), order=3)
     lm_jax.train(config, run=folder / "ngram")

@@ -24,7 +24,7 @@ def start_failure() -> str | None:
         jax.devices()
     except Exception as error:
         named = "".join(f" ({name}={os.environ[name]})" for name in PLATFORMS if os.environ.get(name))
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0] if str(error) else "the platform cannot be used"
         return f"JAX must start: {reason}{named}; what to do: lm-jax doctor"
     return None
 

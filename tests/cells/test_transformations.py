@@ -46,7 +46,9 @@ def assert_near(found, expected, tolerance):
         np.testing.assert_allclose(np.asarray(a, np.float64), b, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("narrow", ["params", "inputs", "both"])
+@pytest.mark.parametrize(
+    "narrow", ["both", pytest.param("params", marks=pytest.mark.slow), pytest.param("inputs", marks=pytest.mark.slow)]
+)
 def test_cast_to_bfloat16_the_carry_stays_float32_and_the_gradient_is_near(case, narrow):
     cell, params, options, loss, expected = case
     params = params if narrow == "inputs" else jax.tree.map(lambda a: a.astype(jnp.bfloat16), params)
@@ -75,6 +77,7 @@ def test_inside_shard_map_with_its_check(case):
     assert_near(jax.grad(over)(params, XS, options), expected, 1e-5)
 
 
+@pytest.mark.slow
 def test_vmap_and_checkpoint(case):
     _, params, _, loss, expected = case
     several = jax.vmap(jax.grad(loss), (None, 0))(params, jnp.stack([XS, 2 * XS]))
