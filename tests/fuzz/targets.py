@@ -45,9 +45,10 @@ def _tables(random, folder):
         (folder / "whole.arpa").write_text(ARPA, encoding="utf-8")
         save_tables(whole, read_arpa(folder / "whole.arpa")[0])
     (folder / "x.npz").write_bytes(damaged(whole.read_bytes(), random))
-    params = load_tables(folder / "x.npz", 4)
-    assert all(0 <= words.min() <= words.max() < 4 for words in params.words)
-    assert all(np.all(numbers < np.inf) for numbers in params.log_prob)
+    params, expected = load_tables(folder / "x.npz", 4), load_tables(whole, 4)
+    for part, same in zip(params, expected, strict=True):  # the archive's checksums notice every other number
+        one, other = (value if isinstance(value, tuple) else (value,) for value in (part, same))
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _settings(random, folder):

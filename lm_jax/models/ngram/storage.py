@@ -12,6 +12,7 @@ from lm_jax.input_files import open_regular
 from lm_jax.models.ngram.tables import BackoffParams
 
 
+BLOCK = 1 << 20
 ENCRYPTED = 1  # a bit of an archive's flags
 KINDS = {"words": "i", "log_prob": "f", "log_backoff": "f", "child_start": "i"}
 
@@ -69,10 +70,12 @@ def _read_array(archive, info, kind, axes=1):
         size = dtype.itemsize * math.prod(shape)
         if size > info.file_size:
             raise ValueError(f"{name} promises {size:,} bytes in {info.file_size:,}")
-        content = file.read()  # to its end, where its checksum is compared
-    if len(content) != size:
-        raise ValueError(f"{name} promises {size:,} bytes, and has {len(content):,}")
-    return np.frombuffer(bytearray(content), dtype).reshape(shape)
+        content, done = np.empty(size, np.uint8), 0
+        while done < size and (read_now := file.readinto(memoryview(content)[done : done + BLOCK])):
+            done += read_now
+        if done != size or file.read(1):  # the end, where its checksum is compared
+            raise ValueError(f"{name} does not have the {size:,} bytes that it promises")
+    return content.view(dtype).reshape(shape)
 
 
 def _fault(params, vocab_size):
