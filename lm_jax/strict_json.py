@@ -3,8 +3,10 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from lm_jax.files import write_text
+from lm_jax.input_files import RECORD_LIMIT, read_input
 
 
 def to_json(record, indent: int | None = None) -> str:
@@ -18,6 +20,21 @@ def to_json(record, indent: int | None = None) -> str:
 def write_json(path: Path, record, indent: int | None = 2) -> None:
     """Writes a record as a file that is whole or not there; the disk has it when this returns."""
     write_text(path, to_json(record, indent) + "\n", lasting=True)
+
+
+def from_json(text: str | bytes) -> Any:
+    """Returns the value of a JSON text; raises ValueError for any other text, too deep a one and numbers of thousands
+    of digits included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_json(path: str | Path, limit: int = RECORD_LIMIT) -> Any:
+    """Returns the value of a JSON file; raises ValueError for another one, and OSError for what is no regular file or
+    has more bytes than the limit."""
+    return from_json(read_input(path, limit, pipes=False))
 
 
 def _plain(value):

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1] / "lm_jax"
 # A module imports only from its own layer or from those before it.
 LAYERS = [
     "errors",
+    "cache_folder",
     "files",
+    "input_files",
     "strict_json",
     "lazy",
     "types",
@@ -27,7 +29,7 @@ LAYERS = [
     "models",
 ]
 LAYERS += ["inference", "training", "analysis", "report", "interop", "tasks", "runs", "queries", "machine", "cli"]
-WITHOUT_JAX = ("errors", "files", "strict_json", "lazy", "config", "data")
+WITHOUT_JAX = ("errors", "cache_folder", "files", "input_files", "strict_json", "lazy", "config", "data")
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 VAGUE = {"course", "drive", "Done", "mixed", "scored", "facts", "told", "kept", "together", "last_words"}
 KNOW_KINDS = ("tasks", "cells", "models", "config")  # elsewhere nobody asks which kind of model or task it is

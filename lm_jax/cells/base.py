@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lm_jax.cells.varying import same_axes, wide
 from lm_jax.types import Carry, Key, Mask, Params
 
 
@@ -129,7 +130,8 @@ def scan_unroll(initial_carry: InitialCarryFn, step: StepFn) -> UnrollFn:
     def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
         del key  # a step is deterministic
         initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
-        return masked_scan(lambda c, x: step(params, c, x), initial, carry, xs, mask, reset)
+        params, *operands = same_axes(params, initial, carry, xs, mask, reset)
+        return masked_scan(lambda c, x: step(params, c, x), *operands)
 
     return unroll
 
@@ -165,8 +167,9 @@ def hoisted_cell(
 
     def unroll(params, carry, xs, *, mask=None, reset=None, key=None):
         del key
-        weights = recurrent_weights(params)
         initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
+        params, initial, carry, xs, mask, reset = same_axes(params, initial, wide(carry), xs, mask, reset)
+        weights = recurrent_weights(params)
         return masked_scan(lambda c, z: recur(weights, c, z), initial, carry, project(params, xs), mask, reset)
 
     cell = Cell(init, initial_carry, step, unroll, input_size, output_size)

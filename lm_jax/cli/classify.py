@@ -95,7 +95,7 @@ def _print_explanations(run, lines, arguments):
         else:
             console.print(coloured_words(explanation), overflow="ignore", crop=False)
         if arguments.pictures is not None:
-            folder = Path(arguments.pictures)
+            folder = Path(arguments.pictures).expanduser()
             folder.mkdir(parents=True, exist_ok=True)
             draw_words(explanation, folder / f"text-{number}.png")
 

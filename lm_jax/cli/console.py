@@ -3,13 +3,13 @@
 Plain lines always; on a terminal a rich progress bar below them.
 """
 
-import shlex
 import sys
 
 from lm_jax.cli.output import UntilClosed
 from lm_jax.cli.report_columns import fit_columns
 from lm_jax.cli.screen import make_console, print_line, print_unbroken
 from lm_jax.cli.tables import print_table
+from lm_jax.report.commands import shell_path
 from lm_jax.report.numbers import clock
 from lm_jax.runs.results import EstimateResults, TrainResults
 from lm_jax.training.listener import Column, Compilation, Listener, Report, Start, Telemetry, Validation
@@ -89,9 +89,9 @@ class TrainingConsole(Listener):
     def on_end(self, results: TrainResults) -> None:
         """Prints the closing table, a sample, and the next command; after a stop, how to go on."""
         self.close()
-        run = shlex.quote(results.run)
+        run = shell_path(results.run)
         if results.stopped:
-            mirror = "" if results.mirror is None else f" --mirror {shlex.quote(results.mirror)}"
+            mirror = "" if results.mirror is None else f" --mirror {shell_path(results.mirror)}"
             self._print(f"stopped and saved after step {results.step:,}; to go on:")
             print_unbroken(self.console, f"  lm-jax {results.command} --resume {run}{mirror}{self.repeated}")
             return
@@ -149,7 +149,7 @@ def print_closing(console, results: TrainResults | EstimateResults, repeated: st
     if closing.sample:
         print_line(console, f"\na sample:\n{indent(closing.sample)}\n")
     if closing.next_command:
-        command = closing.next_command.replace("{run}", shlex.quote(results.run))
+        command = closing.next_command.replace("{run}", shell_path(results.run))
         print_unbroken(console, f"next: {command}{repeated}")
 
 

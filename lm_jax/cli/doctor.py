@@ -40,7 +40,8 @@ def main(argv: list[str]) -> None:
         print(f"{stage} ...", file=sys.stderr, flush=True)
 
     report = doctor(arguments.speed, (lambda stage: None) if arguments.json else say)
-    report = report._replace(compile_cache=str(compiled_folder()))
+    folder = compiled_folder()
+    report = report._replace(compile_cache=None if folder is None else str(folder))
     print(to_json(report) if arguments.json else "\n".join(page(report)))
 
 
@@ -53,7 +54,7 @@ def page(report: "DoctorReport") -> list[str]:
         f"devices: {_devices(report.devices)}",
         *_memory("host", memory.host_total, memory.host_available, "free"),
         *_memory("device", memory.device_total, memory.device_used, "used"),
-        f"compiled programs: {report.compile_cache}",
+        f"compiled programs: {report.compile_cache or 'not kept, there is no home folder'}",
     ]
     for name, value in report.speed.items():
         label, unit = SPEEDS[name]

@@ -1,11 +1,11 @@
 """A run that is finished already: what `--resume` says of it, without doing its work again."""
 
-import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 from lm_jax.config.flat import flat_values
+from lm_jax.report.commands import shell_path
+from lm_jax.runs.folder import read_results
 
 
 def finished_words(path: Path, config: Any, command: str) -> str | None:
@@ -19,7 +19,7 @@ def finished_words(path: Path, config: Any, command: str) -> str | None:
         command: words of the command line that train it.
     """
     try:
-        results = json.loads((path / "results.json").read_text())
+        results = read_results(path)
         newer = (path / "config.json").stat().st_mtime > (path / "results.json").stat().st_mtime
         newest = max(int(child.name) for child in (path / "states").iterdir() if child.name.isdigit())
         step = int(results["step"])
@@ -37,5 +37,5 @@ def finished_words(path: Path, config: Any, command: str) -> str | None:
     length = settings[name]
     return (
         f"{path} is finished: {step:,} steps, as --{name} {length} says; to go on: "
-        f"lm-jax {command} --resume {shlex.quote(str(path))} --{name} {2 * length}"
+        f"lm-jax {command} --resume {shell_path(path)} --{name} {2 * length}"
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
-from lm_jax.cli.screen import make_console, print_line
+from lm_jax.cli.screen import make_console, print_line, say
 from lm_jax.cli.table_output import FORMS, TableArguments, print_answer
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError
@@ -116,7 +116,7 @@ def _source_map(result, arguments, out, command):
     if arguments.json:
         print(to_json({"answer": answer(result), **result._asdict(), "rows": source_rows(result), "written": written}))
         return
-    print(answer(result), "", table(result), "", *(f"written: {path}" for path in written), sep="\n")
+    say("\n".join([answer(result), "", table(result), "", *(f"written: {path}" for path in written)]))
 
 
 def _past_map(result, arguments, out, command):

@@ -4,6 +4,7 @@ import importlib
 import re
 import sys
 
+from lm_jax.cli.failures import home_failure, memory_failure, start_failure
 from lm_jax.cli.output import check_arguments, fail, prepare_streams
 from lm_jax.cli.verbs import ALSO_CALLED, VERBS
 from lm_jax.errors import UserError, did_you_mean
@@ -13,7 +14,6 @@ from lm_jax.report.visible_text import one_line
 
 HELP = ("-h", "--help", "--help-all")
 DEBUG = "--debug"  # with any verb: the traceback of what the machine refused
-NOT_STARTED = "Unable to initialize backend"  # JAX's words, of JAX_PLATFORMS and of a device that another process holds
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,11 +29,6 @@ def main(argv: list[str] | None = None) -> None:
     except UserError as error:
         print(f"error: {one_line(in_flags(error))}", file=sys.stderr)
         sys.exit(2)
-    except RuntimeError as error:
-        if not str(error).startswith(NOT_STARTED):
-            raise
-        print(f"error: JAX must start: {str(error).splitlines()[0]}; what to do: lm-jax doctor", file=sys.stderr)
-        sys.exit(2)
     except BrokenPipeError:  # the reader of a pipe went away: nothing is wrong
         sys.stderr.close()
         sys.exit(0)
@@ -43,6 +38,18 @@ def main(argv: list[str] | None = None) -> None:
         fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if debug or not _print_failure(error, training="train" in argv[:2]):
+            raise
+
+
+def _print_failure(error, training):
+    """Tells of a failure below the program in one line, and exits; False where it is none."""
+    for words, code in ((home_failure(error), 2), (memory_failure(error, training), 1), (start_failure(), 2)):
+        if words is not None:
+            print(f"error: {one_line(words)}", file=sys.stderr)
+            sys.exit(code)
+    return False
 
 
 def _run(argv):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,4 +23,4 @@ def main(argv: list[str]) -> None:
     from lm_jax.queries import export_arpa
 
     export_arpa(arguments.run, arguments.file)
-    print(f"{arguments.file}: {Path(arguments.file).stat().st_size / 2**20:.1f} MiB")
+    say(f"{arguments.file}: {Path(arguments.file).expanduser().stat().st_size / 2**20:.1f} MiB")

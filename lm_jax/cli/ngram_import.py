@@ -4,7 +4,9 @@ import dataclasses
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say
 from lm_jax.config.settings import setting
+from lm_jax.report.commands import shell_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,5 +25,5 @@ def main(argv: list[str]) -> None:
 
     folder, params = import_arpa(arguments.file, arguments.run)
     sizes = ", ".join(f"{size:,}" for size in params.sizes)
-    print(f"n-grams of order 1 to {params.order}: {sizes}; run {folder}")
-    print(f"next: lm-jax evaluate {folder} --data FILE --split all")
+    say(f"n-grams of order 1 to {params.order}: {sizes}; run {folder}")
+    say(f"next: lm-jax evaluate {shell_path(folder)} --data FILE --split all")

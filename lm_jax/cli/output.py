@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from lm_jax.errors import UserError
+from lm_jax.report.visible_text import one_line
 
 
 def prepare_streams() -> None:
@@ -41,7 +42,8 @@ def fail(error: OSError) -> NoReturn:
     except (OSError, ValueError):
         _to_nowhere(sys.stdout)  # or the interpreter tries once more, and complains
     where = f": {error.filename}" if error.filename else ""
-    print(f"error: the machine must do what the command needs, got {error.strerror or error}{where}", file=sys.stderr)
+    words = f"the machine must do what the command needs, got {error.strerror or error}{where}"
+    print(f"error: {one_line(words)}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -3,6 +3,7 @@
 from lm_jax.cli.console import TrainingConsole
 from lm_jax.cli.screen import print_unbroken
 from lm_jax.cli.tables import print_table
+from lm_jax.report.commands import shell_path
 from lm_jax.report.numbers import clock, short
 from lm_jax.report.table import Table
 from lm_jax.runs.seeds import SeedResults
@@ -17,15 +18,15 @@ class SeedsConsole(TrainingConsole):
         folder, names = results.run, results.runs
         if results.stopped:
             self._print("stopped and saved; to go on, seed by seed:")
-            for name in names:
-                print_unbroken(self.console, f"  lm-jax {results.command} --resume {folder}/{name}{self.repeated}")
+            for run in (shell_path(f"{folder}/{name}") for name in names):
+                print_unbroken(self.console, f"  lm-jax {results.command} --resume {run}{self.repeated}")
             return
         print_table(self.console, means_table(results))
         self._print(
             f"{len(names)} seeds in {clock(results.seconds)} of wall time; each is a run: "
             f"{folder}/{names[0]} to {names[-1]}"
         )
-        compared = " ".join(f"{folder}/{name}" for name in names[:2])
+        compared = " ".join(shell_path(f"{folder}/{name}") for name in names[:2])
         print_unbroken(self.console, f"next: lm-jax compare {compared}{self.repeated}")
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lm_jax.cli.screen import make_console, print_line
+from lm_jax.cli.screen import make_console, print_line, shown
 from lm_jax.cli.tables import markdown, print_table
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError
@@ -74,4 +74,6 @@ def print_csv(records: Iterable[Any]) -> None:
 
 
 def _cell(value):
+    if isinstance(value, str):
+        return shown(value)
     return to_json(value) if isinstance(value, dict | list | tuple) else value

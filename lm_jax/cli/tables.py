@@ -68,7 +68,7 @@ def draw(table: Table, width: int) -> list[str]:
     plain = Console(width=max(width, least), color_system=None, force_terminal=False, force_jupyter=False)
     with plain.capture() as captured:
         plain.print(drawn)
-    return [line.rstrip() for line in captured.get().splitlines()]
+    return [line.rstrip() for line in captured.get().removesuffix("\n").split("\n")]
 
 
 def markdown(table: Table) -> str:

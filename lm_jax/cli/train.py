@@ -12,8 +12,10 @@ from lm_jax.cli.finished import finished_words
 from lm_jax.cli.flags import positional
 from lm_jax.cli.network import NetworkArguments
 from lm_jax.cli.parsing import parse_with_config
+from lm_jax.cli.screen import say
 from lm_jax.config import TrainConfig, from_flat, read_settings, setting
 from lm_jax.errors import UserError
+from lm_jax.report.visible_text import one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,7 @@ def train_task(cls: type, verb: str, argv: list[str], arguments_of: type[TrainAr
     arguments.check()
     words = _finished(arguments, config)
     if words is not None:
-        print(words)
+        say(words)
         return
     if arguments.coordinator is None:
         _train(arguments, config)
@@ -105,7 +107,7 @@ def _base(arguments: TrainArguments, cls: type) -> Any:
     """Returns the settings that flags change: of the resumed run or of the file."""
     if arguments.resume is not None:
         return _resumed(arguments.resume).config
-    return None if arguments.config_file is None else read_settings(Path(arguments.config_file), cls)
+    return None if arguments.config_file is None else read_settings(Path(arguments.config_file).expanduser(), cls)
 
 
 def make_config(given: dict[str, Any], base: Any = None, cls: Any = TrainConfig) -> Any:
@@ -136,11 +138,11 @@ def _train_with_others(arguments, config):
         connect(**arguments.network())
         _train(arguments, config)
     except UserError as error:
-        print(f"error: {in_flags(error)}", file=sys.stderr, flush=True)
+        print(f"error: {one_line(in_flags(error))}", file=sys.stderr, flush=True)
         time.sleep(1)  # the others refuse the same: without process 0 they would not get to say it
         os._exit(2)
     except RuntimeError as error:
-        print(f"error: {ANOTHER_DIED} ({str(error).splitlines()[0]})", file=sys.stderr, flush=True)
+        print(f"error: {ANOTHER_DIED} ({one_line(str(error).splitlines()[0])})", file=sys.stderr, flush=True)
         os._exit(1)
 
 

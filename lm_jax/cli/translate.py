@@ -88,7 +88,7 @@ def predict(argv: list[str]) -> None:
             translations = next(translated) if line else []
             _print(line, translations, arguments)
             if translations and arguments.attention is not None:
-                _draw(run, line, translations[0], Path(arguments.attention) / f"line-{number}.png")
+                _draw(run, line, translations[0], Path(arguments.attention).expanduser() / f"line-{number}.png")
 
 
 def lines_of(file: str | None) -> Iterator[str]:

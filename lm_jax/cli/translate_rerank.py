@@ -6,6 +6,7 @@ import sys
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
+from lm_jax.cli.screen import say
 from lm_jax.cli.translate import ROWS, lines_of
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError, check_sizes
@@ -98,4 +99,4 @@ def _print(source, translations, arguments):
     for one in translations:
         numbers = (one.score, one.direct, one.reverse, one.language_model)
         columns = () if arguments.n_best == 1 else (f"{number:.4f}" for number in numbers)
-        print(*columns, one.text, sep="\t", flush=True)
+        say("\t".join((*columns, one.text)))

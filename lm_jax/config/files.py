@@ -5,7 +5,6 @@ had the settings of all kinds side by side, is read too.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from lm_jax.config.flat import flat_settings, from_flat
 from lm_jax.config.settings import is_settings
 from lm_jax.config.train import TrainConfig
 from lm_jax.errors import UserError, one_of
+from lm_jax.strict_json import read_json
 
 
 Config = TypeVar("Config")
@@ -42,8 +42,8 @@ def from_dict(cls: type[Config], values: Any) -> Config:
     if _is_of_0_1(values):
         return from_0_1(cls, values)
     names: Any = cls
-    fields = {field.name for field in dataclasses.fields(names)}
-    if not set(values) <= fields and not any(isinstance(value, dict) for value in values.values()):
+    parts = {field.name: dataclasses.is_dataclass(field.type) for field in dataclasses.fields(names)}
+    if any(parts.get(name, True) for name in values) and not any(isinstance(value, dict) for value in values.values()):
         return from_flat(cls, values)  # settings by their flat names
     return _build(cls, values)
 
@@ -59,9 +59,14 @@ def _build(cls, values):
 def _value(field, value):
     table = field.metadata.get("kinds")
     if table is not None and isinstance(value, dict):
-        kind = table.get(value.get("kind"))
-        return value.get("kind") if kind is None or kind.config is None else _build(kind.config, value)
-    if dataclasses.is_dataclass(field.type) and isinstance(value, dict):
+        name = value.get("kind")
+        if not isinstance(name, str):
+            raise UserError(f"{field.name} must have a kind, which is a text, got {name!r:.60}", [field.name])
+        kind = table.get(name)
+        return name if kind is None or kind.config is None else _build(kind.config, value)
+    if dataclasses.is_dataclass(field.type):
+        if not isinstance(value, dict):
+            raise UserError(f"{field.name} must be a JSON object of settings, got {value!r:.60}", [field.name])
         return _build(field.type, value)
     return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
 
@@ -123,7 +128,9 @@ def read_record(path: Path, configs: Mapping[str, type]) -> tuple[Any, dict[str,
     Raises:
         UserError: for an unknown task or setting.
     """
-    record = json.loads(path.read_bytes())
+    record = read_json(path)
+    if not isinstance(record, dict) or not isinstance(record.get("task", record.get("family")), str):
+        raise ValueError("it is no object with the name of its task")
     if "family" in record:
         task = one_of("family", record.pop("family"), FAMILIES)
     else:
@@ -139,9 +146,10 @@ def read_settings(path: Path, cls: Any = TrainConfig) -> Any:
     Raises UserError for a file that cannot be read or a name that is no setting.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = read_json(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"a file of settings must be readable JSON, got {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"a file of settings must be readable JSON, got {path}: {reason}") from error
     if not isinstance(record, dict):
         raise UserError(f"a file of settings must hold one JSON object, got {path}")
     return from_dict(cls, record.get("config", record))

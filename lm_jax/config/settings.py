@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -61,6 +63,7 @@ def check(config: Any) -> None:
     for field, value in leaves(config):
         name, rule = flat_name(field), field.metadata.get("rule")
         _check_choice(name, field.type, value)
+        _check_type(name, field.type, value)
         if rule is None or value is None:
             continue
         try:
@@ -81,6 +84,19 @@ def _check_choice(name, annotation, value):
         raise UserError(f"{name} must be one of {', '.join(options)}, got {value!r}", [name])
     if annotation is bool and not isinstance(value, bool):
         raise UserError(f"{name} must be true or false, got {value!r}", [name])
+
+
+def _check_type(name, annotation, value):
+    """A file or a script may give null, a list or an enormous number where a text or a number is meant."""
+    types = set(get_args(annotation)) or {annotation}
+    if not types <= {str, int, float, bool, type(None)}:
+        return
+    if value is None and type(None) not in types:
+        raise UserError(f"{name} must be given, got {value!r}", [name])
+    if value is not None and str in types and not isinstance(value, str | os.PathLike):
+        raise UserError(f"{name} must be a text, got {value!r:.60}", [name])
+    if isinstance(value, int) and float in types and abs(value) > sys.float_info.max:
+        raise UserError(f"{name} must be a number that a float can hold, got one of {value.bit_length()} bits", [name])
 
 
 class DependentSettings:

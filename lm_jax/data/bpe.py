@@ -50,7 +50,11 @@ def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def _tokenizer(tokenizer_json):
-    tokenizer = _library().Tokenizer.from_str(tokenizer_json)
+    library = _library()
+    try:
+        tokenizer = library.Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # of the library's own, plain types
+        raise UserError(f"the merges of a bpe vocabulary must be those of a tokenizer, got {error!s:.100}") from error
     tokenizer.encode_special_tokens = True  # the end-of-line token, spelled out in a text, is a text like any other
     return tokenizer
 

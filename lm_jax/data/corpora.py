@@ -21,13 +21,23 @@ CACHE_FROM = 1_000_000  # characters; shorter texts are encoded anew each time
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
-    """The three texts of a corpus: str at char and word level, bytes at byte level; each ends with a newline."""
+    """The three texts of a corpus: str at char and word level, bytes at byte level; each ends with a newline.
+
+    one_file: whether they are parts of one file, the one after the other.
+    """
 
     source: str
     level: str
     train: str | bytes
     valid: str | bytes
     test: str | bytes
+    one_file: bool = False
+
+    def first_line(self, split: str) -> int:
+        """Returns the number that the first line of a split has in its file."""
+        before = SPLITS[: SPLITS.index(split)] if self.one_file else ()
+        texts: list[Any] = [getattr(self, other) for other in before]
+        return 1 + sum(text.count(b"\n" if isinstance(text, bytes) else "\n") for text in texts)
 
     @property
     def sha256(self) -> str:
@@ -110,7 +120,7 @@ def load_corpus(
 
     def build():
         built = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
-        return built, {split: built.encode(text) for split, text in splits.items()}
+        return built, {split: built.encode(text, texts.first_line(split)) for split, text in splits.items()}
 
     if sum(map(len, splits.values())) < CACHE_FROM:
         encoder, arrays = build()
@@ -198,4 +208,4 @@ def _split_by_position(source: str, level: str, text: Any) -> Texts:
             f"a file that is split 90/5/5 at line ends needs more lines, got {text.count(newline)} in {source}; "
             "20 of the same length are enough"
         )
-    return Texts(source, level, *parts)
+    return Texts(source, level, *parts, one_file=True)

@@ -11,16 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from lm_jax.cache_folder import cache_folder
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.files import replacing
 
 
 FORMAT = 3  # part of every name: a change of tokenisation, or of the files, needs another number
-
-
-def cache_folder() -> Path:
-    """Returns the folder below XDG_CACHE_HOME, or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lm_jax"
 
 
 def cached_encoding(
@@ -29,10 +25,13 @@ def cached_encoding(
     """Returns what `build` returns, from disk if it was built before under the same key (JSON: hashes and settings).
 
     A folder appears whole or not at all: it is written under another name and renamed. A folder that cannot be
-    read, or a disk that cannot be written, costs time and nothing else.
+    read, a disk that cannot be written, or a user without a home costs time and nothing else.
     """
+    caches = cache_folder()
+    if caches is None:
+        return build()
     name = hashlib.sha256(json.dumps([FORMAT, key], sort_keys=True).encode()).hexdigest()[:32]
-    folder = cache_folder() / "tokens" / name
+    folder = caches / "tokens" / name
     if folder.is_dir():
         try:
             with (folder / "tokens.npz").open("rb") as file, np.load(file) as arrays:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lm_jax.data.tokenizers import split_words
+from lm_jax.data.tokenizers import reading_of, split_words
 from lm_jax.data.vocabulary import Vocabulary
+from lm_jax.data.vocabulary_faults import strings
 from lm_jax.errors import UserError
-from lm_jax.strict_json import write_json
+from lm_jax.strict_json import read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +61,13 @@ class LabelVocabulary:
     @classmethod
     def load(cls, path: Path) -> "LabelVocabulary":
         """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
-        record = json.loads(path.read_bytes())
-        inputs = Vocabulary.from_record(record["inputs"], path)
-        vocabulary = cls(inputs, tuple(record["labels"]), record["tokenizer"], record["lower"])
-        if vocabulary.sha256 != record["sha256"]:
+        record = read_json(path)
+        tokenizer, lower = reading_of(record, path)
+        try:
+            labels = tuple(strings(record.get("labels"), "labels"))
+        except ValueError as error:
+            raise UserError(f"a vocabulary must be whole, got {path}: {error}") from error
+        vocabulary = cls(Vocabulary.from_record(record.get("inputs"), path), labels, tokenizer, lower)
+        if vocabulary.sha256 != record.get("sha256"):
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lm_jax.data.tokenizers import join_words, split_words
+from lm_jax.data.tokenizers import join_words, reading_of, split_words
 from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
-from lm_jax.strict_json import write_json
+from lm_jax.strict_json import read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +95,11 @@ class ParallelVocabulary:
     @classmethod
     def load(cls, path: Path) -> "ParallelVocabulary":
         """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
-        record = json.loads(path.read_bytes())
-        source, target = (Vocabulary.from_record(record[side], path) for side in ("source", "target"))
-        vocabulary = cls(source, target, record["tokenizer"], record["lower"])
-        if vocabulary.sha256 != record["sha256"]:
+        record = read_json(path)
+        tokenizer, lower = reading_of(record, path)
+        source, target = (Vocabulary.from_record(record.get(side), path) for side in ("source", "target"))
+        vocabulary = cls(source, target, tokenizer, lower)
+        if vocabulary.sha256 != record.get("sha256"):
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary
 

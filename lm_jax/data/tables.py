@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from lm_jax.data.text_files import cause_of, decode, read_bytes
 from lm_jax.errors import UserError
+from lm_jax.input_files import memory_limit, open_regular
 
 
 TABLES = (".csv", ".json", ".jsonl", ".parquet")
+PARQUET_BATCH = 1024  # rows that are read at the same time
+ROWS_A_BYTE, FEW_ROWS = 8, 1_000_000  # a table may have so many, whichever is more
 
 
 def read_cells(path: Path, column: str, setting: str = "text_column") -> list[tuple[Any, Any]]:
@@ -90,15 +94,38 @@ def _parquet_cells(path, column, setting):
     from pyarrow.parquet import ParquetFile
 
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             table = ParquetFile(file)
             check_column(table.schema_arrow.names, column, path, setting)
-            cells = table.read(columns=[column])[column].to_pylist()
+            _check_parquet(table, column, path, os.fstat(file.fileno()).st_size)
+            cells, size = [], 0
+            for batch in table.iter_batches(PARQUET_BATCH, columns=[column]):  # a dictionary may repeat a long text
+                size += batch.nbytes
+                if size > memory_limit() // 4:
+                    raise UserError(f"a table must fit into a quarter of the memory, got a larger one: {path}")
+                cells += batch.column(0).to_pylist()
     except UserError:
         raise
     except Exception as error:  # of many types: no table, a damaged one, strings that are not UTF-8, ...
         raise UserError(f"a .parquet file must be readable as a table, got {path}: {cause_of(error)}") from error
     return [(f"row {number} of {path}", cell) for number, cell in enumerate(cells, 1)]
+
+
+def _check_parquet(table, column, path, size):
+    """Looks at what the file says of itself before anything is read: some types end the interpreter, and nulls take
+    no room in the file."""
+    import pyarrow
+
+    kind = table.schema_arrow.field(column).type
+    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    if pyarrow.types.is_nested(kind):
+        found = "dict" if pyarrow.types.is_struct(kind) else "list"
+        raise UserError(f"a text column must hold text, got {found} ({kind!s:.60}): {column} in {path}")
+    rows = table.metadata.num_rows
+    if rows > max(FEW_ROWS, ROWS_A_BYTE * size):
+        raise UserError(
+            f"a table must have at most {ROWS_A_BYTE} rows for each byte, got {rows:,} rows in {size:,} bytes: {path}"
+        )
 
 
 def check_column(columns: Any, column: str, place: Any, setting: str = "text_column") -> None:

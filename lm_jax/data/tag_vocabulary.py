@@ -18,8 +18,9 @@ import numpy as np
 from lm_jax.data.spans import scheme_of
 from lm_jax.data.tagged_files import Sentence
 from lm_jax.data.vocabulary import UNKNOWN
+from lm_jax.data.vocabulary_faults import strings
 from lm_jax.errors import UserError
-from lm_jax.strict_json import write_json
+from lm_jax.strict_json import read_json, write_json
 
 
 UNKNOWN_ID = 0
@@ -95,9 +96,16 @@ class TagVocabulary:
     @classmethod
     def load(cls, path: Path) -> "TagVocabulary":
         """Reads what `save` wrote; raises UserError if it does not match its fingerprint."""
-        record = json.loads(path.read_bytes())
-        vocabulary = cls(*(tuple(record[name]) for name in _FIELDS))
-        if vocabulary.sha256 != record["sha256"]:
+        record = read_json(path)
+        try:
+            words, characters, tags = (tuple(strings(record[name], name)) for name in ("words", "characters", "tags"))
+            counts = tuple(record["counts"])
+            if len(counts) != len(words) or not all(isinstance(count, int) for count in counts):
+                raise ValueError("it must have a count for each word")
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"a vocabulary must be whole, got {path}: {error}") from error
+        vocabulary = cls(words, counts, characters, tags)
+        if vocabulary.sha256 != record.get("sha256"):
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary
 

@@ -4,6 +4,7 @@ import codecs
 from pathlib import Path
 
 from lm_jax.errors import UserError
+from lm_jax.input_files import read_input
 
 
 def read_text(path: Path, level: str) -> str | bytes:
@@ -34,9 +35,11 @@ def as_text(raw: str | bytes, level: str, source: str) -> str | bytes:
 def read_bytes(path: Path) -> bytes:
     """Reads a file; raises UserError where that is not possible."""
     try:
-        return path.read_bytes()
+        return read_input(path.expanduser())
     except OSError as error:
         raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error
+    except RuntimeError as error:  # of ~ without a home
+        raise UserError(f"a text file must be readable, got {path}: {error}") from error
 
 
 def decode(raw: bytes, source: object) -> str:

@@ -6,6 +6,9 @@
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
+
+from lm_jax.errors import UserError
 
 
 JOINER = "￭"
@@ -30,6 +33,14 @@ def join_words(words: Iterable[str], tokenizer: str = "whitespace") -> str:
     return (
         text.replace(f" {JOINER}", "").replace(f"{JOINER} ", "").replace(JOINER, "") if tokenizer == "joined" else text
     )
+
+
+def reading_of(record: Any, path: object) -> tuple[str, bool]:
+    """Returns the tokenizer and the case of a vocabulary's record; raises UserError where it has none that there is."""
+    tokenizer, lower = (record.get("tokenizer"), record.get("lower")) if isinstance(record, dict) else (None, None)
+    if not isinstance(tokenizer, str) or tokenizer not in TOKENIZERS or not isinstance(lower, bool):
+        raise UserError(f"a vocabulary must be whole, got {path}: it has no tokenizer and case that there are")
+    return tokenizer, lower
 
 
 def _joined(text):

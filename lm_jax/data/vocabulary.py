@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from lm_jax.data import bpe
+from lm_jax.data.vocabulary_faults import check_types
 from lm_jax.errors import UserError
-from lm_jax.strict_json import write_json
+from lm_jax.strict_json import read_json, write_json
 
 
 END_OF_LINE = "</s>"
@@ -66,29 +67,37 @@ class Vocabulary:
         contents = [self.level, self.tokens] if self.merges is None else [self.level, self.tokens, self.merges]
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
-    def encode(self, text: str | bytes) -> np.ndarray:
+    def encode(self, text: str | bytes, first_line: int = 1) -> np.ndarray:
         """Returns the ids of a text, int32 [N]; every newline is an end-of-line token.
 
+        first_line: the number of its first line, for messages.
         Raises UserError for a character, or a word in a vocabulary without <unk>, that is not in the vocabulary, and
         for half a surrogate pair, which has no bytes.
         """
         if self.level == "byte":
-            return self._encode_bytes(text)
+            return self._encode_bytes(text, first_line)
         if self.level == "bpe":
-            return bpe.encode(str(self.merges), str(text), self.eol_id)
-        return self._encode_characters(text) if self.level == "char" else self._encode_words(text)
+            return self._encode_pairs(text)
+        encode = self._encode_characters if self.level == "char" else self._encode_words
+        return encode(text, first_line)
 
-    def _encode_bytes(self, text):
+    def _encode_bytes(self, text, first_line):
         try:
             raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
         except UnicodeEncodeError as error:
-            line = text.count("\n", 0, error.start) + 1
+            line = text.count("\n", 0, error.start) + first_line
             raise UserError(
                 f"a text must be Unicode, got the lone surrogate {text[error.start]!r} in line {line}"
             ) from error
         return np.frombuffer(raw, np.uint8).astype(np.int32)
 
-    def _encode_characters(self, text):
+    def _encode_pairs(self, text):
+        ids = bpe.encode(str(self.merges), str(text), self.eol_id)
+        if ids.max(initial=0) >= len(self):
+            raise UserError(f"the merges of a bpe vocabulary must make its {len(self)} types, got type {ids.max()}")
+        return ids
+
+    def _encode_characters(self, text, first_line):
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         code_points = [ord(token) for token in self.tokens]
         table = np.full(max([*code_points, int(points.max(initial=0))]) + 1, -1, np.int32)
@@ -96,20 +105,20 @@ class Vocabulary:
         ids = table[points]
         if (ids < 0).any():
             at = int(np.argmin(ids))
-            line = text.count("\n", 0, at) + 1
+            line = text.count("\n", 0, at) + first_line
             raise UserError(f"every character must be in the vocabulary, got {text[at]!r} in line {line}")
         return ids
 
-    def _encode_words(self, text):
+    def _encode_words(self, text, first_line):
         words = text.replace("\n", f" {END_OF_LINE} ").split()
         unknown = -1 if self.unk_id is None else self.unk_id
         ids = np.fromiter(map(self.ids.get, words, itertools.repeat(unknown)), np.int32, len(words))
         if (unknown < 0 and (ids < 0).any()) or np.count_nonzero(ids == self.eol_id) != text.count("\n"):
-            self._refuse_words(text)
+            self._refuse_words(text, first_line)
         return ids
 
-    def _refuse_words(self, text):
-        for number, line in enumerate(text.split("\n"), 1):
+    def _refuse_words(self, text, first_line):
+        for number, line in enumerate(text.split("\n"), first_line):
             for word in line.split():
                 if word == END_OF_LINE:
                     raise UserError(f"the word {END_OF_LINE} stands for the end of a line, got it in line {number}")
@@ -147,9 +156,16 @@ class Vocabulary:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], path: Path) -> "Vocabulary":
-        """Makes what `to_record` returned; raises UserError if the types do not match the fingerprint."""
-        vocabulary = cls(record["level"], tuple(record["tokens"]), record.get("merges"))
-        if vocabulary.sha256 != record["sha256"]:
+        """Makes what `to_record` returned; raises UserError for types that no vocabulary has, and if they do not match
+        the fingerprint."""
+        try:
+            level, tokens, merges = record["level"], record["tokens"], record.get("merges")
+            check_types(level, tokens, merges)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise UserError(f"a vocabulary must be whole, got {path}: {reason}") from error
+        vocabulary = cls(level, tuple(tokens), merges)
+        if vocabulary.sha256 != record.get("sha256"):
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary
 
@@ -160,7 +176,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
         """Reads what `save` wrote; raises UserError if the types do not match the fingerprint."""
-        return cls.from_record(json.loads(path.read_bytes()), path)
+        return cls.from_record(read_json(path), path)
 
 
 def build_vocabulary(

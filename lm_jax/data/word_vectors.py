@@ -1,6 +1,7 @@
 """Word vectors in the text format of GloVe and word2vec: a word and its numbers on each line."""
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from lm_jax.data.text_files import cause_of
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
+from lm_jax.input_files import bounded_lines, open_regular, unpacked_limit
 
 
 class WordVectors(NamedTuple):
@@ -63,7 +65,9 @@ def _vector(numbers, size, line, path):
 
 def _lines(path):
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            yield from file
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with open_regular(path) as raw:
+            file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            for line in bounded_lines(file, most=unpacked_limit(raw)):
+                yield line.decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"vectors must be a readable text file, got {path}: {cause_of(error)}", ["vectors"]) from error

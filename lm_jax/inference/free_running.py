@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from lm_jax.cells.base import select
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.inference.sampling import Sampler
+from lm_jax.inference.token_ids import checked_ids
 from lm_jax.layers import target_log_probs
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Key, Params
@@ -97,7 +98,7 @@ def free_running_loss(
     """
     check_sizes(num_samples=num_samples)
     restart = one_of("mode", mode, {"stream": False, "sentence": True})
-    tokens, lengths, read = _pad(lines, prefix, eol_id)
+    tokens, lengths, read = _pad([checked_ids(line, model.vocab_size) for line in lines], prefix, eol_id)
     run = _jitted_run(model, sampler, num_samples, eol_id, restart)
     log_probs, choices = map(np.asarray, run(params, tokens, read, key))
     times = np.arange(len(tokens))[:, None]

@@ -13,6 +13,7 @@ import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.sampling import Sampler
+from lm_jax.inference.token_ids import checked_ids
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Carry, Key, Params
 
@@ -77,7 +78,7 @@ def read_prompt(
     The prompt follows an end-of-line token. It is read in one `unroll`, padded to a power of two: prompts of many
     lengths share one compiled program.
     """
-    inputs = np.concatenate([[eol_id], prompt]).astype(np.int32)
+    inputs = np.concatenate([[eol_id], checked_ids(prompt, model.vocab_size)]).astype(np.int32)
     before, token = inputs[:-1], np.full((rows,), inputs[-1], np.int32)
     padded = np.full((bucket_of(len(before)), rows), eol_id, np.int32)
     padded[: len(before)] = before[:, None]

@@ -16,11 +16,14 @@ import jax
 import numpy as np
 
 from lm_jax.data.batching import Streams, chunk, cut_streams, pack_lines, pad_streams
+from lm_jax.errors import UserError, check_sizes, one_of
+from lm_jax.inference.token_ids import checked_ids
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Params
 
 
 CHUNK = 128
+_LAID_OUT = {"stream": cut_streams, "sentence": functools.partial(pack_lines, generator=None)}
 
 
 class Likelihood(NamedTuple):
@@ -77,12 +80,14 @@ def token_log_probs(
     """Returns the log-probability [N] of each token in the order of the text; arguments as for `likelihood`.
 
     One stream scores every token in its full context; more are faster, and start with an empty carry each.
+    Raises UserError for a text without a token, ids outside the vocabulary, no stream, and an unknown mode.
     """
-    num_streams = max(1, min(eval_streams, len(tokens)))
-    if mode == "sentence":
-        streams = pack_lines(tokens, num_streams, eol_id, None)
-    else:
-        streams = cut_streams(tokens, num_streams, eol_id)
+    check_sizes(eval_streams=eval_streams)
+    lay_out = one_of("mode", mode, _LAID_OUT)
+    tokens = checked_ids(tokens, model.vocab_size)
+    if not len(tokens):
+        raise UserError("a text must have a token to be scored, got an empty one")
+    streams = lay_out(tokens, min(eval_streams, len(tokens)), eol_id)
     log_probs = score_streams(model, params, streams, eol_id, mode, progress)
     return np.concatenate([log_probs[:length, k] for k, length in enumerate(streams.lengths)])
 

@@ -16,6 +16,7 @@ from lm_jax.types import Key
 
 
 BLOCK = 256
+COLDEST, HOTTEST = 1.2e-38, 1e37  # beyond, a temperature or its inverse is 0 or inf in float32, and 0 / 0 no number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Sampler:
         """Draws one token for each row."""
         if self.greedy:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / self.temperature  # no overflow near 0
+        temperature = min(max(self.temperature, COLDEST), HOTTEST)
+        logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / temperature  # no overflow near 0
         if self.top_k is None and self.top_p is None:
             return draw(key, jax.nn.softmax(logits))
         k = min(self.top_k or logits.shape[-1], logits.shape[-1])

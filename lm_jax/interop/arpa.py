@@ -74,6 +74,8 @@ def unspell(spelled: list[str], level: str, merges: str | None) -> Vocabulary:
         tokens = [ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "", word) for word in spelled]
     except (ValueError, OverflowError) as error:
         raise UserError(f"an escape in an ARPA file must be a code point, got {error}") from error
+    if merges is not None and not isinstance(merges, str):
+        raise UserError(f"the merges of an ARPA file must be a text, got {type(merges).__name__}")
     at = spelled.index(END_OF_LINE)
     if level == "char":
         tokens[at] = "\n"

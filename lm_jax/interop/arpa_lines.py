@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import itertools
-import json
 import math
 import re
 import zlib
@@ -14,11 +13,13 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from lm_jax.errors import UserError
+from lm_jax.input_files import bounded_lines, open_regular, unpacked_limit
 from lm_jax.interop.arpa import COMMENT
+from lm_jax.strict_json import from_json
 
 
 BLOCK = 1 << 12  # lines that are Python objects at the same time; few enough to stay in the cache
-COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)")
+COUNT = re.compile(rb"ngram\s+(\d{1,3})\s*=\s*(\d{1,15})")
 
 
 class Lines:
@@ -53,10 +54,11 @@ def open_lines(path: Path) -> Iterator[Lines]:
     """The lines of a file, compressed or not; raises UserError where it cannot be read to its end."""
     lines = None
     try:
-        with open(path, "rb") as raw:
+        with open_regular(path) as raw:
             compressed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            lines = Lines(path, gzip.GzipFile(fileobj=raw) if compressed else raw)
+            file = gzip.GzipFile(fileobj=raw) if compressed else raw
+            lines = Lines(path, bounded_lines(file, unpacked_limit(raw)))
             yield lines
     except (OSError, EOFError, zlib.error) as error:
         where = f"{path}, line {lines.number + 1}" if lines else str(path)
@@ -90,7 +92,7 @@ def read_header(lines: Lines) -> tuple[dict[str, Any], list[int]]:
 def _metadata(lines):
     text = lines.current[len(COMMENT) :]
     try:
-        metadata = json.loads(text)
+        metadata = from_json(text)
     except ValueError:
         metadata = None
     if not isinstance(metadata, dict):

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lm_jax.data.vocabulary import END_OF_LINE, Vocabulary
+from lm_jax.data.vocabulary import END_OF_LINE, UNKNOWN, Vocabulary
 from lm_jax.errors import UserError
-from lm_jax.interop.arpa import START_OF_LINE, unspell
+from lm_jax.interop.arpa import NOT_IN_WORDS, START_OF_LINE, unspell
 from lm_jax.interop.arpa_lines import Lines, open_lines, read_header, read_section
 from lm_jax.models.ngram.counts import NGrams
 from lm_jax.models.ngram.tables import BackoffParams, build_tables
@@ -37,7 +37,7 @@ def read_arpa(path: str | Path) -> tuple[BackoffParams, Vocabulary]:
     not whole and consistent: the numbers of n-grams that the header promises, finite logarithms, probabilities up to
     1, words that are 1-grams, every n-gram once, and with it its context. Its suffix may be missing.
     """
-    with open_lines(Path(path)) as lines:
+    with open_lines(Path(path).expanduser()) as lines:
         metadata, counts = read_header(lines)
         words, section = _read_unigrams(lines, counts)
         vocabulary = _vocabulary(lines, words, metadata, section.line)
@@ -59,10 +59,14 @@ def read_arpa(path: str | Path) -> tuple[BackoffParams, Vocabulary]:
 
 def _read_unigrams(lines: Lines, counts: list[int]) -> tuple[list[bytes], Section]:
     """Reads the words without <s>, and their numbers; the back-off weight of </s> is that of <s>."""
-    blocks = list(read_section(lines, 1, counts))
-    words = [word for block in blocks for word in block.words[0]]
+    blocks, words, seen = [], [], set()
+    for block in read_section(lines, 1, counts):
+        _check_words(lines, block.words[0], block.line, seen)
+        blocks.append(block)
+        words += block.words[0]
     first = blocks[0].line if blocks else lines.number
-    _check_words(lines, words, first)
+    if END not in seen:
+        lines.fail(f"the 1-grams must have {END_OF_LINE}", "none", first)
     log_prob = np.concatenate([block.log_prob for block in blocks])
     log_backoff = np.concatenate([block.log_backoff for block in blocks])
     log_backoff[words.index(END)] = log_backoff[words.index(START)] if START in words else 0.0
@@ -71,23 +75,25 @@ def _read_unigrams(lines: Lines, counts: list[int]) -> tuple[list[bytes], Sectio
     return [word for word in words if word != START], Section(ids, log_prob[is_word], log_backoff[is_word], first)
 
 
-def _check_words(lines, words, first):
-    seen = set()
+def _check_words(lines, words, first, seen):
     for line, word in enumerate(words, first):
         if word in seen:
             lines.fail("every n-gram must be there once", word, line)
         seen.add(word)
         try:
-            word.decode()
+            text = word.decode()
         except UnicodeDecodeError:
             lines.fail("words must be UTF-8", word, line)
-    if END not in seen:
-        lines.fail(f"the 1-grams must have {END_OF_LINE}", "none", first)
+        if NOT_IN_WORDS.search(text):  # a text is split there, so that no text would have the word
+            lines.fail("a word must not hold white space", ascii(text), line)
 
 
 def _vocabulary(lines: Lines, words: list[bytes], metadata: dict[str, Any], line: int) -> Vocabulary:
     try:
-        return unspell([word.decode() for word in words], metadata.get("level", "word"), metadata.get("merges"))
+        spelled = [word.decode() for word in words]
+        if not metadata and UNKNOWN not in spelled:  # other programs write it in capitals too
+            spelled = [UNKNOWN if word == UNKNOWN.upper() else word for word in spelled]
+        return unspell(spelled, metadata.get("level", "word"), metadata.get("merges"))
     except UserError as error:
         raise UserError(f"{lines.path}, line {line}: {error}") from error
 

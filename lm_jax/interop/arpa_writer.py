@@ -30,7 +30,7 @@ def write_arpa(path: str | Path, params: BackoffParams, vocabulary: Vocabulary, 
     before anything is written, for tables that an ARPA file cannot hold (maximum likelihood, stupid back-off), or for
     a vocabulary that is not theirs.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     reason = not_a_distribution(params)
     if reason is not None:
         raise UserError(f"an ARPA file holds probabilities above 0 and back-off weights, but in {method} {reason}")

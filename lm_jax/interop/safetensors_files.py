@@ -1,4 +1,4 @@
-"""Tensors by name in safetensors files, by which weights go to other programs without code in them (extra `torch`)."""
+"""Tensors by name in safetensors files, by which weights go to other programs without code in them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 
 from lm_jax.errors import UserError
 from lm_jax.files import write_bytes
+from lm_jax.interop.safetensors_reader import read_tensors
 
 
 def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
@@ -14,15 +15,14 @@ def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
 
     Of tensors that share their memory torch's `save_model` keeps one, and says in the file which other names it has:
     they are there as well.
-    Raises UserError for a file that is not there or no safetensors file, and where the extra `torch` is missing.
+    Types that numpy lacks, BF16 and F8, are those of ml_dtypes.
+    Raises UserError for a file that is not there or no whole safetensors file.
     """
-    library = _library()
     try:
-        with library.safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            shared = file.metadata() or {}
-    except (OSError, library.SafetensorError) as error:
-        raise UserError(f"a file of weights must be a safetensors file, got {path}: {error}") from error
+        tensors, shared = read_tensors(Path(path).expanduser())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"a file of weights must be a safetensors file, got {path}: {reason}") from error
     return tensors | {
         name: tensors[first] for name, first in shared.items() if first in tensors and name not in tensors
     }
@@ -36,7 +36,7 @@ def save_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> Non
     library = _library()
     try:
         content = library.numpy.save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
-        write_bytes(path, content)
+        write_bytes(Path(path).expanduser(), content)
     except (OSError, library.SafetensorError) as error:
         raise UserError(f"a file of weights must be writable, got {path}: {error}") from error
 

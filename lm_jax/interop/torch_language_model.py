@@ -19,6 +19,7 @@ import numpy as np
 from lm_jax.cells import gru, lstm, rnn, stacked
 from lm_jax.errors import UserError, one_of
 from lm_jax.interop.linen import checked_tensors
+from lm_jax.interop.tensors import numpy_tensors
 from lm_jax.interop.torch_weights import floats, params_from_torch, params_to_torch
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent import RecurrentLMParams, recurrent_lm
@@ -39,7 +40,7 @@ def language_model_from_torch(
     floating point numbers.
     """
     make = one_of("cell", cell, {"rnn": rnn, "gru": gru, "lstm": lstm})
-    tensors = {name: np.asarray(tensor) for name, tensor in state_dict.items()}
+    tensors = numpy_tensors(state_dict)
     (vocab_size, input_size), (_, size) = (_matrix(tensors, name).shape for name in ("encoder.weight", HIDDEN))
     expected = {"encoder.weight": (vocab_size, input_size), "decoder.weight": (vocab_size, size)}
     outside = _read_outside(tensors, {**expected, "decoder.bias": (vocab_size,)})

@@ -25,6 +25,7 @@ from lm_jax.cells.stack import StackParams
 from lm_jax.encoders import BidirectionalParams, Encoder
 from lm_jax.errors import UserError
 from lm_jax.interop.linen import checked_tensors
+from lm_jax.interop.tensors import numpy_tensors, unwrapped
 from lm_jax.types import Params
 
 
@@ -50,7 +51,8 @@ def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefi
     """
     shapes = jax.eval_shape(cell.init, jax.random.key(0))
     empty = jax.tree.map(lambda s: np.broadcast_to(np.zeros((), s.dtype), s.shape), shapes)
-    given = {name: np.asarray(tensor) for name, tensor in state_dict.items() if name.startswith(prefix)}
+    prefix = unwrapped(prefix)
+    given = numpy_tensors(state_dict, prefix)
     checked_tensors(_tensors(empty, prefix), given)
     tensors = {name: floats(name, tensor) for name, tensor in given.items()}
     cells, structure = jax.tree.flatten(shapes, is_leaf=lambda node: isinstance(node, KINDS))
@@ -67,7 +69,7 @@ def floats(name: str, tensor: np.ndarray) -> np.ndarray:
     raises UserError, by name, unless it holds floating point numbers."""
     if not jnp.issubdtype(tensor.dtype, jnp.floating):
         raise UserError(f"{name} must hold floating point numbers, got {tensor.dtype}")
-    return tensor.astype(np.promote_types(tensor.dtype, np.float32))
+    return tensor.astype(np.float64 if tensor.dtype == np.float64 else np.float32)
 
 
 def _tensors(params, prefix):

@@ -123,7 +123,7 @@ def _load(runs, opened, cell):
 
 def _names(runs):
     """Returns the last part of each path; the whole path where two different runs share it."""
-    folders = [Path(run).resolve() for run in runs]
+    folders = [Path(run).expanduser().resolve() for run in runs]
     last = [folder.name for folder in set(folders)]
     return [run if last.count(f.name) > 1 else f.name for run, f in zip(runs, folders, strict=True)]
 

@@ -1,13 +1,13 @@
 """The runs that lie in a folder, as far as their files tell: nothing is loaded."""
 
 import datetime
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lm_jax.config import read_record
 from lm_jax.errors import UserError
-from lm_jax.runs.folder import DEFAULT_PARENT, SEEDS, RunFolder, read_lines
+from lm_jax.runs.folder import DEFAULT_PARENT, SEEDS, RunFolder, read_lines, read_results
+from lm_jax.runs.links import check_links
 from lm_jax.tasks import TASKS, task_of
 
 
@@ -56,20 +56,18 @@ def _summary(path: Path) -> RunSummary:
     newest = max(file.stat().st_mtime for file in files)
     date = datetime.datetime.fromtimestamp(newest).isoformat(" ", "minutes")
     try:
+        check_links(path)
         config, record = read_record(path / "config.json", {name: task.config for name, task in TASKS.items()})
         task = task_of(config)
         model, data = task.name(config), record["corpus"]["source"]
-        results = _results(path)
+        results = read_results(path)
         best = _best_estimate(results) if task.batches is None else _best_validation(RunFolder(path))
-    except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if not isinstance(data, str) or not all(isinstance(value, int | float | None) for value in best[1:]):
+            raise ValueError("its record has numbers or words of other types")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
         return RunSummary(str(path), None, str(error), None, None, None, None, None, size, date, "unreadable")
     step = results.get("step", best[3])
     return RunSummary(str(path), task.command, model, data, *best[:3], step, size, date, _state(results))
-
-
-def _results(path: Path) -> dict[str, Any]:
-    file = path / "results.json"
-    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def _state(results):

@@ -1,6 +1,5 @@
 """Minimal pairs under a run: how often the good sentence is more probable than the bad one."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from lm_jax.data.sources import read_text
 from lm_jax.errors import UserError
 from lm_jax.inference.minimal_pairs import Accuracy, accuracy, judge_pairs
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
+from lm_jax.strict_json import from_json
 
 
 FIELDS = ("sentence_good", "sentence_bad")
@@ -66,12 +66,19 @@ def minimal_pairs(
         UserError: For no run, a file that is not whole, no pairs, and sentences that the vocabulary cannot encode.
     """
     if isinstance(pairs, str | Path):
-        pairs = read_pairs(Path(pairs), group)
+        placed = _read_placed(Path(pairs).expanduser(), group)
+        places, pairs = [place for place, _ in placed], [pair for _, pair in placed]
+    else:
+        places = [f"pair {number}" for number in range(1, len(pairs) + 1)]
     pairs = [pair if isinstance(pair, Pair) else Pair(*pair) for pair in pairs]
     _check(pairs)
     run = as_language_model(run, cell)
-    good, bad = (_encode(run.vocabulary, sentences) for sentences in ([p.good for p in pairs], [p.bad for p in pairs]))
+    good, bad = (
+        _encode(run.vocabulary, sentences, places) for sentences in ([p.good for p in pairs], [p.bad for p in pairs])
+    )
     differences = judge_pairs(run.model, run.params, good, bad, run.vocabulary.eol_id)
+    if np.isnan(differences).any():
+        raise UserError(f"log-probabilities must be numbers, got nan from {run.run}")
     groups = {ALL: accuracy(differences)}
     for label in sorted({pair.group for pair in pairs if pair.group is not None}):
         groups[label] = accuracy(differences[[pair.group == label for pair in pairs]])
@@ -85,17 +92,24 @@ def read_pairs(path: Path, group: str | None = None) -> list[Pair]:
 
     Raises UserError with the line's number for a line that is not whole.
     """
-    if not path.is_file():
+    return [pair for _, pair in _read_placed(Path(path).expanduser(), group)]
+
+
+def _read_placed(path, group):
+    """Pairs with the place of each."""
+    if not path.exists() or path.is_dir():
         raise UserError(f"minimal-pairs needs an existing file of JSON lines, got {path}")
-    lines = str(read_text(path, "char")).removesuffix("\n").split("\n")
-    return [_read_pair(line, f"line {number} of {path}", group) for number, line in enumerate(lines, 1)]
+    lines = enumerate(str(read_text(path, "char")).split("\n"), 1)  # a blank one is no record
+    placed = [(f"line {number} of {path}", line) for number, line in lines if line.strip()]
+    return [(place, _read_pair(line, place, group)) for place, line in placed]
 
 
 def _read_pair(line, place, group):
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"every line must be JSON, got {place}: {error.msg}") from error
+        record = from_json(line)
+    except ValueError as error:
+        reason = getattr(error, "msg", error)
+        raise UserError(f"every line must be JSON, got {place}: {reason}") from error
     for name in (*FIELDS, *([group] if group else [])):
         if not isinstance(record, dict) or name not in record:
             raise UserError(f"every line needs the field {name}, got {place} without it")
@@ -119,8 +133,16 @@ def _is_a_line(sentence) -> bool:
     return isinstance(sentence, str) and bool(sentence.strip()) and "\n" not in sentence
 
 
-def _encode(vocabulary, sentences):
-    """Returns the ids of each sentence with its end; all at once, so that an error names the line of the file."""
-    tokens = vocabulary.encode("".join(sentence + "\n" for sentence in sentences))
+def _encode(vocabulary, sentences, places):
+    """Returns the ids of each sentence with its end, encoded at once; an error names the place of the sentence."""
+    try:
+        tokens = vocabulary.encode("".join(sentence + "\n" for sentence in sentences))
+    except UserError:
+        for sentence, place in zip(sentences, places, strict=True):
+            try:
+                vocabulary.encode(sentence + "\n")
+            except UserError as error:
+                raise UserError(str(error).replace("in line 1", f"in {place}")) from error
+        raise
     ends = np.flatnonzero(tokens == vocabulary.eol_id) + 1
     return np.split(tokens, ends[:-1])

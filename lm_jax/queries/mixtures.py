@@ -72,10 +72,10 @@ def mixed_runs(mixture: Mixture, runs: Sequence[OpenedRun], split: str) -> list[
         )
     places = {run.path.resolve(): place for place, run in reversed(list(enumerate(runs)))}
     wanted = [run.path for run in runs] if mixture.runs is None else mixture.runs
-    absent = [str(path) for path in wanted if Path(path).resolve() not in places]
+    absent = [str(path) for path in wanted if Path(path).expanduser().resolve() not in places]
     if absent:
         raise UserError(f"a mixture is of runs that are compared, got {', '.join(absent)}")
-    chosen = list(dict.fromkeys(places[Path(path).resolve()] for path in wanted))
+    chosen = list(dict.fromkeys(places[Path(path).expanduser().resolve()] for path in wanted))
     if len(chosen) + (mixture.cache is not None) < 2 or not chosen:
         got = ", ".join(str(runs[place].path) for place in chosen) or "none"
         raise UserError(f"a mixture needs two different runs, or one run with cache given, got {got}", ["cache"])

@@ -56,9 +56,9 @@ def export_arpa(run: str | Path, file: str | Path) -> None:
     Raises UserError if it is no such run, if the file exists, or for an estimator whose tables an ARPA file cannot
     hold.
     """
-    opened = open_run(run)
+    opened, file = open_run(run), Path(file).expanduser()
     params = _tables(opened)
-    if Path(file).exists():
+    if file.exists():
         raise UserError(f"the file to write must not exist, got {file}")
     write_arpa(file, params, opened.vocabulary, opened.config.method.kind)
 
@@ -82,7 +82,7 @@ def import_arpa(file: str | Path, run: str | Path | None = None) -> ImportedMode
     level: Any = vocabulary.level
     config = NGramConfig(DataConfig(level=level), order=params.order, method="arpa")
     folder = new_folder(run, f"{params.order}gram-arpa")
-    source = {"source": str(Path(file).resolve()), "sha256": None}
+    source = {"source": str(Path(file).expanduser().resolve()), "sha256": None}
     with claimed(folder.path):
         folder.create(config, vocabulary, {"ngrams": params.sizes, "corpus": source})
         save_tables(folder.path / TABLES, params)

@@ -1,12 +1,11 @@
 """The size of a finished run: parameters or n-grams, bytes on disk, and the time that training took."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from lm_jax.models.ngram.tables import ngram_sizes
 from lm_jax.queries.loaded_run import LoadedRun
-from lm_jax.runs.folder import RunFolder
+from lm_jax.runs.folder import RunFolder, read_results
 from lm_jax.runs.setup import count_parameters
 from lm_jax.training.saved_steps import find_steps, rank_steps
 
@@ -40,7 +39,7 @@ def run_size(run: LoadedRun) -> RunSize:
 
 def bytes_on_disk(run: str | Path) -> int:
     """Bytes that a model takes to be used: the parameters of the best step or the tables, settings, vocabulary."""
-    folder = RunFolder(Path(run))
+    folder = RunFolder(Path(run).expanduser())
     if folder.states.is_dir():
         best = rank_steps(step for step in find_steps(folder.states) if step.damage is None)
         params = best[0].path / "params" if best else folder.states
@@ -53,6 +52,6 @@ def bytes_on_disk(run: str | Path) -> int:
 def training_seconds(run: str | Path) -> float | None:
     """Wall time of all sessions, validations included, as results.json has it; None for a run that has not ended."""
     try:
-        return json.loads((Path(run) / "results.json").read_text()).get("seconds")
+        return read_results(Path(run).expanduser()).get("seconds")
     except (OSError, ValueError):
         return None

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lm_jax.errors import UserError
 from lm_jax.inference.likelihood import line_sums, token_log_probs
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
 from lm_jax.queries.token_text import Text, to_ids
@@ -97,4 +98,6 @@ def _log_probs(run: LoadedRun, text, alone, progress) -> tuple[np.ndarray, np.nd
         mode="sentence" if alone else "stream",
         progress=progress,
     )
+    if np.isnan(log_probs).any():
+        raise UserError(f"log-probabilities must be numbers, got nan from {run.run}")
     return tokens, log_probs

@@ -6,6 +6,7 @@ import numpy as np
 
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
+from lm_jax.inference.token_ids import checked_ids
 
 
 Text = str | bytes | Sequence[int] | np.ndarray  # ids are whole numbers [N]
@@ -18,12 +19,7 @@ def to_ids(vocabulary: Vocabulary, text: Text) -> np.ndarray:
         text = _decoded(text)
     if isinstance(text, str | bytes):
         return vocabulary.encode(text)
-    ids = np.asarray(text)
-    if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
-        raise UserError(f"a text is a string or a list of ids, got {text!r}")
-    if ids.size and not 0 <= ids.min() <= ids.max() < len(vocabulary):
-        raise UserError(f"ids must be from 0 to {len(vocabulary) - 1:,}, got {ids.min():,} to {ids.max():,}")
-    return ids.astype(np.int32)
+    return checked_ids(text, len(vocabulary))
 
 
 def _decoded(raw: bytes) -> str:

@@ -8,6 +8,7 @@ from lm_jax.report.picture_file import save_figure
 from lm_jax.report.style import SPLIT_COLOURS, clean
 
 
+HUGE = 1e300
 UNITS = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
 
 
@@ -37,5 +38,5 @@ def draw_loss_curve(records: list[dict[str, Any]], path: Path, label: str) -> No
 
 
 def _number(value):
-    """JSON has null for what is no number; a curve has a gap there."""
-    return math.nan if value is None else value
+    """JSON has null for what is no number; a curve has a gap there, and at one too large for axes around it."""
+    return math.nan if value is None or not abs(value) < HUGE else value

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from lm_jax.files import write_bytes, write_text
 from lm_jax.report.page import to_html
+from lm_jax.report.picture_file import draw_into
 from lm_jax.strict_json import to_json
 
 
@@ -118,5 +119,5 @@ def _png(figure):
 
     file = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    draw_into(figure, file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return file.getvalue()

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lm_jax.report.labels import plain_label
 from lm_jax.report.picture_file import save_figure
 from lm_jax.report.style import SERIES, clean
 from lm_jax.report.visible_text import one_line
@@ -48,13 +49,12 @@ def draw_words(explanation: Any, path: Path) -> None:
     axes = figure.subplots()
     axes.barh(places - 0.2, explanation.gradient, 0.38, color=SERIES[0], label="gradient")
     axes.barh(places + 0.2, explanation.occlusion, 0.38, color=SERIES[1], label="occlusion")
-    words = [word if len(word) <= WIDEST else word[: WIDEST - 1] + "…" for word in explanation.words]
+    words = [plain_label(word if len(word) <= WIDEST else word[: WIDEST - 1] + "…") for word in explanation.words]
+    label = plain_label(explanation.label)
     axes.set_yticks(places, words)
     axes.invert_yaxis()
-    axes.set_xlabel(f"nats of log P({explanation.label}) that the word adds, against an unknown word")
-    axes.set_title(
-        f"{explanation.label} ({explanation.probability:.1%}): {_agreement(explanation)}", fontsize=10, loc="left"
-    )
+    axes.set_xlabel(f"nats of log P({label}) that the word adds, against an unknown word")
+    axes.set_title(f"{label} ({explanation.probability:.1%}): {_agreement(explanation)}", fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=8)
     clean(axes)
     save_figure(figure, path)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 from lm_jax.config import to_dict
 from lm_jax.errors import UserError
 from lm_jax.files import append_line, write_text
-from lm_jax.strict_json import to_json, write_json
+from lm_jax.input_files import read_input
+from lm_jax.report.commands import shell_path
+from lm_jax.strict_json import from_json, read_json, to_json, write_json
 
 
 DEFAULT_PARENT = Path("checkpoints")
@@ -74,7 +75,7 @@ class RunFolder:
     def update_config(self, config: Any) -> None:
         """Records the settings that a resume changed."""
         if self.writes:
-            record = json.loads(self.config.read_bytes())
+            record = read_json(self.config)
             record.pop("family", None)  # of version 0.1
             head = {"format": FORMAT, "task": config.task, "config": to_dict(config)}
             write_json(self.config, head | {**record, **head})
@@ -92,16 +93,52 @@ class RunFolder:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads the records of a JSON-lines file; a line that was damaged, or cut short by a crash, is left out."""
-    records = []
-    for line in path.read_bytes().split(b"\n") if path.exists() else []:
+    """Reads the records of a JSON-lines file; a line that was damaged, cut short by a crash, that has
+    something else where a number is meant, or that is there twice is left out."""
+    records: list[dict[str, Any]] = []
+    for line in read_input(path, pipes=False).split(b"\n") if path.exists() else []:
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = from_json(line)
+        except ValueError:
             continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
+        whole = isinstance(record, dict) and type(record.get("step")) is int and record["step"] >= 0
+        if whole and _has_numbers(record) and record != (records and records[-1]):
             records.append(record)
     return records
+
+
+def _has_numbers(record):
+    """Whether a line of a log has numbers where they are read."""
+    names = [name for name in record if name in ("loss", "session_seconds") or name.startswith("valid_")]
+    telemetry = record.get("telemetry", {})
+    single = all(not isinstance(record[name], dict | list) and _is_number(record[name]) for name in names)
+    return single and isinstance(telemetry, dict) and _is_number(telemetry)
+
+
+def _is_number(value):
+    """A number that is not too large to be drawn, null for none, or many of them."""
+    if isinstance(value, dict):
+        return all(map(_is_number, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    return value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Returns what the results.json of a run folder holds, {} where there is none; raises ValueError for anything but
+    an object, with a whole number of steps, a number of seconds and rows that are objects."""
+    file = path / "results.json"
+    if not file.is_file():
+        return {}
+    results = read_json(file)
+    if not isinstance(results, dict):
+        raise ValueError("results.json holds no object")
+    step, seconds, rows = results.get("step", 0), results.get("seconds", 0.0), results.get("rows", [])
+    if type(step) is not int or not _is_number(seconds) or isinstance(seconds, dict | list):
+        raise ValueError("results.json has a step or seconds that are no numbers")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("results.json has rows that are no objects")
+    return results
 
 
 def new_folder(run: str | Path | None, name: str, mirror: str | Path | None = None) -> RunFolder:
@@ -141,5 +178,7 @@ def check_new(run: str | Path) -> Path:
     """Returns the path of a folder for a new run; raises UserError if it has something in it. Writes nothing."""
     path = Path(run).expanduser()
     if path.exists() and (not path.is_dir() or any(one.name != LOCK for one in path.iterdir())):
-        raise UserError(f"run must be a new or an empty folder, got {run}; to go on with that run: resume {run}", _RUN)
+        raise UserError(
+            f"run must be a new or an empty folder, got {run}; to go on with that run: resume {shell_path(run)}", _RUN
+        )
     return path

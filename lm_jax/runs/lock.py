@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lm_jax.errors import UserError
+from lm_jax.report.commands import shell_path
 from lm_jax.runs.folder import LOCK, check_new
 
 
@@ -76,6 +77,6 @@ def _open(path):
     except OSError as error:
         raise UserError(
             f"what is trained must lie in a folder that can be written, got {path.parent}: {error.strerror}; "
-            f"to go on with a copy: resume {path.parent} with run NEW",
+            f"to go on with a copy: resume {shell_path(path.parent)} with run NEW",
             ("resume", "run"),
         ) from error

@@ -1,16 +1,34 @@
 """Means over runs that go on side by side: one listener hears of a step when all runs have told of it."""
 
+import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lm_jax.training.listener import Listener, Report, Score, Start, Telemetry, Validation
 
 
+HUGE = 1e300  # numbers above it may have a sum beyond a float
+
+
 def mean_and_error(values: Sequence[float]) -> dict[str, float]:
-    """Returns the mean of at least two values, and its standard error."""
-    return {"mean": statistics.fmean(values), "error": statistics.stdev(values) / len(values) ** 0.5}
+    """Returns the mean of at least two values, and its standard error; NaN where one of them is infinite, as the
+    perplexity of a model that has an impossible token, or where the sum is beyond a float."""
+    try:
+        error = statistics.stdev(values) / len(values) ** 0.5
+    except (OverflowError, ValueError, AttributeError):  # what the library says of infinity depends on its version
+        error = math.nan
+    return {"mean": mean_of(values), "error": error}
+
+
+def mean_of(values: Iterable[float]) -> float:
+    """Returns the mean, which may be infinite, or NaN."""
+    numbers = [float(value) for value in values]
+    with np.errstate(over="ignore", invalid="ignore"):
+        return statistics.fmean(numbers) if all(abs(n) < HUGE for n in numbers) else float(np.mean(numbers))
 
 
 class Means:
@@ -90,7 +108,7 @@ def _mean_report(reports: list[Report]) -> Report:
     return reports[0]._replace(
         metrics=_mean_metrics([one.metrics for one in reports]),
         targets_per_second=statistics.fmean(speeds) / len(reports) if len(speeds) == len(reports) else None,
-        **{name: statistics.fmean(getattr(one, name) for one in reports) for name in numbers},
+        **{name: mean_of(getattr(one, name) for one in reports) for name in numbers},
     )
 
 
@@ -105,4 +123,4 @@ def _mean_validation(validations: list[Validation]) -> Validation:
 
 
 def _mean_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: statistics.fmean(one[name] for one in metrics) for name in metrics[0]}
+    return {name: mean_of(one[name] for one in metrics) for name in metrics[0]}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lm_jax.config import to_dict
 from lm_jax.errors import UserError
+from lm_jax.report.commands import shell_path
 from lm_jax.runs.copies import WAITING, copy_back, copy_changes, copy_record, drop_leftovers, link, whole_steps
 from lm_jax.runs.folder import DEFAULT_PARENT, RunFolder, check_new
 from lm_jax.runs.open import open_run
@@ -65,7 +66,7 @@ def check_free(run: str | Path | None, mirror: str | Path) -> None:
     if run is not None and target.exists() and not _is_empty(target):
         raise UserError(
             f"a new run needs a name that no copy has yet, got {target}; "
-            f"to go on with that run: resume {target} with mirror {mirror}",
+            f"to go on with that run: resume {shell_path(target)} with mirror {shell_path(mirror)}",
             ("resume", "mirror"),
         )
 

@@ -1,5 +1,6 @@
 """The only reader of a run folder: its settings, its record and its vocabulary."""
 
+import errno
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,9 +9,13 @@ import jax
 from lm_jax.config import read_record
 from lm_jax.errors import UserError
 from lm_jax.runs.folder import SEEDS, RunFolder
+from lm_jax.runs.links import check_links
 from lm_jax.tasks import TASKS, Task
 from lm_jax.training.saved_steps import find_steps, load_step
 from lm_jax.types import Params
+
+
+MACHINES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)  # faults of a machine, not of a folder
 
 
 class OpenedRun(NamedTuple):
@@ -60,6 +65,7 @@ def open_run(run: str | Path) -> OpenedRun:
         raise UserError(f"a run of several seeds has a folder for each, seed-N; choose one, got {path}")
     if not folder.config.is_file():
         raise UserError(f"a run folder holds config.json and vocabulary.json, got {path} without config.json")
+    check_links(path)
     try:
         config, record = read_record(folder.config, {name: task.config for name, task in TASKS.items()})
         config.check()
@@ -68,8 +74,13 @@ def open_run(run: str | Path) -> OpenedRun:
         return OpenedRun(path, config, record, _vocabulary(folder, TASKS[config.task]))
     except UserError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"a run folder holds readable JSON, got {path}: {error}") from error
+    except OSError as error:
+        if error.errno in MACHINES:
+            raise
+        raise UserError(f"a run folder holds readable JSON, got {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        reason = f"without {error}" if isinstance(error, KeyError) else error
+        raise UserError(f"a run folder holds readable JSON, got {path}: {reason}") from error
 
 
 def _vocabulary(folder, task):

@@ -7,11 +7,10 @@ step takes its name: a step that is there without a list, or a list without a st
 
 import errno
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lm_jax.strict_json import to_json, write_json
+from lm_jax.strict_json import read_json, to_json, write_json
 
 
 RECORDS = ".checksums"  # after the name of the folder of steps: the folder beside it that has their records
@@ -54,7 +53,7 @@ def write_record(states: Path, record: StepRecord) -> None:
 def read_record(path: Path) -> StepRecord | None:
     """Reads a record; None for one that was damaged. Raises FileNotFoundError where there is none."""
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path)
         record = StepRecord(*(values[name] for name in StepRecord._fields))
         whole = str(record.step) == path.stem and values["checksum"] == _own_checksum(record)
         return record if whole else None

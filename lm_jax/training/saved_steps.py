@@ -1,6 +1,5 @@
 """The checkpoints of a folder as a reader sees them, which writes nothing: also beside a training that goes on."""
 
-import json
 import math
 import time
 import warnings
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from lm_jax.errors import UserError
+from lm_jax.strict_json import read_json
 from lm_jax.training.arrays import causes, describe_arrays, load_arrays
 from lm_jax.training.checksums import StepRecord, find_damage, read_record, record_path, records_of
 from lm_jax.types import Params
@@ -173,7 +173,7 @@ def _numbers(folder, end=""):
 def _former_valid_loss(path):
     """Until there were records a step had its number in a file of its own; a step that another had equalled, none."""
     try:
-        metrics = json.loads((path / "metrics" / "metrics").read_bytes())
+        metrics = read_json(path / "metrics" / "metrics")
         return float(metrics["valid_loss"]) if metrics.get("improves", 1) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

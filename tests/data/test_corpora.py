@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lm_jax import UserError
-from lm_jax.data import load_corpus
+from lm_jax.data import build_vocabulary, load_corpus
 from lm_jax.data.corpora import SPLITS, Texts, default_text, load_texts
 
 
@@ -148,3 +148,14 @@ def test_a_vocabulary_of_one_is_refused(tmp_path):
     (tmp_path / "text.txt").write_text("\u00a0\n" * 50)  # no-break spaces: white space, but not to the bytes of a file
     with pytest.raises(UserError, match="a vocabulary needs at least 2 types, got 1"):
         load_corpus(str(tmp_path / "text.txt"), "word")
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_a_line_that_cannot_be_encoded_has_the_number_that_it_has_in_the_file(tmp_path, level):
+    """The file is split 90/5/5: line 99 is the fourth of the last part."""
+    lines = ["a b"] * 100
+    lines[98] = "a z"
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n")
+    vocabulary = build_vocabulary(level, "a b\n")
+    with pytest.raises(UserError, match=r"got 'z' in line 99$"):
+        load_corpus(str(tmp_path / "text.txt"), level, vocabulary)

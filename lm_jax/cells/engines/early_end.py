@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from lm_jax.cells.varying import same_axes
 from lm_jax.types import Carry, Mask
 
 
@@ -39,4 +40,4 @@ def scan_first(
         return jax.lax.scan(body, carry, xs)
     _, y = jax.eval_shape(body, carry, jax.eval_shape(at, 0))
     ys = jax.tree.map(lambda row: jnp.zeros((steps, *row.shape), row.dtype), y)
-    return jax.lax.fori_loop(0, count, step, (carry, ys))
+    return jax.lax.fori_loop(0, count, step, (carry, same_axes(ys, carry, xs)[0]))

@@ -96,6 +96,8 @@ def _backward(parts, saved, cotangents):
 
     d_carry, signals = _loop(mask)(body, d_carry, (d_ys, factors, mask, reset), reverse=True)
     d_weights, d_z = parts.collect(starts, ys, residuals, factors, signals)
+    # weights of a narrower type have a gradient of theirs: what was summed in float32 is rounded once
+    d_weights = jax.tree.map(lambda d, w: d.astype(w.dtype), d_weights, weights)
     return d_weights, d_carry, d_z, None, None
 
 

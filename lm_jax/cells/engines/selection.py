@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, UnrollFn
 from lm_jax.cells.engines.fused import FusedParts, fused_scan
+from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.types import Params
 
@@ -41,6 +42,7 @@ def with_recurrence(
 
     def fused(params, carry, xs, *, mask=None, reset=None, key=None):
         del key
+        params, carry, xs, mask, reset = same_axes(params, wide(carry), xs, mask, reset)
         return fused_scan(parts, weights(params), carry, project(params, xs), mask, reset)
 
     def auto(*args, **switches):

@@ -26,6 +26,7 @@ from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.gru.equations import candidate_after, candidate_before, new_state, open_gates
 from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.layers import cast, product
@@ -93,7 +94,7 @@ def gru(
         )
 
     def initial_carry(params, batch_shape):
-        return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
+        return jnp.zeros((*batch_shape, hidden_size), state_dtype(params.w_h))
 
     def project(params, xs):
         return product(xs, cast(params.w_x, compute_dtype)) + params.b

@@ -25,6 +25,7 @@ from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.lstm.cudnn import cudnn_unroll
 from lm_jax.cells.lstm.fused import halved, lstm_parts
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.layers import cast, product
@@ -102,7 +103,8 @@ def lstm(
     def initial_carry(params, batch_shape):
         shape = (*batch_shape, hidden_size)
         # two arrays, not one twice: a donated buffer may be named only once
-        return LSTMCarry(jnp.zeros(shape, params.w_h.dtype), jnp.zeros(shape, params.w_h.dtype))
+        dtype = state_dtype(params.w_h)
+        return LSTMCarry(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
     def project(params, xs):
         return product(xs, cast(params.w_x, compute_dtype)) + params.b

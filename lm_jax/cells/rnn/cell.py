@@ -15,6 +15,7 @@ from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.rnn.fused import rnn_parts
 from lm_jax.cells.saturation import SATURATED
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes, one_of
 from lm_jax.initializers import Initializer, lecun_normal, orthogonal, zeros
 from lm_jax.layers import cast, product
@@ -63,7 +64,7 @@ def rnn(
         )
 
     def initial_carry(params, batch_shape):
-        return jnp.zeros((*batch_shape, hidden_size), params.w_h.dtype)
+        return jnp.zeros((*batch_shape, hidden_size), state_dtype(params.w_h))
 
     def project_unbiased(params, xs):
         return product(xs, cast(params.w_x, compute_dtype))
