@@ -3,6 +3,7 @@
 import codecs
 from pathlib import Path
 
+from lm_jax.data.standard_input import read_special
 from lm_jax.errors import UserError
 
 
@@ -34,6 +35,8 @@ def as_text(raw: str | bytes, level: str, source: str) -> str | bytes:
 def read_bytes(path: Path) -> bytes:
     """Reads a file; raises UserError where that is not possible."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return read_special(path)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error

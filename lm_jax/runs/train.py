@@ -14,6 +14,7 @@ from lm_jax.errors import UserError
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.estimate import estimate
 from lm_jax.runs.folder import RunFolder, check_new, new_folder
+from lm_jax.runs.kept_text import as_recorded, keep_text
 from lm_jax.runs.lock import claimed, locked
 from lm_jax.runs.mirror import check_free, home_of, move_home
 from lm_jax.runs.open import OpenedRun, open_run
@@ -76,6 +77,7 @@ def train(
             folder = new_folder(run, task.folder_name(config), mirror)
             lock.enter_context(claimed(folder.path))
             folder.create(config, data.vocabulary, {"decay_horizon": setup.horizon, "corpus": data.record})
+            keep_text(task, data, folder.path)
             return str(folder.path)
 
         folder = RunFolder(Path(on_first(make_folder)), writes=is_first())
@@ -114,6 +116,7 @@ def resume(
     config.check()
     devices = find_devices(config.devices, config.vocab_shards)
     data = task.load(config, SavedData(opened.vocabulary, opened.record["corpus"]))
+    config = as_recorded(task, config, opened.path)
     setup = set_up(task, config, data, opened.record["decay_horizon"], devices)
     state = setup.create()
     with contextlib.ExitStack() as lock:

@@ -162,6 +162,8 @@ class Task(NamedTuple):
     model_type: what its model is: decides which questions can be asked.
     with_absolute_paths: settings -> settings with paths that hold from every folder. movable: names of path settings,
         which a resumed run may change.
+    stream: data -> the text of a source that can be read only once, which the run folder keeps; None for any other.
+    with_data: (settings, source) -> settings with another source of the same data.
     """
 
     config: type
@@ -189,6 +191,8 @@ class Task(NamedTuple):
     required_mode: Callable[[Any], str | None] = lambda settings: None
     with_absolute_paths: Callable[[Any], Any] = lambda settings: settings
     movable: tuple[str, ...] = ()
+    stream: Callable[[Any], bytes | None] = lambda data: None
+    with_data: Callable[[Any, str], Any] = lambda settings, data: settings
     pretrained: Callable[[Any], str | None] = lambda settings: None
     warm_start: Callable[[Any, Any, Params, Pretrained | None], Params] | None = None
     unit: str = "targets"

@@ -13,6 +13,7 @@ import numpy as np
 from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
+from lm_jax.data.standard_input import STANDARD_INPUT, is_stream
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
@@ -80,16 +81,22 @@ def load(settings: Any, saved: SavedData | None) -> Corpus:
         return load_corpus(**options)
     texts = load_texts(settings.data.data, settings.data.level, settings.data.text_column)
     saved.check_same(texts.source, texts.sha256)
-    return load_corpus(**options, vocabulary=saved.vocabulary)
+    return load_corpus(**options, vocabulary=saved.vocabulary, texts=texts)
 
 
 def with_absolute_paths(settings: Any) -> Any:
     """Returns the settings with a data path that holds from every folder."""
     data = settings.data.data
+    if is_stream(data):
+        return with_data(settings, STANDARD_INPUT)
     if data is None or not Path(data).expanduser().exists():  # then it is the name of a data set
         return settings
-    absolute = str(Path(data).expanduser().resolve())
-    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=absolute))
+    return with_data(settings, str(Path(data).expanduser().resolve()))
+
+
+def with_data(settings: Any, data: str) -> Any:
+    """Returns the settings with another source of the same text."""
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=data))
 
 
 def model(settings: Any, vocabulary: Vocabulary) -> LanguageModel:
@@ -249,5 +256,7 @@ language_model_task = functools.partial(
     required_mode=lambda settings: settings.mode,
     with_absolute_paths=with_absolute_paths,
     movable=("data",),
+    stream=lambda corpus: corpus.stream,
+    with_data=with_data,
     unit="tokens",
 )

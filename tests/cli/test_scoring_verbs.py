@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import math
-import types
 
 import numpy as np
 import pytest
@@ -96,9 +95,9 @@ def test_score_by_token(command, finished, text, alone):
 
 def test_score_of_standard_input(command, finished, text, monkeypatch):
     expected = command("score", finished, text, "--json")
-    stdin = types.SimpleNamespace(buffer=io.BytesIO(TEXT.encode()))
-    monkeypatch.setattr("sys.stdin", stdin)
-    assert command("score", finished, "-", "--json") == expected
+    for words in (["-"], []):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+        assert command("score", finished, *words, "--json") == expected
 
 
 def test_unknown_words_and_bits_per_byte(command, with_unknown, tmp_path):
