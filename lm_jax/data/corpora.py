@@ -45,6 +45,7 @@ class Corpus:
     """Tokens and how to read them.
 
     train, valid, test: int32 ids. characters, bytes: of each text. reading: how a folder was read, for a person.
+    origin: of the vocabulary, where it is not that of this text.
     stream: the whole text of a source that can be read only once.
     """
 
@@ -57,6 +58,7 @@ class Corpus:
     characters: dict[str, int]
     bytes: dict[str, int]
     reading: str = ""
+    origin: str = ""
     stream: bytes | None = None
 
     @property
@@ -75,9 +77,8 @@ class Corpus:
         """The vocabulary and the training text in a few words each."""
         unknown = unknown_rate(self.vocabulary, self.train)
         share = f", {unknown:.2%} unknown" if unknown else ""
-        reading = (self.reading,) if self.reading else ()
         return (
-            *reading,
+            *filter(None, (self.reading, self.origin)),
             f"vocabulary {len(self.vocabulary):,} ({self.vocabulary.level})",
             f"{len(self.train):,} tokens per epoch{share}",
         )

@@ -110,7 +110,7 @@ NGRAM = Task(
     scores=_scores,
     estimation=Estimation(check=_check, estimate=_estimate, file=TABLES, save=save_tables, read=_read_tables),
     loss_label=lm.loss_label,
-    with_absolute_paths=lm.with_absolute_paths,
+    with_absolute_paths=lm.with_absolute_data,
     movable=("data",),
     stream=lambda corpus: corpus.stream,
     with_data=lm.with_data,
