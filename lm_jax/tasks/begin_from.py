@@ -96,9 +96,11 @@ def _shapes(tree):
 
 def _model(mine, theirs):
     if mine.kind != theirs.kind:
-        if mine != type(mine)():
+        default = type(mine)()
+        given = {name: value for name, value in vars(mine).items() if value != getattr(default, name)}
+        if not all(hasattr(theirs, name) for name in given):
             raise _contradiction("model", mine.kind, theirs.kind)
-        mine = type(theirs)()
+        mine = dataclasses.replace(type(theirs)(), **given)
     model = _adopted(mine, theirs, [name for name in SHAPE if hasattr(theirs, name)])
     if hasattr(theirs, "cell"):
         model = dataclasses.replace(model, cell=_cell(model.cell, theirs.cell, type(theirs)().cell))

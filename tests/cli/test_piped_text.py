@@ -41,20 +41,31 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_piped_text_trains_and_its_run_stands_alone(command, pipe, tmp_path):
+@pytest.fixture
+def moved(command, pipe, tmp_path):
+    """A run of a piped text, at a place where it was not made: its folder alone is what there is of the text."""
     pipe(TEXT)
-    code, out, err = command("train", "-", *TOY_FLAGS, "--steps", 6, "--run", "piped")
+    code, out, err = command("train", "-", *TOY_FLAGS, "--steps", 4, "--run", "piped")
     assert (code, err) == (0, "") and "data: standard input" in out
-    assert (tmp_path / "piped" / KEPT).read_text() == TEXT
-    record = json.loads((tmp_path / "piped" / "config.json").read_text())
-    assert record["config"]["data"]["data"] == "-" and record["corpus"]["source"] == "standard input"
-
-    shutil.move("piped", "moved")  # the folder alone is what there is of the text
     pipe("")
+    return shutil.move(tmp_path / "piped", tmp_path / "moved")
+
+
+def recorded(run):
+    """Where the data of a run are from, as its folder says."""
+    return json.loads((run / "config.json").read_text())["config"]["data"]["data"]
+
+
+def test_a_piped_text_trains_and_its_run_stands_alone(command, moved):
+    assert (moved / KEPT).read_text() == TEXT and recorded(moved) == "-"
+    assert open_run(moved).record["corpus"]["source"] == "standard input"
     assert command("evaluate", "moved")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_run_of_a_piped_text_is_resumed_bit_for_bit(command, moved, tmp_path):
     assert command("train", "--resume", "moved", "--run", "copied", "--steps", 9)[0] == 0
-    assert (tmp_path / "copied" / KEPT).read_text() == TEXT
-    assert json.loads((tmp_path / "copied" / "config.json").read_text())["config"]["data"]["data"] == "-"
+    assert (tmp_path / "copied" / KEPT).read_text() == TEXT and recorded(tmp_path / "copied") == "-"
     (tmp_path / "text.txt").write_text(TEXT)
     assert command("train", "text.txt", *TOY_FLAGS, "--steps", 9, "--run", "straight")[0] == 0
     assert_equal_runs("copied", "straight", 9)

@@ -85,7 +85,7 @@ CONTRADICTIONS = {
     "cell": ({"cell": "rnn"}, "lstm", "cell must be that of init_from, lstm, got rnn"),
     "level": ({"level": "byte"}, "gru words", "level must be that of init_from, word, got byte"),
     "layers": ({"layers": 2}, "three", "layers must be at least those of init_from, 3, got 2"),
-    "kind": ({"layers": 2}, "window", "model must be that of init_from, window, got recurrent"),
+    "kind": ({"cell": "gru"}, "window", "model must be that of init_from, window, got recurrent"),
     "limits": ({"level": "word", "min_count": 2}, "gru words", "min_count must be left out with init_from"),
     "tied": ({"tied": True}, "lstm", "tied must be that of init_from, False, got True"),
     "words": ({"vocabulary": "x.txt"}, None, "vocabulary needs init_from, got x.txt without"),
