@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
         done = convert_run(arguments.source, arguments.target, arguments.to, arguments.vocabulary, arguments.cell)
         print(f"{done.path}: {done.words}")
         return
-    source, target = arguments.source, arguments.target
-    done = convert_file(source, target, arguments.from_, arguments.vocabulary, arguments.nonlinearity)
+    source, target, program = arguments.source, arguments.target, str(arguments.from_)
+    done = convert_file(source, target, program, arguments.vocabulary, arguments.nonlinearity)
     print(f"{done.words}; run {done.path}")
     print(f"next: lm-jax evaluate {done.path} --data FILE --split all")

@@ -46,7 +46,7 @@ class Corpus:
 
     train, valid, test: int32 ids. characters, bytes: of each text. reading: how a folder was read, for a person.
     origin: of the vocabulary, where it is not that of this text.
-    stream: the whole text of a source that can be read only once.
+    stream: the bytes of a source that can be read only once; None of any other.
     """
 
     source: str
@@ -59,7 +59,7 @@ class Corpus:
     bytes: dict[str, int]
     reading: str = ""
     origin: str = ""
-    stream: bytes | None = None
+    stream: Any = None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -142,7 +142,9 @@ def load_corpus(
         bytes={split: len(as_bytes(text)) for split, text in splits.items()},
         reading=how_read(data),
         stream=as_bytes(joined(*splits.values())) if is_stream(data) else None,
-        **arrays,
+        train=arrays["train"],
+        valid=arrays["valid"],
+        test=arrays["test"],
     )
 
 

@@ -59,7 +59,7 @@ def language_model_from_linen(
     model = recurrent_lm(vocab_size, middle, tied=kernel is None)
     expected = jax.eval_shape(model.init, jax.random.key(0))
     inner = params[0] if len(cells) == 1 else expected.cell.replace(cells=tuple(params))
-    found = RecurrentLMParams(jnp.asarray(rest[EMBEDDING]), inner, kernel, jnp.asarray(rest["dense.bias"]))
+    found: Any = RecurrentLMParams(jnp.asarray(rest[EMBEDDING]), inner, kernel, jnp.asarray(rest["dense.bias"]))
     for name, want, got in (
         (EMBEDDING, expected.embedding, found.embedding),
         ("dense.kernel", expected.w_out, found.w_out),

@@ -9,6 +9,9 @@ from lm_jax.runs.open import open_run
 from lm_jax.tasks import Pretrained, SavedData, Task, task_of
 
 
+NAMES = ("vocabulary",)
+
+
 def read_pretrained(task: Task, config: Any) -> Pretrained | None:
     """Reads the run or the file whose parameters a new run begins with; None where its settings name none."""
     path = task.pretrained(config)
@@ -18,7 +21,7 @@ def read_pretrained(task: Task, config: Any) -> Pretrained | None:
         return task.read_weights(config)
     opened = open_run(path)
     if getattr(config, "vocabulary", None) is not None:
-        raise UserError(f"a run has its own vocabulary: leave vocabulary out, got {config.vocabulary}", ["vocabulary"])
+        raise UserError(f"vocabulary must be left out with a run, which has its own, got {config.vocabulary}", NAMES)
     if has_user_cell(config):
         opened = opened._replace(config=with_user_cell(opened.config, config.model.cell))
     return Pretrained(path, opened.config, opened.vocabulary, opened.load()[1])

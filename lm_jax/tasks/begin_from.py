@@ -65,7 +65,7 @@ def check_given(settings: Any, begun: Any, given: dict[str, Any]) -> None:
                 raise _contradiction(field.name, getattr(mine, field.name), getattr(theirs, field.name))
 
 
-def with_weights(params: Params, pretrained: Pretrained) -> Params:
+def with_weights(params: Any, pretrained: Pretrained) -> Params:
     """Returns parameters with all that the other model has of them; those of new layers stay random.
 
     Raises UserError where they do not fit.
@@ -79,12 +79,12 @@ def with_weights(params: Params, pretrained: Pretrained) -> Params:
             f"{pretrained.path}",
             ["init_from"],
         )
-    cell: Any = params.cell
-    cells = with_lower_layers(cell.cells, cells_of(theirs))
+    ours: Any = params
+    cells = with_lower_layers(ours.cell.cells, cells_of(theirs))
     fits = params.w_out is not None and theirs.w_out is not None and params.w_out.shape == theirs.w_out.shape
-    return params.replace(
+    return ours.replace(
         embedding=theirs.embedding,
-        cell=cell.replace(cells=cells),
+        cell=ours.cell.replace(cells=cells),
         w_out=theirs.w_out if fits else params.w_out,
         b_out=theirs.b_out,
     )

@@ -51,7 +51,8 @@ def read_weight_file(
             ["vocabulary"],
         )
     model = _model_config(params, nonlinearity)
-    config = TrainConfig(data=DataConfig(level=words.level), model=model)
+    level: Any = words.level
+    config = TrainConfig(data=DataConfig(level=level), model=model)
     return Pretrained(str(path), config, words, params)
 
 
@@ -72,7 +73,7 @@ def _model_config(params, nonlinearity):
     if any(size != sizes[0] for size in sizes[:-1]):
         raise UserError(f"layers below the top have one size, got {sizes}")
     kind = GATES[cells[0].w_h.shape[1] // sizes[0]]
-    cell = RNNConfig(nonlinearity=nonlinearity) if kind == "rnn" else CELLS[kind].config()
+    cell = RNNConfig(nonlinearity=nonlinearity) if kind == "rnn" else CELLS[kind].defaults(kind)
     return dataclasses.replace(
         RecurrentConfig(cell=cell),
         hidden_size=sizes[0],

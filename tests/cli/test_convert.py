@@ -156,7 +156,7 @@ CONTRADICTIONS = {
     "limits": (["--level", "word", "--min-count", 2], "must be left out with --init-from"),
     "seeds": (["--seeds", 2], "--init-from is for one seed"),
     "no run": (["--init-from", "none"], "got none without config.json"),
-    "words": (["--vocabulary", "x"], "a run has its own vocabulary: leave --vocabulary out, got x"),
+    "words": (["--vocabulary", "x"], "--vocabulary must be left out with a run, which has its own, got x"),
 }
 
 
