@@ -150,7 +150,7 @@ def literals(name):
 
 
 # the command line, and the task that says what to type next
-SPEAK_FLAGS = {name for name in FILES if name.startswith("lm_jax.cli")} | {"lm_jax.tasks.language_model"}
+SPEAK_FLAGS = {name for name in FILES if name.startswith("lm_jax.cli")} | {"lm_jax.tasks.next_command"}
 
 
 @pytest.mark.parametrize("name", sorted(FILES.keys() - SPEAK_FLAGS))

@@ -97,11 +97,13 @@ def settings():
 SETTINGS = settings()
 
 
+# Weights to begin with are in tests/cli/test_convert.py.
+WEIGHTS = {"init_from", "vocabulary"}
 # These begin processes of their own: tests/runs/test_devices.py and test_processes.py.
 MANY_DEVICES = {"devices", "vocab_shards", "coordinator", "processes", "process_id", "heartbeat_timeout"}
 
 
-@pytest.mark.parametrize("name", sorted(set(SETTINGS) - MANY_DEVICES - {"run", "seeds", "file"}))
+@pytest.mark.parametrize("name", sorted(set(SETTINGS) - MANY_DEVICES - WEIGHTS - {"run", "seeds", "file"}))
 def test_every_flag_and_every_choice_has_a_run(name):
     default, options = SETTINGS[name]
     values = used(name)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from lm_jax.cli.flags import positional
+from lm_jax.cli.folder_words import report_folder
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.table_output import TableArguments, print_answer
 from lm_jax.config.settings import setting
@@ -64,6 +65,7 @@ def main(argv: list[str]) -> None:
         progress=print_progress,
         cell=arguments.cell,
     )
+    report_folder(arguments.data, arguments.split)
     paths = [] if arguments.out is None else write_comparison(rows, arguments.out)
     if arguments.json:
         print(to_json(rows))

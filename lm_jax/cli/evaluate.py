@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Literal
 
 from lm_jax.cli.flags import positional
+from lm_jax.cli.folder_words import report_folder
 from lm_jax.cli.parsing import parse
 from lm_jax.config.settings import setting
 from lm_jax.errors import check_sizes
@@ -15,7 +16,9 @@ class EvaluateArguments:
     """Score a text: every token counts, the first and the last included."""
 
     run: str = positional("Folder of the run.", "RUN")
-    data: str | None = setting(None, "Text file or folder, if not the run's own.", metavar="FILE")
+    data: str | None = setting(
+        None, "Text file, - for standard input, or folder, if not the run's own.", metavar="FILE"
+    )
     split: Literal["train", "valid", "test", "all"] = setting(
         "test", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
@@ -30,6 +33,7 @@ def main(argv: list[str]) -> None:
     if arguments.eval_streams is not None:
         check_sizes(eval_streams=arguments.eval_streams)
     evaluate_run(arguments)
+    report_folder(arguments.data, arguments.split)
 
 
 def evaluate_run(arguments: Any, wanted: str | None = None) -> None:

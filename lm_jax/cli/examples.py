@@ -89,7 +89,7 @@ EXAMPLES = {
     "complete": (
         'lm-jax complete checkpoints/lstm-word-1 "the students opened their"',
         'lm-jax complete checkpoints/lstm-word-1 "the students opened their" --k 3',
-        'lm-jax complete checkpoints/lstm-char-1 "The " --json',
+        "lm-jax complete checkpoints/lstm-char-1 --interactive",
     ),
     "score": (
         "lm-jax score checkpoints/lstm-char-1 my.txt",
@@ -110,6 +110,11 @@ EXAMPLES = {
         "lm-jax compare checkpoints/5gram-char-1 checkpoints/lstm-char-1",
         "lm-jax compare checkpoints/rnn-char-1 checkpoints/lstm-char-1 --sort",
         "lm-jax compare checkpoints/5gram-char-1 checkpoints/gru-char-1 --mixture",
+    ),
+    "convert": (
+        "lm-jax convert RUN lm.safetensors --to torch --vocabulary words.txt",
+        "lm-jax convert lm.safetensors RUN --from torch --vocabulary words.txt",
+        "lm-jax convert checkpoints/5gram-word-1 model.arpa --to arpa",
     ),
     "runs": ("lm-jax runs", "lm-jax runs --sort best", "lm-jax runs experiments/runs --json"),
     "completion": (

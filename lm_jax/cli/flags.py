@@ -50,8 +50,8 @@ def positional(help: str, metavar: str, *, several: bool = False, optional: bool
 
 
 def flag_name(name: str) -> str:
-    """Returns the flag of a setting."""
-    return f"--{name.replace('_', '-')}"
+    """Returns the flag of a setting; of a name such as `from_`, which is no word of Python, without the last sign."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def add_positionals(parser: Parser, cls: type) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from lm_jax.cli.flags import positional
+from lm_jax.cli.folder_words import report_folder
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import make_console, print_line, say
 from lm_jax.cli.table_output import FORMS, TableArguments, print_answer
@@ -82,6 +83,7 @@ def _profile(arguments, out, command):
     sizes = {name: getattr(arguments, name) for name in ("texts", "length", "max_lag")}
     layer = -1 if arguments.layer is None else arguments.layer
     result = gradients(arguments.run, arguments.data, arguments.split, **sizes, layer=layer, cell=arguments.cell)
+    report_folder(arguments.data, arguments.split)
     record = {name: value for name, value in result._asdict().items() if name != "profiles"}
     paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, record=record, command=command)
     first = answer(result.profile[main_leaf(result.profile)], result.level)

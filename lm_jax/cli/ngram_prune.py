@@ -3,6 +3,7 @@
 import dataclasses
 
 from lm_jax.cli.flags import positional
+from lm_jax.cli.folder_words import report_folder
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.table_output import TableArguments, print_answer
 from lm_jax.config.settings import setting
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> None:
     from lm_jax.queries import prune_run
 
     folder, before, after = prune_run(arguments.source, arguments.threshold, arguments.run, arguments.data)
+    report_folder(arguments.data)
     if arguments.json:
         print(to_json({"run": str(folder), "before": _measured(before), "after": _measured(after)}))
         return

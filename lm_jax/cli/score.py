@@ -1,7 +1,6 @@
 """`lm-jax score RUN FILE`: the log-probability of every line, or of every token, of a text."""
 
 import dataclasses
-import sys
 from pathlib import Path
 
 from lm_jax.cli.flags import positional
@@ -18,7 +17,9 @@ class ScoreArguments(TableArguments):
     """Log-probabilities in nats, a line of output for every line of a text, its end-of-line token included."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str = positional("Text file, or - for standard input.", "FILE")
+    file: str | None = positional(
+        "Text file; - or nothing for standard input, of at most 1,024 MiB.", "FILE", optional=True
+    )
     alone: bool = setting(
         False, "Whether each line is scored by itself, not in the context of all the lines before it."
     )
@@ -30,20 +31,17 @@ def main(argv: list[str]) -> None:
     """Parses the arguments, scores the text and prints the scores."""
     arguments = parse(ScoreArguments, "score", argv)
     arguments.check_form()
+    raw, source = _read(arguments.file)
 
     from lm_jax.cli.console import print_progress
-    from lm_jax.data.sources import as_text, read_text
+    from lm_jax.data.text_files import as_text
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import TrainedLanguageModel, score, score_tokens
     from lm_jax.queries.load import load_as
 
     keep_compiled()
     run = load_as(TrainedLanguageModel, arguments.run, arguments.cell)
-    level = run.vocabulary.level
-    if arguments.file == "-":
-        text = as_text(sys.stdin.buffer.read(), level, "standard input")
-    else:
-        text = read_text(Path(arguments.file), level)
+    text = as_text(raw, run.vocabulary.level, source)
     question = score_tokens if arguments.per_token else score
     records = question(run, text, alone=arguments.alone, progress=print_progress)
     if arguments.json:
@@ -52,6 +50,16 @@ def main(argv: list[str]) -> None:
         return
     table = _token_table(records) if arguments.per_token else _line_table(records)
     print_answer(arguments, table, records)
+
+
+def _read(file):
+    """Returns the bytes of a file or of standard input, and what they are called."""
+    from lm_jax.data.standard_input import STANDARD_INPUT, read_standard_input
+    from lm_jax.data.text_files import read_bytes
+
+    if file in (None, STANDARD_INPUT):
+        return read_standard_input(), "standard input"
+    return read_bytes(Path(file)), file
 
 
 def _line_table(lines):

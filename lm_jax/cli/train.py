@@ -72,9 +72,9 @@ def train_task(cls: type, verb: str, argv: list[str], arguments_of: type[TrainAr
         say(words)
         return
     if arguments.coordinator is None:
-        _train(arguments, config)
+        _train(arguments, config, given)
     else:
-        _train_with_others(arguments, config)
+        _train_with_others(arguments, config, given)
 
 
 def with_file(given: dict[str, Any], file: str | None) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def make_config(given: dict[str, Any], base: Any = None, cls: Any = TrainConfig)
     return from_flat(cls if base is None else type(base), given, base)
 
 
-def _train_with_others(arguments, config):
+def _train_with_others(arguments, config, given):
     """Trains as one process of several. It leaves without the usual farewell to the others when they may be gone."""
     from lm_jax.cli.dead_peers import ANOTHER_DIED, report_deaths
 
@@ -136,7 +136,7 @@ def _train_with_others(arguments, config):
 
     try:
         connect(**arguments.network())
-        _train(arguments, config)
+        _train(arguments, config, given)
     except UserError as error:
         print(f"error: {one_line(in_flags(error))}", file=sys.stderr, flush=True)
         time.sleep(1)  # the others refuse the same: without process 0 they would not get to say it
@@ -146,7 +146,18 @@ def _train_with_others(arguments, config):
         os._exit(1)
 
 
-def _train(arguments, config):
+def _check_weights(config, given):
+    """Raises UserError for a flag that contradicts the weights that the run begins with."""
+    from lm_jax.runs.pretrained import begun
+    from lm_jax.tasks import task_of
+    from lm_jax.tasks.begin_from import check_given
+
+    task = task_of(config)
+    if task.begin is not None and task.pretrained(config) is not None:
+        check_given(config, begun(config)[0], given)
+
+
+def _train(arguments, config, given):
     from lm_jax.cells.user import has_user_cell
     from lm_jax.cli.console import TrainingConsole
     from lm_jax.cli.seeds_console import SeedsConsole
@@ -154,6 +165,8 @@ def _train(arguments, config):
     from lm_jax.runs import resume, train, train_seeds
 
     keep_compiled()
+    if arguments.resume is None:
+        _check_weights(config, given)
     repeated = f" --cell {shlex.quote(config.model.cell.kind)}" if has_user_cell(config) else ""
     console = TrainingConsole(repeated) if arguments.seeds is None else SeedsConsole(repeated)
     try:

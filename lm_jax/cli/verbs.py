@@ -54,7 +54,7 @@ VERBS = {
     ),
     "evaluate": Verb("perplexity and bits per character of a text", "evaluate:main", "EvaluateArguments"),
     "generate": Verb("continue a prompt with a run's model", "generate:main", "GenerateArguments"),
-    "complete": Verb("the most likely next tokens after a prompt", "complete:main", "CompleteArguments"),
+    "complete": Verb("the most likely next words after a prompt", "complete:main", "CompleteArguments"),
     "score": Verb("log-probability of every line or token of a text", "score:main", "ScoreArguments"),
     "minimal-pairs": Verb(
         "how often the good sentence of a pair wins",
@@ -67,6 +67,7 @@ VERBS = {
         "GradientsArguments",
     ),
     "compare": Verb("runs on the same text, with intervals and tests", "compare:main", "CompareArguments"),
+    "convert": Verb("weights from and to torch, Flax linen and ARPA files", "convert:main", "ConvertArguments"),
     "runs": Verb("list the runs: model, text, best validation, state", "runs:main", "RunsArguments"),
     "completion": Verb("a script that completes in bash, zsh or fish", "completion:main", "CompletionArguments"),
     "doctor": Verb("versions, devices, memory and speed of the machine", "doctor:main", "DoctorArguments"),
@@ -79,4 +80,6 @@ ALSO_CALLED = {
     "predict": "complete",
     "list": "runs",
     "ls": "runs",
+    "export": "convert",
+    "import": "convert",
 }

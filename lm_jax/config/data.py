@@ -12,9 +12,10 @@ class DataConfig:
 
     data: str | None = setting(
         None,
-        "Text to train on: a file, a folder, or one of wikitext-2, wikitext-103, ptb, tiny-shakespeare. A folder has "
-        "train, valid and test as .txt, .csv, .json(l) or .parquet. Without it: the Python documentation topics that "
-        "every CPython carries.",
+        "Text to train on: a file, - for standard input, a folder, or one of wikitext-2, wikitext-103, ptb, "
+        "tiny-shakespeare. A folder has train, valid and test as .txt, .csv, .json(l) or .parquet, or .txt files of "
+        "other names, which are joined in the order of their numbers. Without it: the Python documentation topics "
+        "that every CPython carries.",
         metavar="FILE",
         common=True,
     )

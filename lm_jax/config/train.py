@@ -92,6 +92,19 @@ class TrainConfig(RunConfig):
         group="model",
         common=True,
     )
+    init_from: str | None = setting(
+        None,
+        "Weights and vocabulary to begin with: the run of a language model, or a safetensors file of torch's "
+        "word_language_model or of Flax linen (with vocabulary). Sizes that are not given are theirs.",
+        metavar="RUN|FILE",
+        group="model",
+    )
+    vocabulary: str | None = setting(
+        None,
+        "Words of the weights in init_from, one a line in the order of their ids, or a run's vocabulary.json.",
+        metavar="FILE",
+        group="model",
+    )
     mode: Literal["stream", "sentence"] = setting(
         "stream",
         "How the text is read: as one stream, or each line alone, in random order (sentence). In a stream the "
@@ -133,3 +146,5 @@ class TrainConfig(RunConfig):
         """Raises UserError for a setting outside its range, or one that nothing would read."""
         super().check()
         self.model.check()
+        if self.vocabulary is not None and self.init_from is None:
+            raise UserError(f"vocabulary needs init_from, got {self.vocabulary} without", ["vocabulary", "init_from"])

@@ -1,4 +1,4 @@
-"""Texts: the embedded default, a file split by position, or a folder of three files; and the tokens made of them."""
+"""Texts: the embedded default, a file split by position, or a folder; and the tokens made of them."""
 
 import dataclasses
 import hashlib
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from lm_jax.data.encoding_cache import cached_encoding
-from lm_jax.data.sources import read_source
+from lm_jax.data.sources import how_read, joined, read_source
+from lm_jax.data.standard_input import STANDARD_INPUT, is_stream
 from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
 
@@ -51,7 +52,12 @@ class Texts:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Tokens and how to read them. train, valid, test: int32 ids; characters, bytes: of each text."""
+    """Tokens and how to read them.
+
+    train, valid, test: int32 ids. characters, bytes: of each text. reading: how a folder was read, for a person.
+    origin: of the vocabulary, where it is not that of this text.
+    stream: the bytes of a source that can be read only once; None of any other.
+    """
 
     source: str
     sha256: str
@@ -61,6 +67,9 @@ class Corpus:
     test: np.ndarray
     characters: dict[str, int]
     bytes: dict[str, int]
+    reading: str = ""
+    origin: str = ""
+    stream: Any = None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -79,6 +88,7 @@ class Corpus:
         unknown = unknown_rate(self.vocabulary, self.train)
         share = f", {unknown:.2%} unknown" if unknown else ""
         return (
+            *filter(None, (self.reading, self.origin)),
             f"vocabulary {len(self.vocabulary):,} ({self.vocabulary.level})",
             f"{len(self.train):,} tokens per epoch{share}",
         )
@@ -106,16 +116,19 @@ def load_corpus(
     text_column: str = "text",
     min_count: int = 1,
     max_vocab: int | None = None,
+    texts: Texts | None = None,
 ) -> Corpus:
     """Loads a corpus, with a vocabulary of its own or a given one.
 
     data: None (the Python documentation topics that every CPython carries); a text file (the first 90 % of its
-    characters for training, 5 % for validation, 5 % for testing, cut at line ends); a folder with train, valid and
-    test as .txt, .csv, .json(l) or .parquet; or a name of `lm_jax.data.sources.HUB`.
+    characters for training, 5 % for validation, 5 % for testing, cut at line ends), or "-" for standard input; a
+    folder with train, valid and test as .txt, .csv, .json(l) or .parquet, or with .txt files of other names, which are
+    joined and split like one file; or a name of `lm_jax.data.sources.HUB`.
     level: "char", "byte", "word" or "bpe". text_column: of tables. min_count, max_vocab: see `build_vocabulary`.
+    texts: those of `data`, where they are read already.
     Raises UserError for what cannot be read as text.
     """
-    texts = load_texts(data, level, text_column)
+    texts = load_texts(data, level, text_column) if texts is None else texts
     splits = {split: getattr(texts, split) for split in SPLITS}
 
     def build():
@@ -137,7 +150,11 @@ def load_corpus(
         vocabulary=encoder,
         characters={split: len(text) for split, text in splits.items()},
         bytes={split: len(as_bytes(text)) for split, text in splits.items()},
-        **arrays,
+        reading=how_read(data),
+        stream=as_bytes(joined(*splits.values())) if is_stream(data) else None,
+        train=arrays["train"],
+        valid=arrays["valid"],
+        test=arrays["test"],
     )
 
 
@@ -149,7 +166,8 @@ def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts
         return _split_by_position(source, level, text.encode() if level == "byte" else text)
     texts = read_source(data, level, text_column)
     if "all" in texts:
-        return _split_by_position(data, level, texts["all"])
+        source = "standard input" if data == STANDARD_INPUT else data
+        return _split_by_position(source, level, texts["all"])
     return Texts(data, level, **texts)
 
 
@@ -162,11 +180,6 @@ def load_whole_text(data: str | None, level: str, text_column: str = "text") -> 
     if "all" in texts:
         return texts["all"]
     return joined(texts["train"], texts["valid"], texts["test"])
-
-
-def joined(*texts: Any) -> str | bytes:
-    """Joins texts that are all strings, or all bytes."""
-    return texts[0][:0].join(texts)
 
 
 def check_split(split: str) -> None:

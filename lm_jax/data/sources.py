@@ -1,4 +1,4 @@
-"""Where texts come from: files, folders, tables with a text column, and a few data sets by name.
+"""Where texts come from: files, folders, standard input, tables with a text column, and a few data sets by name.
 
 A name is looked up in `HUB` and nowhere else: a path that does not exist is a mistake, never a name on the Hub.
 """
@@ -10,13 +10,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lm_jax.data.folders import SPLIT_NAMES, joined_files, split_files
 from lm_jax.data.near_files import near_files
+from lm_jax.data.standard_input import STANDARD_INPUT, read_standard_input
 from lm_jax.data.tables import TABLES, check_column, read_cells
 from lm_jax.data.text_files import as_text, cause_of, decode, read_text
 from lm_jax.errors import UserError
-
-
-SPLIT_NAMES = {"train": ("train",), "valid": ("valid", "validation", "val", "dev"), "test": ("test",)}
 
 
 class HubText(NamedTuple):
@@ -45,12 +44,18 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
     """Reads the texts of a source by split; a source that is one text has the single key "all".
 
     A table is the text of one column, a line a row, from a file of one of the kinds of `TABLES`; any other file is a
-    text itself. The case of a file's ending does not matter.
+    text itself. The case of a file's ending does not matter. A folder has a file for each split, or text files that
+    are joined to one text. "-" is standard input.
     Raises UserError for anything that is not there or cannot be read as text.
     """
+    if data == STANDARD_INPUT:
+        return {"all": as_text(read_standard_input(), level, "standard input")}
     path = Path(data).expanduser()
     if path.is_dir():
-        return {split: _read(file, level, text_column) for split, file in _split_files(path).items()}
+        files = split_files(path)
+        if files is None:
+            return {"all": joined(*[read_text(file, level) for file in joined_files(path).files])}
+        return {split: _read(file, level, text_column) for split, file in files.items()}
     if path.exists():
         return {"all": _read(path, level, text_column)}
     if data in HUB:
@@ -59,19 +64,20 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
     raise UserError(f"{rule}; got {data}{near_files(data, HUB)}", ["data"])
 
 
-def _split_files(folder):
-    endings = (".txt", *TABLES)
-    file_of = {}
-    for split, names in SPLIT_NAMES.items():
-        files = [file for file in sorted(folder.iterdir()) if file.stem in names and file.suffix.lower() in endings]
-        files = [file for file in files if file.is_file()]
-        if len(files) != 1:
-            got = " and ".join(file.name for file in files) or f"{folder} without {split}.txt"
-            raise UserError(
-                f"a data folder needs train, valid and test, each one file ({', '.join(endings)}); got {got}"
-            )
-        file_of[split] = files[0]
-    return file_of
+def how_read(data: str | None, split: str | None = None) -> str:
+    """Says which files of a folder are joined to a text; "" for any other source. split: what is taken of the text."""
+    path = None if data is None else Path(data).expanduser()
+    try:
+        if path is None or not path.is_dir() or split_files(path) is not None:
+            return ""
+        return joined_files(path).words(split)
+    except UserError:
+        return ""  # a folder of another task's data
+
+
+def joined(*texts: Any) -> Any:
+    """Joins texts that are all strings, or all bytes."""
+    return texts[0][:0].join(texts)
 
 
 def _read(path, level, text_column):

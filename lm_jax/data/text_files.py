@@ -3,6 +3,7 @@
 import codecs
 from pathlib import Path
 
+from lm_jax.data.standard_input import OF_PROCESS, read_standard_input
 from lm_jax.errors import UserError
 from lm_jax.input_files import read_input
 
@@ -35,6 +36,8 @@ def as_text(raw: str | bytes, level: str, source: str) -> str | bytes:
 def read_bytes(path: Path) -> bytes:
     """Reads a file; raises UserError where that is not possible."""
     try:
+        if str(path) in OF_PROCESS:
+            return read_standard_input()
         return read_input(path.expanduser())
     except OSError as error:
         raise UserError(f"a text file must be readable, got {path}: {error.strerror}") from error

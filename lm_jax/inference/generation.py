@@ -1,7 +1,7 @@
 """Text from any language model: the prompt in one `unroll`, then one jitted scan of `step`; or only the next token.
 
-`generate` and `stream` draw continuations of a prompt. `next_tokens` gives the most likely tokens after it, as
-predictive typing does.
+`generate` and `stream` draw continuations of a prompt. `next_tokens` gives the most likely tokens after it; whole words
+are searched for in lm_jax/inference/word_search.py.
 """
 
 import functools

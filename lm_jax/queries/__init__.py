@@ -4,7 +4,9 @@ Texts go in and come out as characters. The command line prints the records, JSO
 """
 
 from lm_jax.queries.compare import compare
+from lm_jax.queries.complete import Completion, Completions, complete
 from lm_jax.queries.continue_text import Continuation, Hypothesis, beam_search, continue_text, generate, stream_text
+from lm_jax.queries.convert import Converted, convert_file, convert_run
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
@@ -36,7 +38,10 @@ __all__ = [
     "AttentionMap",
     "ChannelTuning",
     "ComparisonRow",
+    "Completion",
+    "Completions",
     "Continuation",
+    "Converted",
     "Evaluation",
     "GradientMap",
     "GradientReport",
@@ -64,7 +69,10 @@ __all__ = [
     "beam_search",
     "channel_candidates",
     "compare",
+    "complete",
     "continue_text",
+    "convert_file",
+    "convert_run",
     "evaluate",
     "export_arpa",
     "generate",

@@ -9,7 +9,7 @@ def check_scorable(run: OpenedRun, data: str | None) -> None:
     sum to one: exp(J) of them is no perplexity."""
     if data is None and run.record["corpus"]["sha256"] is None:
         raise UserError(
-            f"a run made from an ARPA file has no text of its own: give data, got none for {run.path}", ["data"]
+            f"a run made from a file of weights has no text of its own: give data, got none for {run.path}", ["data"]
         )
     method = run.task.scores(run.config)
     if method is not None:

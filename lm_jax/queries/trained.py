@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from lm_jax.inference.sampling import Sampler
+from lm_jax.queries.complete import Completions, complete
 from lm_jax.queries.continue_text import Hypothesis, beam_search, generate, stream_text
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
@@ -67,6 +68,10 @@ class TrainedLanguageModel(LoadedRun):
     def next_tokens(self, prompt: Text = "", k: int = 10) -> list[NextToken]:
         """Predicts the k most likely tokens after a prompt, most likely first."""
         return next_tokens(self, prompt, k)
+
+    def complete(self, prompt: Text = "", k: int = 10, *, special: bool = False) -> Completions:
+        """Finds the k words that are most likely to come next, whatever the tokens of the model are."""
+        return complete(self, prompt, k, special=special)
 
     def score(self, text: Text, *, alone: bool = False) -> list[LineScore]:
         """Scores every line of a text, in the context of those before it or `alone`; nats."""

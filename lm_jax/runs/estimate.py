@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from lm_jax.runs.folder import check_new, new_folder
+from lm_jax.runs.kept_text import keep_text
 from lm_jax.runs.lock import claimed
 from lm_jax.runs.results import EstimateResults, Run
 from lm_jax.strict_json import write_json
@@ -42,6 +43,7 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
     path = folder.path / estimation.file
     with claimed(folder.path):
         folder.create(config, data.vocabulary, {"notes": found.notes, **found.record, "corpus": data.record})
+        keep_text(task, data, folder.path)
         estimation.save(path, found.params)
         size = path.stat().st_size
         results = EstimateResults(str(folder.path), found.notes, dict(found.record), size, seconds, closing)

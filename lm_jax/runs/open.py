@@ -9,6 +9,7 @@ import jax
 from lm_jax.config import read_record
 from lm_jax.errors import UserError
 from lm_jax.runs.folder import SEEDS, RunFolder
+from lm_jax.runs.kept_text import with_kept_text
 from lm_jax.runs.links import check_links
 from lm_jax.tasks import TASKS, Task
 from lm_jax.training.saved_steps import find_steps, load_step
@@ -71,7 +72,8 @@ def open_run(run: str | Path) -> OpenedRun:
         config.check()
         if not isinstance(record.get("corpus"), dict):
             raise UserError(f"a run's config.json has the record of its corpus, got {path} without them")
-        return OpenedRun(path, config, record, _vocabulary(folder, TASKS[config.task]))
+        task = TASKS[config.task]
+        return OpenedRun(path, with_kept_text(task, config, path), record, _vocabulary(folder, task))
     except UserError:
         raise
     except OSError as error:

@@ -15,6 +15,7 @@ from lm_jax.config import RunConfig
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.folder import SEEDS, RunFolder, check_new, new_folder
+from lm_jax.runs.kept_text import keep_text
 from lm_jax.runs.lock import claimed, locked
 from lm_jax.runs.means import Means, mean_and_error
 from lm_jax.runs.results import Run
@@ -114,6 +115,7 @@ def _make_folder(path: Path, setup: Setup) -> RunFolder:
     folder = RunFolder(path)
     record = {"decay_horizon": setup.horizon, "corpus": setup.data.record}
     folder.create(setup.config, setup.data.vocabulary, record)
+    keep_text(setup.task, setup.data, path)
     return folder
 
 

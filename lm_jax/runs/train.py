@@ -14,13 +14,15 @@ from lm_jax.errors import UserError
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.estimate import estimate
 from lm_jax.runs.folder import RunFolder, check_new, new_folder
+from lm_jax.runs.kept_text import as_recorded, keep_text
 from lm_jax.runs.lock import claimed, locked
 from lm_jax.runs.mirror import check_free, home_of, move_home
 from lm_jax.runs.open import OpenedRun, open_run
+from lm_jax.runs.pretrained import begun, read_pretrained
 from lm_jax.runs.results import Run
 from lm_jax.runs.setup import Setup, set_up
 from lm_jax.runs.signals import stop_on_signal
-from lm_jax.tasks import Pretrained, SavedData, Task, task_of
+from lm_jax.tasks import SavedData, Task, task_of
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.compile_time import reporting_compilation
 from lm_jax.training.devices import find_devices
@@ -28,6 +30,7 @@ from lm_jax.training.history import History
 from lm_jax.training.listener import Listener
 from lm_jax.training.loop import fit
 from lm_jax.training.processes import is_first, on_first
+from lm_jax.training.saved_steps import find_steps
 from lm_jax.training.state import TrainState
 
 
@@ -65,9 +68,11 @@ def train(
         on_first(lambda: str(check_new(run)))  # a folder in use is refused before data are read
     if mirror is not None:
         on_first(lambda: check_free(run, mirror))
-    data = task.load(config, None)
+    config, saved, pretrained = begun(config)
+    task = task_of(config)  # that of the weights, where no other was asked for
+    data = task.load(config, saved)
     config = task.with_absolute_paths(config)
-    setup = set_up(task, config, data, devices=devices, pretrained=_pretrained(task, config))
+    setup = set_up(task, config, data, devices=devices, pretrained=pretrained)
     state = setup.create()
 
     with contextlib.ExitStack() as lock:
@@ -76,6 +81,7 @@ def train(
             folder = new_folder(run, task.folder_name(config), mirror)
             lock.enter_context(claimed(folder.path))
             folder.create(config, data.vocabulary, {"decay_horizon": setup.horizon, "corpus": data.record})
+            keep_text(task, data, folder.path)
             return str(folder.path)
 
         folder = RunFolder(Path(on_first(make_folder)), writes=is_first())
@@ -114,7 +120,10 @@ def resume(
     config.check()
     devices = find_devices(config.devices, config.vocab_shards)
     data = task.load(config, SavedData(opened.vocabulary, opened.record["corpus"]))
-    setup = set_up(task, config, data, opened.record["decay_horizon"], devices)
+    config = as_recorded(task, config, opened.path)
+    anew = not find_steps(RunFolder(opened.path).states)  # it was stopped before its first checkpoint
+    pretrained = read_pretrained(task, config) if anew else None
+    setup = set_up(task, config, data, opened.record["decay_horizon"], devices, pretrained)
     state = setup.create()
     with contextlib.ExitStack() as lock:
 
@@ -134,15 +143,6 @@ def resume(
         here.cut_back(int(state.step))
         here.update_config(config)
         return _train(setup, here, state, history, listener, mirror)
-
-
-def _pretrained(task, config):
-    """Reads the run whose parameters a new one begins with, if it names one."""
-    path = task.pretrained(config)
-    if path is None:
-        return None
-    opened = open_run(path)
-    return Pretrained(path, opened.config, opened.vocabulary, opened.load()[1])
 
 
 def resumable_task(opened: OpenedRun) -> Task:

@@ -60,13 +60,24 @@ class Data(Protocol):
 
 
 class SavedData(NamedTuple):
-    """A run folder's memory of its data: its vocabulary, and the record that has source and sha256."""
+    """A run folder's memory of its data: its vocabulary, and the record that has source and sha256.
+
+    Of weights that a new run begins with: their vocabulary, no record, and a phrase about them for a person.
+    """
 
     vocabulary: Any
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] | None
+    phrase: str = ""
 
     def check_same(self, source: str, sha256: str) -> None:
         """Raises UserError unless the data are those that the run began with."""
+        if self.record is None:
+            return
+        if self.record["sha256"] is None:
+            raise UserError(
+                f"a run made from {self.record['source']} has no text to go on with: begin a new run with init_from",
+                ["init_from"],
+            )
         if sha256 != self.record["sha256"]:
             began = self.record["source"]
             raise UserError(f"a run goes on with the text it began with ({began}), got another text from {source}")
@@ -158,10 +169,15 @@ class Task(NamedTuple):
     scores: settings -> the method whose numbers are no probabilities, which have no perplexity; None otherwise.
     required_mode: settings -> the mode in which a text must be read; None where it is read alike in all.
     pretrained: settings -> the run that a new one takes parameters from; None without one.
+    read_weights: settings -> what a file in the place of that run holds; None where only runs are read.
+    begin: (settings, Pretrained) -> settings with what those parameters say, and the vocabulary that comes with them;
+        None: the settings and the vocabulary are the new run's own.
     warm_start: (settings, data, params, Pretrained | None) -> params that a new run begins with; None: as they are.
     model_type: what its model is: decides which questions can be asked.
     with_absolute_paths: settings -> settings with paths that hold from every folder. movable: names of path settings,
         which a resumed run may change.
+    stream: data -> the text of a source that can be read only once, which the run folder keeps; None for any other.
+    with_data: (settings, source) -> settings with another source of the same data.
     """
 
     config: type
@@ -189,7 +205,11 @@ class Task(NamedTuple):
     required_mode: Callable[[Any], str | None] = lambda settings: None
     with_absolute_paths: Callable[[Any], Any] = lambda settings: settings
     movable: tuple[str, ...] = ()
+    stream: Callable[[Any], bytes | None] = lambda data: None
+    with_data: Callable[[Any, str], Any] = lambda settings, data: settings
     pretrained: Callable[[Any], str | None] = lambda settings: None
+    read_weights: Callable[[Any], Pretrained] | None = None
+    begin: Callable[[Any, Pretrained], tuple[Any, SavedData]] | None = None
     warm_start: Callable[[Any, Any, Params, Pretrained | None], Params] | None = None
     unit: str = "targets"
     command: str = "train"

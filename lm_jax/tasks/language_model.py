@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-import re
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import numpy as np
 from lm_jax.config import TrainConfig
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
+from lm_jax.data.standard_input import STANDARD_INPUT, is_stream
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
@@ -22,7 +22,8 @@ from lm_jax.models.build import from_config
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.report.figures import UNITS
 from lm_jax.report.numbers import short
-from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
+from lm_jax.tasks.base import Closing, EvaluationRequest, Pretrained, ProgressFn, SavedData, Task
+from lm_jax.tasks.begin_from import begin_from, with_weights
 from lm_jax.tasks.closing_table import (
     TextReading,
     baselines,
@@ -32,6 +33,9 @@ from lm_jax.tasks.closing_table import (
     summary_of,
     table_scorer,
 )
+from lm_jax.tasks.next_command import next_command
+from lm_jax.tasks.paths import with_absolute
+from lm_jax.tasks.weight_files import read_weight_file
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.chunks import text_source
 from lm_jax.training.listener import Column, Score
@@ -80,16 +84,39 @@ def load(settings: Any, saved: SavedData | None) -> Corpus:
         return load_corpus(**options)
     texts = load_texts(settings.data.data, settings.data.level, settings.data.text_column)
     saved.check_same(texts.source, texts.sha256)
-    return load_corpus(**options, vocabulary=saved.vocabulary)
+    corpus = load_corpus(**options, vocabulary=saved.vocabulary, texts=texts)
+    return dataclasses.replace(corpus, origin=saved.phrase)
+
+
+def read_weights(settings: Any) -> Pretrained:
+    """Reads the file of weights that a run begins with."""
+    nonlinearity = getattr(getattr(settings.model, "cell", None), "nonlinearity", "tanh")
+    return read_weight_file(settings.init_from, settings.vocabulary, nonlinearity)
+
+
+def warm_start(settings: Any, corpus: Corpus, params: Params, pretrained: Pretrained | None) -> Params:
+    """Returns the parameters that a run begins with: random ones, or those of another model."""
+    return params if pretrained is None else with_weights(params, pretrained)
 
 
 def with_absolute_paths(settings: Any) -> Any:
+    """Returns the settings with paths that hold from every folder."""
+    return with_absolute(with_absolute_data(settings), ("init_from", "vocabulary"))
+
+
+def with_absolute_data(settings: Any) -> Any:
     """Returns the settings with a data path that holds from every folder."""
     data = settings.data.data
+    if is_stream(data):
+        return with_data(settings, STANDARD_INPUT)
     if data is None or not Path(data).expanduser().exists():  # then it is the name of a data set
         return settings
-    absolute = str(Path(data).expanduser().resolve())
-    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=absolute))
+    return with_data(settings, str(Path(data).expanduser().resolve()))
+
+
+def with_data(settings: Any, data: str) -> Any:
+    """Returns the settings with another source of the same text."""
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=data))
 
 
 def model(settings: Any, vocabulary: Vocabulary) -> LanguageModel:
@@ -192,15 +219,8 @@ def closing(corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str
         table=closing_table(rows),
         summary=summary_of(rows, next(iter(own), "")),
         sample=text,
-        next_command=next_command(text),
+        next_command=next_command(corpus),
     )
-
-
-def next_command(text: str) -> str:
-    """Returns what to type next: the model goes on with the first words of its own sample, which its vocabulary has."""
-    prompt = " ".join(text.split()[:2])
-    plain = re.fullmatch(r"[\w ,.'-]+", prompt) and "<unk>" not in prompt
-    return "lm-jax generate {run}" + (f' --prompt "{prompt}"' if plain else "")
 
 
 def evaluate(
@@ -227,7 +247,9 @@ def evaluate(
 
 
 def check_seeds(settings: Any) -> None:
-    """Raises UserError for lengths of chunks that are drawn, which every seed has its own of."""
+    """Raises UserError for lengths of chunks that are drawn, which every seed has its own of, and given weights."""
+    if settings.init_from is not None:
+        raise UserError(f"init_from is for one seed, got {settings.init_from} with several", ["init_from"])
     if settings.random_bptt:
         raise UserError(f"random_bptt must be left out with several seeds, got {settings.random_bptt}", ["random_bptt"])
 
@@ -249,5 +271,11 @@ language_model_task = functools.partial(
     required_mode=lambda settings: settings.mode,
     with_absolute_paths=with_absolute_paths,
     movable=("data",),
+    pretrained=lambda settings: settings.init_from,
+    read_weights=read_weights,
+    begin=begin_from,
+    warm_start=warm_start,
+    stream=lambda corpus: corpus.stream,
+    with_data=with_data,
     unit="tokens",
 )

@@ -53,6 +53,7 @@ def _estimate(settings, corpus, on_stage):
         prune_counts=settings.prune_counts,
         max_memory=settings.max_memory and settings.max_memory * 2**20,
     )
+    notes = [corpus.reading, *notes] if corpus.reading else notes
     return Estimate(params, notes, {"ngrams": params.sizes})
 
 
@@ -109,8 +110,10 @@ NGRAM = Task(
     scores=_scores,
     estimation=Estimation(check=_check, estimate=_estimate, file=TABLES, save=save_tables, read=_read_tables),
     loss_label=lm.loss_label,
-    with_absolute_paths=lm.with_absolute_paths,
+    with_absolute_paths=lm.with_absolute_data,
     movable=("data",),
+    stream=lambda corpus: corpus.stream,
+    with_data=lm.with_data,
     unit="tokens",
     command="ngram train",
 )

@@ -1,5 +1,6 @@
 """What a new run begins with instead of random numbers: word vectors, or parts of a language model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -38,24 +39,25 @@ def with_run(config: Any, vocabulary: Vocabulary, params: Any, pretrained: Pretr
     pairs = [(new, ids[token]) for new, token in enumerate(vocabulary.tokens) if token in ids]
     new, old = (np.asarray(column) for column in zip(*pairs, strict=True))
     embedding = params.embedding.at[new].set(pretrained.params.embedding[old])
-    return params.replace(embedding=embedding, encoder=_with_layers(params.encoder, _cells(pretrained.params)))
+    return params.replace(embedding=embedding, encoder=_with_layers(params.encoder, cells_of(pretrained.params)))
 
 
-def _cells(params):
-    """The parameters of the cells of a language model, the lowest first."""
+def cells_of(params: Any) -> tuple[Params, ...]:
+    """Returns the parameters of the cells of a language model, the lowest first."""
     return getattr(params.cell, "cells", (params.cell,))
 
 
 def _with_layers(encoder, cells):
     """Encoder parameters: of one layer, of a plain stack (a tuple), or of a stack with gates."""
     if hasattr(encoder, "layers"):
-        return encoder.replace(layers=_replaced(encoder.layers, cells))
+        return encoder.replace(layers=with_lower_layers(encoder.layers, cells))
     if isinstance(encoder, tuple):
-        return _replaced(encoder, cells)
-    return _replaced((encoder,), cells)[0]
+        return with_lower_layers(encoder, cells)
+    return with_lower_layers((encoder,), cells)[0]
 
 
-def _replaced(layers, cells):
+def with_lower_layers(layers: Sequence[Any], cells: Sequence[Params]) -> tuple[Any, ...]:
+    """Returns the parameters of layers with those of cells in the lowest, as long as the shapes are the same."""
     taken = list(layers)
     for number, (layer, cell) in enumerate(zip(layers, cells, strict=False)):
         forward = getattr(layer, "forward", layer)

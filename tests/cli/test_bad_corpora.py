@@ -158,7 +158,7 @@ def test_too_few_byte_pairs(refused):
         (["score", "RUN", "two"], ["a text file must be readable, got two"]),
         (["score", "RUN", "empty.txt"], ["must hold some text"]),
         (["score", "RUN", "latin.txt"], ["must be UTF-8, got byte 0xe9 at 3"]),
-        (["score", "RUN"], ["FILE"]),
+        (["score", "RUN"], ["standard input must be readable"]),
         (["score", "two", "other.txt"], ["a run folder holds config.json"]),
         (["complete", "RUN", "a zebra"], ["every character must be in the vocabulary, got 'z' in line 1"]),
         (["complete", "RUN", "a bad", "--k", "0"], ["--k must be a whole number of at least 1, got 0"]),

@@ -12,7 +12,6 @@ from lm_jax.report.table import Table
 from lm_jax.runs.results import TrainResults
 from lm_jax.tasks import Closing
 from lm_jax.tasks.closing_table import DROP, ClosingRow, closing_table
-from lm_jax.tasks.language_model import next_command
 from lm_jax.training.listener import Column, Compilation, Report, Score, Start, Telemetry, Validation
 
 
@@ -164,21 +163,6 @@ def row(split, model, cross_entropy):
     return ClosingRow(split, model, 1000, cross_entropy, 2.718**cross_entropy, 1.5, 1.25, 0.0)
 
 
-@pytest.mark.parametrize(
-    "sample, prompt",
-    [
-        ("the old man said", ' --prompt "the old"'),
-        ("one\ntwo", ' --prompt "one two"'),
-        ("<unk> said", ""),
-        ('" ``', ""),
-        ("$HOME is", ""),
-        ("", ""),
-    ],
-)
-def test_the_next_command_is_in_the_words_of_the_model(sample, prompt):
-    assert next_command(sample) == f"lm-jax generate {{run}}{prompt}"
-
-
 def test_a_finished_run_ends_with_the_table_and_the_next_command(console):
     rows = (row("valid", "unigram", 12.5), row("test", "unigram", 3.25), row("test", "LSTM 1x8", 1.5))
     closing = Closing(
@@ -186,13 +170,13 @@ def test_a_finished_run_ends_with_the_table_and_the_next_command(console):
         table=closing_table(rows),
         sample="text",
         remarks=("one remark",),
-        next_command=next_command("text"),
+        next_command="lm-jax generate {run} --prompt text",
     )
     console.on_end(results(closing=closing))
     text = "\n".join(lines(console))
     assert "stopped early after step 70" in text and "12,345 parameters, best step 60, 1:02 of wall time" in text
     assert "one remark" in lines(console)
-    assert lines(console)[-1] == 'next: lm-jax generate runs/1 --prompt "text"'
+    assert lines(console)[-1] == "next: lm-jax generate runs/1 --prompt text"
     body = [line for line in lines(console) if "unigram" in line or ("LSTM 1x8 " in line and "|" not in line)]
     assert len(body) == 3
     ends = {

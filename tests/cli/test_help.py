@@ -11,7 +11,7 @@ import pytest
 import lm_jax
 import lm_jax.config
 from lm_jax.cli.examples import EXAMPLES
-from lm_jax.cli.flags import GROUPS, config_flags, own_flags
+from lm_jax.cli.flags import GROUPS, config_flags, flag_name, own_flags
 from lm_jax.cli.parsing import build_parser
 from lm_jax.cli.verbs import ALSO_CALLED, VERBS
 from tests.cli.command_line import parsed, stopped
@@ -55,8 +55,8 @@ def test_the_short_help_fits_a_screen(verb, shown):
     assert len(text.splitlines()) <= (42 if verb == "train" else 47)
     assert all(len(line) <= 80 for line in text.splitlines())
     own = flags(verb)
-    common = {flag.name for flag in own if flag.common or VERBS[verb].config is None}
-    assert {name.removeprefix("--").replace("-", "_") for name in FLAG.findall(text)} == common
+    common = {flag_name(flag.name) for flag in own if flag.common or VERBS[verb].config is None}
+    assert set(FLAG.findall(text)) == common
     assert (f"lm-jax {verb} --help-all shows all {len(own)} settings" in text) == (len(common) < len(own))
 
 
@@ -65,7 +65,7 @@ def test_the_whole_help_has_every_setting_once_and_sorted(verb, shown):
     text = shown(verb, "--help-all")
     assert all(len(line) <= 80 for line in text.splitlines())
     found = FLAG.findall(text)
-    assert sorted(found) == sorted({f"--{flag.name.replace('_', '-')}" for flag in flags(verb)})
+    assert sorted(found) == sorted({flag_name(flag.name) for flag in flags(verb)})
     titles = [line for line in re.findall(r"^(.*):$", text, re.MULTILINE) if line in GROUPS.values()]
     assert titles == [title for title in GROUPS.values() if title in titles]
     for title in titles:

@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import math
-import types
 
 import numpy as np
 import pytest
@@ -96,9 +95,9 @@ def test_score_by_token(command, finished, text, alone):
 
 def test_score_of_standard_input(command, finished, text, monkeypatch):
     expected = command("score", finished, text, "--json")
-    stdin = types.SimpleNamespace(buffer=io.BytesIO(TEXT.encode()))
-    monkeypatch.setattr("sys.stdin", stdin)
-    assert command("score", finished, "-", "--json") == expected
+    for words in (["-"], []):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+        assert command("score", finished, *words, "--json") == expected
 
 
 def test_unknown_words_and_bits_per_byte(command, with_unknown, tmp_path):
@@ -118,31 +117,90 @@ def test_unknown_words_and_bits_per_byte(command, with_unknown, tmp_path):
 
 
 @pytest.mark.parametrize("k", [1, 3, 100])
-def test_complete(command, finished, k):
+def test_complete_tokens(command, finished, k):
     trained = lm_jax.load(finished)
     model, params, vocabulary = trained.model, trained.params, trained.vocabulary
     start = [vocabulary.eol_id, *vocabulary.encode("a ba")]
     probs = np.exp([stepped_log_probs(model, params, [*start, i])[-1] for i in range(len(vocabulary))])
-    best = np.argsort(-probs)[:k]
-    code, out, err = command("complete", finished, "a ba", "--k", k, "--json")
-    assert (code, err) == (0, "")
-    record = json.loads(out)
-    assert record["prompt"] == "a ba"
-    assert [row["token"] for row in record["completions"]] == [vocabulary.tokens[i] for i in best]
-    assert [row["probability"] for row in record["completions"]] == [pytest.approx(probs[i], rel=1e-4) for i in best]
-    _, out, _ = command("complete", finished, "a ba", "--k", k)
-    head, *rows = [row.split(maxsplit=1) for row in out.splitlines()]
-    assert head == ["probability", "token"]
-    assert [float(number) for number, _ in rows] == [pytest.approx(probs[i], abs=6e-5) for i in best]
-    shown = [vocabulary.tokens[i] for i in best]
-    assert [name for _, name in rows] == [repr(name) if name in " \n" else name for name in shown]
+    words = ["complete", finished, "a ba", "--k", k, "--tokens"]
+    for more in (["--special"], []):
+        ranked = [i for i in np.argsort(-probs) if more or i != vocabulary.eol_id]
+        best = ranked[:k]
+        code, out, err = command(*words, *more, "--json")
+        assert (code, err) == (0, "")
+        record = json.loads(out)
+        assert record["prompt"] == "a ba"
+        assert [row["token"] for row in record["completions"]] == [vocabulary.tokens[i] for i in best]
+        expected = [pytest.approx(probs[i], rel=1e-4) for i in best]
+        assert [row["probability"] for row in record["completions"]] == expected
+        _, out, _ = command(*words, *more)
+        head, *rows = [row.split(maxsplit=1) for row in out.splitlines()]
+        assert head == ["probability", "token"]
+        assert [float(number) for number, _ in rows] == [pytest.approx(probs[i], abs=6e-5) for i in best]
+        shown = [vocabulary.tokens[i] for i in best]
+        assert [name for _, name in rows] == [repr(name) if name in " \n" else name for name in shown]
+
+
+def test_complete_words_of_characters(command, finished):
+    """P(word) of the beginnings as the model scores them; one more space adds to the same word."""
+    trained = lm_jax.load(finished)
+    model, params, vocabulary = trained.model, trained.params, trained.vocabulary
+    code, out, err = command("complete", finished, "cab a", "--k", 6, "--json")
+    rows = json.loads(out)["completions"]
+    assert (code, err) == (0, "") and len(rows) == 6
+    ends = [vocabulary.ids[sign] for sign in " \n"]
+    for row in rows:
+        total = 0.0
+        spaced = [row["added"], *(gap + row["added"].lstrip() for gap in ("  ", "   ") if row["added"][0] == " ")]
+        for added in spaced:
+            ids = [vocabulary.eol_id, *vocabulary.encode("cab a" + added)]
+            log_probs = stepped_log_probs(model, params, ids)
+            ended = sum(math.exp(stepped_log_probs(model, params, [*ids, end])[-1]) for end in ends)
+            total += math.exp(math.fsum(log_probs[-len(added) :])) * ended
+        assert row["probability"] == pytest.approx(total, rel=0.05)  # of more spaces less than that
+        assert row["word"] == ("" if row["added"][0] == " " else "a") + row["added"].lstrip()
+    _, out, _ = command("complete", finished, "cab a", "--k", 6)
+    *_, last = out.splitlines()
+    assert last == f"6 words: {sum(row['probability'] for row in rows):.1%} of the probability"
+    special = json.loads(command("complete", finished, "cab a", "--k", 1000, "--special", "--json")[1])["completions"]
+    assert [row["added"] for row in special if row["word"] == "\n"] == ["\n"]
+    assert sum(row["probability"] for row in special) == pytest.approx(1, abs=0.05)
 
 
 def test_complete_words(command, finished_words):
     code, out, _ = command("complete", finished_words, "a bad", "--json")
     rows = json.loads(out)["completions"]
-    assert code == 0 and {row["token"] for row in rows} == {"a", "cab", "bad", "dab", "aba", "cad", "</s>"}
-    assert sum(row["probability"] for row in rows) == pytest.approx(1, abs=1e-6)
+    assert code == 0 and {row["word"] for row in rows} == {"a", "cab", "bad", "dab", "aba", "cad"}
+    assert all(row["added"] == f" {row['word']}" for row in rows)
+    special = json.loads(command("complete", finished_words, "a bad", "--json", "--special")[1])["completions"]
+    assert [row for row in special if row["word"] != "</s>"] == rows
+    assert sum(row["probability"] for row in special) == pytest.approx(1, abs=1e-6)
+
+
+def test_complete_never_offers_special_tokens_and_tells_unknown_words(command, with_unknown):
+    code, out, err = command("complete", with_unknown, "a zebra", "--json")
+    words = [row["word"] for row in json.loads(out)["completions"]]
+    assert code == 0 and len(words) == 3 and not {"</s>", "<unk>"} & set(words)
+    assert err == "words that the model knows only as <unk>: zebra\n"
+    special = json.loads(command("complete", with_unknown, "a", "--json", "--special")[1])["completions"]
+    assert {"</s>", "<unk>"} <= {row["word"] for row in special}
+
+
+def test_complete_line_by_line(command, finished, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("cab\nx\na b\n\nbad\n"))
+    code, out, err = command("complete", finished, "--interactive", "--json")
+    assert code == 0 and [json.loads(line)["prompt"] for line in out.splitlines()] == ["cab", "a b"]
+    assert err == "error: every character must be in the vocabulary, got 'x' in line 1\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO("cab"))  # the end instead of an empty line
+    code, out, _ = command("complete", finished, "--interactive", "--k", 2)
+    assert code == 0 and out.startswith("probability  word\n") and "2 words: " in out
+
+
+@pytest.mark.parametrize(("words", "got"), [(["a", "--interactive"], "both"), ([], "neither")])
+def test_complete_has_one_source_of_prompts(words, got, command, finished):
+    code, out, err = command("complete", finished, *words)
+    rule = "the text before the words is given as PROMPT, or line by line to --interactive"
+    assert (code, out, err) == (2, "", f"error: {rule}, got {got}\n")
 
 
 PAIRS = [
