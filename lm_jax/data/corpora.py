@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from lm_jax.config.text_defaults import text_defaults
 from lm_jax.data.encoding_cache import cached_encoding
 from lm_jax.data.sources import read_source
-from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
+from lm_jax.data.tokenizers import split_words
+from lm_jax.data.vocabulary import UNKNOWN, Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
 
 
@@ -41,7 +43,8 @@ class Texts:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Tokens and how to read them. train, valid, test: int32 ids; characters, bytes: of each text."""
+    """Tokens and how to read them. train, valid, test: int32 ids; characters, bytes: of each text; min_count:
+    occurrences below which a word is <unk>."""
 
     source: str
     sha256: str
@@ -51,6 +54,7 @@ class Corpus:
     test: np.ndarray
     characters: dict[str, int]
     bytes: dict[str, int]
+    min_count: int = 1
 
     @property
     def record(self) -> dict[str, Any]:
@@ -94,30 +98,38 @@ def load_corpus(
     vocabulary: Vocabulary | None = None,
     *,
     text_column: str = "text",
-    min_count: int = 1,
+    min_count: int | None = 1,
     max_vocab: int | None = None,
+    tokenizer: str = "whitespace",
+    lower: bool = False,
 ) -> Corpus:
     """Loads a corpus, with a vocabulary of its own or a given one.
 
     data: None (the Python documentation topics that every CPython carries); a text file (the first 90 % of its
     characters for training, 5 % for validation, 5 % for testing, cut at line ends); a folder with train, valid and
     test as .txt, .csv, .json(l) or .parquet; or a name of `lm_jax.data.sources.HUB`.
-    level: "char", "byte", "word" or "bpe". text_column: of tables. min_count, max_vocab: see `build_vocabulary`.
+    level: "char", "byte", "word" or "bpe". text_column: of tables. min_count, max_vocab,
+    tokenizer, lower: of words, see `build_vocabulary`; a min_count of None is chosen as by a run (`text_defaults`).
     Raises UserError for what cannot be read as text.
     """
     texts = load_texts(data, level, text_column)
     splits = {split: getattr(texts, split) for split in SPLITS}
+    least = _min_count(texts, tokenizer, lower) if min_count is None else min_count
 
     def build():
-        built = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
+        others = texts.valid, texts.test
+        built = vocabulary or build_vocabulary(
+            level, texts.train, others, least, max_vocab, tokenizer=tokenizer, lower=lower
+        )
         return built, {split: built.encode(text) for split, text in splits.items()}
 
     if sum(map(len, splits.values())) < CACHE_FROM:
         encoder, arrays = build()
     else:
         given = None if vocabulary is None else vocabulary.sha256
+        options = [least, max_vocab] + ([tokenizer, lower] if (tokenizer, lower) != ("whitespace", False) else [])
         encoder, arrays = cached_encoding(
-            {"text": texts.sha256, "level": level, "options": [min_count, max_vocab], "vocabulary": given}, build
+            {"text": texts.sha256, "level": level, "options": options, "vocabulary": given}, build
         )
     if len(encoder) < 2:
         raise UserError(f"a vocabulary needs at least 2 types, got {len(encoder)} in {texts.source}")
@@ -127,8 +139,16 @@ def load_corpus(
         vocabulary=encoder,
         characters={split: len(text) for split, text in splits.items()},
         bytes={split: len(as_bytes(text)) for split, text in splits.items()},
+        min_count=least,
         **arrays,
     )
+
+
+def _min_count(texts, tokenizer, lower):
+    if texts.level != "word":
+        return 1
+    words = split_words(str(texts.train), tokenizer, lower)
+    return text_defaults("word", len(words) + texts.train.count("\n"), UNKNOWN in words).min_count
 
 
 def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:

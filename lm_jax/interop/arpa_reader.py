@@ -1,13 +1,15 @@
 """ARPA files to back-off tables."""
 
+import dataclasses
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lm_jax.data.vocabulary import END_OF_LINE, Vocabulary
-from lm_jax.errors import UserError
+from lm_jax.data.tokenizers import TOKENIZERS
+from lm_jax.data.vocabulary import END_OF_LINE, SPLITTING, Vocabulary
+from lm_jax.errors import UserError, one_of
 from lm_jax.interop.arpa import START_OF_LINE, unspell
 from lm_jax.interop.arpa_lines import Lines, open_lines, read_header, read_section
 from lm_jax.models.ngram.counts import NGrams
@@ -87,7 +89,9 @@ def _check_words(lines, words, first):
 
 def _vocabulary(lines: Lines, words: list[bytes], metadata: dict[str, Any], line: int) -> Vocabulary:
     try:
-        return unspell([word.decode() for word in words], metadata.get("level", "word"), metadata.get("merges"))
+        found = unspell([word.decode() for word in words], metadata.get("level", "word"), metadata.get("merges"))
+        one_of("tokenizer", metadata.get("tokenizer", found.tokenizer), TOKENIZERS)
+        return dataclasses.replace(found, **{name: metadata[name] for name in SPLITTING if name in metadata})
     except UserError as error:
         raise UserError(f"{lines.path}, line {line}: {error}") from error
 

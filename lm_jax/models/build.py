@@ -48,7 +48,7 @@ def build_cell(config: RecurrentConfig) -> Cell:
     ]
     if len(cells) == 1 and config.connection == "plain":
         return cells[0]
-    rate = config.dropout if config.dropout_layer is None else config.dropout_layer
+    rate = config.dropout_layer if config.dropout_layer is not None else config.dropout or 0.0
     return stacked(cells, config.connection, dropout_rate=rate, dropout_kind=config.dropout_kind)
 
 
@@ -124,7 +124,7 @@ def recurrent(config: RecurrentConfig, vocab_size: int) -> LanguageModel:
         tied=config.tied,
         cutoffs=config.cutoffs,
         cutoff_factor=config.cutoff_factor,
-        dropout_rate=config.dropout,
+        dropout_rate=config.dropout or 0.0,
         dropout_kind=config.dropout_kind,
         input_dropout=config.dropout_input,
         output_dropout=config.dropout_output,
@@ -149,7 +149,7 @@ def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
         direct=config.direct,
         tied=config.tied,
         dropout=Dropout(
-            config.dropout,
+            config.dropout or 0.0,
             config.dropout_kind,
             config.dropout_input,
             config.dropout_layer,

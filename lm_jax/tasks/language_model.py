@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lm_jax.config import TrainConfig
+from lm_jax.config.text_defaults import fill_in, text_defaults
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
 from lm_jax.data.vocabulary import Vocabulary
@@ -81,6 +82,15 @@ def load(settings: Any, saved: SavedData | None) -> Corpus:
     texts = load_texts(settings.data.data, settings.data.level, settings.data.text_column)
     saved.check_same(texts.source, texts.sha256)
     return load_corpus(**options, vocabulary=saved.vocabulary)
+
+
+def choose(settings: Any, corpus: Corpus) -> tuple[Any, dict[str, Any]]:
+    """Fills in the settings that level and size of the text choose."""
+    defaults = text_defaults(corpus.vocabulary.level, len(corpus.train))
+    filled, chosen = fill_in(settings, defaults._replace(min_count=corpus.min_count)._asdict())
+    if corpus.vocabulary.level != "word":
+        chosen.pop("min_count", None)  # of which there is no choice then
+    return filled, chosen
 
 
 def with_absolute_paths(settings: Any) -> Any:
@@ -237,6 +247,7 @@ language_model_task = functools.partial(
     Task,
     config=TrainConfig,
     load=load,
+    choose=choose,
     read_vocabulary=Vocabulary.load,
     model=model,
     batches=batches,

@@ -100,6 +100,7 @@ NGRAM = Task(
     folder_name=lambda settings: f"{settings.order}gram-{settings.data.level}",
     family=lambda settings: "n-gram",
     load=_load,
+    choose=lm.choose,
     read_vocabulary=Vocabulary.load,
     model=_model,
     validate=lm.validate,
