@@ -24,6 +24,7 @@ from lm_jax.models.language_model import LanguageModel
 from lm_jax.report.figures import UNITS
 from lm_jax.report.numbers import short
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
+from lm_jax.tasks.closing_remarks import closing_remarks
 from lm_jax.tasks.closing_table import (
     TextReading,
     baselines,
@@ -190,11 +191,16 @@ def close(
     """Scores the model, called `name`, beside n-gram models of the training text, and draws a sample."""
     reading = reading_of(settings, corpus.vocabulary)
     scorers = {name: model_scorer(model, params, reading, progress)}
-    return closing(corpus, reading, scorers, sample(settings, corpus.vocabulary, model, params, key))
+    return closing(corpus, reading, scorers, sample(settings, corpus.vocabulary, model, params, key), name)
 
 
-def closing(corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str) -> Closing:
-    """Makes the closing of a run from the score functions of its own models by name, and a sample."""
+def closing(
+    corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str, network: str | None = None
+) -> Closing:
+    """Makes the closing of a run from the score functions of its own models by name, and a sample.
+
+    network: the name of the one that is trained by steps; None where there is none.
+    """
     scorers = {baseline: table_scorer(tables, reading) for baseline, tables in baselines(corpus).items()}
     rows = closing_rows(corpus, scorers | own)
     return Closing(
@@ -202,6 +208,7 @@ def closing(corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str
         table=closing_table(rows),
         summary=summary_of(rows, next(iter(own), "")),
         sample=text,
+        remarks=closing_remarks(corpus, rows, network),
         next_command=next_command(text),
     )
 
