@@ -26,9 +26,10 @@ UNCHOSEN = TextDefaults()  # where nothing has chosen, such as of a model withou
 CHARACTERS = (  # training tokens up to which, and the values
     (20_000, UNCHOSEN),
     (200_000, TextDefaults(dropout=0.2, epochs=30)),
-    (2_000_000, UNCHOSEN),
-    (20_000_000, TextDefaults(epochs=3)),
-    (math.inf, TextDefaults(epochs=1)),
+    (700_000, UNCHOSEN),
+    (2_000_000, TextDefaults(dropout=0.1, epochs=8)),
+    (20_000_000, TextDefaults(dropout=0.1, epochs=3)),
+    (math.inf, TextDefaults(dropout=0.1, epochs=1)),
 )
 WORDS = (
     (4_000, UNCHOSEN),
