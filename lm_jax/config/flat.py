@@ -56,7 +56,9 @@ def from_flat(cls: type[Config], given: Mapping[str, Any], base: Config | None =
     rest = dict(given)
     config = _apply(cls() if base is None else base, rest)
     for part in (getattr(config, "data", None), getattr(config, "model", None)):
-        for name in part.idle() if isinstance(part, DependentSettings) else ():
+        if not isinstance(part, DependentSettings):
+            continue
+        for name in part.idle():
             if name in given:
                 raise part.idle_error(name)
     if rest:

@@ -233,10 +233,10 @@ def build_vocabulary(
             raise UserError(f"{END_OF_LINE} stands for the end of a line and must not occur in a text")
         merges, tokens = bpe.learn(str(train), max_size or BPE_SIZE, END_OF_LINE)
         return Vocabulary(level, tokens, merges)
-    splitting = {"tokenizer": tokenizer, "lower": lower}
-    split = functools.partial(split_words, **splitting)
-    counts, others = Counter(split(str(train))), [split(str(text)) for text in others]
-    return Vocabulary(level, _words(counts, str(train).count("\n"), others, min_count, max_size, unknown), **splitting)
+    split = functools.partial(split_words, tokenizer=tokenizer, lower=lower)
+    counts, words = Counter(split(str(train))), [split(str(text)) for text in others]
+    types = _words(counts, str(train).count("\n"), words, min_count, max_size, unknown)
+    return Vocabulary(level, types, tokenizer=tokenizer, lower=lower)
 
 
 def _words(counts, lines, others, min_count, max_size, unknown):

@@ -6,7 +6,7 @@ import pytest
 from lm_jax.data import Vocabulary
 from lm_jax.data.corpora import Corpus
 from lm_jax.tasks.closing_remarks import closing_remarks
-from lm_jax.tasks.closing_table import FIVE_GRAM, ClosingRow
+from lm_jax.tasks.closing_table import FIVE_GRAM, ClosingRow, closing_rows
 
 
 WORDS = Vocabulary("word", ("a", "</s>", "<unk>"))
@@ -50,3 +50,11 @@ def test_an_unknown_word_that_was_never_read_is_said():
 def test_a_part_of_a_text_is_said():
     rows = [row("train", "LSTM", 1.0, tokens=2), row("test", "LSTM", 1.0, tokens=2)]
     assert closing_remarks(corpus(train=(0, 0, 1)), rows) == ("scored in the table: of train the first 2 of 3 tokens",)
+
+
+def test_only_the_training_text_is_shortened_to_50_000_tokens():
+    long = corpus(train=[0] * 60_000, test=[0] * 60_000)
+    rows = closing_rows(long, {"m": lambda tokens, split: 1.0})
+    assert [row.tokens for row in rows] == [50_000, 60_000, 60_000]
+    assert [row.bits_per_byte for row in rows] == pytest.approx([1 / np.log(2)] * 3)
+    assert closing_remarks(long, rows) == ("scored in the table: of train the first 50,000 of 60,000 tokens",)
