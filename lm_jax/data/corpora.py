@@ -145,10 +145,10 @@ def load_corpus(
 
 
 def _min_count(texts, tokenizer, lower):
-    if texts.level != "word":
+    text = str(texts.train) if texts.level == "word" else UNKNOWN
+    if UNKNOWN in text:
         return 1
-    words = split_words(str(texts.train), tokenizer, lower)
-    return text_defaults("word", len(words) + texts.train.count("\n"), UNKNOWN in words).min_count
+    return text_defaults("word", len(split_words(text, tokenizer, lower)) + text.count("\n")).min_count
 
 
 def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:

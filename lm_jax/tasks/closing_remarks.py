@@ -25,11 +25,11 @@ def closing_remarks(corpus: Corpus, rows: Sequence[ClosingRow], network: str | N
 
 
 def _shortened(corpus, rows):
-    scored = {row.split: row.tokens for row in rows}
+    lengths = {row.split: row.tokens for row in rows}
     parts = [
-        f"of {split} the first {scored[split]:,} of {len(getattr(corpus, split)):,} tokens"
+        f"of {split} the first {lengths[split]:,} of {len(getattr(corpus, split)):,} tokens"
         for split in SPLITS
-        if split in scored and scored[split] < len(getattr(corpus, split))
+        if split in lengths and lengths[split] < len(getattr(corpus, split))
     ]
     return f"scored in the table: {', '.join(parts)}" if parts else ""
 
