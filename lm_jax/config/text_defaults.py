@@ -33,7 +33,7 @@ CHARACTERS = (  # training tokens up to which, and the values
 )
 WORDS = (
     (4_000, UNCHOSEN),
-    (50_000, TextDefaults(dropout=0.5, epochs=20, min_count=2)),
+    (50_000, TextDefaults(dropout=0.5, epochs=40, min_count=2)),
     (500_000, TextDefaults(dropout=0.5, epochs=10, min_count=2)),
     (5_000_000, TextDefaults(learning_rate=2e-3, dropout=0.3, epochs=6, min_count=3)),
     (math.inf, TextDefaults(learning_rate=2e-3, dropout=0.2, epochs=2, min_count=5)),

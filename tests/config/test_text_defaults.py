@@ -72,14 +72,14 @@ def test_a_run_records_what_the_text_chose(text, tmp_path):
     config = from_flat(TrainConfig, {"data": str(text), **TOY})
     run = lm_jax.train(config, tmp_path / "run", Heard())
     rate, dropout, epochs, data = recorded(tmp_path / "run")
-    assert (rate, dropout, epochs, data["min_count"]) == (5e-3, 0.5, 20, 2)
+    assert (rate, dropout, epochs, data["min_count"]) == (5e-3, 0.5, 40, 2)
     assert starts[0].chosen == {"learning_rate": 5e-3, "dropout": 0.5, "min_count": 2}  # epochs are idle beside steps
     assert run.vocabulary.unk_id is not None and "once3" not in run.vocabulary.tokens and "n3" in run.vocabulary.tokens
     # the record gives the same run again, and a resume needs nothing that was left open
     again = read_settings(tmp_path / "run" / "config.json")
     assert fill_in(again, UNCHOSEN._asdict()) == (again, {})
     lm_jax.resume(tmp_path / "run", dataclasses.replace(config, steps=2))
-    assert recorded(tmp_path / "run")[:3] == (5e-3, 0.5, 20)
+    assert recorded(tmp_path / "run")[:3] == (5e-3, 0.5, 40)
 
 
 def test_a_user_s_own_values_stay(text, tmp_path):
