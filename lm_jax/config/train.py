@@ -17,7 +17,7 @@ class RunConfig:
 
     task: ClassVar[str]
 
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=5e-3)
     batch_size: int = setting(32, "Rows of a batch. For a running text: its parallel streams.", rule=count, common=True)
     accumulate: int = setting(
         1,
@@ -84,6 +84,7 @@ _DEVICES = ("devices", "vocab_shards")
 class TrainConfig(RunConfig):
     """Settings of a language model that is trained by steps."""
 
+    optimizer: OptimizerConfig = OptimizerConfig()
     epochs: int | None = setting(None, "Passes over the training data.", rule=count, common=True, unset=BY_TEXT)
     data: DataConfig = DataConfig()
     model: Any = choice_of(
