@@ -170,7 +170,7 @@ def _configured(**settings) -> Entry:
     config = model_config(**{"hidden_size": 4, "embedding_size": 3, **settings})
     facts = BFLOAT16 if config.compute_dtype == "bfloat16" else {}
     return entry(
-        from_config(config, VOCAB_SIZE), drops=config.dropout > 0, uniform=not getattr(config, "cutoffs", ()), **facts
+        from_config(config, VOCAB_SIZE), drops=bool(config.dropout), uniform=not getattr(config, "cutoffs", ()), **facts
     )
 
 

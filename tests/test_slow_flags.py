@@ -52,7 +52,7 @@ RUNS = {
 # A run that lacks what a setting means something beside does not use it; other kinds than its own refuse it.
 MEANS_SOMETHING = {
     "connection": lambda c: c.model.layers > 1,
-    "dropout_kind": lambda c: c.model.dropout > 0,
+    "dropout_kind": lambda c: bool(c.model.dropout),
     "weight_decay": lambda c: c.optimizer.optimizer == "adamw",
 }
 

@@ -41,11 +41,13 @@ DELAYS = (4, 12, 36)
 def settings(name, data, seed, smoke):
     """The configuration of a network."""
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 64}
-    training = {"learning_rate": 7e-3, "mode": "sentence", "batch_size": 64, "epochs": 14, "seed": seed}
+    training = {"learning_rate": 7e-3, "mode": "sentence", "batch_size": 64, "epochs": 14, "dropout": 0.0, "seed": seed}
     training["bptt"] = 48  # chunks are cut anywhere: long ones seldom part the two mentions
     length = {"steps": 5, "eval_every": 5} if smoke else {}
     network = {"cell": name, "recurrence": "scan"}
-    return from_flat(TrainConfig, network | size | training | length, TrainConfig(data=DataConfig(str(data), "word")))
+    return from_flat(
+        TrainConfig, network | size | training | length, TrainConfig(data=DataConfig(str(data), "word", min_count=1))
+    )
 
 
 def judge(loaded, each, texts):

@@ -56,7 +56,7 @@ def finished(folder: Path, config: lm_jax.TrainConfig | lm_jax.NGramConfig) -> d
     results = _results(folder)
     if results is not None and isinstance(config, RunConfig):
         saved = open_run(folder).config
-        if (saved.epochs, saved.steps) != (config.epochs, config.steps):
+        if (saved.epochs, saved.steps) != (config.epochs or saved.epochs, config.steps):
             return None
     return results
 
@@ -71,7 +71,8 @@ def _results(folder):
 def _train(config, folder, listener):
     begun = (folder / "config.json").exists()
     if begun and isinstance(config, RunConfig):
-        longer = dataclasses.replace(open_run(folder).config, epochs=config.epochs, steps=config.steps)
+        saved = open_run(folder).config
+        longer = dataclasses.replace(saved, epochs=config.epochs or saved.epochs, steps=config.steps)
         lm_jax.resume(folder, longer, listener)
         return
     if task_of(config).estimation is not None:

@@ -90,12 +90,12 @@ def questions(each, seed):
 
 def settings(name, text, seed, smoke):
     """The configuration of a model."""
-    data = DataConfig(str(text), "word")
+    data = DataConfig(str(text), "word", min_count=1)
     if name == "5-gram":
         return NGramConfig(data, order=5)
     size = {"hidden_size": 16, "embedding_size": 8} if smoke else {"hidden_size": 64, "embedding_size": 32}
     network = {"model": "window", "window": 4} if name == "window 4" else {"cell": name, "recurrence": "scan"}
-    training = {"learning_rate": 5e-3, "mode": "sentence", "bptt": 32, "epochs": 4, "seed": seed}
+    training = {"learning_rate": 5e-3, "mode": "sentence", "bptt": 32, "epochs": 4, "dropout": 0.0, "seed": seed}
     length = {"steps": 5, "eval_every": 5} if smoke else {}
     return from_flat(TrainConfig, network | size | training | length, TrainConfig(data=data))
 

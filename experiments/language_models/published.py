@@ -56,6 +56,7 @@ def wikitext2(cell: str) -> TrainConfig:
 def shakespeare() -> TrainConfig:
     """The defaults of char-rnn, but for Adam instead of RMSProp."""
     model = {"cell": "lstm", "recurrence": "scan", "layers": 2, "hidden_size": 128, "embedding_size": 65}
+    model["dropout"] = 0.0
     optimizer = OptimizerConfig("adam", learning_rate=2e-3, clip=5.0, schedule="constant")
     return from_flat(
         TrainConfig, model | {"batch_size": 50, "bptt": 50, "epochs": 20}, TrainConfig(optimizer=optimizer)

@@ -5,6 +5,7 @@ Plain lines always; on a terminal a rich progress bar below them.
 
 import sys
 
+from lm_jax.cli.flags import flag_name
 from lm_jax.cli.output import UntilClosed
 from lm_jax.cli.report_columns import fit_columns
 from lm_jax.cli.screen import make_console, print_line, print_unbroken
@@ -33,6 +34,9 @@ class TrainingConsole(Listener):
         epochs = start.steps / start.steps_per_epoch
         self._print_phrases(head)
         self._print_phrases([f"data: {start.source}", f"{start.steps:,} steps = {epochs:.3g} epochs"])
+        if start.chosen:
+            values = " ".join(f"{flag_name(name)} {value:g}" for name, value in start.chosen.items())
+            self._print(f"chosen for this text: {values}")
         if start.mirror is not None:
             self._print(f"mirrored to a folder of that name in {start.mirror}")
         if start.first_step:

@@ -141,9 +141,10 @@ def add_flags(parser: Parser, flags: list[Flag], full: bool) -> None:
 
 def _flag(name: str, field: dataclasses.Field, reading: Reading, group: str, default: Any) -> Flag:
     """Makes a flag of a setting. group: of a setting that names no other."""
+    shown = _default(default, field.metadata.get("unset"))
     help, common, group = field.metadata["help"], field.metadata["common"], field.metadata["group"] or group
     if field.type is bool:
-        return Flag(name, group, common, help, _default(default), {"action": argparse.BooleanOptionalAction})
+        return Flag(name, group, common, help, shown, {"action": argparse.BooleanOptionalAction})
     read, options = reading
     metavar = field.metadata.get("metavar") or {int: "N", float: "X"}.get(plain_type(field.type), "TEXT")
     if options is not None:
@@ -153,10 +154,12 @@ def _flag(name: str, field: dataclasses.Field, reading: Reading, group: str, def
     words: dict[str, Any] = {"type": read, "metavar": metavar}
     if get_origin(field.type) is tuple:
         words["nargs"] = "*"
-    return Flag(name, group, common, help, _default(default), words, choices=tuple(options or ()))
+    return Flag(name, group, common, help, shown, words, choices=tuple(options or ()))
 
 
-def _default(default: Any) -> str:
-    """Writes a default, where there is one to tell."""
+def _default(default: Any, unset: str | None = None) -> str:
+    """Writes a default, where there is one to tell. unset: the words for None."""
+    if default is None and unset is not None:
+        return f" [{unset}]"
     empty = default is None or default is False or default in ((), "") or isinstance(default, dataclasses._MISSING_TYPE)
     return "" if empty else f" [{default:g}]" if isinstance(default, float) else f" [{default}]"

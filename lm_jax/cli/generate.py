@@ -77,13 +77,12 @@ def _check(arguments):
 
 def _print_hypotheses(arguments, run):
     from lm_jax.queries import beam_search
-    from lm_jax.queries.token_text import continued
 
     rows = beam_search(run, arguments.prompt, arguments.tokens, arguments.beam_size, arguments.length_penalty)
     if arguments.json:
         print(to_json({"prompt": arguments.prompt, "hypotheses": rows}))
         return
-    prompt = continued(run.vocabulary, arguments.prompt)
+    prompt = arguments.prompt
     lines = tuple((f"{row.score:.3f}", f"{row.log_prob:.3f}", prompt + row.text.rstrip()) for row in rows)
     table = Table(("score", "log-prob", "text"), lines, words=0, drop=("score",), ends_in_words=True)
     print_answer(arguments, table, rows)
@@ -98,11 +97,10 @@ def _print_json(arguments, run, sampler):
 
 def _print_text(arguments, run, sampler):
     from lm_jax.queries import continue_text, stream_text
-    from lm_jax.queries.token_text import continued
 
     pieces = stream_text(run, arguments.prompt, arguments.tokens, sampler, arguments.seed)
     print(f"[{arguments.tokens} tokens, {_choice(arguments)}]", file=sys.stderr)
-    prompt = shown(continued(run.vocabulary, arguments.prompt))
+    prompt = shown(arguments.prompt)
     if screen_of(sys.stdout).colour and prompt:
         prompt = f"\033[1m{prompt}\033[0m"
     if arguments.num_samples == 1:

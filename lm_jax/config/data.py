@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Literal
 
-from lm_jax.config.settings import count, setting
+from lm_jax.config.settings import BY_TEXT, DependentSettings, count, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(DependentSettings):
     """The text and how it becomes tokens."""
 
     data: str | None = setting(
@@ -21,11 +21,23 @@ class DataConfig:
     )
     level: Literal["char", "byte", "word", "bpe"] = setting(
         "char",
-        "Unit of a token. Words are split at white space; every line ends with an end-of-line token.",
+        "Unit of a token. Every line ends with an end-of-line token.",
         common=True,
     )
+    tokenizer: Literal["whitespace", "simple"] = setting(
+        "whitespace",
+        "How words are split, in every text that the run reads: at white space, or words and punctuation apart "
+        "(simple).",
+    )
+    lower: bool = setting(False, "Whether words are read in lower case, in every text that the run reads.")
     text_column: str = setting("text", "Column of a table that holds the lines.", metavar="NAME")
-    min_count: int = setting(1, "Occurrences below which a word is <unk>.", rule=count, common=True)
+    min_count: int | None = setting(
+        None, "Occurrences below which a word is <unk>.", rule=count, common=True, unset=BY_TEXT
+    )
     max_vocab: int | None = setting(
         None, "Largest size of a word or bpe vocabulary (bpe: 8,192 if not given).", rule=count
     )
+
+    def idle(self) -> dict[str, str]:
+        """Returns the settings that nothing reads beside the others, with what they need."""
+        return {} if self.level == "word" else dict.fromkeys(("tokenizer", "lower"), "level word")

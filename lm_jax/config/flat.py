@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from lm_jax.config.kinds import NoSettings
-from lm_jax.config.settings import flat_name, is_settings, leaves
+from lm_jax.config.settings import DependentSettings, flat_name, is_settings, leaves
 from lm_jax.errors import UserError
 
 
@@ -55,11 +55,12 @@ def from_flat(cls: type[Config], given: Mapping[str, Any], base: Config | None =
     """
     rest = dict(given)
     config = _apply(cls() if base is None else base, rest)
-    model = getattr(config, "model", None)
-    if model is not None:
-        for name in model.idle():
+    for part in (getattr(config, "data", None), getattr(config, "model", None)):
+        if not isinstance(part, DependentSettings):
+            continue
+        for name in part.idle():
             if name in given:
-                raise model.idle_error(name)
+                raise part.idle_error(name)
     if rest:
         name = next(iter(rest))
         raise UserError(_misplaced(cls, config, name), _names_in(cls, name))

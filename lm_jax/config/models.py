@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from lm_jax.config.cells import CELLS, InitConfig, cell_settings
 from lm_jax.config.kinds import Kind, choice_of, coerce_kinds
-from lm_jax.config.settings import DependentSettings, count, not_negative, rate, rising, setting
+from lm_jax.config.settings import BY_TEXT, DependentSettings, count, not_negative, rate, rising, setting
 
 
 def _dropped(help, default=None):
@@ -24,13 +24,14 @@ class NetworkConfig(DependentSettings):
     tied: bool = setting(
         False, "Whether the softmax has the weights of the embedding, whose size must be that of the top layer then."
     )
-    dropout: float = setting(
-        0.0,
+    dropout: float | None = setting(
+        None,
         "Share that dropout removes. It acts on embedded inputs, between layers and on outputs.",
         rule=rate,
         metavar="RATE",
         group="training",
         common=True,
+        unset=BY_TEXT,
     )
     dropout_input: float | None = _dropped("Share that is dropped of embedded inputs, if not that of dropout.")
     dropout_layer: float | None = _dropped("Share that is dropped between layers, if not that of dropout.")

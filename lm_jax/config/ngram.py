@@ -60,5 +60,6 @@ class NGramConfig:
         coerce_kinds(self)
 
     def check(self) -> None:
-        """Raises UserError for a setting outside its range."""
+        """Raises UserError for a setting outside its range, or one that nothing would read."""
         check(self)
+        self.data.check()

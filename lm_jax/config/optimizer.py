@@ -6,7 +6,7 @@ from typing import Any, Literal
 from lm_jax.config.averagings import AVERAGINGS
 from lm_jax.config.kinds import choice_of, coerce_kinds
 from lm_jax.config.schedules import SCHEDULES
-from lm_jax.config.settings import not_negative, positive, setting
+from lm_jax.config.settings import BY_TEXT, not_negative, positive, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +14,9 @@ class OptimizerConfig:
     """The optimiser."""
 
     optimizer: Literal["sgd", "adam", "adamw"] = setting("adam", "Method of optimisation.")
-    learning_rate: float = setting(5e-3, "Learning rate, at its highest.", rule=positive, metavar="RATE", common=True)
+    learning_rate: float | None = setting(
+        None, "Learning rate, at its highest.", rule=positive, metavar="RATE", common=True, unset=BY_TEXT
+    )
     clip: float | None = setting(
         1.0, "Global norm that longer gradients are scaled to; none: no clipping.", rule=positive
     )

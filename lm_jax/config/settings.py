@@ -11,6 +11,7 @@ from lm_jax.errors import UserError, check_rate, check_rising, check_sizes
 
 
 Rule = Callable[[str, Any], None]  # (name, value) -> raises UserError; None is always allowed where it is a choice
+BY_TEXT = "by the text"  # a default that level and size of the text choose
 
 
 def setting(
@@ -22,6 +23,7 @@ def setting(
     metavar: str | None = None,
     group: str | None = None,
     common: bool = False,
+    unset: str | None = None,
 ) -> Any:
     """Declares a setting of a frozen dataclass.
 
@@ -33,8 +35,10 @@ def setting(
         metavar: what stands for a value in the help.
         group: the title that the help puts it under, if not that of its dataclass.
         common: whether the short help shows it, as one that people change.
+        unset: what stands for a default of None in the help.
     """
     metadata = {"help": help, "rule": rule, "flag": flag, "metavar": metavar, "group": group, "common": common}
+    metadata["unset"] = unset
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -7,7 +7,7 @@ from lm_jax.config.data import DataConfig
 from lm_jax.config.kinds import choice_of, coerce_kinds
 from lm_jax.config.models import MODELS
 from lm_jax.config.optimizer import OptimizerConfig
-from lm_jax.config.settings import check, count, seed, setting, share
+from lm_jax.config.settings import BY_TEXT, check, count, seed, setting, share
 from lm_jax.errors import UserError
 
 
@@ -17,7 +17,7 @@ class RunConfig:
 
     task: ClassVar[str]
 
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=5e-3)
     batch_size: int = setting(32, "Rows of a batch. For a running text: its parallel streams.", rule=count, common=True)
     accumulate: int = setting(
         1,
@@ -39,7 +39,7 @@ class RunConfig:
         rule=count,
         group="devices",
     )
-    epochs: int = setting(8, "Passes over the training data.", rule=count, common=True)
+    epochs: int | None = setting(8, "Passes over the training data.", rule=count, common=True)
     steps: int | None = setting(None, "Length of the run in steps, instead of epochs.", rule=count, common=True)
     seed: int = setting(0, "Seed of weights, dropout and shuffling.", rule=seed, common=True)
     log_every: int = setting(100, "Steps between two lines of the report.", rule=count, group="reports")
@@ -84,6 +84,8 @@ _DEVICES = ("devices", "vocab_shards")
 class TrainConfig(RunConfig):
     """Settings of a language model that is trained by steps."""
 
+    optimizer: OptimizerConfig = OptimizerConfig()
+    epochs: int | None = setting(None, "Passes over the training data.", rule=count, common=True, unset=BY_TEXT)
     data: DataConfig = DataConfig()
     model: Any = choice_of(
         MODELS,
@@ -145,6 +147,7 @@ class TrainConfig(RunConfig):
     def check(self) -> None:
         """Raises UserError for a setting outside its range, or one that nothing would read."""
         super().check()
+        self.data.check()
         self.model.check()
         if self.vocabulary is not None and self.init_from is None:
             raise UserError(f"vocabulary needs init_from, got {self.vocabulary} without", ["vocabulary", "init_from"])

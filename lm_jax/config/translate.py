@@ -49,7 +49,7 @@ class TranslateConfig(RunConfig):
 
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
     batch_size: int = setting(64, "Pairs of sentences of a batch.", rule=count, common=True)
-    epochs: int = setting(6, "Passes over the training data.", rule=count, common=True)
+    epochs: int | None = setting(6, "Passes over the training data.", rule=count, common=True)
     data: ParallelDataConfig = ParallelDataConfig()
     model: TranslatorConfig = TranslatorConfig(cell="gru", embedding_size=64, dropout=0.1)
     label_smoothing: float = setting(

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from lm_jax.config.text_defaults import text_defaults
 from lm_jax.data.encoding_cache import cached_encoding
 from lm_jax.data.sources import how_read, joined, read_source
 from lm_jax.data.standard_input import STANDARD_INPUT, is_stream
-from lm_jax.data.vocabulary import Vocabulary, build_vocabulary
+from lm_jax.data.tokenizers import split_words
+from lm_jax.data.vocabulary import UNKNOWN, Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
 
 
@@ -54,8 +56,8 @@ class Texts:
 class Corpus:
     """Tokens and how to read them.
 
-    train, valid, test: int32 ids. characters, bytes: of each text. reading: how a folder was read, for a person.
-    origin: of the vocabulary, where it is not that of this text.
+    train, valid, test: int32 ids. characters, bytes: of each text. min_count: occurrences below which a word is <unk>.
+    reading: how a folder was read, for a person. origin: of the vocabulary, where it is not that of this text.
     stream: the bytes of a source that can be read only once; None of any other.
     """
 
@@ -67,6 +69,7 @@ class Corpus:
     test: np.ndarray
     characters: dict[str, int]
     bytes: dict[str, int]
+    min_count: int = 1
     reading: str = ""
     origin: str = ""
     stream: Any = None
@@ -114,9 +117,11 @@ def load_corpus(
     vocabulary: Vocabulary | None = None,
     *,
     text_column: str = "text",
-    min_count: int = 1,
+    min_count: int | None = 1,
     max_vocab: int | None = None,
     texts: Texts | None = None,
+    tokenizer: str = "whitespace",
+    lower: bool = False,
 ) -> Corpus:
     """Loads a corpus, with a vocabulary of its own or a given one.
 
@@ -124,23 +129,29 @@ def load_corpus(
     characters for training, 5 % for validation, 5 % for testing, cut at line ends), or "-" for standard input; a
     folder with train, valid and test as .txt, .csv, .json(l) or .parquet, or with .txt files of other names, which are
     joined and split like one file; or a name of `lm_jax.data.sources.HUB`.
-    level: "char", "byte", "word" or "bpe". text_column: of tables. min_count, max_vocab: see `build_vocabulary`.
-    texts: those of `data`, where they are read already.
+    level: "char", "byte", "word" or "bpe". text_column: of tables. texts: those of `data`, where they are read already.
+    min_count, max_vocab, tokenizer, lower: of words, see `build_vocabulary`; a min_count of None is chosen as by a run
+    (`text_defaults`).
     Raises UserError for what cannot be read as text.
     """
     texts = load_texts(data, level, text_column) if texts is None else texts
     splits = {split: getattr(texts, split) for split in SPLITS}
+    least = _min_count(texts, tokenizer, lower) if min_count is None else min_count
 
     def build():
-        built = vocabulary or build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_vocab)
+        others = texts.valid, texts.test
+        built = vocabulary or build_vocabulary(
+            level, texts.train, others, least, max_vocab, tokenizer=tokenizer, lower=lower
+        )
         return built, {split: built.encode(text, texts.first_line(split)) for split, text in splits.items()}
 
     if sum(map(len, splits.values())) < CACHE_FROM:
         encoder, arrays = build()
     else:
         given = None if vocabulary is None else vocabulary.sha256
+        options = [least, max_vocab] + ([tokenizer, lower] if (tokenizer, lower) != ("whitespace", False) else [])
         encoder, arrays = cached_encoding(
-            {"text": texts.sha256, "level": level, "options": [min_count, max_vocab], "vocabulary": given}, build
+            {"text": texts.sha256, "level": level, "options": options, "vocabulary": given}, build
         )
     if len(encoder) < 2:
         raise UserError(f"a vocabulary needs at least 2 types, got {len(encoder)} in {texts.source}")
@@ -150,12 +161,18 @@ def load_corpus(
         vocabulary=encoder,
         characters={split: len(text) for split, text in splits.items()},
         bytes={split: len(as_bytes(text)) for split, text in splits.items()},
+        min_count=least,
         reading=how_read(data),
         stream=as_bytes(joined(*splits.values())) if is_stream(data) else None,
-        train=arrays["train"],
-        valid=arrays["valid"],
-        test=arrays["test"],
+        **arrays,
     )
+
+
+def _min_count(texts, tokenizer, lower):
+    text = str(texts.train) if texts.level == "word" else UNKNOWN
+    if UNKNOWN in text:
+        return 1
+    return text_defaults("word", len(split_words(text, tokenizer, lower)) + text.count("\n")).min_count
 
 
 def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:

@@ -1,7 +1,7 @@
 """How a text becomes words: split at white space, or words and punctuation apart; and how words become a text again.
 
 "joined" words are "simple" ones that remember where there was no space: there a sign carries a mark, ￭, so that
-"don't (now)" is don ￭'￭ t (￭ now ￭), and the text comes back but for its white space.
+"don't (now)" is don ￭'￭ t (￭ now ￭), and the text comes back but for its white space. <unk> is one word always.
 """
 
 import re
@@ -63,6 +63,6 @@ def _is_word(piece):
 
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
     "whitespace": str.split,
-    "simple": _PIECES.findall,
+    "simple": re.compile(f"<unk>|{_PIECES.pattern}").findall,
     "joined": _joined,
 }

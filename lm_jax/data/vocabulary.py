@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from lm_jax.data import bpe
+from lm_jax.data.spacing import Spacing
+from lm_jax.data.tokenizers import split_words
 from lm_jax.data.vocabulary_faults import check_types
 from lm_jax.errors import UserError
 from lm_jax.strict_json import read_json, write_json
@@ -28,6 +30,7 @@ END_OF_LINE = "</s>"
 UNKNOWN = "<unk>"
 OUT_OF_VOCABULARY = "<oov>"
 BPE_SIZE = 8192
+SPLITTING = ("tokenizer", "lower")  # how words are split, see `split_words`
 BYTES = tuple(f"{i:02x}" for i in range(256))
 
 
@@ -36,12 +39,15 @@ class Vocabulary:
     """The types of a text in the order of their ids.
 
     level: "char", "byte", "word" or "bpe". tokens: one string a type (two hexadecimal digits at byte level).
-    merges: the JSON of a `tokenizers` tokenizer, at bpe level only.
+    merges: the JSON of a `tokenizers` tokenizer, at bpe level only. tokenizer, lower: how a text is split into words,
+    see `split_words`, at word level only.
     """
 
     level: str
     tokens: tuple[str, ...]
     merges: str | None = None
+    tokenizer: str = "whitespace"
+    lower: bool = False
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -63,9 +69,21 @@ class Vocabulary:
 
     @property
     def sha256(self) -> str:
-        """A fingerprint of level, types and merges."""
+        """A fingerprint of level, types, merges and the way to split words."""
         contents = [self.level, self.tokens] if self.merges is None else [self.level, self.tokens, self.merges]
+        contents += self.splitting.values()
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+
+    @property
+    def splitting(self) -> dict[str, Any]:
+        """How words are split, for records: nothing at white space, so that those from before there was a choice are
+        as they were."""
+        at_white_space = self.tokenizer == "whitespace" and not self.lower
+        return {} if at_white_space else {name: getattr(self, name) for name in SPLITTING}
+
+    def split(self, text: str) -> list[str]:
+        """Returns the words of a text, without the ends of its lines, as a vocabulary of words reads them."""
+        return split_words(text, self.tokenizer, self.lower)
 
     def encode(self, text: str | bytes, first_line: int = 1) -> np.ndarray:
         """Returns the ids of a text, int32 [N]; every newline is an end-of-line token.
@@ -110,7 +128,7 @@ class Vocabulary:
         return ids
 
     def _encode_words(self, text, first_line):
-        words = text.replace("\n", f" {END_OF_LINE} ").split()
+        words = [word for line in text.split("\n") for word in (*self.split(line), END_OF_LINE)][:-1]
         unknown = -1 if self.unk_id is None else self.unk_id
         ids = np.fromiter(map(self.ids.get, words, itertools.repeat(unknown)), np.int32, len(words))
         if (unknown < 0 and (ids < 0).any()) or np.count_nonzero(ids == self.eol_id) != text.count("\n"):
@@ -119,7 +137,7 @@ class Vocabulary:
 
     def _refuse_words(self, text, first_line):
         for number, line in enumerate(text.split("\n"), first_line):
-            for word in line.split():
+            for word in self.split(line):
                 if word == END_OF_LINE:
                     raise UserError(f"the word {END_OF_LINE} stands for the end of a line, got it in line {number}")
                 if word not in self.ids and self.unk_id is None:
@@ -128,11 +146,15 @@ class Vocabulary:
                     )
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Returns the text of ids. Words are joined by spaces; bytes that are not UTF-8 become U+FFFD."""
+        """Returns the text of ids. Words are joined by spaces, simple ones as they are usually spaced (`Spacing`);
+        bytes that are not UTF-8 become U+FFFD."""
         return "".join(self.pieces(ids))
 
-    def pieces(self, ids: Iterable[int]) -> Iterable[str]:
-        """The text of ids piece by piece, each as soon as it is complete: for output that streams."""
+    def pieces(self, ids: Iterable[int], after: str = "") -> Iterable[str]:
+        """The text of ids piece by piece, each as soon as it is complete: for output that streams.
+
+        after: the text that they follow; where words need a space after it, they begin with one.
+        """
         if self.level == "char":
             yield from (self.tokens[i] for i in ids)
         elif self.level in ("byte", "bpe"):
@@ -140,10 +162,21 @@ class Vocabulary:
             yield from (decoder.decode(self._bytes(i)) for i in ids)
             yield decoder.decode(b"", final=True)
         else:
-            gap = ""
-            for i in ids:
-                yield "\n" if i == self.eol_id else gap + self.tokens[i]
-                gap = "" if i == self.eol_id else " "
+            yield from self._spaced(ids, after)
+
+    def _spaced(self, ids, after):
+        spacing = Spacing(self.tokenizer)
+        for word in self.split(after.rpartition("\n")[2]):
+            spacing.gap(word)
+        parted = not after or after[-1].isspace()
+        for i in ids:
+            if i == self.eol_id:
+                spacing = Spacing(self.tokenizer)
+                yield "\n"
+            else:
+                gap = spacing.gap(self.tokens[i])
+                yield self.tokens[i] if parted else gap + self.tokens[i]
+            parted = False
 
     def _bytes(self, i):
         if self.level == "byte":
@@ -152,7 +185,8 @@ class Vocabulary:
 
     def to_record(self) -> dict[str, Any]:
         """Returns the vocabulary as JSON values."""
-        return {"level": self.level, "sha256": self.sha256, "tokens": self.tokens, "merges": self.merges}
+        record = {"level": self.level, "sha256": self.sha256, "tokens": self.tokens, "merges": self.merges}
+        return record | self.splitting
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], path: Path) -> "Vocabulary":
@@ -164,7 +198,8 @@ class Vocabulary:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else error
             raise UserError(f"a vocabulary must be whole, got {path}: {reason}") from error
-        vocabulary = cls(level, tuple(tokens), merges)
+        splitting = {name: record[name] for name in SPLITTING if name in record}
+        vocabulary = cls(level, tuple(tokens), merges, **splitting)
         if vocabulary.sha256 != record.get("sha256"):
             raise UserError(f"the vocabulary must match its sha256, got a changed file: {path}")
         return vocabulary
@@ -186,6 +221,8 @@ def build_vocabulary(
     min_count: int = 1,
     max_size: int | None = None,
     unknown: bool = False,
+    tokenizer: str = "whitespace",
+    lower: bool = False,
 ) -> Vocabulary:
     """Returns the vocabulary of a training text.
 
@@ -194,7 +231,7 @@ def build_vocabulary(
     rarer than min_count become `<unk>`, and so do all further words of the other texts; where that makes
     more than max_size types, the max_size - 2 most frequent words stay beside `<unk>` and `</s>`.
     bpe: byte pairs merged until there are max_size types (8,192 by default).
-    unknown: `<unk>` is a word even where no text needs it.
+    unknown: `<unk>` is a word even where no text needs it. tokenizer, lower: how words are split, see `split_words`.
     Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
     """
     if level != "word" and (min_count > 1 or (max_size is not None and level != "bpe")):
@@ -212,16 +249,18 @@ def build_vocabulary(
             raise UserError(f"{END_OF_LINE} stands for the end of a line and must not occur in a text")
         merges, tokens = bpe.learn(str(train), max_size or BPE_SIZE, END_OF_LINE)
         return Vocabulary(level, tokens, merges)
-    return Vocabulary(level, _words(train, others, min_count, max_size, unknown))
+    split = functools.partial(split_words, tokenizer=tokenizer, lower=lower)
+    counts, words = Counter(split(str(train))), [split(str(text)) for text in others]
+    types = _words(counts, str(train).count("\n"), words, min_count, max_size, unknown)
+    return Vocabulary(level, types, tokenizer=tokenizer, lower=lower)
 
 
-def _words(train, others, min_count, max_size, unknown):
-    counts = Counter(train.split())
+def _words(counts, lines, others, min_count, max_size, unknown):
     if END_OF_LINE in counts:
         raise UserError(f"the word {END_OF_LINE} stands for the end of a line and must not occur in a text")
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     words = {word for word in ranked if counts[word] >= min_count}
-    if unknown or len(words) < len(counts) or any(word not in words for text in others for word in text.split()):
+    if unknown or len(words) < len(counts) or any(word not in words for text in others for word in text):
         words.add(UNKNOWN)
     if max_size is not None and len(words) + 1 > max_size:
         if max_size < 3:
@@ -230,7 +269,7 @@ def _words(train, others, min_count, max_size, unknown):
         words = {UNKNOWN, *[word for word in ranked if word in words and word != UNKNOWN][: max_size - 2]}
     lost = sum(count for word, count in counts.items() if word not in words)
     counts[UNKNOWN] += lost
-    counts[END_OF_LINE] = train.count("\n")
+    counts[END_OF_LINE] = lines
     return tuple(sorted(words | {END_OF_LINE}, key=lambda word: (-counts[word], word)))
 
 

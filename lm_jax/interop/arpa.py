@@ -35,8 +35,8 @@ NOT_IN_WORDS = re.compile(r"[\s\0\ud800-\udfff]")
 
 
 def comment(vocabulary: Vocabulary, method: str) -> str:
-    """Returns the first line of a file of ours: the level of its types, their byte pairs if any, and the estimator."""
-    metadata = {"level": vocabulary.level, "method": method}
+    """Returns the first line of a file of ours: the level of its types, how they are split, and the estimator."""
+    metadata = {"level": vocabulary.level, "method": method, **vocabulary.splitting}
     if vocabulary.merges is not None:
         metadata["merges"] = vocabulary.merges
     return COMMENT + json.dumps(metadata)

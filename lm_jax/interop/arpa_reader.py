@@ -1,13 +1,15 @@
 """ARPA files to back-off tables."""
 
+import dataclasses
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lm_jax.data.vocabulary import END_OF_LINE, UNKNOWN, Vocabulary
-from lm_jax.errors import UserError
+from lm_jax.data.tokenizers import TOKENIZERS
+from lm_jax.data.vocabulary import END_OF_LINE, SPLITTING, UNKNOWN, Vocabulary
+from lm_jax.errors import UserError, one_of
 from lm_jax.interop.arpa import NOT_IN_WORDS, START_OF_LINE, unspell
 from lm_jax.interop.arpa_lines import Lines, open_lines, read_header, read_section
 from lm_jax.models.ngram.counts import NGrams
@@ -93,7 +95,9 @@ def _vocabulary(lines: Lines, words: list[bytes], metadata: dict[str, Any], line
         spelled = [word.decode() for word in words]
         if not metadata and UNKNOWN not in spelled:  # other programs write it in capitals too
             spelled = [UNKNOWN if word == UNKNOWN.upper() else word for word in spelled]
-        return unspell(spelled, metadata.get("level", "word"), metadata.get("merges"))
+        found = unspell(spelled, metadata.get("level", "word"), metadata.get("merges"))
+        one_of("tokenizer", metadata.get("tokenizer", found.tokenizer), TOKENIZERS)
+        return dataclasses.replace(found, **{name: metadata[name] for name in SPLITTING if name in metadata})
     except UserError as error:
         raise UserError(f"{lines.path}, line {line}: {error}") from error
 

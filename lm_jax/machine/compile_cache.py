@@ -18,7 +18,15 @@ def compiled_folder() -> Path | None:
 
 def keep_compiled() -> None:
     """Switches JAX's persistent compilation cache on, unless the environment already says where it is, or there is no
-    folder that can be written: programs are then compiled anew each time."""
+    folder that can be written: programs are then compiled anew each time.
+
+    Programs that compile within a second are kept too, unless the environment says otherwise: a short command has
+    dozens of them, and little else to do.
+    """
+    import jax
+
+    if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     folder = compiled_folder()
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") or folder is None:
         return
@@ -27,6 +35,4 @@ def keep_compiled() -> None:
     except OSError:
         return
     if os.access(folder, os.W_OK | os.X_OK):
-        import jax
-
         jax.config.update("jax_compilation_cache_dir", str(folder))

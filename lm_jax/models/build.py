@@ -51,7 +51,7 @@ def build_cell(config: RecurrentConfig) -> Cell:
         cells, connection = _blocks(config, cells), "plain"
     if len(cells) == 1 and connection == "plain":
         return cells[0]
-    rate = config.dropout if config.dropout_layer is None else config.dropout_layer
+    rate = config.dropout_layer if config.dropout_layer is not None else config.dropout or 0.0
     return stacked(cells, connection, dropout_rate=rate, dropout_kind=config.dropout_kind)
 
 
@@ -136,7 +136,7 @@ def recurrent(config: RecurrentConfig, vocab_size: int) -> LanguageModel:
         tied=config.tied,
         cutoffs=config.cutoffs,
         cutoff_factor=config.cutoff_factor,
-        dropout_rate=config.dropout,
+        dropout_rate=config.dropout or 0.0,
         dropout_kind=config.dropout_kind,
         input_dropout=config.dropout_input,
         output_dropout=config.dropout_output,
@@ -161,7 +161,7 @@ def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
         direct=config.direct,
         tied=config.tied,
         dropout=Dropout(
-            config.dropout,
+            config.dropout or 0.0,
             config.dropout_kind,
             config.dropout_input,
             config.dropout_layer,

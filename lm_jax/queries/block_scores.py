@@ -65,7 +65,14 @@ def score_blocks(
     return BlockScores(
         level=vocabulary.level,
         vocabulary=len(vocabulary),
-        predicts=(vocabulary.level, frozenset(vocabulary.tokens), vocabulary.merges, len(tokens)),
+        predicts=(
+            vocabulary.level,
+            frozenset(vocabulary.tokens),
+            vocabulary.merges,
+            vocabulary.tokenizer,
+            vocabulary.lower,
+            len(tokens),
+        ),
         blocks=blocks,
         nats=-blocks.sums(log_probs),
         tokens=counts,

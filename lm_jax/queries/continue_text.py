@@ -11,11 +11,12 @@ from lm_jax.inference.beam_search import beam_search as search_beams
 from lm_jax.inference.generation import stream
 from lm_jax.inference.sampling import Sampler
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
-from lm_jax.queries.token_text import Text, continued, to_ids, to_text
+from lm_jax.queries.token_text import Text, to_ids, to_text
 
 
 class Continuation(NamedTuple):
-    """A text that a model added to a prompt. text: without the prompt; tokens: its ids."""
+    """A text that a model added to a prompt. text: without the prompt, with the space that parts the two; tokens: its
+    ids."""
 
     text: str
     tokens: list[int]
@@ -24,7 +25,8 @@ class Continuation(NamedTuple):
 class Hypothesis(NamedTuple):
     """A continuation that a search found.
 
-    text: without the prompt. log_prob: nats. score: what hypotheses are ranked by, log_prob / length^length_penalty.
+    text: without the prompt, with the space that parts the two. log_prob: nats. score: what hypotheses are ranked by,
+    log_prob / length^length_penalty.
     """
 
     text: str
@@ -67,7 +69,7 @@ def generate(
     """
     sampler = Sampler(greedy, temperature, top_k, top_p)
     run = as_language_model(run, cell)
-    start = continued(run.vocabulary, to_text(run.vocabulary, prompt))
+    start = to_text(run.vocabulary, prompt)
     texts = [
         start + continuation.text for continuation in continue_text(run, prompt, tokens, sampler, seed, num_samples)
     ]
@@ -87,7 +89,7 @@ def continue_text(
     run = as_language_model(run, cell)
     chunks = list(_chunks(run, prompt, tokens, sampler, seed, num_samples))
     columns = np.concatenate(chunks).T.tolist()
-    return [Continuation(run.vocabulary.decode(column), column) for column in columns]
+    return [Continuation(_follow(run, column, prompt), column) for column in columns]
 
 
 def stream_text(
@@ -98,10 +100,16 @@ def stream_text(
     seed: int = 0,
     cell: UserCell | None = None,
 ) -> Iterator[str]:
-    """Yields the text of one continuation piece by piece, each as soon as it is there, without the prompt."""
+    """Yields the text of one continuation piece by piece, each as soon as it is there, after the prompt."""
     run = as_language_model(run, cell)
     chunks = _chunks(run, prompt, tokens, sampler, seed, 1)
-    return iter(run.vocabulary.pieces(int(i) for chunk in chunks for i in chunk[:, 0]))
+    ids = (int(i) for chunk in chunks for i in chunk[:, 0])
+    return iter(run.vocabulary.pieces(ids, after=to_text(run.vocabulary, prompt)))
+
+
+def _follow(run, ids, prompt):
+    """The text of ids that follow a prompt."""
+    return "".join(run.vocabulary.pieces(ids, after=to_text(run.vocabulary, prompt)))
 
 
 def _chunks(run: LoadedRun, prompt, tokens, sampler, seed, num_samples) -> Iterator[np.ndarray]:
@@ -153,7 +161,7 @@ def beam_search(
     )
     hypotheses = zip(beams.tokens, beams.lengths, beams.log_probs, beams.scores(length_penalty), strict=True)
     return [
-        Hypothesis(run.vocabulary.decode(tokens[:length]), float(log_prob), float(score))
+        Hypothesis(_follow(run, tokens[:length], prompt), float(log_prob), float(score))
         for tokens, length, log_prob, score in hypotheses
         if log_prob > -np.inf
     ]

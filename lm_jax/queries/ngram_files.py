@@ -79,8 +79,8 @@ def import_arpa(file: str | Path, run: str | Path | None = None) -> ImportedMode
     if run is not None:
         check_new(run)
     params, vocabulary = read_arpa(file)
-    level: Any = vocabulary.level
-    config = NGramConfig(DataConfig(level=level), order=params.order, method="arpa")
+    data: Any = {"level": vocabulary.level, **vocabulary.splitting}
+    config = NGramConfig(DataConfig(**data), order=params.order, method="arpa")
     folder = new_folder(run, f"{params.order}gram-arpa")
     source = {"source": str(Path(file).expanduser().resolve()), "sha256": None}
     with claimed(folder.path):

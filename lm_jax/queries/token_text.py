@@ -36,12 +36,6 @@ def to_text(vocabulary: Vocabulary, text: Text) -> str:
     return text if isinstance(text, str) else vocabulary.decode(to_ids(vocabulary, text).tolist())
 
 
-def continued(vocabulary: Vocabulary, prompt: str) -> str:
-    """Returns a prompt as its continuation follows it: with the space that words are parted by."""
-    gap = vocabulary.level == "word" and prompt and not prompt[-1].isspace()
-    return prompt + (" " if gap else "")
-
-
 def shown_tokens(vocabulary: Vocabulary, ids: np.ndarray | Sequence[int]) -> tuple[str, ...]:
     """Returns each token as it can be shown: white space by a sign for it, bytes that are no text by their number."""
     names = []
@@ -57,4 +51,4 @@ def unknown_words(vocabulary: Vocabulary, text: str) -> tuple[str, ...]:
     """Returns the words of a text that the vocabulary has only as <unk>, each once, in the order of the text."""
     if vocabulary.unk_id is None:
         return ()
-    return tuple(dict.fromkeys(word for word in text.split() if word not in vocabulary.ids))
+    return tuple(dict.fromkeys(word for word in vocabulary.split(text) if word not in vocabulary.ids))

@@ -33,20 +33,22 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
         check_new(run)
     started = time.perf_counter()
     data = task.load(config, None)
+    config, chosen = task.choose(config, data)
     config = task.with_absolute_paths(config)
     found = estimation.estimate(config, data, listener.on_stage)
     seconds = time.perf_counter() - started
+    notes = [*found.notes, *(f"{name} {value}, chosen for this text" for name, value in chosen.items())]
     listener.on_stage("scoring")
     model = task.model(config, data.vocabulary)
     closing = task.close(config, data, model, found.params, jax.random.key(0), listener.on_progress)
     folder = new_folder(run, task.folder_name(config))
     path = folder.path / estimation.file
     with claimed(folder.path):
-        folder.create(config, data.vocabulary, {"notes": found.notes, **found.record, "corpus": data.record})
+        folder.create(config, data.vocabulary, {"notes": notes, **found.record, "corpus": data.record})
         keep_text(task, data, folder.path)
         estimation.save(path, found.params)
         size = path.stat().st_size
-        results = EstimateResults(str(folder.path), found.notes, dict(found.record), size, seconds, closing)
+        results = EstimateResults(str(folder.path), notes, dict(found.record), size, seconds, closing)
         write_json(folder.path / "results.json", results.to_json())
     listener.on_end(results)
     params = estimation.read(path, data.vocabulary)

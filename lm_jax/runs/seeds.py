@@ -71,7 +71,8 @@ def train_seeds(
     if run is not None:
         check_new(run)
     data = task.load(config, None)
-    setups = [set_up(task, task.with_absolute_paths(one), data) for one in configs]
+    found = [task.choose(task.with_absolute_paths(one), data) for one in configs]
+    setups = [set_up(task, one, data)._replace(chosen=chosen) for one, chosen in found]
     states = [setup.create() for setup in setups]
     folder = new_folder(run, f"{task.folder_name(config)}-seeds").path
     names = [f"seed-{one.seed}" for one in configs]

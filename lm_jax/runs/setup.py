@@ -1,6 +1,6 @@
 """From a task, its settings and data to everything that a training run needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from lm_jax.config import RunConfig
+from lm_jax.config.text_defaults import UNCHOSEN
 from lm_jax.errors import UserError
 from lm_jax.tasks import MeasureFn, Pretrained, Task
 from lm_jax.training.batch_source import BatchSource
@@ -23,7 +24,7 @@ class Setup(NamedTuple):
     """Everything that settings and data determine: all but the numbers that training changes.
 
     horizon: the steps of the run as first started. create: makes the state before the first step. measure: telemetry,
-    None where there is none.
+    None where there is none. chosen: settings that a user left to the data, with their values.
     """
 
     task: Task
@@ -38,6 +39,7 @@ class Setup(NamedTuple):
     train_steps: TrainStepsFn
     create: Callable[[], TrainState]
     measure: MeasureFn | None
+    chosen: Mapping[str, Any] = {}
 
 
 def set_up(
@@ -123,7 +125,7 @@ def make_plan(config: RunConfig, batches: BatchSource) -> Plan:
     """Says when a run with these settings reports, validates and saves."""
     optimizer = config.optimizer
     return Plan(
-        steps=config.steps or config.epochs * batches.steps_per_epoch,
+        steps=config.steps or (config.epochs or UNCHOSEN.epochs) * batches.steps_per_epoch,
         log_every=config.log_every,
         eval_every=config.eval_every or batches.steps_per_epoch,
         checkpoint_every=config.checkpoint_every,
@@ -160,4 +162,5 @@ def start_of(setup: Setup, run: Path, state: TrainState, mirror: str | Path | No
         command=task.command,
         run=str(run),
         mirror=None if mirror is None else str(mirror),
+        chosen={name: value for name, value in setup.chosen.items() if not (name == "epochs" and config.steps)},
     )

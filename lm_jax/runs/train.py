@@ -10,6 +10,7 @@ from typing import Any
 
 from lm_jax.config import RunConfig, TrainConfig, from_dict
 from lm_jax.config.flat import flat_values
+from lm_jax.config.text_defaults import fill_in
 from lm_jax.errors import UserError
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.estimate import estimate
@@ -71,8 +72,9 @@ def train(
     config, saved, pretrained = begun(config)
     task = task_of(config)  # that of the weights, where no other was asked for
     data = task.load(config, saved)
+    config, chosen = task.choose(config, data)
     config = task.with_absolute_paths(config)
-    setup = set_up(task, config, data, devices=devices, pretrained=pretrained)
+    setup = set_up(task, config, data, devices=devices, pretrained=pretrained)._replace(chosen=chosen)
     state = setup.create()
 
     with contextlib.ExitStack() as lock:
@@ -166,7 +168,9 @@ def _restore(setup: Setup, opened: OpenedRun, folder: RunFolder, state: TrainSta
 
 
 def _merge(task: Task, saved: RunConfig, config: RunConfig) -> RunConfig:
-    """`config`, if it differs from the saved one only where it may; data may have moved (their sha256 is checked)."""
+    """`config`, if it differs from the saved one only where it may; data may have moved (their sha256 is checked).
+    What it leaves open is as saved."""
+    config, _ = fill_in(config, flat_values(saved))
     if config.epochs != saved.epochs and config.steps == saved.steps:
         config = dataclasses.replace(config, steps=None)
     _refuse_changes(task, saved, config)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from lm_jax.config.text_defaults import UNCHOSEN, fill_in
 from lm_jax.errors import UserError
 from lm_jax.report.table import Table
 from lm_jax.training.batch_source import BatchSource
@@ -150,6 +151,7 @@ class Task(NamedTuple):
     family: settings -> the kind of model in a word, for tables and legends, such as "lstm".
     command: words of the command line that train it.
     load: (settings, SavedData of a resumed run or None) -> Data.
+    choose: (settings, data) -> settings with those filled in that a user left to the data, and what was filled in.
     read_vocabulary: path -> vocabulary.
     model: (settings, vocabulary) -> the model, with `init`.
     validate: (settings, data, model, params, progress) -> Score on the validation data.
@@ -189,6 +191,10 @@ class Task(NamedTuple):
     evaluate: Callable[..., Any]
     folder_name: Callable[[Any], str]
     family: Callable[[Any], str]
+    choose: Callable[[Any, Any], tuple[Any, dict[str, Any]]] = lambda settings, data: (
+        fill_in(settings, UNCHOSEN._asdict())[0],
+        {},
+    )
     read_vocabulary: Callable[[Path], Any] | None = None
     batches: Callable[[Any, Any, Any], BatchSource] | None = None
     loss: Callable[[Any, Any], LossFn] | None = None

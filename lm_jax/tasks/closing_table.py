@@ -16,8 +16,9 @@ from lm_jax.report.table import Table
 from lm_jax.types import Params
 
 
-TRAIN_TOKENS = 500_000  # of a longer training text only so many are scored in the closing table
-BASELINES = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), "5-gram MKN": (5, "modified-kneser-ney")}
+MOST_TOKENS = {"train": 50_000, "valid": 500_000, "test": 500_000}  # of longer texts the first so many are scored
+FIVE_GRAM = "5-gram MKN"
+BASELINES = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), FIVE_GRAM: (5, "modified-kneser-ney")}
 # of a narrow terminal, the first to go first
 DROP = ("bits/byte", "unknown", "tokens", "bits/char", "nats/token")
 TITLES = ("split", "model", "tokens", "nats/token", "perplexity", "bits/char", "bits/byte", "unknown")
@@ -60,7 +61,7 @@ def closing_rows(corpus: Corpus, models: dict[str, ScoreFn]) -> tuple[ClosingRow
     rows = []
     for split in SPLITS:
         everything = getattr(corpus, split)
-        tokens = everything[:TRAIN_TOKENS]
+        tokens = everything[: MOST_TOKENS[split]]
         share = len(tokens) / len(everything)  # characters and bytes of the part that is scored, by proportion
         characters, size = corpus.characters[split] * share, corpus.bytes[split] * share
         unknown = unknown_rate(corpus.vocabulary, tokens)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lm_jax.config import TrainConfig
+from lm_jax.config.text_defaults import fill_in, text_defaults
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
 from lm_jax.data.standard_input import STANDARD_INPUT, is_stream
@@ -24,6 +25,7 @@ from lm_jax.report.figures import UNITS
 from lm_jax.report.numbers import short
 from lm_jax.tasks.base import Closing, EvaluationRequest, Pretrained, ProgressFn, SavedData, Task
 from lm_jax.tasks.begin_from import begin_from, with_weights
+from lm_jax.tasks.closing_remarks import closing_remarks
 from lm_jax.tasks.closing_table import (
     TextReading,
     baselines,
@@ -97,6 +99,15 @@ def read_weights(settings: Any) -> Pretrained:
 def warm_start(settings: Any, corpus: Corpus, params: Params, pretrained: Pretrained | None) -> Params:
     """Returns the parameters that a run begins with: random ones, or those of another model."""
     return params if pretrained is None else with_weights(params, pretrained)
+
+
+def choose(settings: Any, corpus: Corpus) -> tuple[Any, dict[str, Any]]:
+    """Fills in the settings that level and size of the text choose."""
+    defaults = text_defaults(corpus.vocabulary.level, len(corpus.train))
+    filled, chosen = fill_in(settings, defaults._replace(min_count=corpus.min_count)._asdict())
+    if corpus.vocabulary.level != "word":
+        chosen.pop("min_count", None)  # of which there is no choice then
+    return filled, chosen
 
 
 def with_absolute_paths(settings: Any) -> Any:
@@ -207,11 +218,16 @@ def close(
     """Scores the model, called `name`, beside n-gram models of the training text, and draws a sample."""
     reading = reading_of(settings, corpus.vocabulary)
     scorers = {name: model_scorer(model, params, reading, progress)}
-    return closing(corpus, reading, scorers, sample(settings, corpus.vocabulary, model, params, key))
+    return closing(corpus, reading, scorers, sample(settings, corpus.vocabulary, model, params, key), name)
 
 
-def closing(corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str) -> Closing:
-    """Makes the closing of a run from the score functions of its own models by name, and a sample."""
+def closing(
+    corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str, network: str | None = None
+) -> Closing:
+    """Makes the closing of a run from the score functions of its own models by name, and a sample.
+
+    network: the name of the one that is trained by steps; None where there is none.
+    """
     scorers = {baseline: table_scorer(tables, reading) for baseline, tables in baselines(corpus).items()}
     rows = closing_rows(corpus, scorers | own)
     return Closing(
@@ -219,6 +235,7 @@ def closing(corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str
         table=closing_table(rows),
         summary=summary_of(rows, next(iter(own), "")),
         sample=text,
+        remarks=closing_remarks(corpus, rows, network),
         next_command=next_command(corpus),
     )
 
@@ -259,6 +276,7 @@ language_model_task = functools.partial(
     Task,
     config=TrainConfig,
     load=load,
+    choose=choose,
     read_vocabulary=Vocabulary.load,
     model=model,
     batches=batches,

@@ -72,7 +72,8 @@ def _close(settings, corpus, model, params, key, progress):
     text = lm.sample(settings, corpus.vocabulary, model, jax.tree.map(jnp.asarray, params), key)
     sizes = ", ".join(f"{size:,}" for size in params.sizes)
     remark = f"n-grams of order 1 to {len(params.sizes)}: {sizes}"
-    return lm.closing(corpus, reading, own, text)._replace(remarks=(remark,))
+    closing = lm.closing(corpus, reading, own, text)
+    return closing._replace(remarks=(*closing.remarks, remark))
 
 
 def _scores(settings):
@@ -101,6 +102,7 @@ NGRAM = Task(
     folder_name=lambda settings: f"{settings.order}gram-{settings.data.level}",
     family=lambda settings: "n-gram",
     load=_load,
+    choose=lm.choose,
     read_vocabulary=Vocabulary.load,
     model=_model,
     validate=lm.validate,

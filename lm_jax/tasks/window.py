@@ -14,7 +14,7 @@ def _close(settings, corpus, model, params, key, progress):
     words = " ".join(f"{norm:.1f}" for norm in norms)
     remark = f"norms of the weights of each position, the newest first: {words}"
     closing = lm.close(settings, corpus, model, params, key, progress, _name(settings))
-    return closing._replace(record={"position_norms": norms}, remarks=(remark,))
+    return closing._replace(record={"position_norms": norms}, remarks=(*closing.remarks, remark))
 
 
 WINDOW = lm.language_model_task(

@@ -24,6 +24,7 @@ class Start(NamedTuple):
     targets_per_epoch: predictions in one pass over the data. unit: the name of a target, in the plural.
     columns: of the task, in the table of reports. command: the words of the command line that train this task.
     run: the folder. mirror: the folder of its copy. seeds: how many runs are trained side by side.
+    chosen: settings that the data chose, by name.
     """
 
     device: str
@@ -42,6 +43,7 @@ class Start(NamedTuple):
     run: str
     mirror: str | None = None
     seeds: int = 1
+    chosen: Mapping[str, Any] = {}
 
 
 class Compilation(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any
 import optax
 
 from lm_jax.config import AVERAGINGS, SCHEDULES, OptimizerConfig
+from lm_jax.config.text_defaults import UNCHOSEN
 from lm_jax.training.averaging import UpdateFn
 
 
@@ -21,7 +22,7 @@ def build_schedule(config: OptimizerConfig, decay_steps: int) -> Schedule:
 
 def cosine(config: OptimizerConfig, decay_steps: int) -> Schedule:
     """Makes a linear warm-up, then a fall along a cosine to a tenth."""
-    peak, warmup = config.learning_rate, config.warmup_steps
+    peak, warmup = _peak(config), config.warmup_steps
     return optax.warmup_cosine_decay_schedule(
         init_value=peak if warmup == 0 else 0.0,
         peak_value=peak,
@@ -35,8 +36,12 @@ def constant(config: OptimizerConfig, decay_steps: int) -> Schedule:
     """Makes a linear warm-up, then one rate."""
     del decay_steps
     if config.warmup_steps:
-        return optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps)
-    return optax.constant_schedule(config.learning_rate)
+        return optax.linear_schedule(0.0, _peak(config), config.warmup_steps)
+    return optax.constant_schedule(_peak(config))
+
+
+def _peak(config):
+    return UNCHOSEN.learning_rate if config.learning_rate is None else config.learning_rate
 
 
 def build_averaging(config: OptimizerConfig) -> UpdateFn | None:

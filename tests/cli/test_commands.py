@@ -157,7 +157,7 @@ def test_generate_words(command, finished_words):
     result = json.loads(
         command("generate", finished_words, "--prompt", "a cab", "--tokens", "5", "--greedy", "--json")[1]
     )
-    assert code == 0 and out == "a cab " + result["samples"][0]["text"] + "\n"
+    assert code == 0 and out == "a cab" + result["samples"][0]["text"] + "\n"
     assert len(result["samples"][0]["tokens"]) == 5
 
 

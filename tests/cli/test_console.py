@@ -72,6 +72,13 @@ def test_the_first_line_has_the_facts(console):
     assert "resumed after step 1,200" in lines(console)
 
 
+def test_what_the_text_chose_is_one_line_of_flags(console):
+    assert "chosen" not in console.console.file.getvalue()
+    console.on_start(START._replace(chosen={"learning_rate": 5e-3, "dropout": 0.5, "epochs": 20, "min_count": 2}))
+    flags = "--learning-rate 0.005 --dropout 0.5 --epochs 20 --min-count 2"
+    assert f"chosen for this text: {flags}" in lines(console)
+
+
 def test_the_time_to_compile(console):
     console.on_compilation(Compilation(2.34, False))
     console.on_compilation(Compilation(0.36, True))

@@ -1,5 +1,6 @@
 """Vocabularies: which types, in which order, and text to ids and back."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -158,3 +159,24 @@ def test_the_zero_count_type_is_for_words_and_must_be_new():
         with_zero_count_type(build_vocabulary("char", "ab"))
     with pytest.raises(UserError, match="adds <oov>, got a text that has it"):
         with_zero_count_type(build_vocabulary("word", "a <unk> <oov>\n"))
+
+
+def test_words_are_split_as_the_vocabulary_says():
+    text = "The cat, the <unk>; don't!\nThe END\n"
+    simple = build_vocabulary("word", text, ["a new cat.\n"], tokenizer="simple", lower=True)
+    assert set(simple.tokens) == {*"the cat , <unk> ; don ' t ! end </s>".split()}
+    ids = simple.encode("The cat, zebra\nEND")
+    assert [simple.tokens[i] for i in ids] == ["the", "cat", ",", "<unk>", "</s>", "end"]
+    assert simple.decode(simple.encode(text)) == text.lower()
+
+
+def test_the_way_to_split_is_recorded_only_where_there_is_a_choice(tmp_path):
+    plain, simple = (build_vocabulary("word", "a b.\n", tokenizer=name) for name in ("whitespace", "simple"))
+    assert plain.to_record().keys() == {"level", "sha256", "tokens", "merges"}
+    contents = json.dumps(["word", list(plain.tokens)])
+    assert plain.sha256 == hashlib.sha256(contents.encode()).hexdigest()  # as it was before
+    for vocabulary in (plain, simple, build_vocabulary("word", "A b.\n", lower=True)):
+        vocabulary.save(tmp_path / "vocabulary.json")
+        assert Vocabulary.load(tmp_path / "vocabulary.json") == vocabulary
+    same_types = Vocabulary("word", plain.tokens, tokenizer="simple")
+    assert same_types.sha256 != plain.sha256

@@ -10,7 +10,7 @@ import lm_jax
 from lm_jax import UserError
 from lm_jax.inference import Sampler, generate, token_log_probs
 from lm_jax.queries import TrainedLanguageModel, continue_text, score_tokens, stream_text
-from lm_jax.queries.token_text import continued, to_ids, to_text
+from lm_jax.queries.token_text import to_ids, to_text
 from lm_jax.strict_json import to_json
 from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
@@ -52,8 +52,8 @@ def test_generate_is_the_prompt_and_what_the_model_adds(here, name):
         sampler=Sampler(temperature=0.7, top_k=4),
     )
     text = trained.generate("a bad", 9, temperature=0.7, top_k=4, seed=3)
-    gap = " " if name == "words" else ""
-    assert text == "a bad" + gap + vocabulary.decode(expected[:, 0])
+    follows = "".join(vocabulary.pieces(expected[:, 0], after="a bad"))
+    assert text == "a bad" + follows and follows.split() == vocabulary.decode(expected[:, 0]).split()
     assert text == lm_jax.generate(here / name, "a bad", 9, temperature=0.7, top_k=4, seed=3)
 
 
@@ -102,8 +102,10 @@ def test_texts_and_ids_of_a_prompt(here, trained):
     assert to_ids(trained.vocabulary, []).dtype == np.int32
     assert to_text(trained.vocabulary, trained.vocabulary.encode("a b")) == to_text(trained.vocabulary, b"a b") == "a b"
     words = lm_jax.load(here / "words").vocabulary
-    assert [continued(words, prompt) for prompt in ("", "a", "a ", "a\n")] == ["", "a ", "a ", "a\n"]
-    assert continued(trained.vocabulary, "a") == "a"
+    ids = words.encode("cab")
+    follows = ["".join(words.pieces(ids, after=prompt)) for prompt in ("", "a", "a ", "a\n")]
+    assert follows == ["cab", " cab", "cab", "cab"]
+    assert "".join(trained.vocabulary.pieces(trained.vocabulary.encode("b"), after="a")) == "b"
 
 
 def test_scores_by_line_and_by_token_are_the_model_s(trained):

@@ -97,7 +97,7 @@ def test_the_folder_has_what_is_needed(run, data):
         "results.json",
     }
     opened = open_run(run.folder)
-    assert opened.config == NGramConfig(DataConfig(data), order=3) and opened.config.task == "ngram"
+    assert opened.config == NGramConfig(DataConfig(data, min_count=1), order=3) and opened.config.task == "ngram"
     assert opened.record["ngrams"] == run.params.sizes == run.results.record["ngrams"]
     loaded = lm_jax.load(run.folder)
     assert loaded.vocabulary == opened.vocabulary == run.vocabulary and loaded.model is run.model
