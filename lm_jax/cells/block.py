@@ -67,8 +67,19 @@ def block(cell: Cell, *, expansion: int = 3, compute_dtype: str | None = None) -
         wide = expansion * size
         shapes = ((cell.output_size, size), (size, wide), (size, wide), (wide, size))
         keys = (key_o, key_g, key_u, key_d)
-        drawn = [lecun_normal(key, shape, jnp.float32) for key, shape in zip(keys, shapes, strict=True)]
-        return BlockParams(cell.init(key_cell), *drawn, norm, jax.tree.map(jnp.array, norm))
+        w_o, w_gate, w_up, w_down = (lecun_normal(k, shape, jnp.float32) for k, shape in zip(keys, shapes, strict=True))
+        return BlockParams(
+            cell=cell.init(key_cell),
+            w_o=w_o,
+            w_gate=w_gate,
+            w_up=w_up,
+            w_down=w_down,
+            norm_cell=norm,
+            norm_network=jax.tree.map(jnp.array, norm),
+        )
+
+    def initial_carry(params, batch_shape):
+        return cell.initial_carry(params.cell, batch_shape)
 
     def inside(params, xs):
         return layer_norm(xs, params.norm_cell.scale, params.norm_cell.offset)
@@ -87,7 +98,7 @@ def block(cell: Cell, *, expansion: int = 3, compute_dtype: str | None = None) -
         carry, ys = cell.unroll(params.cell, carry, inside(params, xs), mask=mask, reset=reset, key=key)
         return carry, beside(params, xs, ys)
 
-    made = Cell(init, lambda params, shape: cell.initial_carry(params.cell, shape), step, unroll, size, size)
+    made = Cell(init, initial_carry, step, unroll, size, size)
     observe = cell.observe
     if observe is None:
         return made

@@ -132,7 +132,8 @@ def diagonal_lstm(
 
     def init(key):
         params = _draw(key, input_size, hidden_size, 4, w_x_init, a_init, b_init)
-        return params.replace(b=params.b.at[hidden_size : 2 * hidden_size].add(forget_bias))
+        b = params.b.at[hidden_size : 2 * hidden_size].add(forget_bias)
+        return DiagonalParams(params.w_x, params.a, b)
 
     def initial_carry(params, batch_shape):
         shape, dtype = (*batch_shape, hidden_size), params.a.dtype
