@@ -150,7 +150,7 @@ def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts
     texts = read_source(data, level, text_column)
     if "all" in texts:
         return _split_by_position(data, level, texts["all"])
-    return Texts(data, level, **texts)
+    return Texts(data, level, texts["train"], texts["valid"], texts["test"])
 
 
 def load_whole_text(data: str | None, level: str, text_column: str = "text") -> str | bytes:
