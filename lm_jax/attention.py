@@ -96,8 +96,11 @@ def additive_attention(query_size: int, memory_size: int, size: int | None = Non
 
     def init(key):
         draw, keys = jax.nn.initializers.lecun_normal(), jax.random.split(key, 3)
-        v = jax.random.normal(keys[2], (units,)) / units**0.5
-        return AdditiveParams(draw(keys[0], (query_size, units)), draw(keys[1], (memory_size, units)), v)
+        v = jax.random.normal(keys[2], (units,), jnp.float32) / units**0.5
+        w_query, w_memory = (
+            draw(k, (rows, units), jnp.float32) for k, rows in zip(keys, (query_size, memory_size), strict=False)
+        )
+        return AdditiveParams(w_query, w_memory, v)
 
     def read(params, memory, mask=None):
         return _source(memory, mask, params.w_memory)
@@ -127,7 +130,7 @@ def multiplicative_attention(query_size: int, memory_size: int) -> Attention:
     check_sizes(query_size=query_size, memory_size=memory_size)
 
     def init(key):
-        return MultiplicativeParams(jax.nn.initializers.lecun_normal()(key, (memory_size, query_size)))
+        return MultiplicativeParams(jax.nn.initializers.lecun_normal()(key, (memory_size, query_size), jnp.float32))
 
     def read(params, memory, mask=None):
         return _source(memory, mask, params.w)

@@ -4,6 +4,7 @@ Every refusal is an OSError with its reason as `strerror`, as of a file that is 
 """
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ def read_bounded(file: BinaryIO, limit: int = PIPE_LIMIT, path: str | Path = "st
     return b"".join(blocks)
 
 
-def bounded_lines(file: IO[bytes], most: int, longest: int = LINE_LIMIT) -> Iterator[bytes]:
+def bounded_lines(file: IO[bytes] | io.BufferedIOBase, most: int, longest: int = LINE_LIMIT) -> Iterator[bytes]:
     """The lines of an open file; raises OSError for a longer one, and for more bytes in all than there may be."""
     while line := file.readline(longest + 1):
         most -= len(line)

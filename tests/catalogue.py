@@ -259,7 +259,7 @@ def _conditioned(form: str, make_cell: Callable[..., Cell], **options) -> Entry:
     model, mask = model.model, np.array([1, 1, 1, 0, 1, 0], bool)
 
     def init(key):
-        return Conditioned(model.init(key), jnp.zeros((len(mask), 4)))
+        return Conditioned(model.init(key), jnp.zeros((len(mask), 4), jnp.float32))
 
     drawn = entry(model._replace(init=init), drops="dropout_rate" in options)
     return drawn._replace(make_params=lambda key: drawn.make_params(key).replace(mask=jnp.asarray(mask)))

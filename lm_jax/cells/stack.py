@@ -146,7 +146,7 @@ def connect(gate: HighwayParams | None, u: Float[Array, "*B H"], y: Float[Array,
 def init_gate(key: Key, size: int) -> HighwayParams:
     """Makes a gate that begins near the identity."""
     w_t = jax.nn.initializers.lecun_normal()(key, (size, size), jnp.float32)
-    return HighwayParams(w_t=w_t, b_t=jnp.full((size,), -1.0))
+    return HighwayParams(w_t=w_t, b_t=jnp.full((size,), -1.0, jnp.float32))
 
 
 def _check(cells, connection):

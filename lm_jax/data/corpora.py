@@ -164,7 +164,9 @@ def load_corpus(
         min_count=least,
         reading=how_read(data),
         stream=as_bytes(joined(*splits.values())) if is_stream(data) else None,
-        **arrays,
+        train=arrays["train"],
+        valid=arrays["valid"],
+        test=arrays["test"],
     )
 
 
@@ -185,7 +187,7 @@ def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts
     if "all" in texts:
         source = "standard input" if data == STANDARD_INPUT else data
         return _split_by_position(source, level, texts["all"])
-    return Texts(data, level, **texts)
+    return Texts(data, level, texts["train"], texts["valid"], texts["test"])
 
 
 def load_whole_text(data: str | None, level: str, text_column: str = "text") -> str | bytes:

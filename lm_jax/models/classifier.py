@@ -198,10 +198,12 @@ def attention_weights(
 
 
 def _init_layer(key, rows, columns):
-    return HeadParams(jax.nn.initializers.lecun_normal()(key, (rows, columns)), jnp.zeros((columns,)))
+    return HeadParams(initializers.lecun_normal(key, (rows, columns), jnp.float32), jnp.zeros((columns,), jnp.float32))
 
 
 def _init_attention(key, size):
     key_w, key_q = jax.random.split(key)
-    w = jax.nn.initializers.lecun_normal()(key_w, (size, size))
-    return AttentionPoolParams(w, jnp.zeros((size,)), jax.random.normal(key_q, (size,)) / size**0.5)
+    w = initializers.lecun_normal(key_w, (size, size), jnp.float32)
+    return AttentionPoolParams(
+        w, jnp.zeros((size,), jnp.float32), jax.random.normal(key_q, (size,), jnp.float32) / size**0.5
+    )

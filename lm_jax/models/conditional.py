@@ -181,7 +181,7 @@ def _init(vocab_size, cell, attention, form, sizes, tied, init_bound):
     draw, dense = initializers.uniform(init_bound), jax.nn.initializers.lecun_normal()
 
     def layer(key, rows, columns):
-        return LayerParams(dense(key, (rows, columns)), jnp.zeros((columns,)))
+        return LayerParams(dense(key, (rows, columns), jnp.float32), jnp.zeros((columns,), jnp.float32))
 
     def init(key):
         keys = jax.random.split(key, 6)
@@ -201,7 +201,7 @@ def _init(vocab_size, cell, attention, form, sizes, tied, init_bound):
             start=tuple(None if width is None else layer(k, sizes.memory, width) for width, k in drawn),
             readout=layer(keys[4], features, sizes.readout),
             w_out=None if tied else draw(keys[5], (sizes.readout, vocab_size), jnp.float32),
-            b_out=jnp.zeros((vocab_size,)),
+            b_out=jnp.zeros((vocab_size,), jnp.float32),
         )
 
     return init
@@ -216,8 +216,8 @@ def _start(cell, params, batch_shape, fed_size, form, forward_size):
 
     parts, structure = jax.tree.flatten(cell.initial_carry(p.cell, batch_shape))
     carry = jax.tree.unflatten(structure, [begun(*pair) for pair in zip(p.start, parts, strict=False)])
-    fed = None if fed_size is None else jnp.zeros((*batch_shape, fed_size))
-    coverage = None if form == "plain" else jnp.zeros((*batch_shape, len(params.memory)))
+    fed = None if fed_size is None else jnp.zeros((*batch_shape, fed_size), jnp.float32)
+    coverage = None if form == "plain" else jnp.zeros((*batch_shape, len(params.memory)), jnp.float32)
     return DecoderCarry(carry, begun(p.start[-1], fed) if form == "additive" else fed, coverage)
 
 

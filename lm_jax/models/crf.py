@@ -49,7 +49,7 @@ class BestStrings(NamedTuple):
 def neutral_params(labels: int) -> CRFParams:
     """Returns parameters of zeros: every string scores the sum of its labels' scores."""
     check_sizes(labels=labels)
-    return CRFParams(jnp.zeros(labels), jnp.zeros((labels, labels)), jnp.zeros(labels))
+    return CRFParams(*(jnp.zeros(shape, jnp.float32) for shape in (labels, (labels, labels), labels)))
 
 
 def constrain(params: CRFParams, legal: LegalTransitions | None) -> CRFParams:

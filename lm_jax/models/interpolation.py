@@ -69,7 +69,7 @@ def mixture(models: Sequence[LanguageModel]) -> LanguageModel:
     def init(key):
         keys = jax.random.split(key, len(models))
         models_params = tuple(model.init(model_key) for model, model_key in zip(models, keys, strict=True))
-        return MixtureParams(jnp.zeros(len(models)), models_params)
+        return MixtureParams(jnp.zeros(len(models), jnp.float32), models_params)
 
     def initial_carry(params, batch_shape):
         pairs = zip(models, params.models, strict=True)

@@ -123,7 +123,7 @@ def tagger(
             reader=() if reader is None else reader.init(key_r),
             encoder=encoder.init(key_s),
             w_out=initializers.uniform(draw_out**0.5)(key_o, (encoder.output_size, output.tags), jnp.float32),
-            b_out=jnp.zeros(output.tags),
+            b_out=jnp.zeros(output.tags, jnp.float32),
             output=output.init(),
         )
 

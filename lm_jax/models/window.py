@@ -144,7 +144,7 @@ def window_lm(
             layers=_init_layers(key_l, [window * embedding_size, *sizes], w_inits, inits.b_init, layer_norm),
             w_out=None if tied else draw(key_o, (sizes[-1], vocab_size), jnp.float32),
             w_direct=draw(key_d, (window * embedding_size, vocab_size), jnp.float32) if direct else None,
-            b_out=jnp.zeros((vocab_size,)),
+            b_out=jnp.zeros((vocab_size,), jnp.float32),
         )
 
     def initial_carry(params, batch_shape):
@@ -225,7 +225,7 @@ def _init_layers(key, sizes, inits, b_init, layer_norm):
     for number, w_init in enumerate(inits):
         key_w, key_b = jax.random.split(jax.random.fold_in(key, number))
         shape = sizes[number], sizes[number + 1]
-        scale, offset = (jnp.ones(shape[1:]), jnp.zeros(shape[1:])) if layer_norm else (None, None)
+        scale, offset = (f(shape[1:], jnp.float32) if layer_norm else None for f in (jnp.ones, jnp.zeros))
         w, b = w_init(key_w, shape, jnp.float32), b_init(key_b, shape[1:], jnp.float32)
         layers.append(LayerParams(w, b, scale, offset))
     return tuple(layers)

@@ -103,7 +103,7 @@ def cnn_reader(characters: int, embedding_size: int, output_size: int, width: in
         key_e, key_w = jax.random.split(key)
         bound = (6 / (width * embedding_size + output_size)) ** 0.5
         w = initializers.uniform(bound)(key_w, (width * embedding_size, output_size), jnp.float32)
-        return CNNReaderParams(_embedding(key_e, characters, embedding_size), w, jnp.zeros(output_size))
+        return CNNReaderParams(_embedding(key_e, characters, embedding_size), w, jnp.zeros(output_size, jnp.float32))
 
     def read(params, characters):
         mask = characters >= 0

@@ -82,4 +82,5 @@ def has_stalled(valid_losses: Sequence[float], nonmono: int) -> bool:
 
 
 def _move(average, params, share):
-    return jax.tree.map(lambda a, p: a + share * (p - a), average, params)
+    # the share in the type of the parameters: where numbers are float64, the average is not
+    return jax.tree.map(lambda a, p: a + jnp.asarray(share, a.dtype) * (p - a), average, params)

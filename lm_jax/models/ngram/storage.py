@@ -3,6 +3,7 @@
 import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,8 +71,9 @@ def _read_array(archive, info, kind, axes=1):
         size = dtype.itemsize * math.prod(shape)
         if size > info.file_size:
             raise ValueError(f"{name} promises {size:,} bytes in {info.file_size:,}")
-        content, done = np.empty(size, np.uint8), 0
-        while done < size and (read_now := file.readinto(memoryview(content)[done : done + BLOCK])):
+        content: Any = np.empty(size, np.uint8)
+        done, view = 0, memoryview(content)
+        while done < size and (read_now := file.readinto(view[done : done + BLOCK])):
             done += read_now
         if done != size or file.read(1):  # the end, where its checksum is compared
             raise ValueError(f"{name} does not have the {size:,} bytes that it promises")

@@ -88,14 +88,16 @@ def init_adaptive(key, clusters: Clusters, init_bound: float) -> AdaptiveParams:
         key_w, key_p = jax.random.split(key)
         project = initializers.uniform(math.sqrt(3 / d))
         return ClusterParams(
-            draw(key_w, (words, d), jnp.float32), project(key_p, (d, width), jnp.float32), jnp.zeros((words,))
+            draw(key_w, (words, d), jnp.float32),
+            project(key_p, (d, width), jnp.float32),
+            jnp.zeros((words,), jnp.float32),
         )
 
     rows = len(clusters.sizes) - 1
     return AdaptiveParams(
         head=draw(key_head, (clusters.sizes[0], width), jnp.float32),
         clusters=draw(key_clusters, (rows, width), jnp.float32),
-        b_head=jnp.zeros((clusters.sizes[0] + rows,)),
+        b_head=jnp.zeros((clusters.sizes[0] + rows,), jnp.float32),
         tails=tuple(map(tail, keys, clusters.sizes[1:], clusters.widths[1:])),
     )
 

@@ -121,7 +121,7 @@ def _full_readout(vocab_size, cell, tied, init_bound, compute_dtype, logits_limi
             embedding=draw(key_e, (vocab_size, cell.input_size), jnp.float32),
             cell=cell_params,
             w_out=None if tied else draw(key_o, (cell.output_size, vocab_size), jnp.float32),
-            b_out=jnp.zeros((vocab_size,)),
+            b_out=jnp.zeros((vocab_size,), jnp.float32),
         )
 
     def weights(params):
