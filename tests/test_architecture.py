@@ -15,6 +15,7 @@ LAYERS = [
     "files",
     "strict_json",
     "lazy",
+    "short_repr",
     "types",
     "caching",
     "config",
@@ -39,7 +40,7 @@ LAYERS += [
     "cli",
     "interactive",
 ]
-WITHOUT_JAX = ("errors", "files", "strict_json", "lazy", "config", "data")
+WITHOUT_JAX = ("errors", "files", "strict_json", "lazy", "short_repr", "config", "data")
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 VAGUE = {"course", "drive", "Done", "mixed", "scored", "facts", "told", "kept", "together", "last_words"}
 KNOW_KINDS = ("tasks", "cells", "models", "config")  # elsewhere nobody asks which kind of model or task it is
@@ -173,6 +174,8 @@ def undocumented(node, path):
     """Public classes, functions and methods without a docstring."""
     for child in getattr(node, "body", []):
         if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+            if any(getattr(decorator, "id", "") == "overload" for decorator in child.decorator_list):
+                continue  # a signature for type checkers; the function below has the words
             if not ast.get_docstring(child):
                 yield f"{path}.{child.name}"
             if isinstance(child, ast.ClassDef):

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from lm_jax.data.batching import Streams, chunk, cut_streams, pack_lines, pad_streams
+from lm_jax.inference.arguments import check_ids
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Params
 
@@ -78,6 +79,7 @@ def token_log_probs(
 
     One stream scores every token in its full context; more are faster, and start with an empty carry each.
     """
+    check_ids("tokens", tokens)
     num_streams = max(1, min(eval_streams, len(tokens)))
     if mode == "sentence":
         streams = pack_lines(tokens, num_streams, eol_id, None)

@@ -8,11 +8,13 @@ import jax
 from lm_jax.config import read_record
 from lm_jax.errors import UserError
 from lm_jax.runs.folder import SEEDS, RunFolder
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks import TASKS, Task
 from lm_jax.training.saved_steps import find_steps, load_step
 from lm_jax.types import Params
 
 
+@shortly_shown
 class OpenedRun(NamedTuple):
     """A run folder as it was read.
 
