@@ -42,6 +42,9 @@ class Vocabulary:
     tokens: tuple[str, ...]
     merges: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.level!r}, {len(self.tokens):,} tokens)"
+
     def __len__(self) -> int:
         return len(self.tokens)
 

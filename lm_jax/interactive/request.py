@@ -75,7 +75,7 @@ def check_names(cls: type, settings: Mapping[str, Any]) -> None:
         if name not in known:
             functions = [function for function, config in CONFIGS.items() if name in _names(config)]
             near = f"; that is a setting of {', '.join(functions)}" if functions else did_you_mean(name, [*known, *OWN])
-            raise UserError(f"settings must be those of {cls.__name__}, got {name}={value!r}{near}")
+            raise UserError(f"settings must be those of {cls.__name__}, got {name}={repr(value)[:60]}{near}")
 
 
 def _names(cls):

@@ -134,6 +134,11 @@ def test_rows_are_a_list():
     assert isinstance(rows.table(), Table) and repr(rows).splitlines()[1].split() == ["a", "0.5"]
 
 
+def test_a_vocabulary_does_not_list_its_tokens(here):
+    vocabulary = here["trained"].vocabulary
+    assert repr(vocabulary) == f"Vocabulary('word', {len(vocabulary)} tokens)" and len(vocabulary) > 5
+
+
 def test_a_profile_is_short():
     lags = np.arange(1, 101)
     profile = LagProfile(lags, lags, lags, lags, {0.25: lags}, (lags, lags), {0.1: 3}, 2, 4, {(1, 20): 0.5})
