@@ -41,7 +41,7 @@ class Rows(list[Record]):
     def _repr_html_(self) -> str:
         if not self:
             return "<p>[]</p>"
-        return fragment(f"{len(self):,} {type(self[0]).__name__}", table_html(self.table()))
+        return fragment(f"{len(self):,} row{'s' * (len(self) != 1)}", table_html(self.table()))
 
 
 def fields_table(records: Sequence[Any]) -> Table:
