@@ -80,7 +80,8 @@ class NotebookProgress(Listener):
         """Keeps the score of the best validation, for the next update."""
         if validation.best:
             score = validation.score
-            self._valid = f"best validation, after step {validation.step:,}: {score.words or f'loss {score.loss:.4f}'}"
+            words = score.words.partition(",")[0] or f"loss {score.loss:.4f}"  # the first measure has room
+            self._valid = f"best validation, after step {validation.step:,}: {words}"
         self._show(seldom=True)
 
     def on_end(self, results: Any) -> None:
