@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from lm_jax import tasks as tasks
     from lm_jax.config import DataConfig, NGramConfig, OptimizerConfig, RecurrentConfig, TrainConfig, WindowConfig
     from lm_jax.errors import UserError
+    from lm_jax.interactive.train import (
+        resume,
+        train,
+        train_classifier,
+        train_ngram,
+        train_seeds,
+        train_tagger,
+        train_translator,
+    )
     from lm_jax.models import ngram
     from lm_jax.queries import compare, evaluate, generate, gradients, load
-    from lm_jax.runs import resume, train, train_seeds
     from lm_jax.training import Listener
 
     __version__: str
@@ -48,7 +56,11 @@ __all__ = [
     "queries",
     "resume",
     "train",
+    "train_classifier",
+    "train_ngram",
     "train_seeds",
+    "train_tagger",
+    "train_translator",
     "training",
 ]
 
@@ -66,9 +78,8 @@ _HOMES = {
     "generate": "lm_jax.queries",
     "gradients": "lm_jax.queries",
     "load": "lm_jax.queries",
-    "resume": "lm_jax.runs",
-    "train": "lm_jax.runs",
-    "train_seeds": "lm_jax.runs",
+    **dict.fromkeys(("resume", "train", "train_classifier", "train_ngram"), "lm_jax.interactive.train"),
+    **dict.fromkeys(("train_seeds", "train_tagger", "train_translator"), "lm_jax.interactive.train"),
 }
 _NAMESPACES = {
     **{name: f"lm_jax.{name}" for name in ("analysis", "cells", "data", "encoders", "inference", "interop", "machine")},

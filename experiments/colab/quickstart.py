@@ -93,24 +93,26 @@ if not COPY.exists():
 print("in the mirror: steps", *sorted(mirrored_steps()))
 
 # %% [markdown]
-# The machine is gone, with all that was on it. On the next one: `lm-jax train --resume COPY --mirror MIRROR` copies the
-# run back and goes on, bit for bit as if it had never been stopped (on a CPU).
+# The machine is gone, with all that was on it. On the next one `lm_jax.resume` copies the run back from the mirror and
+# goes on, bit for bit as if it had never been stopped (on a CPU); `lm-jax train --resume COPY --mirror MIRROR` does the
+# same. A line shows the progress; the run shows its table, its loss curve and a sample.
 
 # %%
 import shutil
 
-
-shutil.rmtree(RUN, ignore_errors=True)
-lm_jax_command("train", "--resume", COPY, "--mirror", MIRROR)
-
-# %% [markdown]
-# The run from Python: its score on the test text.
-
-# %%
 import lm_jax
 
 
-trained = lm_jax.load(RUN)
+shutil.rmtree(RUN, ignore_errors=True)
+run = lm_jax.resume(COPY, mirror=MIRROR)
+run
+
+# %% [markdown]
+# A run begins as easily: `lm_jax.train("my.txt", cell="gru", hidden_size=128, lr=1e-3)`, where a keyword is a flag of
+# the command line. A finished one answers questions; its score on the test text:
+
+# %%
+trained = lm_jax.load(run)
 score = trained.evaluate(split="test")
 print(f"{score.tokens:,} characters: {score.bits_per_character:.3f} bits each, perplexity {score.perplexity:.2f}")
 
@@ -124,15 +126,12 @@ print(trained.generate("The ", tokens=300, temperature=0.6, seed=1))
 # And how much of the gradient of a prediction's loss is left at each distance back through time, measured exactly.
 
 # %%
-from lm_jax.report.lag_figure import lag_figure
-
-
 found = trained.gradients(texts=8, length=100)
-lag_figure(found.profile, found.level).savefig("gradient.png", dpi=110)
 print("the gradient by h falls below 10 % after", found.profile["h"].horizons[0.1], "characters")
-try:
-    from IPython.display import Image, display
-except ImportError:
-    print("the picture: gradient.png")
-else:
-    display(Image("gradient.png"))
+found
+
+# %% [markdown]
+# The same for one sentence, token by token.
+
+# %%
+trained.gradients("the exception is raised when")

@@ -23,6 +23,7 @@ from lm_jax.analysis.checks import check_opened, checked_rising
 from lm_jax.analysis.trajectory import open_text
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Carry, Params, TextIds
 
 
@@ -30,6 +31,7 @@ STARTS = {"elsewhere": 0, "initial": 1}  # rows of the axis S below
 FAR = 0.5
 
 
+@shortly_shown
 class ContextUse(NamedTuple):
     """Losses in nats of P predictions, with C lengths of context, K of order, and S starts: "elsewhere", "initial".
 

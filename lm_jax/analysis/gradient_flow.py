@@ -24,9 +24,11 @@ from lm_jax.analysis.adjoint_scan import edge_norms, log_norm
 from lm_jax.analysis.checks import checked_lag
 from lm_jax.analysis.trajectory import ALL, forward_pass, leaf_places, open_text
 from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Carry, Params, TextIds
 
 
+@shortly_shown
 class GradientFlow(NamedTuple):
     """Natural logarithms of gradient norms, float64, for B texts and T predictions each.
 

@@ -17,11 +17,13 @@ from jaxtyping import Float, Int
 from lm_jax.analysis.checks import checked_layer
 from lm_jax.analysis.gradient_flow import GradientFlow
 from lm_jax.errors import UserError, check_sizes, one_of
+from lm_jax.short_repr import shortly_shown
 
 
 FACTOR_LAGS = ((1, 20), (20, 60))
 
 
+@shortly_shown
 class LagProfile(NamedTuple):
     """Statistics of r at the lags 1 .. L.
 

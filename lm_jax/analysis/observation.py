@@ -17,9 +17,11 @@ from lm_jax.analysis.trajectory import open_text
 from lm_jax.cells.base import ObserveFn
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Carry, Params, TextIds
 
 
+@shortly_shown
 class Saturation(NamedTuple):
     """The share of nonlinearities that are saturated (lm_jax/cells/saturation.py), for L layers.
 

@@ -35,6 +35,7 @@ from lm_jax.encoders import Encoder, Place
 from lm_jax.errors import UserError
 from lm_jax.models.opened_encoder import OpenedEncoder
 from lm_jax.models.source_readers import reversed_rows
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Mask, Params
 
 
@@ -51,6 +52,7 @@ class StateName(NamedTuple):
     leaf: str
 
 
+@shortly_shown
 class SourceGradients(NamedTuple):
     """K values, and the norms of their gradients by what is read at each position and by each state there."""
 

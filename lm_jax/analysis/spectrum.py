@@ -22,12 +22,14 @@ from lm_jax.analysis.checks import checked_layer
 from lm_jax.analysis.trajectory import ALL, forward_pass, leaf_places, open_text, precision, push_forward, step_from
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Carry, Params, TextIds
 
 
 MOST_POSITIONS = 32
 
 
+@shortly_shown
 class StepJacobians(NamedTuple):
     """Spectra of J_t for N steps t of B texts, n the numbers of the leaf; float64, logarithms natural.
 

@@ -24,9 +24,11 @@ from lm_jax.analysis.checks import check_finite, checked_rising
 from lm_jax.analysis.trajectory import forward_pass, open_text
 from lm_jax.errors import UserError, one_of
 from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Carry, Params, TextIds
 
 
+@shortly_shown
 class TruncationBias(NamedTuple):
     """Truncated gradients against the whole one, by chunk length; of "all" parameters and of those of the "cell".
 

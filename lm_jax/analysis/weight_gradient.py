@@ -25,9 +25,11 @@ from lm_jax.analysis.checks import check_finite, checked_lag
 from lm_jax.analysis.trajectory import forward_pass, open_text, push_forward, real_leaves, step_from
 from lm_jax.errors import UserError
 from lm_jax.models.language_model import LanguageModel, Opened
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Carry, Params, TextIds
 
 
+@shortly_shown
 class WeightGradient(NamedTuple):
     """The gradient of the mean cross-entropy by the parameters of a cell, in float64, by use and by distance.
 

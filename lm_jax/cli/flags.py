@@ -8,12 +8,12 @@ import dataclasses
 from typing import Any, NamedTuple, get_origin
 
 from lm_jax.cli.readers import Reading, kind_reader, plain_type, reader_of
-from lm_jax.config.flat import FlatSetting, flat_settings, flat_values
+from lm_jax.config.flat import ALIASES, FlatSetting, flat_settings, flat_values
 from lm_jax.config.settings import choices
 
 
 WIDEST_METAVAR = 48  # columns; longer choices are listed in the help
-SHORT_NAMES = {"learning_rate": ["--lr"]}
+SHORT_NAMES = {name: [f"--{short}"] for short, name in ALIASES.items()}
 # titles of groups in the order of the help; a setting without a group of its own is in that of its dataclass
 GROUPS = {name: name for name in ("options", "run", "text", "model", "training", "regularisation", "search")}
 GROUPS |= {"reports": "reports, validations, checkpoints", "devices": "memory, devices, machines"}

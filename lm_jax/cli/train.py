@@ -13,7 +13,7 @@ from lm_jax.cli.flags import positional
 from lm_jax.cli.network import NetworkArguments
 from lm_jax.cli.parsing import parse_with_config
 from lm_jax.cli.screen import say
-from lm_jax.config import TrainConfig, from_flat, read_settings, setting
+from lm_jax.config import TrainConfig, config_given, read_settings, setting
 from lm_jax.errors import UserError
 from lm_jax.report.visible_text import one_line
 
@@ -115,15 +115,11 @@ def make_config(given: dict[str, Any], base: Any = None, cls: Any = TrainConfig)
 
     Raises UserError for flags that exclude each other, and for a setting of a kind that is not chosen.
     """
-    if given.get("steps") is not None and "epochs" in given:
-        raise UserError("the length of a run is given in steps or in epochs, got both", ["steps", "epochs"])
-    if "epochs" in given:  # also where a file or the resumed run has steps
-        given = {**given, "steps": None}
     if ":" in given.get("cell", ""):
         from lm_jax.cells.user import user_cell
 
         given = {**given, "cell": user_cell(given["cell"])}
-    return from_flat(cls if base is None else type(base), given, base)
+    return config_given(cls, given, base)
 
 
 def _train_with_others(arguments, config, given):

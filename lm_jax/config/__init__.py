@@ -11,6 +11,7 @@ from lm_jax.config.encoder import EncoderConfig
 from lm_jax.config.estimators import ESTIMATORS, AddK
 from lm_jax.config.files import from_dict, read_record, read_settings, to_dict
 from lm_jax.config.flat import flat_settings, from_flat
+from lm_jax.config.given import config_given
 from lm_jax.config.kinds import Kind, NoSettings
 from lm_jax.config.labelled import LabelledDataConfig
 from lm_jax.config.models import MODELS, RecurrentConfig, WindowConfig
@@ -62,6 +63,7 @@ __all__ = [
     "UserCell",
     "WindowConfig",
     "cell_title",
+    "config_given",
     "flat_settings",
     "from_dict",
     "from_flat",

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from lm_jax.config.kinds import NoSettings
 from lm_jax.config.settings import DependentSettings, flat_name, is_settings, leaves
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, did_you_mean
 
 
 Config = TypeVar("Config")
+ALIASES = {"lr": "learning_rate"}  # short names of settings, as flags and as keywords
 
 
 class FlatSetting(NamedTuple):
@@ -74,6 +75,8 @@ def _apply(config, rest):
         if field.metadata.get("kinds"):
             changes[field.name] = _apply_kind(field, value, rest)
         elif is_settings(value):
+            if is_settings(rest.get(field.name)):  # all of a part at once, as a script may give it
+                value = rest.pop(field.name)
             changes[field.name] = _apply(value, rest)
         elif "help" in field.metadata and flat_name(field) in rest:
             new = rest.pop(flat_name(field))
@@ -97,7 +100,8 @@ def _misplaced(cls, config, name):
     """Says why a name has no place, and what gives it one."""
     owners = [entry.owners for entry in flat_settings(cls) if entry.name == name]
     if not owners:
-        return f"the configuration has settings that this version does not know: {name}"
+        meant = did_you_mean(name, [*dict.fromkeys(entry.name for entry in flat_settings(cls)), *ALIASES])
+        return f"the configuration has settings that this version does not know: {name}{meant}"
     chosen = chosen_kinds(config)
     role = next(role for role, kind in owners[0] if chosen.get(role) != kind)
     kinds = dict.fromkeys(kind for path in owners for at, kind in path if at == role)

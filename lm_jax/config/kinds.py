@@ -9,7 +9,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from lm_jax.errors import UserError
+from lm_jax.config.settings import is_settings
+from lm_jax.errors import UserError, did_you_mean
 
 
 class Kind(NamedTuple):
@@ -48,7 +49,8 @@ def choose(role: str, value: Any, table: Mapping[str, Kind]) -> Any:
         return table[value].defaults(value)
     kind = table.get(getattr(value, "kind", ""))
     if kind is None or type(value) is not (kind.config or NoSettings):
-        raise UserError(f"{role} must be one of {', '.join(table)}, got {value!r}", [role])
+        meant = did_you_mean(value, table) if isinstance(value, str) else ""
+        raise UserError(f"{role} must be one of {', '.join(table)}, got {value!r}{meant}", [role])
     return value
 
 
@@ -80,9 +82,25 @@ def choice_of(
     return dataclasses.field(default=table[default].defaults(default), metadata=metadata)
 
 
+def _check_part(field, value):
+    """Checks that settings with several settings inside are such: a text is not yet the `DataConfig` of a text."""
+    part: Any = field.type
+    if not dataclasses.is_dataclass(field.type) or isinstance(value, part):
+        return
+    name = part.__name__
+    first = dataclasses.fields(part)[0].name
+    example = f"{name}({first}={value!r})" if isinstance(value, str) else f"{name}(...)"
+    got = type(value).__name__ if is_settings(value) else repr(value)
+    raise UserError(f"{field.name} must be of type {name}, got {got}; give {example}", [field.name])
+
+
 def coerce_kinds(config: Any) -> None:
-    """Puts settings in the place of the names of kinds; for `__post_init__` of a frozen dataclass."""
+    """Puts settings in the place of the names of kinds; for `__post_init__` of a frozen dataclass.
+
+    Raises UserError for what is no kind, and for a part that is not of its dataclass.
+    """
     for field in dataclasses.fields(config):
+        _check_part(field, getattr(config, field.name))
         table = field.metadata.get("kinds")
         if table is not None:
             make, value = field.metadata["coerce"], getattr(config, field.name)

@@ -4,8 +4,9 @@ import dataclasses
 from typing import Any, ClassVar, Literal
 
 from lm_jax.config.cells import CELLS, InitConfig, cell_settings
-from lm_jax.config.kinds import Kind, choice_of, coerce_kinds
+from lm_jax.config.kinds import Kind, choice_of, choose, coerce_kinds
 from lm_jax.config.settings import BY_TEXT, DependentSettings, count, not_negative, rate, rising, setting
+from lm_jax.errors import UserError, nearest
 
 
 def _dropped(help, default=None):
@@ -131,3 +132,19 @@ MODELS: dict[str, Kind] = {
     "recurrent": Kind("lm_jax.models.build:recurrent", RecurrentConfig),
     "window": Kind("lm_jax.models.build:window", WindowConfig),
 }
+
+
+def model_settings(value: Any) -> Any:
+    """Returns the settings of a model: themselves, or the defaults of a kind by its name.
+
+    Raises UserError for anything else; for the name of a cell it says how the model gets that cell.
+    """
+    try:
+        return choose("model", value, MODELS)
+    except UserError as error:
+        cell = nearest(value, CELLS) if isinstance(value, str) else None
+        if cell is None or "did you mean" in str(error):
+            raise
+        raise UserError(
+            f'{error}; did you mean cell {cell}? (RecurrentConfig(cell="{cell}"))', error.settings
+        ) from None

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import numbers
 import os
 import sys
+import types
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
-from lm_jax.errors import UserError, check_rate, check_rising, check_sizes
+from lm_jax.errors import UserError, check_rate, check_rising, check_sizes, did_you_mean
 
 
 Rule = Callable[[str, Any], None]  # (name, value) -> raises UserError; None is always allowed where it is a choice
@@ -66,14 +68,13 @@ def check(config: Any) -> None:
     """Raises UserError for the first setting of a dataclass, or of one inside it, that is outside its range."""
     for field, value in leaves(config):
         name, rule = flat_name(field), field.metadata.get("rule")
-        _check_choice(name, field.type, value)
+        if rule is not None and value is not None:
+            try:
+                rule(name, value)
+            except TypeError:
+                _check_type(name, field.type, value)
+                raise
         _check_type(name, field.type, value)
-        if rule is None or value is None:
-            continue
-        try:
-            rule(name, value)
-        except TypeError as error:
-            raise UserError(f"{name} must be a number, got {value!r}", [name]) from error
 
 
 def choices(annotation: Any) -> tuple[Any, ...] | None:
@@ -81,25 +82,31 @@ def choices(annotation: Any) -> tuple[Any, ...] | None:
     return get_args(annotation) if get_origin(annotation) is Literal else None
 
 
-def _check_choice(name, annotation, value):
-    """A file or a script may get wrong what the command line cannot: a choice, or true and false."""
-    options = choices(annotation)
-    if options is not None and value not in options:
-        raise UserError(f"{name} must be one of {', '.join(options)}, got {value!r}", [name])
-    if annotation is bool and not isinstance(value, bool):
-        raise UserError(f"{name} must be true or false, got {value!r}", [name])
+TYPES: dict[Any, tuple[str, Any]] = {
+    bool: ("true or false", bool),
+    int: ("a whole number", numbers.Integral),
+    float: ("a number", numbers.Real),
+    str: ("a string", str | os.PathLike),
+    tuple: ("a list", tuple),
+}
 
 
 def _check_type(name, annotation, value):
-    """A file or a script may give null, a list or an enormous number where a text or a number is meant."""
-    types = set(get_args(annotation)) or {annotation}
-    if not types <= {str, int, float, bool, type(None)}:
+    """A file or a script may get wrong what the command line cannot: a choice, or the type of a value."""
+    optional = get_origin(annotation) in (types.UnionType, Union)
+    parts = get_args(annotation) if optional else (annotation,)
+    if value is None and type(None) in parts:
         return
-    if value is None and type(None) not in types:
-        raise UserError(f"{name} must be given, got {value!r}", [name])
-    if value is not None and str in types and not isinstance(value, str | os.PathLike):
-        raise UserError(f"{name} must be a text, got {value!r:.60}", [name])
-    if isinstance(value, int) and float in types and abs(value) > sys.float_info.max:
+    options = choices(parts[0])
+    if options is not None:
+        if value not in options:
+            meant = did_you_mean(str(value), options)
+            raise UserError(f"{name} must be one of {', '.join(options)}, got {value!r}{meant}", [name])
+        return
+    words, wanted = TYPES.get(get_origin(parts[0]) or parts[0], ("", object))
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted not in (bool, object)):
+        raise UserError(f"{name} must be {words}, got {value!r:.60}", [name])
+    if wanted is numbers.Real and isinstance(value, int) and abs(value) > sys.float_info.max:
         raise UserError(f"{name} must be a number that a float can hold, got one of {value.bit_length()} bits", [name])
 
 

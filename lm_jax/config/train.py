@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from lm_jax.config.data import DataConfig
 from lm_jax.config.kinds import choice_of, coerce_kinds
-from lm_jax.config.models import MODELS
+from lm_jax.config.models import MODELS, model_settings
 from lm_jax.config.optimizer import OptimizerConfig
 from lm_jax.config.settings import BY_TEXT, check, count, seed, setting, share
 from lm_jax.errors import UserError
@@ -57,6 +57,9 @@ class RunConfig:
     )
     patience: int | None = setting(None, "Validations without improvement before it stops.", rule=count, common=True)
 
+    def __post_init__(self):
+        coerce_kinds(self)
+
     def check(self) -> None:
         """Raises UserError for a setting outside its range, or one that nothing would read."""
         check(self)
@@ -91,6 +94,7 @@ class TrainConfig(RunConfig):
         MODELS,
         "recurrent",
         "Kind of model. A window model is a network over the last tokens.",
+        coerce=model_settings,
         group="model",
         common=True,
     )
@@ -135,9 +139,6 @@ class TrainConfig(RunConfig):
         rule=count,
         group="reports",
     )
-
-    def __post_init__(self):
-        coerce_kinds(self)
 
     @property
     def task(self) -> str:

@@ -49,6 +49,9 @@ class Vocabulary:
     tokenizer: str = "whitespace"
     lower: bool = False
 
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.level!r}, {len(self.tokens):,} tokens)"
+
     def __len__(self) -> int:
         return len(self.tokens)
 

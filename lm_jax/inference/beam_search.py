@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, Int
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.generation import bucket_of, read_prompt
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Carry, Params
 
 
@@ -32,6 +33,7 @@ BonusFn = Callable[[Params, Carry], Float[Array, "K"]]  # at most 0, of the carr
 SearchFn = Callable[[Params, Carry, Any, Any], "Beams"]  # (params, carry, token [K], max_tokens) -> Beams
 
 
+@shortly_shown
 class Beams(NamedTuple):
     """Hypotheses, best first. tokens [K, T], padded after the end; lengths [K] with the end; log_probs in nats [K];
     bonuses [K], what their scores have beside log_probs."""

@@ -24,13 +24,16 @@ from jaxtyping import Bool, Float, Int
 
 from lm_jax.cells.base import select
 from lm_jax.errors import UserError, check_sizes, one_of
+from lm_jax.inference.keys import check_key
 from lm_jax.inference.sampling import Sampler
 from lm_jax.inference.token_ids import checked_ids
 from lm_jax.layers import target_log_probs
 from lm_jax.models.language_model import LanguageModel
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Key, Params
 
 
+@shortly_shown
 class FreeRunning(NamedTuple):
     """Lines under two pasts; on the host. K: continuations of a line.
 
@@ -97,6 +100,7 @@ def free_running_loss(
     Raises UserError for a line that its prefix leaves nothing of, and for an unknown mode.
     """
     check_sizes(num_samples=num_samples)
+    check_key(key)
     restart = one_of("mode", mode, {"stream": False, "sentence": True})
     tokens, lengths, read = _pad([checked_ids(line, model.vocab_size) for line in lines], prefix, eol_id)
     run = _jitted_run(model, sampler, num_samples, eol_id, restart)

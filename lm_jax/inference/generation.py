@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
+from lm_jax.inference.keys import check_key
 from lm_jax.inference.sampling import Sampler
 from lm_jax.inference.token_ids import checked_ids
 from lm_jax.models.language_model import LanguageModel
@@ -32,7 +33,24 @@ def generate(
     num_samples: int = 1,
     sampler: Sampler = Sampler(),
 ) -> np.ndarray:
-    """Continuations of a prompt: int32 [num_tokens, num_samples]. prompt: ids int [P]; may be empty."""
+    """Draws continuations of a prompt.
+
+    Args:
+        model: any language model.
+        params: its parameters.
+        prompt: ids int [P]; may be empty.
+        num_tokens: how many tokens to add.
+        key: made by jax.random.key.
+        eol_id: of the end-of-line token, which the prompt follows.
+        num_samples: how many continuations.
+        sampler: how a token is chosen.
+
+    Returns:
+        Ids int32 [num_tokens, num_samples].
+
+    Raises:
+        UserError: for a text in the place of ids, a seed in the place of a key, and numbers below 1.
+    """
     chunks = stream(model, params, prompt, num_tokens, key, eol_id=eol_id, num_samples=num_samples, sampler=sampler)
     return np.concatenate(list(chunks))
 
@@ -52,6 +70,7 @@ def stream(
     if num_tokens < 1 or num_samples < 1:
         rule = "tokens and num_samples must be at least 1"
         raise UserError(f"{rule}, got {num_tokens} and {num_samples}", ["tokens", "num_samples"])
+    check_key(key)
     carry, token = read_prompt(model, params, prompt, eol_id, num_samples)
     extend = _jitted_extend(model, sampler)
     for start in range(0, num_tokens, CHUNK):
@@ -78,7 +97,7 @@ def read_prompt(
     The prompt follows an end-of-line token. It is read in one `unroll`, padded to a power of two: prompts of many
     lengths share one compiled program.
     """
-    inputs = np.concatenate([[eol_id], checked_ids(prompt, model.vocab_size)]).astype(np.int32)
+    inputs = np.concatenate([[eol_id], checked_ids(prompt, model.vocab_size, "prompt")]).astype(np.int32)
     before, token = inputs[:-1], np.full((rows,), inputs[-1], np.int32)
     padded = np.full((bucket_of(len(before)), rows), eol_id, np.int32)
     padded[: len(before)] = before[:, None]

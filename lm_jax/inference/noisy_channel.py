@@ -31,6 +31,7 @@ from lm_jax.inference.likelihood import line_sums, token_log_probs
 from lm_jax.inference.translation import pair_log_probs
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.translator import Translator
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Params
 
 
@@ -52,6 +53,7 @@ class Weights(NamedTuple):
             raise UserError(f"weights must be finite numbers, not all 0, got {tuple(self)}", ["weights"])
 
 
+@shortly_shown
 class Candidate(NamedTuple):
     """A translation of an n-best list.
 
@@ -70,6 +72,7 @@ class Candidate(NamedTuple):
     unknown_language_model: int
 
 
+@shortly_shown
 class TextScores(NamedTuple):
     """log_probs: nats, float64 [N], of texts with their ends; unknown: their unknown tokens, int [N]."""
 
@@ -89,6 +92,7 @@ class Grid(NamedTuple):
 GRID = Grid()
 
 
+@shortly_shown
 class Tuned(NamedTuple):
     """The best weights of a grid, and the corpus measure of what they choose."""
 

@@ -33,12 +33,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from lm_jax.short_repr import shortly_shown
+
 
 ENOUGH_BLOCKS, SHORTEST_PIECE = 50, 20
 NORMAL_QUANTILE = 1.959964  # 97.5 %
 DRAWN_AT_ONCE = 2**22  # numbers, that is 32 MiB
 
 
+@shortly_shown
 class Blocks(NamedTuple):
     """starts int [K]: the first token of each block; size: what a block holds of the unit, "line" or "token" (mean)."""
 

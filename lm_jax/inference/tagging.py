@@ -11,6 +11,7 @@ import numpy as np
 from lm_jax.data.buckets import in_order
 from lm_jax.data.tag_vocabulary import EncodedSentences
 from lm_jax.models.tagger import Tagger, TaggerInputs
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Params
 
 
@@ -18,6 +19,7 @@ ROWS = 64  # sentences of a batch
 ProgressFn = Callable[[int, int], None]  # (batches done, batches in all)
 
 
+@shortly_shown
 class TagScores(NamedTuple):
     """log_probs [S]: of the true tags of every sentence, in nats. tags [N]: the best tag of every word."""
 
@@ -25,6 +27,7 @@ class TagScores(NamedTuple):
     tags: np.ndarray
 
 
+@shortly_shown
 class TagStrings(NamedTuple):
     """The best strings of one sentence: tags [K, T], their log-probabilities [K], and of those of the first string
     the probability at every word, [T]. K may be smaller than was asked for."""

@@ -23,6 +23,7 @@ from lm_jax.inference.beam_search import build_search, check_search
 from lm_jax.inference.generation import bucket_of
 from lm_jax.models.decoder_loops import Conditioned
 from lm_jax.models.translator import Translator, teacher_forced
+from lm_jax.short_repr import shortly_shown
 from lm_jax.types import Params
 
 
@@ -49,6 +50,7 @@ class SearchSettings(NamedTuple):
             )
 
 
+@shortly_shown
 class Found(NamedTuple):
     """A translation: tokens int [T] without its end; log_prob in nats, that of its end included; the score that it is
     ranked by; whether it came to its end before the longest length."""

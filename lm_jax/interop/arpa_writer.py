@@ -23,7 +23,7 @@ NUMBER = "%.9g"
 BLOCK = 1 << 16  # n-grams that are text at the same time
 
 
-def write_arpa(path: str | Path, params: BackoffParams, vocabulary: Vocabulary, method: str) -> None:
+def write_arpa(params: BackoffParams, vocabulary: Vocabulary, path: str | Path, method: str) -> None:
     """Writes tables as an ARPA file, compressed if the name ends in .gz; `read_arpa` gives them back, bit for bit.
 
     method: the estimator, for the comment and for messages. The file appears when it is whole. Raises UserError,

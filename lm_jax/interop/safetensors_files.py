@@ -1,7 +1,9 @@
 """Tensors by name in safetensors files, by which weights go to other programs without code in them."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,17 +30,42 @@ def load_safetensors(path: str | Path) -> dict[str, np.ndarray]:
     }
 
 
-def save_safetensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
+def save_safetensors(tensors: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Writes the tensors under their names; the file takes its name when it is whole.
 
-    Raises UserError for a path that cannot be written, and where the extra `torch` is missing.
+    The order of the arguments is that of safetensors' own `save_file`.
+
+    Args:
+        tensors: arrays by name.
+        path: the file.
+
+    Raises:
+        UserError: for arguments in another order, a path that cannot be written, and where the extra `torch` is
+            missing.
     """
+    if not isinstance(path, str | os.PathLike):
+        got = f"{type(tensors).__name__} and {type(path).__name__}"
+        raise UserError(f"save_safetensors takes (tensors, path), as safetensors does, got {got}")
+    check_tensors("tensors", tensors)
     library = _library()
     try:
         content = library.numpy.save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
         write_bytes(Path(path).expanduser(), content)
     except (OSError, library.SafetensorError) as error:
         raise UserError(f"a file of weights must be writable, got {path}: {error}") from error
+
+
+def check_tensors(name: str, tensors: Any) -> None:
+    """Raises UserError for what are no tensors by name, such as the path of their file, or the module they are of."""
+    if isinstance(tensors, Mapping):
+        return
+    if isinstance(tensors, str | os.PathLike):
+        fix = f"got the path {os.fspath(tensors)!r}; read it: load_safetensors(path)"
+    elif hasattr(tensors, "state_dict"):
+        fix = f"got a {type(tensors).__name__}; give its state_dict()"
+    else:
+        fix = f"got a {type(tensors).__name__}"
+    raise UserError(f"{name} must be tensors by name, {fix}")
 
 
 def _library():

@@ -19,6 +19,7 @@ import numpy as np
 from lm_jax.cells import gru, lstm, rnn, stacked
 from lm_jax.errors import UserError, one_of
 from lm_jax.interop.linen import checked_tensors
+from lm_jax.interop.safetensors_files import check_tensors
 from lm_jax.interop.tensors import numpy_tensors
 from lm_jax.interop.torch_weights import floats, params_from_torch, params_to_torch
 from lm_jax.models.language_model import LanguageModel
@@ -37,8 +38,9 @@ def language_model_from_torch(
     cell: "rnn", "gru" or "lstm". nonlinearity: of "rnn", "tanh" or "relu". dropout_rate: for training on, as in torch
         of the embedded inputs, between layers and of the outputs.
     Raises UserError, by name, for a tensor that is missing, that the model does not have, of another shape, or not of
-    floating point numbers.
+    floating point numbers; and for the path of a file or a module in the place of a state dict.
     """
+    check_tensors("state_dict", state_dict)
     make = one_of("cell", cell, {"rnn": rnn, "gru": gru, "lstm": lstm})
     tensors = numpy_tensors(state_dict)
     (vocab_size, input_size), (_, size) = (_matrix(tensors, name).shape for name in ("encoder.weight", HIDDEN))

@@ -25,6 +25,7 @@ from lm_jax.cells.stack import StackParams
 from lm_jax.encoders import BidirectionalParams, Encoder
 from lm_jax.errors import UserError
 from lm_jax.interop.linen import checked_tensors
+from lm_jax.interop.safetensors_files import check_tensors
 from lm_jax.interop.tensors import numpy_tensors, unwrapped
 from lm_jax.types import Params
 
@@ -49,6 +50,7 @@ def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefi
     Raises UserError, by name, for a tensor that is missing, that the cell does not have, of another shape, or not of
     floating point numbers; and for a cell or encoder that torch does not have.
     """
+    check_tensors("state_dict", state_dict)
     shapes = jax.eval_shape(cell.init, jax.random.key(0))
     empty = jax.tree.map(lambda s: np.broadcast_to(np.zeros((), s.dtype), s.shape), shapes)
     prefix = unwrapped(prefix)

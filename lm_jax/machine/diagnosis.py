@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
+from lm_jax.short_repr import shortly_shown
 
 
 LATEST_START = 7.0  # seconds after which no further measurement begins, so that all of them take about ten
@@ -39,6 +40,7 @@ class Memory(NamedTuple):
     device_used: int | None = None
 
 
+@shortly_shown
 class DoctorReport(NamedTuple):
     """The state of a machine, as far as it matters to JAX.
 

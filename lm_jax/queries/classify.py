@@ -19,8 +19,13 @@ import numpy as np
 from lm_jax.errors import UserError
 from lm_jax.inference.classification import class_log_probs
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.report.html import fragment, table_html
+from lm_jax.report.rows import Rows
+from lm_jax.report.table import Table
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class Prediction(NamedTuple):
     """The label of a text, its probability, and that of every label."""
 
@@ -30,6 +35,7 @@ class Prediction(NamedTuple):
     probabilities: dict[str, float]
 
 
+@shortly_shown
 class Explanation(NamedTuple):
     """What a label rests on: for each word the numbers of the module, in nats. A positive one speaks for the label."""
 
@@ -39,6 +45,15 @@ class Explanation(NamedTuple):
     gradient: list[float]
     occlusion: list[float]
     reach: list[float]
+
+    def _repr_html_(self) -> str:
+        return fragment(f"{self.label} ({self.probability:.1%})", table_html(self.table()))
+
+    def table(self) -> Table:
+        """Returns a row for each word, with its numbers."""
+        numbers = zip(self.words, self.gradient, self.occlusion, self.reach, strict=True)
+        rows = [(word, f"{gradient:+.3f}", f"{loss:+.3f}", f"{reach:.3f}") for word, gradient, loss, reach in numbers]
+        return Table(("word", "gradient", "occlusion", "reach"), tuple(rows))
 
 
 def classify(run: RunLike, texts: Sequence[str], cell: UserCell | None = None) -> list[Prediction]:
@@ -63,10 +78,10 @@ def classify(run: RunLike, texts: Sequence[str], cell: UserCell | None = None) -
     ids = [encode_text(loaded, text) for text in texts]
     labels = loaded.vocabulary.labels
     probabilities = np.exp(class_log_probs(loaded.model, loaded.params, ids))
-    return [
+    return Rows(
         Prediction(text, labels[int(p.argmax())], float(p.max()), dict(zip(labels, p.tolist(), strict=True)))
         for text, p in zip(texts, probabilities, strict=True)
-    ]
+    )
 
 
 def explain(run: RunLike, text: str, cell: UserCell | None = None) -> Explanation:

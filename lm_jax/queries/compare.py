@@ -21,7 +21,10 @@ from lm_jax.queries.mixtures import Mixture, fit_runs, mixed_runs, requested_mix
 from lm_jax.queries.run_size import run_size
 from lm_jax.queries.same_text import same_streams, same_text
 from lm_jax.queries.scorable import check_scorable
+from lm_jax.report import comparison_table
 from lm_jax.report.comparison_row import ComparisonRow
+from lm_jax.report.rows import Rows
+from lm_jax.runs.results import Run
 
 
 FEWEST_SAMPLES = 100
@@ -90,11 +93,11 @@ def compare(
         progress(1, 1)
     if sort:
         results.sort(key=lambda pair: pair[1].nats.sum())
-    return comparison_rows(results, ComparedText(source, split, text), samples, seed)
+    return Rows(comparison_rows(results, ComparedText(source, split, text), samples, seed), comparison_table.table)
 
 
 def _check_request(runs, split, eval_streams, samples, seed):
-    if isinstance(runs, str | Path | LoadedRun) or not runs:
+    if isinstance(runs, str | Path | LoadedRun | Run) or not runs:
         raise UserError(f"a comparison needs a list of at least one run folder, got {runs!r}")
     check_split(split)
     if eval_streams is not None:

@@ -12,8 +12,11 @@ from lm_jax.inference.generation import stream
 from lm_jax.inference.sampling import Sampler
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
 from lm_jax.queries.token_text import Text, to_ids, to_text
+from lm_jax.report.rows import Rows
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class Continuation(NamedTuple):
     """A text that a model added to a prompt. text: without the prompt, with the space that parts the two; tokens: its
     ids."""
@@ -22,6 +25,7 @@ class Continuation(NamedTuple):
     tokens: list[int]
 
 
+@shortly_shown
 class Hypothesis(NamedTuple):
     """A continuation that a search found.
 
@@ -89,7 +93,7 @@ def continue_text(
     run = as_language_model(run, cell)
     chunks = list(_chunks(run, prompt, tokens, sampler, seed, num_samples))
     columns = np.concatenate(chunks).T.tolist()
-    return [Continuation(_follow(run, column, prompt), column) for column in columns]
+    return Rows(Continuation(_follow(run, column, prompt), column) for column in columns)
 
 
 def stream_text(
@@ -160,8 +164,8 @@ def beam_search(
         length_penalty=length_penalty,
     )
     hypotheses = zip(beams.tokens, beams.lengths, beams.log_probs, beams.scores(length_penalty), strict=True)
-    return [
+    return Rows(
         Hypothesis(_follow(run, tokens[:length], prompt), float(log_prob), float(score))
         for tokens, length, log_prob, score in hypotheses
         if log_prob > -np.inf
-    ]
+    )

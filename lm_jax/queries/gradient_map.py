@@ -11,11 +11,15 @@ from lm_jax.errors import UserError
 from lm_jax.queries.loaded_run import RunLike, UserCell
 from lm_jax.queries.recurrent_run import load_recurrent
 from lm_jax.queries.token_text import Text, shown_tokens, to_ids, to_text, unknown_words
+from lm_jax.report import heat_map
+from lm_jax.report.html import figure_html, fragment, paragraph
+from lm_jax.short_repr import shortly_shown
 
 
 MOST_TOKENS = 400  # of a map that a person can still read
 
 
+@shortly_shown
 class GradientMap(NamedTuple):
     """Gradient between the tokens of one text x_1 .. x_N, which follows the end of a line, x_0.
 
@@ -34,6 +38,11 @@ class GradientMap(NamedTuple):
     nats: Float[np.ndarray, "N"]
     log_shares: Float[np.ndarray, "N N"]
     unknown: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        figure = heat_map.heat_map(self.log_shares, self.past, self.predicted)
+        answer = heat_map.answer(self.log_shares, self.past, self.predicted)
+        return fragment(f"Gradients in “{self.text}”", paragraph(answer), figure_html(figure, "gradient map"))
 
 
 def gradient_map(run: RunLike, text: Text, *, layer: int = -1, cell: UserCell | None = None) -> GradientMap:

@@ -8,6 +8,11 @@ from lm_jax.data.excerpts import cut_texts
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.queries.loaded_run import RunLike, UserCell
 from lm_jax.queries.recurrent_run import load_recurrent
+from lm_jax.report import lag_table
+from lm_jax.report.html import figure_html, fragment, paragraph, table_html
+from lm_jax.report.lag_figure import lag_figure
+from lm_jax.report.rows import plain_lines
+from lm_jax.report.table import Table
 
 
 MAX_LAG = 100
@@ -32,6 +37,23 @@ class GradientReport(NamedTuple):
     max_lag: int
     profiles: tuple[dict[str, LagProfile], ...]
     layer: int
+
+    def __repr__(self) -> str:
+        head = f"GradientReport({self.run!r}, {self.split} of {self.source!r}, layer {self.layer})"
+        lines = plain_lines(lag_table.table([self.profile]).without({"values"}))
+        return "\n".join([head, *(f"  {line}" for line in lines), f"  {self._answer}"])
+
+    def _repr_html_(self) -> str:
+        picture = figure_html(lag_figure(self.profile, self.level), "share of the gradient that is left, by lag")
+        return fragment(f"Gradients of {self.run}", paragraph(self._answer), table_html(self.table()), picture)
+
+    @property
+    def _answer(self):
+        return lag_table.answer(self.profile["h"], self.level)
+
+    def table(self) -> Table:
+        """Returns a row for each layer and leaf of its carry: how far back the gradient reaches."""
+        return lag_table.table(self.profiles)
 
     @property
     def profile(self) -> dict[str, LagProfile]:

@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 from lm_jax.config import read_record
 from lm_jax.errors import UserError
+from lm_jax.report.rows import Rows
 from lm_jax.runs.folder import DEFAULT_PARENT, SEEDS, RunFolder, read_lines, read_results
 from lm_jax.runs.links import check_links
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks import TASKS, task_of
 
 
+@shortly_shown
 class RunSummary(NamedTuple):
     """A run folder at a glance.
 
@@ -43,7 +46,7 @@ def list_runs(folder: str | Path = DEFAULT_PARENT) -> list[RunSummary]:
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise UserError(f"runs lie in an existing folder, got {folder}")
-    runs = []
+    runs: list[RunSummary] = Rows()
     for child in sorted(path.iterdir()):
         places = sorted(child.iterdir()) if (child / SEEDS).is_file() else [child]
         runs += [_summary(place) for place in places if (place / "config.json").is_file()]

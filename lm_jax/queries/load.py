@@ -9,6 +9,7 @@ from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
 from lm_jax.queries.trained_tagger import TrainedTagger
 from lm_jax.queries.trained_translator import TrainedTranslator
+from lm_jax.runs.results import Run
 
 
 Trained = TypeVar("Trained", bound=LoadedRun)
@@ -16,11 +17,11 @@ AnyTrained = LoadedRun | TrainedLanguageModel | TrainedClassifier | TrainedTagge
 CLASSES = {cls.model_type: cls for cls in (TrainedLanguageModel, TrainedClassifier, TrainedTagger, TrainedTranslator)}
 
 
-def load(run: str | Path, cell: UserCell | None = None) -> AnyTrained:
+def load(run: str | Path | Run, cell: UserCell | None = None) -> AnyTrained:
     """Loads the best step of a run, on one device, whatever it was trained on.
 
     Args:
-        run: The folder of a run that has a checkpoint.
+        run: The folder of a run that has a checkpoint, or the run that a training has returned.
         cell: The user's own cell that the run was trained with, as a function or as "my_cells.py:mgu".
 
     Returns:

@@ -8,6 +8,7 @@ from typing import Any
 from lm_jax.cells.user import with_user_cell
 from lm_jax.errors import UserError
 from lm_jax.runs.open import OpenedRun, open_run
+from lm_jax.runs.results import Run
 from lm_jax.tasks import Task, task_of
 from lm_jax.types import Params
 
@@ -40,7 +41,16 @@ class LoadedRun:
         return task_of(self.config)
 
 
-RunLike = str | Path | LoadedRun  # what a query takes
+RunLike = str | Path | LoadedRun | Run  # what a query takes; of a run that was just trained, its folder
+
+
+def folder_of(run: Any) -> str | Path:
+    """Returns the folder of a run that is not loaded; raises UserError for what is none."""
+    folder = run.folder if isinstance(run, Run) else run
+    if not isinstance(folder, str | Path):
+        got = f"a {type(run).__name__}"
+        raise UserError(f"run must be the folder of a run, or lm_jax.load of it, got {got}; models: lm_jax.inference")
+    return folder
 
 
 def as_opened(run: RunLike) -> OpenedRun:
@@ -48,7 +58,7 @@ def as_opened(run: RunLike) -> OpenedRun:
     Raises UserError for no run."""
     if isinstance(run, LoadedRun):
         return OpenedRun(run.path, run.config, run.record, run.vocabulary)
-    return open_run(run)
+    return open_run(folder_of(run))
 
 
 def check_model_type(run: OpenedRun | LoadedRun, wanted: str = "language model") -> None:
@@ -78,7 +88,7 @@ def as_loaded(run: RunLike, cell: UserCell | None = None, wanted: str | None = N
     Raises:
         UserError: For a folder that is no run, or has no checkpoint yet, and for another type of model.
     """
-    opened = run if isinstance(run, LoadedRun) else open_run(run)
+    opened = run if isinstance(run, LoadedRun) else open_run(folder_of(run))
     if wanted is not None:
         check_model_type(opened, wanted)
     if isinstance(opened, LoadedRun):
@@ -86,4 +96,4 @@ def as_loaded(run: RunLike, cell: UserCell | None = None, wanted: str | None = N
     if cell is not None:
         opened = opened._replace(config=with_user_cell(opened.config, cell))
     model, params = opened.load()
-    return LoadedRun(str(run), opened.config, opened.record, model, params, opened.vocabulary)
+    return LoadedRun(str(folder_of(run)), opened.config, opened.record, model, params, opened.vocabulary)

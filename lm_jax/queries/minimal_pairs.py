@@ -10,6 +10,10 @@ from lm_jax.data.sources import read_text
 from lm_jax.errors import UserError
 from lm_jax.inference.minimal_pairs import Accuracy, accuracy, judge_pairs
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
+from lm_jax.report.html import fragment, table_html
+from lm_jax.report.rows import plain_lines
+from lm_jax.report.table import Table
+from lm_jax.short_repr import shortly_shown
 from lm_jax.strict_json import from_json
 
 
@@ -17,6 +21,7 @@ FIELDS = ("sentence_good", "sentence_bad")
 ALL = "all"  # the group of all pairs
 
 
+@shortly_shown
 class Pair(NamedTuple):
     """Two sentences, each one line without its end, and the group that the pair is counted in."""
 
@@ -25,6 +30,7 @@ class Pair(NamedTuple):
     group: str | None = None
 
 
+@shortly_shown
 class Judgement(NamedTuple):
     """A pair and log P(good) - log P(bad) in nats: above 0 is right, 0 a tie."""
 
@@ -43,6 +49,20 @@ class MinimalPairs(NamedTuple):
     unk_rate: float
     groups: dict[str, Accuracy]
     judgements: tuple[Judgement, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join([f"MinimalPairs of {len(self.judgements):,} pairs", *plain_lines(self.table())])
+
+    def _repr_html_(self) -> str:
+        return fragment(f"{len(self.judgements):,} minimal pairs", table_html(self.table()))
+
+    def table(self) -> Table:
+        """Returns a row for each group: how often the good sentence wins."""
+        rows = [
+            (name, f"{one.pairs:,}", f"{one.accuracy:.1%}", f"{one.low:.1%} to {one.high:.1%}")
+            for name, one in self.groups.items()
+        ]
+        return Table(("group", "pairs", "accuracy", "95 % interval"), tuple(rows))
 
 
 def minimal_pairs(

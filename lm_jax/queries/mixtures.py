@@ -17,8 +17,10 @@ from lm_jax.models.caches.unigram import unigram_cache
 from lm_jax.queries.compared_model import ComparedModel
 from lm_jax.queries.run_size import RunSize
 from lm_jax.runs.open import OpenedRun
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class Mixture(NamedTuple):
     """A mixture to be compared.
 

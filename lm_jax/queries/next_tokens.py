@@ -5,8 +5,11 @@ from typing import NamedTuple
 from lm_jax.inference import generation
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
 from lm_jax.queries.token_text import Text, to_ids
+from lm_jax.report.rows import Rows
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class NextToken(NamedTuple):
     """A token that may come next, as the vocabulary spells it, and its probability."""
 
@@ -32,4 +35,4 @@ def next_tokens(run: RunLike, prompt: Text = "", k: int = 10, cell: UserCell | N
     run = as_language_model(run, cell)
     prompt = to_ids(run.vocabulary, prompt)
     ids, probs = generation.next_tokens(run.model, run.params, prompt, k, eol_id=run.vocabulary.eol_id)
-    return [NextToken(run.vocabulary.tokens[i], float(p)) for i, p in zip(ids, probs, strict=True)]
+    return Rows(NextToken(run.vocabulary.tokens[i], float(p)) for i, p in zip(ids, probs, strict=True))

@@ -18,6 +18,7 @@ from lm_jax.models.ngram.storage import save_tables
 from lm_jax.runs.folder import check_new, new_folder
 from lm_jax.runs.lock import claimed
 from lm_jax.runs.open import OpenedRun, open_run
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks.closing_table import table_scorer
 from lm_jax.tasks.language_model import reading_of
 from lm_jax.tasks.ngram import TABLES, tables_of
@@ -26,6 +27,7 @@ from lm_jax.tasks.ngram import TABLES, tables_of
 WRITTEN_ANEW = ("python", "ngrams")  # in the record of a pruned run
 
 
+@shortly_shown
 class ImportedModel(NamedTuple):
     """The folder of a run that was made of an ARPA file, and its tables."""
 
@@ -33,6 +35,7 @@ class ImportedModel(NamedTuple):
     params: BackoffParams
 
 
+@shortly_shown
 class TableReport(NamedTuple):
     """An n-gram model: n-grams by order, bytes of its tables, and perplexities, None where there was no text."""
 
@@ -42,6 +45,7 @@ class TableReport(NamedTuple):
     test: float | None
 
 
+@shortly_shown
 class Pruning(NamedTuple):
     """The folder of a pruned run, and its model before and after."""
 
@@ -60,7 +64,7 @@ def export_arpa(run: str | Path, file: str | Path) -> None:
     params = _tables(opened)
     if file.exists():
         raise UserError(f"the file to write must not exist, got {file}")
-    write_arpa(file, params, opened.vocabulary, opened.config.method.kind)
+    write_arpa(params, opened.vocabulary, file, opened.config.method.kind)
 
 
 def import_arpa(file: str | Path, run: str | Path | None = None) -> ImportedModel:

@@ -25,8 +25,10 @@ from lm_jax.inference.noisy_channel import (
 from lm_jax.queries.channel_check import check_channel
 from lm_jax.queries.loaded_run import RunLike, as_loaded
 from lm_jax.queries.translate import translate
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class Reranked(NamedTuple):
     """A translation with its log-linear score, and what it is made of, as in `Candidate`."""
 
@@ -40,6 +42,7 @@ class Reranked(NamedTuple):
     unknown_language_model: int
 
 
+@shortly_shown
 class ChannelTuning(NamedTuple):
     """Weights tuned on pairs.
 

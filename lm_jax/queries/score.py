@@ -9,11 +9,14 @@ from lm_jax.errors import UserError
 from lm_jax.inference.likelihood import line_sums, token_log_probs
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
 from lm_jax.queries.token_text import Text, to_ids
+from lm_jax.report.rows import Rows
+from lm_jax.short_repr import shortly_shown
 
 
 STREAMS_ALONE = 32  # lines that are scored by themselves are scored so many at a time
 
 
+@shortly_shown
 class LineScore(NamedTuple):
     """A line under a model. log_prob: of the line with its end. tokens: with its end; unknown: those that are <unk>."""
 
@@ -23,6 +26,7 @@ class LineScore(NamedTuple):
     text: str
 
 
+@shortly_shown
 class TokenScore(NamedTuple):
     """A token under a model, as the vocabulary spells it."""
 
@@ -56,11 +60,11 @@ def score(
     run = as_language_model(run, cell)
     tokens, log_probs = _log_probs(run, text, alone, progress)
     if not len(tokens):
-        return []
+        return Rows()
     vocabulary = run.vocabulary
     sums, lengths = line_sums(log_probs, tokens, vocabulary.eol_id)
     lines = np.split(tokens, np.cumsum(lengths)[:-1])
-    return [
+    return Rows(
         LineScore(
             float(total),
             len(line),
@@ -68,7 +72,7 @@ def score(
             vocabulary.decode(line).removesuffix("\n"),
         )
         for total, line in zip(sums, lines, strict=True)
-    ]
+    )
 
 
 def score_tokens(
@@ -82,7 +86,7 @@ def score_tokens(
     """Scores every token of a text; arguments as for `score`."""
     run = as_language_model(run, cell)
     tokens, log_probs = _log_probs(run, text, alone, progress)
-    return [TokenScore(float(p), run.vocabulary.tokens[token]) for token, p in zip(tokens, log_probs, strict=True)]
+    return Rows(TokenScore(float(p), run.vocabulary.tokens[token]) for token, p in zip(tokens, log_probs, strict=True))
 
 
 def _log_probs(run: LoadedRun, text, alone, progress) -> tuple[np.ndarray, np.ndarray]:

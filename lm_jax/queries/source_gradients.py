@@ -25,8 +25,12 @@ from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 from lm_jax.queries.tag import tag, words_of
 from lm_jax.queries.translate import END, encode_source, translate
+from lm_jax.report.html import figure_html, fragment, paragraph
+from lm_jax.report.source_map import answer, source_figure
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class StateGradients(NamedTuple):
     """Gradients by one state: layer, 0 the lowest; direction, "left to right" or "right to left"; leaf of the carry,
     "all" for several leaves combined; norms of K answers by S positions."""
@@ -37,6 +41,7 @@ class StateGradients(NamedTuple):
     norms: Float[np.ndarray, "K S"]
 
 
+@shortly_shown
 class SourceGradientMap(NamedTuple):
     """Gradients of answers by the words of a sentence.
 
@@ -51,6 +56,10 @@ class SourceGradientMap(NamedTuple):
     log_probs: Float[np.ndarray, "K"]
     norms: Float[np.ndarray, "K S"]
     states: tuple[StateGradients, ...]
+
+    def _repr_html_(self) -> str:
+        picture = figure_html(source_figure(self), "gradients by word")
+        return fragment(f"Gradients in “{self.text}”", paragraph(answer(self)), picture)
 
 
 def label_gradients(

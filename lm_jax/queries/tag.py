@@ -11,8 +11,12 @@ from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.tagging import TagStrings, best_tags
 from lm_jax.models.build_tagger import word_length
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.report.html import table_html
+from lm_jax.report.table import Table
+from lm_jax.short_repr import short_text, shortly_shown
 
 
+@shortly_shown
 class TagString(NamedTuple):
     """A string of tags for a sentence, and its log-probability in nats."""
 
@@ -40,6 +44,17 @@ class TaggedSentence(NamedTuple):
     probabilities: list[float]
     spans: list[TextSpan]
     best: list[TagString]
+
+    def __repr__(self) -> str:
+        return short_text(" ".join(f"{word}/{tag}" for word, tag in zip(self.words, self.tags, strict=True)))
+
+    def _repr_html_(self) -> str:
+        return table_html(self.table())
+
+    def table(self) -> Table:
+        """Returns a row for each word, with its tag and the probability of that."""
+        rows = zip(self.words, self.tags, (f"{p:.1%}" for p in self.probabilities), strict=True)
+        return Table(("word", "tag", "probability"), tuple(rows), words=2)
 
 
 def tag(run: RunLike, sentence: str | Sequence[str], n_best: int = 1, cell: UserCell | None = None) -> TaggedSentence:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, overload
 
 from lm_jax.inference.sampling import Sampler
 from lm_jax.queries.complete import Completions, complete
@@ -22,8 +22,9 @@ from lm_jax.queries.token_text import Text
 class TrainedLanguageModel(LoadedRun):
     """A trained model with its parameters and its vocabulary, and every question to it as a method.
 
-    Texts go in and come out as characters (or go in as ids). For what the methods do not have, `model` and `params` are
-    what the functions of the library take.
+    Of a network and of an n-gram model alike; gradients are of recurrent networks only. Texts go in and come out as
+    characters (or go in as ids). For what the methods do not have, `model` and `params` are what the functions of the
+    library take.
     """
 
     model_type: ClassVar[str] = "language model"
@@ -65,13 +66,17 @@ class TrainedLanguageModel(LoadedRun):
         """Searches for the most probable continuations of the line that a prompt begins."""
         return beam_search(self, prompt, tokens, beam_size, length_penalty)
 
-    def next_tokens(self, prompt: Text = "", k: int = 10) -> list[NextToken]:
+    def next(self, prompt: Text = "", k: int = 10) -> list[NextToken]:
         """Predicts the k most likely tokens after a prompt, most likely first."""
         return next_tokens(self, prompt, k)
 
     def complete(self, prompt: Text = "", k: int = 10, *, special: bool = False) -> Completions:
         """Finds the k words that are most likely to come next, whatever the tokens of the model are."""
         return complete(self, prompt, k, special=special)
+
+    def next_tokens(self, prompt: Text = "", k: int = 10) -> list[NextToken]:
+        """Predicts as `next`."""
+        return next_tokens(self, prompt, k)
 
     def score(self, text: Text, *, alone: bool = False) -> list[LineScore]:
         """Scores every line of a text, in the context of those before it or `alone`; nats."""
@@ -92,17 +97,53 @@ class TrainedLanguageModel(LoadedRun):
         """Scores one split of a text, by default the run's own; as `lm_jax.evaluate`."""
         return evaluate(self, data, split, eval_streams=eval_streams, progress=progress)
 
+    @overload
+    def gradients(self, text: Text, *, layer: int = -1) -> GradientMap: ...
+
+    @overload
     def gradients(
         self,
+        text: None = None,
+        *,
         data: str | None = None,
         split: str = "valid",
-        *,
         texts: int = 16,
         length: int = 200,
         max_lag: int | None = None,
         layer: int = -1,
-    ) -> GradientReport:
-        """Measures how the gradient of a prediction's loss falls with distance; as `lm_jax.gradients`."""
+    ) -> GradientReport: ...
+
+    def gradients(
+        self,
+        text: Text | None = None,
+        *,
+        data: str | None = None,
+        split: str = "valid",
+        texts: int = 16,
+        length: int = 200,
+        max_lag: int | None = None,
+        layer: int = -1,
+    ) -> GradientMap | GradientReport:
+        """Measures how far back gradients reach: in one text, token by token, or on average over many.
+
+        Args:
+            text: A text, or its ids: the answer is its `gradient_map`. Without it, excerpts of `data` are measured, as
+                by `lm_jax.gradients`, which has the other arguments too.
+            data: A text as `DataConfig.data` names it. Default: the run's own.
+            split: "train", "valid", "test" or "all".
+            texts: How many excerpts.
+            length: Predictions in each.
+            max_lag: The largest distance in tokens.
+            layer: 0 is nearest to the input, -1 the top.
+
+        Returns:
+            What is left of the gradient between every two tokens of the text; or by distance.
+
+        Raises:
+            UserError: For a run without a recurrent network, and a text that cannot be measured.
+        """
+        if text is not None:
+            return gradient_map(self, text, layer=layer)
         return gradients(self, data, split, texts=texts, length=length, max_lag=max_lag, layer=layer)
 
     def gradient_map(self, text: Text, *, layer: int = -1) -> GradientMap:

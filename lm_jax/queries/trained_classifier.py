@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, overload
 
 from lm_jax.queries.classify import Explanation, Prediction, classify, explain
 from lm_jax.queries.evaluate import evaluate
@@ -16,6 +16,16 @@ class TrainedClassifier(LoadedRun):
     """A trained classifier with its parameters and its vocabulary, and every question to it as a method."""
 
     model_type: ClassVar[str] = "classifier"
+
+    @overload
+    def predict(self, texts: str) -> Prediction: ...
+
+    @overload
+    def predict(self, texts: Sequence[str]) -> list[Prediction]: ...
+
+    def predict(self, texts: str | Sequence[str]) -> Prediction | list[Prediction]:
+        """Predicts the label of a text, or of each of several, with the probability of every label."""
+        return classify(self, [texts])[0] if isinstance(texts, str) else classify(self, texts)
 
     def classify(self, texts: Sequence[str]) -> list[Prediction]:
         """Predicts the label of each text, with the probability of every label."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, overload
 
 from lm_jax.queries.evaluate import evaluate
 from lm_jax.queries.loaded_run import LoadedRun
@@ -16,6 +16,16 @@ class TrainedTagger(LoadedRun):
     """A trained tagger with its parameters and its vocabulary, and every question to it as a method."""
 
     model_type: ClassVar[str] = "tagger"
+
+    @overload
+    def predict(self, sentences: str) -> TaggedSentence: ...
+
+    @overload
+    def predict(self, sentences: Sequence[str]) -> list[TaggedSentence]: ...
+
+    def predict(self, sentences: str | Sequence[str]) -> TaggedSentence | list[TaggedSentence]:
+        """Tags a sentence, words with white space between, or each of several."""
+        return tag(self, sentences) if isinstance(sentences, str) else tag_sentences(self, sentences)
 
     def tag(self, sentence: str | Sequence[str], n_best: int = 1) -> TaggedSentence:
         """Tags one sentence: words with white space between, or a list of words."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, overload
 
 from lm_jax.inference.noisy_channel import Weights
 from lm_jax.queries.evaluate import evaluate
@@ -18,6 +18,17 @@ class TrainedTranslator(LoadedRun):
     """A trained translator with its parameters and its vocabularies, and every question to it as a method."""
 
     model_type: ClassVar[str] = "translator"
+
+    @overload
+    def predict(self, texts: str) -> str: ...
+
+    @overload
+    def predict(self, texts: Sequence[str]) -> list[str]: ...
+
+    def predict(self, texts: str | Sequence[str]) -> str | list[str]:
+        """Translates a text, or each of several, and returns the translations alone."""
+        found = [best[0].text for best in translate(self, [texts] if isinstance(texts, str) else texts)]
+        return found[0] if isinstance(texts, str) else found
 
     def translate(
         self,

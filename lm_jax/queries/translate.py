@@ -9,8 +9,13 @@ from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.copying import write
 from lm_jax.inference.translation import Found, SearchSettings, alignment, translate_batch
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.report.attention_figure import attention_figure
+from lm_jax.report.html import figure_html
+from lm_jax.report.rows import Rows
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class Translation(NamedTuple):
     """A translation. log_prob: nats, of the text and its end. score: what a search ranks by, log_prob divided by length
     to the power of length_penalty, with the coverage penalty. finished: whether it came to an end. length: tokens, with
@@ -23,12 +28,16 @@ class Translation(NamedTuple):
     length: int
 
 
+@shortly_shown
 class AttentionMap(NamedTuple):
     """Where a translation was read: weights [T][S] of each target token, its end the last, by each source token."""
 
     source: list[str]
     target: list[str]
     weights: list[list[float]]
+
+    def _repr_html_(self) -> str:
+        return figure_html(attention_figure(self), "weights of attention")
 
 
 def translate(
@@ -76,7 +85,7 @@ def translate(
     sources = [encode_source(loaded, text) for text in texts]
     found = translate_batch(loaded.model, loaded.params, sources, loaded.vocabulary.target.eol_id, search)
     return [
-        [_translation(loaded, text, one) for one in of_text[:n_best]]
+        Rows(_translation(loaded, text, one) for one in of_text[:n_best])
         for text, of_text in zip(texts, found, strict=True)
     ]
 

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 from lm_jax.inference.significance import Interval
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class ComparisonRow(NamedTuple):
     """A model on the text that all models of a comparison are scored on; low and high are ends of a 95 % interval.
 

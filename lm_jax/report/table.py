@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
+from lm_jax.short_repr import shortly_shown
 
+
+@shortly_shown
 class Table(NamedTuple):
     """Titles and rows of texts. words: how many of the first columns are words, which stand left; numbers stand right.
 

@@ -11,6 +11,7 @@ from lm_jax.errors import UserError
 from lm_jax.runs.folder import SEEDS, RunFolder
 from lm_jax.runs.kept_text import with_kept_text
 from lm_jax.runs.links import check_links
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks import TASKS, Task
 from lm_jax.training.saved_steps import find_steps, load_step
 from lm_jax.types import Params
@@ -19,6 +20,7 @@ from lm_jax.types import Params
 MACHINES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)  # faults of a machine, not of a folder
 
 
+@shortly_shown
 class OpenedRun(NamedTuple):
     """A run folder as it was read.
 

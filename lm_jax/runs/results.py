@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lm_jax.report.html import fragment, image_html, paragraph, quotation, table_html
+from lm_jax.report.numbers import clock
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks import Closing
 from lm_jax.types import Params
 
 
+@shortly_shown
 class TrainResults(NamedTuple):
     """The end of a training.
 
@@ -42,6 +46,7 @@ class TrainResults(NamedTuple):
         }
 
 
+@shortly_shown
 class EstimateResults(NamedTuple):
     """The end of an estimation. notes: on what the estimator did. record: about the parameters. bytes: on disk.
     seconds: wall time of reading and estimating."""
@@ -67,6 +72,29 @@ class Run(NamedTuple):
     params: Params
     vocabulary: Any
     results: Any  # TrainResults or EstimateResults
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Run({str(self.folder)!r})", *(f"  {line}" for line in _in_words(self.results))])
+
+    def _repr_html_(self) -> str:
+        closing, picture = self.results.closing, self.folder / "loss.png"
+        curve = image_html(picture.read_bytes(), "loss curve") if picture.is_file() else ""
+        sample = quotation(closing.sample) if closing.sample else ""
+        words = "".join(map(paragraph, (*_in_words(self.results)[:1], *closing.remarks)))
+        return fragment(str(self.folder), words, table_html(closing.table), curve, sample)
+
+
+def _in_words(results) -> list[str]:
+    """How long the run was, and the measures of each split."""
+    if isinstance(results, EstimateResults):
+        lines = [f"estimated in {clock(results.seconds)}, {results.bytes / 2**20:.1f} MiB"]
+    else:
+        state = "stopped after step" if results.stopped else "step"
+        best = "-" if results.best_step is None else f"{results.best_step:,}"
+        lines = [f"{results.parameters:,} parameters, {state} {results.step:,}, best step {best}"]
+    for split, measures in results.closing.summary.items():
+        lines.append(f"{split}: " + ", ".join(f"{name.replace('_', ' ')} {x:.4g}" for name, x in measures.items()))
+    return lines
 
 
 def closing_to_json(closing: Closing, stopped: bool = False) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 from lm_jax.config import RunConfig
 from lm_jax.errors import UserError, check_sizes
+from lm_jax.report.html import fragment, table_html
+from lm_jax.report.numbers import short
+from lm_jax.report.table import Table
 from lm_jax.runs.active import ActiveRun
 from lm_jax.runs.folder import SEEDS, RunFolder, check_new, new_folder
 from lm_jax.runs.kept_text import keep_text
@@ -21,6 +24,7 @@ from lm_jax.runs.means import Means, mean_and_error
 from lm_jax.runs.results import Run
 from lm_jax.runs.setup import Setup, set_up
 from lm_jax.runs.signals import stop_on_signal
+from lm_jax.short_repr import shortly_shown
 from lm_jax.strict_json import write_json
 from lm_jax.tasks import task_of
 from lm_jax.training.history import History
@@ -28,6 +32,7 @@ from lm_jax.training.listener import Listener
 from lm_jax.training.side_by_side import fit_side_by_side, for_this_machine
 
 
+@shortly_shown
 class SeedResults(NamedTuple):
     """Contents of seeds.json. runs: names of the folders. splits: {split: {measure: {"mean", "error"}}} of the runs'
     own models; {} where a run was stopped. seconds: wall time."""
@@ -41,12 +46,22 @@ class SeedResults(NamedTuple):
     command: str
 
 
+@shortly_shown
 class SeedRuns(NamedTuple):
     """The folder of all, the runs in the order of their seeds, and their results together."""
 
     folder: Path
     runs: list[Run]
     results: SeedResults
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (split, name.replace("_", " "), f"{short(measure['mean'])} ± {measure['error']:.2g}")
+            for split, measures in self.results.splits.items()
+            for name, measure in measures.items()
+        ]
+        table = Table(("split", "measure", "mean ± standard error"), tuple(rows), words=2)
+        return fragment(f"{self.results.model}, {len(self.runs)} seeds: {self.folder}", table_html(table))
 
 
 def train_seeds(

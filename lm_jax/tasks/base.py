@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from lm_jax.config.text_defaults import UNCHOSEN, fill_in
 from lm_jax.errors import UserError
 from lm_jax.report.table import Table
+from lm_jax.short_repr import shortly_shown
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.listener import Column, Score, Telemetry
 from lm_jax.training.losses import LossFn
@@ -84,6 +85,7 @@ class SavedData(NamedTuple):
             raise UserError(f"a run goes on with the text it began with ({began}), got another text from {source}")
 
 
+@shortly_shown
 class Closing(NamedTuple):
     """The end of a run, for its results and for a person.
 
@@ -111,6 +113,7 @@ class TelemetryKind(NamedTuple):
     draw: Callable[[Any, list[dict[str, Any]], Path], None]
 
 
+@shortly_shown
 class Estimate(NamedTuple):
     """Parameters estimated in one go, notes for a person, and JSON values about them for the run folder."""
 

@@ -27,7 +27,10 @@ from lm_jax.layers import target_log_probs
 from lm_jax.models.build import build_classifier
 from lm_jax.models.classifier import Classifier
 from lm_jax.models.naive_bayes import fit_naive_bayes, naive_bayes_log_probs
+from lm_jax.report.html import fragment, table_html
+from lm_jax.report.rows import Rows
 from lm_jax.report.table import Table
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.tasks.warm_start import with_run, with_vectors
@@ -52,6 +55,7 @@ class ClassificationRow(NamedTuple):
     cross_entropy: float | None
 
 
+@shortly_shown
 class Classification(NamedTuple):
     """Scores of labelled texts. cross_entropy in nats per text; accuracies: by class, for those that occur."""
 
@@ -60,6 +64,9 @@ class Classification(NamedTuple):
     cross_entropy: float
     accuracies: dict[str, float]
     seconds: float
+
+    def _repr_html_(self) -> str:
+        return fragment(type(self).__name__, table_html(Rows([self]).table()))
 
     @property
     def words(self) -> str:

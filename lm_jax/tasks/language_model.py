@@ -22,7 +22,10 @@ from lm_jax.inference.sampling import Sampler
 from lm_jax.models.build import from_config
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.report.figures import UNITS
+from lm_jax.report.html import fragment, table_html
 from lm_jax.report.numbers import short
+from lm_jax.report.rows import Rows
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks.base import Closing, EvaluationRequest, Pretrained, ProgressFn, SavedData, Task
 from lm_jax.tasks.begin_from import begin_from, with_weights
 from lm_jax.tasks.closing_remarks import closing_remarks
@@ -50,6 +53,7 @@ NO_PROMPT = np.zeros(0, np.int32)
 LARGEST_EXPONENT = 700.0  # a perplexity above e^700 is written as that: JSON knows no infinity
 
 
+@shortly_shown
 class Evaluation(NamedTuple):
     """Scores of a text. cross_entropy in nats per token; unk_rate: the share of unknown tokens; eval_streams: the
     parallel streams that it was cut into."""
@@ -62,6 +66,9 @@ class Evaluation(NamedTuple):
     unk_rate: float
     eval_streams: int
     seconds: float
+
+    def _repr_html_(self) -> str:
+        return fragment(type(self).__name__, table_html(Rows([self]).table()))
 
     @property
     def words(self) -> str:

@@ -18,6 +18,9 @@ from lm_jax.inference.tagging import score_tags
 from lm_jax.models.build_tagger import build_tagger, word_length
 from lm_jax.models.tag_outputs import tag_output
 from lm_jax.models.tagger import Tagger
+from lm_jax.report.html import fragment, table_html
+from lm_jax.report.rows import Rows
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.tasks.tag_scores import TagRow, most_frequent_tags, score_row, score_table
@@ -33,6 +36,7 @@ EXAMPLES = 3  # sentences of the test data to look at
 SHORT = 25  # words of a sentence that is shown
 
 
+@shortly_shown
 class Tagging(NamedTuple):
     """Scores of tagged sentences: see `TagRow`."""
 
@@ -43,6 +47,9 @@ class Tagging(NamedTuple):
     f1: float | None
     cross_entropy: float
     seconds: float
+
+    def _repr_html_(self) -> str:
+        return fragment(type(self).__name__, table_html(Rows([self]).table()))
 
     @property
     def words(self) -> str:

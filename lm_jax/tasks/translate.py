@@ -20,7 +20,10 @@ from lm_jax.inference.translation import SearchSettings, pair_log_probs, transla
 from lm_jax.inference.translation_scores import TranslationScores, score_translations
 from lm_jax.models.build import build_translator
 from lm_jax.models.translator import Translator
+from lm_jax.report.html import fragment, table_html
+from lm_jax.report.rows import Rows
 from lm_jax.report.table import Table
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.training.batch_source import BatchSource
@@ -47,6 +50,7 @@ class TranslationRow(NamedTuple):
     chrf: float | None
 
 
+@shortly_shown
 class TranslationEvaluation(NamedTuple):
     """Scores of pairs. cross_entropy in nats per target token; signature: how BLEU and chrF were computed."""
 
@@ -57,6 +61,9 @@ class TranslationEvaluation(NamedTuple):
     chrf: float | None
     signature: str
     seconds: float
+
+    def _repr_html_(self) -> str:
+        return fragment(type(self).__name__, table_html(Rows([self]).table()))
 
     @property
     def words(self) -> str:

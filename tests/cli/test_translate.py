@@ -59,6 +59,7 @@ def test_translations_stream_line_by_line(command, run, folder, monkeypatch):
     loaded = lm_jax.load(run)
     assert isinstance(loaded, TrainedTranslator) and loaded.translate_all([]) == []
     (several,) = loaded.translate_all(["eins zwei."], n_best=2)
+    assert loaded.predict("eins zwei.") == several[0].text == loaded.predict(["eins zwei."])[0]
     assert several[0] == loaded.translate("eins zwei.") and len(several) == 2 and several[0].log_prob < 0
     found = loaded.attention("eins zwei.", "one!")
     assert found.source == ["eins", "zwei", "￭."] and found.target == ["one", "￭!", "⏎"]

@@ -52,11 +52,11 @@ def assert_same(params, expected):
 @pytest.mark.parametrize("method", REPRESENTABLE)
 def test_what_was_written_is_read_and_written_again_to_the_last_bit(method, order, tmp_path):
     params, vocabulary = tables(TEXT, "word", order, method)
-    write_arpa(tmp_path / "a.arpa", params, vocabulary, method)
+    write_arpa(params, vocabulary, tmp_path / "a.arpa", method)
     again, same = read_arpa(tmp_path / "a.arpa")
     assert same == vocabulary
     assert_same(again, params)
-    write_arpa(tmp_path / "b.arpa", again, same, method)
+    write_arpa(again, same, tmp_path / "b.arpa", method)
     assert (tmp_path / "b.arpa").read_bytes() == (tmp_path / "a.arpa").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.arpa", "b.arpa"]
 
@@ -66,7 +66,7 @@ def test_every_level_comes_back_whatever_its_types_are(level, tmp_path):
     params, vocabulary = tables(TEXT + "<s> \\u{20} \U0001f642\t\x1f\x85\u3000", level, 3, "witten-bell")
     if level == "word":
         vocabulary = Vocabulary("word", tuple("<S>" if token == "<s>" else token for token in vocabulary.tokens))
-    write_arpa(tmp_path / "a.arpa", params, vocabulary, "witten-bell")
+    write_arpa(params, vocabulary, tmp_path / "a.arpa", "witten-bell")
     lines = (tmp_path / "a.arpa").read_bytes().split(b"\n")
     start = lines.index(b"\\3-grams:") + 1
     assert all(len(line.split()) == 4 for line in lines[start : start + params.sizes[2]])
@@ -79,7 +79,7 @@ def test_types_of_byte_pairs_come_back_with_their_merges(tmp_path):
     tokens = ("</s>", "", "a", "<s>", "<unk>", "\u0120b", "\\u{41}", " ")
     vocabulary = Vocabulary("bpe", tokens, '{"a": ["b\\n"]}')
     params = estimate(np.arange(8), 2, 8, 0).params
-    write_arpa(tmp_path / "a.arpa", params, vocabulary, "kneser-ney")
+    write_arpa(params, vocabulary, tmp_path / "a.arpa", "kneser-ney")
     again, same = read_arpa(tmp_path / "a.arpa")
     assert same == vocabulary
     assert_same(again, params)
@@ -100,14 +100,14 @@ def test_the_digits_bring_back_every_float32(tmp_path):
         log_missing=np.float32(0),
     )
     vocabulary = Vocabulary("word", ("</s>", *(f"w{i}" for i in range(1, n))))
-    write_arpa(tmp_path / "a.arpa", params, vocabulary, "random")
+    write_arpa(params, vocabulary, tmp_path / "a.arpa", "random")
     assert_same(read_arpa(tmp_path / "a.arpa")[0], params)
 
 
 def test_compressed_by_name_and_read_whatever_the_name(tmp_path):
     params, vocabulary = tables(TEXT, "word", 3, "katz")
     for name in ("a.arpa", "a.arpa.gz", "b.arpa.gz"):
-        write_arpa(tmp_path / name, params, vocabulary, "katz")
+        write_arpa(params, vocabulary, tmp_path / name, "katz")
     assert gzip.decompress((tmp_path / "a.arpa.gz").read_bytes()) == (tmp_path / "a.arpa").read_bytes()
     assert (tmp_path / "a.arpa.gz").read_bytes() == (tmp_path / "b.arpa.gz").read_bytes()
     assert (tmp_path / "a.arpa.gz").read_bytes()[4:8] == bytes(4)  # no time in the header
@@ -125,7 +125,7 @@ def test_compressed_by_name_and_read_whatever_the_name(tmp_path):
 def test_what_has_no_arpa_form_is_refused_by_name(method, reason, tmp_path):
     params, vocabulary = tables(TEXT, "word", 2, method)
     with pytest.raises(UserError, match=reason):
-        write_arpa(tmp_path / "a.arpa", params, vocabulary, method)
+        write_arpa(params, vocabulary, tmp_path / "a.arpa", method)
     assert not list(tmp_path.iterdir())
 
 
@@ -135,7 +135,7 @@ def test_maximum_likelihood_that_gives_some_type_no_probability_is_refused(tmp_p
         vocabulary.encode(TEXT), 1, len(vocabulary), vocabulary.eol_id, method="maximum-likelihood"
     ).params
     with pytest.raises(UserError, match="there is a probability of 0 among the 1-grams"):
-        write_arpa(tmp_path / "a.arpa", params, vocabulary, "maximum-likelihood")
+        write_arpa(params, vocabulary, tmp_path / "a.arpa", "maximum-likelihood")
 
 
 def test_rounding_may_not_put_a_probability_above_one_and_nothing_else_may(tmp_path):
@@ -145,28 +145,28 @@ def test_rounding_may_not_put_a_probability_above_one_and_nothing_else_may(tmp_p
     assert params.log_prob[0].tolist() == [0, -30]
     wrong = params._replace(log_prob=(np.array([1e-9, -30.0], np.float32),))
     with pytest.raises(UserError, match="there is a probability above 1 among the 1-grams"):
-        write_arpa(tmp_path / "a.arpa", wrong, Vocabulary("word", ("</s>", "a")), "katz")
+        write_arpa(wrong, Vocabulary("word", ("</s>", "a")), tmp_path / "a.arpa", "katz")
 
 
 @pytest.mark.parametrize("word", ["<s>", "a b", "a\u00a0b", "", "a\0"])
 def test_words_that_an_arpa_file_cannot_hold_are_refused(word, tmp_path):
     vocabulary = Vocabulary("word", ("</s>", word))
     with pytest.raises(UserError, match="a word in an ARPA file must not be"):
-        write_arpa(tmp_path / "a.arpa", estimate(np.array([1, 0]), 2, 2, 0).params, vocabulary, "kneser-ney")
+        write_arpa(estimate(np.array([1, 0]), 2, 2, 0).params, vocabulary, tmp_path / "a.arpa", "kneser-ney")
 
 
 def test_another_vocabulary_or_no_folder_is_refused(tmp_path):
     params, vocabulary = tables(TEXT, "word", 2, "katz")
     with pytest.raises(UserError, match=rf"that of the tables, {len(vocabulary)} types, got 1"):
-        write_arpa(tmp_path / "a.arpa", params, Vocabulary("word", ("</s>",)), "katz")
+        write_arpa(params, Vocabulary("word", ("</s>",)), tmp_path / "a.arpa", "katz")
     with pytest.raises(UserError, match=r"must be writable, got .*: No such file or directory"):
-        write_arpa(tmp_path / "none" / "a.arpa", params, vocabulary, "katz")
+        write_arpa(params, vocabulary, tmp_path / "none" / "a.arpa", "katz")
 
 
 def test_a_file_of_ours_by_hand(tmp_path):
     """Witten-Bell: P(</s>) = P(a) = (1 + 2/2) / (2 + 2); after <s> or a (1 + 1/2) / 2, and 1/2 is handed on."""
     params, vocabulary = tables("a\n", "word", 2, "witten-bell")
-    write_arpa(tmp_path / "a.arpa", params, vocabulary, "witten-bell")
+    write_arpa(params, vocabulary, tmp_path / "a.arpa", "witten-bell")
     assert (tmp_path / "a.arpa").read_text() == OURS.replace(" | ", "\t")
 
 
@@ -236,7 +236,7 @@ def test_a_file_of_another_program_by_hand(tmp_path):
         tokens = vocabulary.encode(line + "\n")
         log_probs = text_log_probs(params, tokens, vocabulary.eol_id)
         np.testing.assert_allclose(log_probs / math.log(10), log10, rtol=1e-6, atol=1e-7, err_msg=line)
-    write_arpa(tmp_path / "own.arpa", params, vocabulary, "unknown")
+    write_arpa(params, vocabulary, tmp_path / "own.arpa", "unknown")
     assert_same(read_arpa(tmp_path / "own.arpa")[0], params)
 
 
@@ -365,7 +365,7 @@ def test_kenlm_gives_our_models_our_scores(tmp_path):
     tokens = vocabulary.encode("".join(line + "\n" for line in lines))
     for method in ("modified-kneser-ney", "katz", "witten-bell"):
         params = estimate(vocabulary.encode(text), 4, len(vocabulary), vocabulary.eol_id, method=method).params
-        write_arpa(tmp_path / "a.arpa", params, vocabulary, method)
+        write_arpa(params, vocabulary, tmp_path / "a.arpa", method)
         model = kenlm.Model(str(tmp_path / "a.arpa"))
         theirs = [score for line in lines for score, _, _ in model.full_scores(line)]
         ours = text_log_probs(params, tokens, vocabulary.eol_id) / math.log(10)

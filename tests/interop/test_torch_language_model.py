@@ -129,7 +129,7 @@ def test_files_hold_every_bit(tmp_path, state):
     path = tmp_path / "lm.safetensors"
     weight = state["encoder.weight"]
     tensors = {**state, "transposed": weight.T, "half": weight.astype(ml_dtypes.bfloat16)}
-    save_safetensors(path, tensors)
+    save_safetensors(tensors, path)
     read = load_safetensors(str(path))
     assert read.keys() == tensors.keys() and [file.name for file in tmp_path.iterdir()] == [path.name]
     assert_identical(read, tensors)
@@ -154,10 +154,10 @@ def test_files_that_are_not_there_or_no_safetensors(tmp_path, state):
             load_safetensors(tmp_path / name)
         assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match="must be writable, got"):
-        save_safetensors(tmp_path / "none" / "lm", state)
+        save_safetensors(state, tmp_path / "none" / "lm")
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match="must be writable, got"):
-        save_safetensors(tmp_path / "folder", state)
+        save_safetensors(state, tmp_path / "folder")
     assert not (tmp_path / "folder.part").exists()
 
 
@@ -171,4 +171,4 @@ def test_a_missing_extra_is_named(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=r'^safetensors files need the extra "torch": pip install "lm-jax\[torch\]"$'):
-        save_safetensors("lm.safetensors", {})
+        save_safetensors({}, "lm.safetensors")

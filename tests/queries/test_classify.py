@@ -33,6 +33,7 @@ def test_predictions_are_the_most_probable_labels(run):
         assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-6)
         assert one.probability == one.probabilities[one.label] == max(one.probabilities.values())
     alone = run.classify(["good"])[0]
+    assert run.predict("good") == alone and run.predict([TEXT, "good"]) == run.classify([TEXT, "good"])
     assert alone.probability == pytest.approx(found[1].probability, abs=1e-6)
 
 

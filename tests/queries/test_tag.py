@@ -32,6 +32,7 @@ def test_a_sentence_goes_in_as_a_text_or_as_words(trained, here):
     one = trained.tag("a  XABC unheard")
     assert one.words == ["a", "XABC", "unheard"] and len(one.tags) == len(one.probabilities) == 3
     assert trained.tag(["a", "XABC", "unheard"]) == one == tag(here / "run", "a XABC unheard")
+    assert trained.predict("a XABC unheard") == one and trained.predict(["a XABC unheard", "a"])[0].tags == one.tags
     assert set(one.tags) <= set(trained.vocabulary.tags) and all(0 < p <= 1 for p in one.probabilities)
     assert json.loads(to_json(one))["best"][0]["tags"] == one.tags
 

@@ -84,8 +84,8 @@ def test_a_text_may_be_given_as_ids(trained):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ([0, 99], "ids must be from 0 to 5, got 0 to 99"),
-        ([-1], "ids must be from 0 to 5, got -1 to -1"),
+        ([0, 99], "must be ids from 0 to 5, got 0 to 99"),
+        ([-1], "must be ids from 0 to 5, got -1 to -1"),
         ([0.5], "a string or a list of ids"),
         ([[1]], "a string or a list of ids"),
         (b"\xff", "must be UTF-8"),
@@ -169,3 +169,22 @@ def test_records_become_objects_of_json(trained):
     assert set(json.loads(to_json(trained.minimal_pairs([("a", "b")])))["groups"]["all"]) == {
         *("accuracy", "low", "high", "pairs")
     }
+
+
+def test_a_loaded_run_takes_and_gives_text(trained, here):
+    assert trained.next("a bad", 3) == trained.next_tokens("a bad", 3) and isinstance(trained.next("a")[0].token, str)
+    one, other = trained.gradients("a bad"), trained.gradient_map("a bad")
+    assert one.text == "a bad" and np.array_equal(one.log_shares, other.log_shares, equal_nan=True)
+    with pytest.raises(UserError, match=r"gradients through time need a recurrent network, got 3-gram"):
+        lm_jax.load(here / "counts").gradients("a bad")
+    counts = lm_jax.load(here / "counts")
+    assert counts.next("a b", 2) and counts.score("a b")[0].tokens == 3 and counts.evaluate().tokens > 0
+
+
+def test_a_question_takes_the_run_that_a_training_returned(here, tmp_path):
+    run = lm_jax.train_ngram(here / "text", tmp_path / "run", order=2)
+    assert lm_jax.load(run).run == str(run.folder)
+    assert lm_jax.generate(run, "a", 4, seed=2) == lm_jax.generate(run.folder, "a", 4, seed=2)
+    assert lm_jax.compare([run])[0].run == str(run.folder)
+    with pytest.raises(UserError, match="a list of at least one run"):
+        lm_jax.compare(run)

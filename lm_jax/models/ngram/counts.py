@@ -14,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
+from lm_jax.short_repr import shortly_shown
 
 
 ABSENT, BEFORE = -1, -2  # instead of a row: not in the tables; the line is not that long
 
 
+@shortly_shown
 class NGrams(NamedTuple):
     """The k-grams of a text, N of them, sorted by (prefix, word); at order 1 the V types in the order of their ids.
 

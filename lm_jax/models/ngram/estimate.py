@@ -16,8 +16,10 @@ from lm_jax.models.ngram.pruning import check_thresholds, prune_by_count
 from lm_jax.models.ngram.shards import count_in_shards
 from lm_jax.models.ngram.simple import add_k, maximum_likelihood, stupid_backoff, witten_bell
 from lm_jax.models.ngram.tables import BackoffParams
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class Estimate(NamedTuple):
     """The tables of a model, and notes on what the estimator did where the text was too small for its formulas."""
 

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lm_jax.models.ngram.counts import NGrams, child_ranges
+from lm_jax.short_repr import shortly_shown
 
 
+@shortly_shown
 class BackoffParams(NamedTuple):
     """Per order (a tuple of n arrays each); everything natural logarithms. A pytree that is made without JAX.
 
