@@ -86,8 +86,8 @@ def test_a_text_may_be_given_as_ids(trained):
     [
         ([0, 99], "must be ids from 0 to 5, got 0 to 99"),
         ([-1], "must be ids from 0 to 5, got -1 to -1"),
-        ([0.5], "a string or a list of ids"),
-        ([[1]], "a string or a list of ids"),
+        ([0.5], "must be ids, whole numbers in one row"),
+        ([[1]], "must be ids, whole numbers in one row"),
         (b"\xff", "must be UTF-8"),
         ("zebra", "every character must be in the vocabulary"),
     ],
