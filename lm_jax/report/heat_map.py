@@ -18,6 +18,19 @@ from lm_jax.report.visible_text import one_line
 
 
 LABELS = 64  # as many tick labels as can be read
+COLUMNS = {
+    "position": "of the predicted token in the text, from 1",
+    "token": "that is predicted",
+    "nats": "loss on it (nats)",
+    **{
+        name.format(share): words.format(share)
+        for share in (10, 1)
+        for name, words in (
+            ("back_{}", "tokens back to the farthest one that has {} % of the gradient; 1 is the token just before"),
+            ("token_{}", "the farthest past token that has {} % of the gradient"),
+        )
+    },
+}
 DECADES = 4  # of the colours: below 0.01 % all is one
 # Shades of the terminal, with colours of viridis: the smallest share of each.
 SHADES = ((0.5, "██", "#fde725"), (0.1, "▓▓", "#5ec962"), (0.01, "▒▒", "#21918c"), (0.001, "░░", "#3b528b"))
@@ -74,21 +87,29 @@ def answer(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted:
 
 def _back(lag):
     """Words a lag as tokens before the predicted one."""
-    return f"{lag + 1} back"
+    return f"{_tokens_back(lag)} back"
+
+
+def _tokens_back(lag):
+    """How many tokens before the predicted one a lag is: 1 for lag 0, the token just before."""
+    return None if lag is None else lag + 1
 
 
 def reach_rows(
     log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str], nats: Float[np.ndarray, "N"]
 ) -> list[dict[str, Any]]:
-    """Returns a row for each predicted token: its loss,
-    and the farthest past tokens with 10 % and 1 % of its gradient."""
+    """Returns a row for each predicted token: its loss, and the farthest past tokens with 10 % and 1 % of its gradient.
+
+    back_10 and back_1 are how many tokens back these are, 1 for the token just before.
+    """
     rows = [
         {"position": i + 1, "token": token, "nats": float(loss)}
         for i, (token, loss) in enumerate(zip(predicted, nats, strict=True))
     ]
     for percent in (10, 1):
         for i, lag in enumerate(reach(log_shares, percent / 100)):
-            rows[i] |= {f"lag_{percent}": lag, f"token_{percent}": None if lag is None else past[i - lag]}
+            farthest = None if lag is None else past[i - lag]
+            rows[i] |= {f"back_{percent}": _tokens_back(lag), f"token_{percent}": farthest}
     return rows
 
 
@@ -96,7 +117,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     """Returns `reach_rows` as texts."""
     lines = []
     for row in rows:
-        far = ["-" if row[f"lag_{k}"] is None else f"{row[f'token_{k}']} ({_back(row[f'lag_{k}'])})" for k in (10, 1)]
+        far = ["-" if row[f"back_{k}"] is None else f"{row[f'token_{k}']} ({row[f'back_{k}']} back)" for k in (10, 1)]
         lines.append((row["token"], far[0], far[1], f"{row['nats']:.2f}"))
     return Table(("predicted", "10 % reaches", "1 % reaches", "nats"), tuple(lines), words=3, drop=("nats",))
 
@@ -161,5 +182,6 @@ def write_heat_map(
         results={**record, "past": list(past), "predicted": list(predicted), "log_shares": log_shares},
         rows=reach_rows(log_shares, past, predicted, nats),
         versions=versions(),
+        columns=COLUMNS,
     )
     return write_study(folder, study, [Picture("heat_map", heat_map(log_shares, past, predicted), caption)])

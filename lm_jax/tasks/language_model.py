@@ -193,6 +193,7 @@ def closing(corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str
         summary=summary_of(rows, next(iter(own), "")),
         sample=text,
         next_command=next_command(text),
+        references={row.model: row.cross_entropy for row in rows if row.split == "valid" and row.model not in own},
     )
 
 
