@@ -26,7 +26,7 @@ from pathlib import Path
 
 from experiments.harness import Findings, Study, Verdict, integer
 from experiments.harness.figures import bars
-from experiments.harness.rows import without
+from experiments.harness.rows import filled, without
 from lm_jax.report.study import Picture
 
 
@@ -181,7 +181,7 @@ def findings(results: dict) -> Findings:
         title=title,
         answer=answer or f"{title} and {ours['MiB']:.0f} MiB.",
         verdicts=_verdicts(ratios),
-        means=rows,
+        means=filled(row for row in rows if "seconds" in row) + [row for row in rows if "seconds" not in row],
         rows=rows,
         columns=COLUMNS,
         pictures=[Picture("ngram", picture, "Estimation of a modified Kneser-Ney model of order 5 from a text.")],

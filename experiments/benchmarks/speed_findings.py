@@ -2,7 +2,7 @@
 
 from experiments.harness import Findings, Verdict
 from experiments.harness.figures import bars
-from experiments.harness.rows import without
+from experiments.harness.rows import filled, without
 from lm_jax.report.study import Picture
 
 
@@ -44,7 +44,7 @@ def findings(results: dict) -> Findings:
         title=title + generation,
         answer=f"lm_jax is {min(training):.2f} to {max(training):.2f} times as fast as {peer} in training{generation}.",
         verdicts=_verdicts(times if peer == "torch" else {}),
-        means=rows,
+        means=filled(rows),
         rows=rows,
         columns=COLUMNS,
         pictures=[

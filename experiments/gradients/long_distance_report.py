@@ -7,7 +7,7 @@ import numpy as np
 from experiments.gradients.long_distance_figures import draw_problems, draw_stories
 from experiments.gradients.long_distance_stories import ASKED, CHANCE, FAR
 from experiments.harness import Findings, Verdict
-from experiments.harness.means import INTERVAL, number, share_with_interval, with_interval, with_range
+from experiments.harness.means import INTERVAL, RANGE, number, percent, share_with_interval, with_interval, with_range
 from lm_jax.report.study import Picture
 
 
@@ -23,7 +23,8 @@ COLUMNS = {
     "right beyond": f"the same at {FAR[0]} to {FAR[-1]} words, beyond all that was trained on",
     "new nouns right": "share right of nouns that no story had in training",
     **{
-        f"horizon 1 %, {over}": f"words back at which less than 1 % of the gradient by {over} is left" for over in SHOWN
+        f"horizon 1 %, {over}": f"words back at which less than 1 % of the gradient by {over} is left" + RANGE
+        for over in SHOWN
     },
     **{
         f"{among}, {kind}": f"share of last words right among {among}, of nouns that are {kind} "
@@ -32,8 +33,8 @@ COLUMNS = {
         for kind in ("known", "new")
     },
     **{
-        f"horizon {share}, {leaf} of {what}": f"words back at which less than {share} of the gradient by the "
-        f"{leaf}, of {what}, is left"
+        f"horizon {share}, {leaf} of {what}": f"words back at which less than {share} of the gradient by "
+        f"{'h' if leaf == 'h' else 'the whole carry'}, of {what}, is left"
         for leaf in ("h", "carry")
         for what in ("all words", "the last word")
         for share in (0.1, 0.01)
@@ -87,7 +88,8 @@ def short_table(results, solved) -> list[dict[str, Any]]:
         lines.append(row | {_head(over): _horizons([r["horizons"][over]["0.01"] for r in own], lags) for over in SHOWN})
     for name, own in results.items():
         for seed, r in enumerate(own):
-            row = {"task": f"story, seed {seed}", "model": name, "right within": within(r), "right beyond": beyond(r)}
+            row = {"task": f"story, seed {seed}", "model": name, "right within": percent(within(r))}
+            row["right beyond"] = percent(beyond(r))
             lines.append(row | {_head(over): _horizons([r["horizons"][over]["0.01"]], r["lags"]) for over in SHOWN})
     for problem, by_cell in solved.items():
         for cell, by_delay in by_cell.items():

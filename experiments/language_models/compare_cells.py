@@ -8,7 +8,7 @@ below the bigram baseline.
 
 from experiments.harness import Findings, Study, Verdict
 from experiments.harness.figures import draw_lines, finish, headline, panels
-from experiments.harness.rows import only
+from experiments.harness.rows import filled, only
 from experiments.harness.runs import lines_of, trained
 from lm_jax.config import RecurrentConfig, TrainConfig
 from lm_jax.data import load_corpus
@@ -91,7 +91,7 @@ def findings(results: dict) -> Findings:
                 max(rnn, gru, lstm) < bigram,
             ),
         ],
-        means=rows,
+        means=filled(rows),
         rows=rows,
         columns=COLUMNS,
         pictures=[Picture("compare_cells", draw(results["results"], title), caption)],

@@ -4,6 +4,7 @@ from typing import Any
 
 from experiments.harness import Findings, Verdict
 from experiments.harness.figures import draw_lines, finish, headline, panels
+from experiments.harness.rows import filled
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES
 
@@ -82,7 +83,7 @@ def findings(results: dict[str, Any]) -> Findings:
         answer=f"With {form} and a beam the translator reaches {best} {unit}: {short} for the shortest sources, {long} "
         "for the longest.",
         verdicts=verdicts(forms),
-        means=[row | (ends[row["form"]] if row["search"] == last[row["form"]] else {}) for row in rows],
+        means=filled(row | (ends[row["form"]] if row["search"] == last[row["form"]] else {}) for row in rows),
         rows=rows,
         columns=COLUMNS,
         pictures=[Picture("translation", draw(forms, title), caption)],

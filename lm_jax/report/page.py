@@ -2,6 +2,7 @@
 
 import base64
 import html
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ nav a { margin-right: 1.2rem; } .quiet, figcaption, dd { color: var(--quiet); }
 .mark { border: 1px solid currentColor; border-radius: .3rem; padding: 0 .4rem; white-space: nowrap; }
 figure { margin: 2rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }
 div.wide { overflow-x: auto; max-width: 100%; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; margin-bottom: 1rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { max-width: 9rem; vertical-align: bottom; } td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } table.words td { white-space: normal; text-align: left; }
@@ -96,7 +97,9 @@ def _tables(record):
     if not means:
         return of_rows + described
     folded = f"<details><summary>All {len(rows):,} rows, as measured</summary>{of_rows}</details>"
-    return f"<h2>Means, with intervals where there are several measurements</h2>{_table_of(means)}{described}{folded}"
+    # rows of other columns are a table of their own
+    short = "".join(_table_of(list(alike)) for _, alike in itertools.groupby(means, key=tuple))
+    return f"<h2>Means, with intervals where there are several measurements</h2>{short}{described}{folded}"
 
 
 def _described(columns, *tables):

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 
 RULE = (
-    "Each part is compared with the record by the study's own code. "
-    "Confirmed: every part holds; not confirmed: no part that was measured holds; partly: anything between."
+    "Each part is compared with the record by the study's own code; what was expected in words has its bound in "
+    "brackets, set when the comparison was written. Confirmed: every part holds; not confirmed: no measured part "
+    "holds; partly: anything between."
 )
 MARKS = {True: "holds", False: "does not hold", None: "not measured"}
 

@@ -76,12 +76,14 @@ def test_a_page_judges_the_expectation_and_folds_the_rows_away(tmp_path):
         {"expected": "a < b", "found": "1", "holds": True},
         {"expected": "fast", "found": "-", "holds": None},
     ]
-    more = {"means": [{"model": "rnn", "horizon": "7 [6, 8]"}], "columns": {"horizon": "in words", "other": "unused"}}
+    means = [{"model": "rnn", "horizon": "7 [6, 8]"}, {"task": "copy", "score": 1}]
+    more = {"means": means, "columns": {"horizon": "in words", "other": "unused"}}
     write_study(tmp_path, RECORD._replace(verdicts=verdicts, links={"script": "../x.py"}, **more), [])
     page = (tmp_path / "report.html").read_text()
     assert '<span class="mark">partly</span>' in page and "<td>a &lt; b</td><td>1</td><td>holds</td>" in page
     assert "<td>fast</td><td>-</td><td>not measured</td>" in page and '<a href="../x.py">script</a>' in page
     assert "<dt>horizon</dt><dd>in words</dd>" in page and "unused" not in page
+    assert page.count("<h2>") == 1 and page.count("<table>") == 3  # two of means, as their columns differ, and the rows
     folded = page[page.index("<details><summary>All 2 rows") :]
     assert "7 [6, 8]" in page[: page.index("<details>")] and "&lt;unk&gt;" in folded
     assert "color-scheme: light dark" in page and "@media (prefers-color-scheme: dark)" in page
