@@ -45,7 +45,7 @@ install, `python -m experiments.gradients.depth` in the clone does the same. Wha
 """
 CARDS = """
 article { display: grid; grid-template-columns: 11rem 1fr; gap: 0 1.2rem; padding: 1rem 0;
-          border-top: 1px solid var(--line); } article > * { min-width: 0; }
+          border-top: 1px solid #88888866; } article > * { min-width: 0; }
 article h3 { margin: 0; font-size: 1.05rem; }
 article p { margin: .3rem 0; } article img { width: 100%; } code { overflow-wrap: anywhere; }
 @media (max-width: 40rem) { article { grid-template-columns: 1fr; } article img { max-width: 14rem; } }

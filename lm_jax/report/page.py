@@ -11,25 +11,25 @@ from lm_jax.report.verdict import MARKS, RULE, overall
 
 ROWS_SHOWN = 60
 STYLE = """
-:root { color-scheme: light dark; --text: #1a1a1a; --ground: #fff; --quiet: #595959; --line: #ddd; --tint: #f3f3f3;
-        --accent: #0072B2; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6e6e6; --ground: #16181c; --quiet: #a8adb5; --line: #3a3f47;
-        --tint: #24282e; --accent: #6cb6e8; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--ground); max-width: 62rem;
-       margin: 1.5rem auto; padding: 0 1rem; overflow-wrap: break-word; }
-a { color: var(--accent); } h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-nav a { margin-right: 1.2rem; } .quiet, figcaption, dd { color: var(--quiet); }
-.answer { font-size: 1.3rem; line-height: 1.4; border-left: .3rem solid var(--accent); padding-left: 1rem; }
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 1.5rem auto;
+       padding: 0 1rem; overflow-wrap: break-word; }
+a { color: #0072B2; } h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+nav a { margin-right: 1.2rem; } .quiet, figcaption, dd { color: #595959; }
+.answer { font-size: 1.3rem; line-height: 1.4; border-left: .3rem solid #0072B2; padding-left: 1rem; }
 .mark { border: 1px solid currentColor; border-radius: .3rem; padding: 0 .4rem; white-space: nowrap; }
 figure { margin: 2rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }
 div.wide { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; margin-bottom: 1rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top; }
 th { max-width: 9rem; vertical-align: bottom; } td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } table.words td { white-space: normal; text-align: left; }
 table.words th { text-align: left; } table.words td:last-child { white-space: nowrap; }
 dl { font-size: .9rem; } dt { font-weight: 600; } dd { margin: 0 0 .3rem 1rem; } summary { cursor: pointer; }
-code { background: var(--tint); padding: .1rem .3rem; }
+code { background: #f3f3f3; padding: .1rem .3rem; }
+@media (prefers-color-scheme: dark) {
+  body { color: #e6e6e6; background: #16181c; } a { color: #6cb6e8; } .answer { border-color: #6cb6e8; }
+  .quiet, figcaption, dd { color: #a8adb5; } th, td { border-color: #3a3f47; } code { background: #24282e; } }
 """
 
 
