@@ -5,6 +5,7 @@ predicted[i]; NaN for j > i.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,13 @@ SHADES = ((0.5, "██", "#fde725"), (0.1, "▓▓", "#5ec962"), (0.01, "▒▒
 FAINT = ("··", "#777777")
 
 
-def heat_map(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str]) -> Any:
-    """Makes a matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10."""
+def heat_map(
+    log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str], title: str = ""
+) -> Any:
+    """Makes a matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10.
+
+    title: the finding, written above.
+    """
     from matplotlib.figure import Figure
 
     count = len(past)
@@ -53,6 +59,7 @@ def heat_map(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicte
     ticks, style = range(0, count, every), {"parse_math": False, "fontsize": 8}
     axes.set_xticks(ticks, [past[k] for k in ticks], rotation=90 if max(map(len, past)) > 1 else 0, **style)
     axes.set_yticks(ticks, [predicted[k] for k in ticks], **style)
+    axes.set_title(textwrap.fill(title, int(9 * side)), loc="left", fontsize=9, parse_math=False)
     axes.set_xlabel("past token")
     axes.set_ylabel("predicted token")
     axes.tick_params(length=0)
@@ -172,16 +179,17 @@ def write_heat_map(
         "before it, from ⏎, the start; the colour says what share of the gradient of the loss on the row is left "
         "at the column."
     )
+    finding = answer(log_shares, past, predicted)
     study = Record(
         name="heat_map",
         title="Which past tokens the loss on each token still reaches",
         question=f"In “{record['text']}”, which past tokens does the loss on each token still reach?",
         expected="Rows that fade to the left: within a few tokens in a plain recurrent network, later with gates.",
-        answer=answer(log_shares, past, predicted),
+        answer=finding,
         command=command,
         results={**record, "past": list(past), "predicted": list(predicted), "log_shares": log_shares},
         rows=reach_rows(log_shares, past, predicted, nats),
         versions=versions(),
         columns=COLUMNS,
     )
-    return write_study(folder, study, [Picture("heat_map", heat_map(log_shares, past, predicted), caption)])
+    return write_study(folder, study, [Picture("heat_map", heat_map(log_shares, past, predicted, finding), caption)])
