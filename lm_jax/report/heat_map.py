@@ -59,7 +59,7 @@ def heat_map(
     ticks, style = range(0, count, every), {"parse_math": False, "fontsize": 8}
     axes.set_xticks(ticks, [past[k] for k in ticks], rotation=90 if max(map(len, past)) > 1 else 0, **style)
     axes.set_yticks(ticks, [predicted[k] for k in ticks], **style)
-    axes.set_title(textwrap.fill(title, int(9 * side)), loc="left", fontsize=9, parse_math=False)
+    axes.set_title(textwrap.fill(title, int(12 * side)), loc="left", fontsize=9, parse_math=False)
     axes.set_xlabel("past token")
     axes.set_ylabel("predicted token")
     axes.tick_params(length=0)
