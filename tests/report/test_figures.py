@@ -3,7 +3,7 @@
 import pytest
 
 from lm_jax.report.figures import draw_loss_curve, loss_finding
-from lm_jax.report.telemetry_figure import draw_telemetry
+from lm_jax.report.telemetry_figure import draw_telemetry, telemetry_finding
 
 
 RECORDS = [
@@ -53,3 +53,10 @@ def test_telemetry_is_a_picture_and_nothing_is_none(tmp_path):
         draw_telemetry(records, tmp_path / f"{name}.png", "char")
     some, more = ((tmp_path / f"{name}.png").read_bytes() for name in ("some", "more"))
     assert some.startswith(b"\x89PNG") and some != more
+
+
+def test_telemetry_is_said_in_a_title():
+    assert (
+        telemetry_finding(1200, TELEMETRY)
+        == "At step 1,200 a gradient is below 10 % from lag 7 on, below 1 % from over 63"
+    )
