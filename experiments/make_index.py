@@ -1,35 +1,54 @@
-"""Writes README.md, the index of the studies, out of their docstrings and recorded results.
+"""Writes the index of the studies, README.md and results/index.html, out of their docstrings and recorded results.
 
 python experiments/make_index.py
 """
 
 import ast
+import html
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from experiments.harness import Study
-from lm_jax.report.study import read_record
+from lm_jax.report.page import STYLE
+from lm_jax.report.study import Record, read_record
+from lm_jax.report.verdict import overall
 
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 FOLDERS = ("gradients", "language_models", "tasks", "uses", "benchmarks")
 IS_STUDY = re.compile(r"^STUDY = Study\(", re.MULTILINE)
+WIDTH = 200  # of a small picture, in pixels
+MARKS = {
+    "confirmed": "as expected",
+    "partly": "partly as expected",
+    "not confirmed": "not as expected",
+    "not measured": "expectation not measured",
+}
 HEAD = """# Experiments
 
 One question a script. Every script says in its docstring what was expected before it ran, and leaves a record: a JSON
 with every number, the command, versions, seeds and machine; a CSV; pictures; and a page, `report.html`, that needs no
-other file. This index is made from the records by `python experiments/make_index.py`.
+other file. The page says which parts of the expectation hold, explains every column, and folds away the raw rows.
+[results/index.html](results/index.html) is this index with links that a browser opens. Both are made from the records
+by `python experiments/make_index.py`.
 
 After `pip install -e .` in a clone:
 
     python experiments/gradients/depth.py            # runs the study; interrupted, the same command goes on
     python experiments/gradients/depth.py --smoke    # seconds; numbers mean nothing
-    python experiments/gradients/depth.py --page     # writes the page again from its record, runs nothing
+    python experiments/gradients/depth.py --page     # writes answer, pictures and page again from its record
 
 `--out FOLDER` keeps the record elsewhere, `--runs FOLDER` what an interrupted study goes on from. Without an editable
 install, `python -m experiments.gradients.depth` in the clone does the same. What the studies share is in
 [harness/](harness), the notebook in [colab/](colab).
+"""
+CARDS = """
+article { display: grid; grid-template-columns: 11rem 1fr; gap: 0 1.2rem; padding: 1rem 0;
+          border-top: 1px solid #88888866; } article > * { min-width: 0; }
+article h3 { margin: 0; font-size: 1.05rem; }
+article p { margin: .3rem 0; } article img { width: 100%; } code { overflow-wrap: anywhere; }
+@media (max-width: 40rem) { article { grid-template-columns: 1fr; } article img { max-width: 14rem; } }
 """
 
 
@@ -51,7 +70,7 @@ def entry(script: Path) -> Entry:
     """The entry of a script, read without running it."""
     doc = ast.get_docstring(ast.parse(script.read_text()), clean=False) or ""
     time = re.search(r"^    python experiments/.*?  +(\S.*)$", doc, re.MULTILINE)
-    return Entry(Study(doc, script, ""), script, time[1] if time else "")
+    return Entry(Study(doc, script), script, time[1] if time else "")
 
 
 def is_recorded(found: Entry) -> bool:
@@ -59,31 +78,95 @@ def is_recorded(found: Entry) -> bool:
     return (found.study.results / f"{found.study.name}.json").is_file()
 
 
-def paragraph(found: Entry) -> str:
-    """Question, answer, command, time, and links; of a study without a record that it was not run."""
+def record_of(found: Entry) -> Record:
+    """The record that a study left."""
+    return read_record(found.study.results, found.study.name)
+
+
+def mark(record: Record) -> str:
+    """How the expectation of a study compares with its record, in words."""
+    return MARKS[overall([part["holds"] for part in record.verdicts or []])]
+
+
+def table_row(found: Entry) -> str:
+    """A line of README.md: question, answer, a small picture, command and time."""
+    script = found.script.relative_to(HERE)
     if not is_recorded(found):
-        return (
-            f"**{found.study.question}** Not run to its end yet.\n"
-            f"`python {found.study.script}`, {found.time}; [script]({found.script.relative_to(HERE)}).\n"
-        )
-    record = read_record(found.study.results, found.study.name)
-    place = found.study.results.relative_to(HERE)
+        command = f"[`python {found.study.script}`]({script})"
+        return f"| {found.study.question} | Not run to its end yet. | | {command}, {found.time} |"
+    record, place = record_of(found), found.study.results.relative_to(HERE)
+    picture = next(iter(record.figures), None)
+    shown = f'<img src="{place}/{picture}.png" width="{WIDTH}" alt="{html.escape(record.title)}">' if picture else ""
+    question, answer, shown = (text.replace("|", "&#124;") for text in (record.question, record.answer, shown))
     return (
-        f"**[{record.question}]({place}/report.html)** {record.answer}\n"
-        f"`{record.command}`, {found.time}; [script]({found.script.relative_to(HERE)}), "
-        f"[record]({place}/{record.name}.json).\n"
+        f"| [{question}]({place}/report.html) | {answer} ({mark(record)}; [record]({place}/{record.name}.json)) "
+        f"| {shown} | [`{record.command}`]({script}), {found.time} |"
     )
+
+
+def summary_of(folder: str) -> tuple[str, str]:
+    """The heading of a folder of studies, and its sentence."""
+    text = ast.get_docstring(ast.parse((HERE / folder / "__init__.py").read_text())) or ""
+    return folder.replace("_", " ").capitalize(), text
+
+
+def in_folder(folder: str) -> list[Entry]:
+    """The studies of a folder."""
+    return [entry(script) for script in scripts() if script.parent.name == folder]
 
 
 def index() -> str:
     """The text of README.md."""
     parts = [HEAD]
     for folder in FOLDERS:
-        module = ast.parse((HERE / folder / "__init__.py").read_text())
-        parts.append(f"## {folder.replace('_', ' ').capitalize()}\n\n{ast.get_docstring(module)}\n")
-        parts += [paragraph(entry(script)) for script in scripts() if script.parent.name == folder]
+        title, text = summary_of(folder)
+        rows = "\n".join(table_row(found) for found in in_folder(folder))
+        head = "| question | answer | picture | command, time |\n|---|---|---|---|"
+        parts.append(f"## {title}\n\n{text}\n\n{head}\n{rows}\n")
     return "\n".join(parts)
+
+
+def card(found: Entry) -> str:
+    """A study on the page of all studies."""
+    script = f"../{found.script.relative_to(HERE)}"
+    if not is_recorded(found):
+        asked, command = html.escape(found.study.question), html.escape(f"python {found.study.script}")
+        return (
+            f"<article><span></span><div><h3>{asked}</h3><p>Not run to its end yet.</p>"
+            f'<p><code>{command}</code>, {html.escape(found.time)}; <a href="{script}">script</a></p></div></article>'
+        )
+    record, place = record_of(found), found.study.results.relative_to(HERE / "results")
+    words = {name: html.escape(getattr(record, name)) for name in ("title", "question", "answer", "command")}
+    picture, page = next(iter(record.figures), None), f"{place}/report.html"
+    shown = f'<img src="{place}/{picture}.png" alt="{words["title"]}" loading="lazy">' if picture else ""
+    base = f"{place}/{record.name}"
+    links = {"script": script, "record (JSON)": f"{base}.json", "rows (CSV)": f"{base}.csv"}
+    line = ", ".join(f'<a href="{to}">{text}</a>' for text, to in links.items())
+    return (
+        f'<article><a href="{page}">{shown}</a><div><h3><a href="{page}">{words["title"]}</a></h3>'
+        f'<p>{words["answer"]} <span class="mark">{mark(record)}</span></p><p class="quiet">{words["question"]}</p>'
+        f'<p class="quiet"><code>{words["command"]}</code>, {html.escape(found.time)}; {line}</p></div></article>'
+    )
+
+
+def page() -> str:
+    """The text of results/index.html."""
+    sections = []
+    for folder in FOLDERS:
+        title, text = summary_of(folder)
+        cards = "\n".join(card(found) for found in in_folder(folder))
+        sections.append(f"<h2>{title}</h2>\n<p>{html.escape(text)}</p>\n{cards}")
+    body = "\n".join(sections)
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Studies of lm_jax</title><style>{" ".join((STYLE + CARDS).split())}</style></head><body>
+<h1>Studies of lm_jax</h1>
+<p>What was asked, what was found, and whether it was expected. Every number comes from the record beside it.</p>
+{body}
+</body></html>
+"""
 
 
 if __name__ == "__main__":
     (HERE / "README.md").write_text(index())
+    (HERE / "results" / "index.html").write_text(page())

@@ -24,14 +24,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from experiments.harness import Findings, Study, integer
-from experiments.harness.rows import without
+from experiments.harness import Findings, Study, Verdict, integer
+from experiments.harness.figures import bars
+from experiments.harness.rows import filled, without
+from lm_jax.report.study import Picture
 
 
 STUDY = Study(
     __doc__,
     __file__,
-    "N-gram models beside KenLM",
     {
         "--data": {"type": Path, "help": "a text file"},
         "--kenlm": {"type": Path, "help": "folder of lmplz, build_binary and query"},
@@ -149,21 +150,59 @@ def measure(text, kenlm, folder, rounds):
     return record
 
 
+COLUMNS = {
+    "what": "estimating a model from a text, or scoring that text, by whom",
+    "seconds": "least time over the rounds (s)",
+    "MiB": "peak memory of the process (MiB)",
+    "seconds_with_trie": "the same with the file that KenLM's query loads at once (s)",
+    "tokens_per_second": "tokens scored in a second",
+}
+TIME, MEMORY, SPEED = 0.7, 1.5, 1.0  # expected shares of lmplz's time and memory, and of the trie's speed
+
+
 def findings(results: dict) -> Findings:
-    """The answer and table."""
+    """What the times say."""
     rows = [{"what": f"estimation, {name}", **numbers} for name, numbers in results["estimation"].items()]
     rows += [
         {"what": f"scoring, {name}", "tokens_per_second": speed}
         for name, speed in without(results["scoring"], "tokens", "log_prob").items()
     ]
-    ours, speeds = results["estimation"]["ours"], results["scoring"]
-    said = f"{ours['seconds']:.1f} s and {ours['MiB']:.0f} MiB to estimate a model of {speeds['tokens']:,} tokens, "
-    said += f"{max(speeds['numpy'], speeds['compiled']):,.0f} tokens/s to score"
-    ratios = "".join(f"; {name} {value:.2f}" for name, value in results.get("ratios", {}).items())
-    return Findings(f"{said}{ratios}.", results, rows)
+    ours, ratios = results["estimation"]["ours"], results.get("ratios")
+    seconds = {row["what"].partition(", ")[2]: row["seconds"] for row in rows if "seconds" in row}
+    title, answer = f"A model of {results['scoring']['tokens']:,} tokens is estimated in {ours['seconds']:.1f} s", ""
+    if ratios:
+        title = f"N-gram models are estimated in {ratios['time to lmplz']:.0%} of the time of KenLM's defaults"
+        answer = (
+            f"Estimation takes {ratios['time to lmplz']:.2f} of lmplz's time, {ratios['time to lmplz -S 300M']:.2f} at "
+            f"its quickest setting; scoring is {ratios['scoring to trie']:.2f} times as fast as KenLM's trie."
+        )
+    picture = bars(seconds, title, "seconds to estimate a model, least of all rounds", "{:.1f}")
+    return Findings(
+        title=title,
+        answer=answer or f"{title} and {ours['MiB']:.0f} MiB.",
+        verdicts=_verdicts(ratios),
+        means=filled(row for row in rows if "seconds" in row) + [row for row in rows if "seconds" not in row],
+        rows=rows,
+        columns=COLUMNS,
+        pictures=[Picture("ngram", picture, "Estimation of a modified Kneser-Ney model of order 5 from a text.")],
+    )
 
 
-def run(arguments) -> Findings:
+def _verdicts(ratios):
+    """The expectation against both settings of lmplz; nothing is measured without KenLM."""
+    parts = [
+        ("at most 0.7 of lmplz's time", "time to lmplz", lambda value: value <= TIME),
+        ("at most 1.5 times its memory", "memory to lmplz", lambda value: value <= MEMORY),
+        ("the same time beside its quickest setting", "time to lmplz -S 300M", lambda value: value <= TIME),
+        ("the same memory beside its smallest setting", "memory to lmplz -S 300M", lambda value: value <= MEMORY),
+        ("scoring at least at the speed of KenLM's trie", "scoring to trie", lambda value: value >= SPEED),
+    ]
+    if not ratios:
+        return [Verdict(expected, "-", None) for expected, *_ in parts]
+    return [Verdict(expected, f"{ratios[name]:.2f}", holds(ratios[name])) for expected, name, holds in parts]
+
+
+def run(arguments) -> dict:
     """Measures ours, and KenLM where it is."""
     if not arguments.smoke and not arguments.data:
         raise SystemExit("give --data, or try --smoke")
@@ -171,8 +210,8 @@ def run(arguments) -> Findings:
         text = Path(folder) / "text"
         content = "the cat sat on the mat\na dog saw the cat\n" * 50 if arguments.smoke else arguments.data.read_text()
         text.write_text(content.replace("<unk>", "UNKW"))  # an ordinary word: lmplz refuses its own
-        return findings(measure(text, arguments.kenlm, Path(folder), 1 if arguments.smoke else arguments.rounds))
+        return measure(text, arguments.kenlm, Path(folder), 1 if arguments.smoke else arguments.rounds)
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

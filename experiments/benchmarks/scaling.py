@@ -29,13 +29,12 @@ import jax
 import numpy as np
 
 from experiments.benchmarks.collectives import moved
-from experiments.benchmarks.scaling_report import COUNTS, ENGINES, answer, assumptions, draw, predict, to_rows
-from experiments.harness import Findings, Study, integer
+from experiments.benchmarks.scaling_report import COUNTS, ENGINES, assumptions, findings, predict
+from experiments.harness import Study, integer
 from experiments.harness.timing import by_turns, medians, minima, stepper
 from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig
 from lm_jax.data import Streams
 from lm_jax.models import from_config
-from lm_jax.report.study import Picture
 from lm_jax.training import (
     TrainState,
     build_optimizer,
@@ -48,7 +47,7 @@ from lm_jax.training import (
 from lm_jax.training.devices import find_devices
 
 
-STUDY = Study(__doc__, __file__, "Many devices", {"--rounds": integer(30)})
+STUDY = Study(__doc__, __file__, {"--rounds": integer(30)})
 
 
 class Work(NamedTuple):
@@ -147,14 +146,14 @@ def count_large(work: Work) -> list[dict]:
     return rows
 
 
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Measures, counts, predicts."""
     work, large = (TINY, TINY._replace(batch=64)) if arguments.smoke else (MEASURED, LARGE)
     measured = measure(work, 2 if arguments.smoke else arguments.rounds)
     counted = count_large(large)
     tokens = large.batch // COUNTS[-1] * large.steps
     predicted = predict(counted, large.matmul_weights(), tokens, large.layers * large.steps)
-    results = {
+    return {
         "work": work._asdict(),
         "measured": measured,
         "large_work": large._asdict(),
@@ -162,15 +161,7 @@ def run(arguments) -> Findings:
         "assumptions": assumptions(),
         "predicted": predicted,
     }
-    return findings(results)
-
-
-def findings(results: dict) -> Findings:
-    """The answer, table and picture."""
-    caption = "Left: measured on simulated devices, the overhead alone. Right: predicted for chips, not measured."
-    picture = Picture("scaling", draw(results["measured"], results["predicted"]), caption)
-    return Findings(answer(results), results, to_rows(results), [picture])
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -1,13 +1,12 @@
 """The prediction of scaling.py for chips, its answer, table and picture."""
 
 import itertools
-import os
 from typing import NamedTuple
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-from experiments.harness.figures import draw_lines, finish, log_ticks, panels
+from experiments.harness import Findings, Verdict
+from experiments.harness.figures import draw_lines, finish, headline, log_ticks, panels
 from experiments.harness.rows import where, without
+from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES, label_ends
 
 
@@ -70,26 +69,29 @@ def predict(rows: list[dict], weights: int, tokens: int, iterations: int) -> lis
     return predicted
 
 
-def draw(measured: list[dict], predicted: list[dict]):
-    """Overhead of simulated devices; predicted efficiency on chips."""
-    figure, (left, right) = panels((11, 4.0), 1, 2)
-    styles, ends = {"fused": "o-", "scan": "o--"}, []
-    for engine, style in styles.items():
+def draw(measured: list[dict], predicted: list[dict], title: str):
+    """Overhead of simulated devices; predicted efficiency on chips, a panel an engine."""
+    figure, (left, *others) = panels((12.5, 4.2), 1, 3)
+    for engine, colour in zip(ENGINES, SERIES, strict=False):
         values = [row["efficiency"] for row in where(measured, engine=engine)]
-        left.plot(COUNTS, values, style, color=SERIES[6], markersize=4, label=engine)
-    for (colour, name), (engine, style) in itertools.product(zip(SERIES, LINKS, strict=False), styles.items()):
-        values = [row["efficiency"] for row in where(predicted, engine=engine, link=name)]
-        ends += draw_lines(right, {f"{name}, {engine}": (CHIPS, values, colour)}, style)
-    devices = "simulated devices, which share 2 cores" if os.cpu_count() == 2 else "simulated devices"
-    left.legend(frameon=False, title="recurrence", alignment="left")
-    for axes, ticks, title, xlabel, ylabel in (
-        (left, COUNTS, "Measured: the overhead alone", devices, "time of one device / time of n, same work"),
-        (right, CHIPS, "Predicted, not measured", "chips, with a fixed batch each", "efficiency"),
-    ):
-        log_ticks(axes, ticks, base=2)
-        finish(axes, title=title, xlabel=xlabel, ylabel=ylabel, ylim=(0, max(1.05, axes.get_ylim()[1])))
-    FigureCanvasAgg(figure).draw()  # the layout moves the axes, and labels are placed in pixels
-    label_ends(right, ends)
+        left.plot(COUNTS, values, "o-", color=colour, markersize=4, label=engine)
+    left.legend(frameon=False, title="engine", alignment="left", loc="lower left")
+    log_ticks(left, COUNTS, base=2)
+    words = {"xlabel": "simulated devices on the same cores", "ylabel": "time of one device / time of n"}
+    finish(left, title="Measured: overhead alone", ylim=(0, 1.35), **words)
+    ends = []
+    for axes, engine in zip(others, ENGINES, strict=True):
+        lines = {}
+        for colour, name in zip(SERIES, LINKS, strict=False):
+            lines[name] = (CHIPS, [row["efficiency"] for row in where(predicted, engine=engine, link=name)], colour)
+        ends.append(draw_lines(axes, lines))
+        log_ticks(axes, CHIPS, base=2)
+        words = {"xlabel": "chips, with a fixed batch each", "ylabel": "efficiency"}
+        finish(axes, title=f"Predicted, not measured: {engine}", ylim=(0, 1.05), **words)
+    headline(figure, title)
+    figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
+    for axes, of_axes in zip(others, ends, strict=True):
+        label_ends(axes, of_axes)
     return figure
 
 
@@ -103,17 +105,56 @@ def to_rows(results: dict) -> list[dict]:
     return rows
 
 
-def answer(results: dict) -> str:
-    """What was found, in one sentence made of the numbers."""
-    most, chips = COUNTS[-1], CHIPS[-1]
-    at_most = where(results["measured"], devices=most)
-    overhead = ", ".join(f"{row['engine']} {row['efficiency']:.2f}" for row in at_most)
-    whole = where(results["counted"], vocab_shards=1)
-    reduced = ", ".join(f"{row['engine']} {row['moved']['all-reduce']['bytes'] / 1e6:,.1f}" for row in whole)
-    farthest = where(results["predicted"], chips=chips)
-    predicted = ", ".join(f"{row['engine']} over {row['link']} {row['efficiency']:.2f}" for row in farthest)
-    return (
-        f"On {most} simulated devices the same work keeps this share of its speed: {overhead}; with a large vocabulary "
-        f"a device adds up so many MB with the others in a step: {reduced}; efficiency predicted, not measured, for "
-        f"{chips} chips: {predicted}."
+COLUMNS = {
+    "kind": "measured here, counted in the compiled program, or predicted by the formulas of the script",
+    "engine": "how the recurrence is computed",
+    "devices": "simulated devices",
+    "step_ms": "least time of a training step (ms)",
+    "median_step_ms": "median of the same (ms)",
+    "efficiency": "time of one device by that of n; for chips, compute by compute and communication",
+    "parameter_bytes": "parameters on one device (bytes)",
+    "all-reduced bytes": "what a device adds up with the others in a step (bytes)",
+    "vocab_shards": "parts that the vocabulary is cut into",
+    "link": "chips and what connects them",
+    "chips": "how many",
+    "compute_ms": "predicted time of compute in a step (ms)",
+    "all_reduce_ms": "predicted time of communication in a step (ms)",
+}
+CLOSE = 0.01
+
+
+def findings(results: dict) -> Findings:
+    """What was measured, counted and predicted says."""
+    whole = {row["engine"]: row for row in where(results["counted"], vocab_shards=1)}
+    moved = {engine: row["moved"]["all-reduce"]["bytes"] for engine, row in whole.items()}
+    ratios = {engine: moved[engine] / row["parameter_bytes"] for engine, row in whole.items()}
+    sums = whole["scan"]["moved"]["all-reduce"]["times"]
+    rows, times = to_rows(results), moved["scan"] / moved["fused"]
+    title = f"The plain scan exchanges {times:.1f} times as many bytes between devices as the fused engine"
+    caption = (
+        "Left: the same work on simulated devices that share the cores of one machine. Middle and right: predicted for "
+        "chips of two kinds and three links, not measured."
+    )
+    return Findings(
+        title=title,
+        answer=f"With the fused engine a device exchanges every gradient once, {moved['fused'] / 1e6:,.0f} MB a step; "
+        f"with the plain scan {moved['scan'] / 1e6:,.0f} MB.",
+        verdicts=[
+            Verdict(
+                "the fused engine adds up each gradient once (bytes of parameters within 1 %)",
+                f"{ratios['fused']:.3f} times the bytes of the parameters",
+                abs(ratios["fused"] - 1) < CLOSE,
+            ),
+            Verdict(
+                "the plain scan adds up that of the recurrent weights at every time step (more all-reduces than steps)",
+                f"{sums} all-reduces for {results['large_work']['steps']} steps",
+                sums > results["large_work"]["steps"],
+            ),
+        ],
+        means=[
+            without(row, "link", "chips", "compute_ms", "all_reduce_ms") for row in rows if row["kind"] != "predicted"
+        ],
+        rows=rows,
+        columns=COLUMNS,
+        pictures=[Picture("scaling", draw(results["measured"], results["predicted"], title), caption)],
     )

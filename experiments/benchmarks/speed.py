@@ -28,7 +28,8 @@ import jax
 
 from experiments.benchmarks.peers import ours, products
 from experiments.benchmarks.peers.work import Generation, Layers, Step
-from experiments.harness import Findings, Study, integer
+from experiments.benchmarks.speed_findings import findings
+from experiments.harness import Study, integer
 from experiments.harness.rows import without
 from experiments.harness.timing import by_turns, medians, minima, timed
 from lm_jax.machine import reuse_memory
@@ -37,7 +38,6 @@ from lm_jax.machine import reuse_memory
 STUDY = Study(
     __doc__,
     __file__,
-    "Speed beside torch and flax",
     {
         "--rounds": integer(5),
         "--only": {"default": "", "help": "only work whose name holds this"},
@@ -178,20 +178,7 @@ def measure(cases: dict, rounds: int, gpu: bool) -> dict:
     return results
 
 
-def findings(results: dict) -> Findings:
-    """The answer and table."""
-    rows = []
-    for name, row in results["results"].items():
-        ratios = {f"times {peer}": ratio for peer, ratio in without(row["ratio_of_minima"], "lm_jax").items()}
-        peaks = {f"peak MiB, {peer}": value for peer, value in row.get("peak_MiB", {}).items()}
-        own = {"work": name, "lm_jax ms": row["minimum_ms"]["lm_jax"], "share of ceiling": row.get("share_of_ceiling")}
-        rows.append(own | ratios | peaks)
-    peer = "torch" if any("times torch" in row for row in rows) else "lm_jax scan"
-    times = ", ".join(f"{row['work']} {row[f'times {peer}']:.2f}" for row in rows if f"times {peer}" in row)
-    return Findings(f"lm_jax is so many times as fast as {peer}: {times or 'not measured'}.", results, rows)
-
-
-def run(arguments) -> Findings | None:
+def run(arguments) -> dict | None:
     """Measures; nothing is written of a part of the work unless --out says where."""
     reuse_memory()
     if arguments.peak:
@@ -204,16 +191,14 @@ def run(arguments) -> Findings | None:
     measured = measure(cases, rounds, gpu)
     if arguments.only and arguments.out == STUDY.results:
         return None
-    return findings(
-        {
-            "flax": metadata.version("flax"),
-            "torch": metadata.version("torch") if HAS_TORCH else None,
-            "rounds": rounds,
-            "work": {name: {"kind": type(work).__name__, **work._asdict()} for name, work in cases.items()},
-            "results": measured,
-        }
-    )
+    return {
+        "flax": metadata.version("flax"),
+        "torch": metadata.version("torch") if HAS_TORCH else None,
+        "rounds": rounds,
+        "work": {name: {"kind": type(work).__name__, **work._asdict()} for name, work in cases.items()},
+        "results": measured,
+    }
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

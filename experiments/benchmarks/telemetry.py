@@ -14,16 +14,19 @@ import statistics
 
 import jax.numpy as jnp
 
-from experiments.harness import Findings, Study, integer
+from experiments.harness import Findings, Study, Verdict, integer
+from experiments.harness.figures import bars
+from experiments.harness.rows import only
 from experiments.harness.runs import epoch_streams
 from experiments.harness.timing import timed
 from lm_jax.config import RecurrentConfig, TrainConfig
 from lm_jax.data import load_corpus
+from lm_jax.report.study import Picture
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks import task_of
 
 
-STUDY = Study(__doc__, __file__, "The cost of telemetry", {"--rounds": integer(5)})
+STUDY = Study(__doc__, __file__, {"--rounds": integer(5)})
 EVERY = 200
 MODELS = {
     "lstm 1x256": RecurrentConfig(),
@@ -57,22 +60,45 @@ def measure(model, corpus, every, rounds):
     }
 
 
+COLUMNS = {
+    "model": "cell, layers x units",
+    "share": "median time of a measurement as a share of that of the training steps between two",
+    "largest_share": "the largest of that share over the rounds",
+    "training_seconds": "median time of the training steps between two measurements (s)",
+    "telemetry_seconds": "median time of a measurement (s)",
+    "first_step_seconds": "the first training step, with its compilation (s)",
+    "first_telemetry_seconds": "the first measurement, with its compilation (s)",
+}
+MOST = 0.05
+
+
 def findings(results: dict) -> Findings:
-    """The answer and table."""
-    found = results["results"]
-    shares = ", ".join(f"{name} {row['share']:.2%}" for name, row in found.items())
-    said = f"Telemetry every {results['steps_between']} steps takes these shares of the training time: {shares}."
-    return Findings(said, results, [{"model": name, **row} for name, row in found.items()])
+    """What the times say."""
+    rows = [{"model": name, **row} for name, row in results["results"].items()]
+    shares = [row["share"] for row in rows]
+    title = f"Telemetry costs at most {max(shares):.1%} of the training time"
+    percents = {row["model"]: 100 * row["share"] for row in rows}
+    picture = bars(percents, title, "time of telemetry (% of the training time)")
+    return Findings(
+        title=title,
+        answer=f"Telemetry every {results['steps_between']} steps takes {min(shares):.1%} to {max(shares):.1%} of the "
+        "training time, once it is compiled.",
+        verdicts=[Verdict("less than 5 % for every model", f"at most {max(shares):.1%}", max(shares) < MOST)],
+        means=[only(row, list(COLUMNS)[:5]) for row in rows],
+        rows=rows,
+        columns=COLUMNS,
+        pictures=[Picture("telemetry", picture, f"{title}; medians over {results['rounds']} rounds.")],
+    )
 
 
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Measures every model."""
     every, rounds = (3, 2) if arguments.smoke else (EVERY, arguments.rounds)
     corpus = load_corpus()
     models = {"rnn 1x64": MODELS["rnn 1x64"]} if arguments.smoke else MODELS
     measured = {name: measure(model, corpus, every, rounds) for name, model in models.items()}
-    return findings({"steps_between": every, "rounds": rounds, "results": measured})
+    return {"steps_between": every, "rounds": rounds, "results": measured}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

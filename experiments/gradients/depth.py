@@ -28,16 +28,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.gradients.depth_figures import CONNECTIONS, INITS, KINDS, draw_losses, draw_norms
-from experiments.harness import Findings, Study
-from experiments.harness.rows import only, where
+from experiments.gradients.depth_figures import CONNECTIONS, INITS, KINDS
+from experiments.gradients.depth_findings import findings
+from experiments.harness import Study
 from lm_jax import initializers
 from lm_jax.analysis.adjoint_scan import log_norm
 from lm_jax.data import load_corpus
-from lm_jax.report.study import Picture, remember
+from lm_jax.report.study import remember
 
 
-STUDY = Study(__doc__, __file__, "Does the gradient vanish in depth as it does in time?")
+STUDY = Study(__doc__, __file__)
 DEPTHS, SEEDS, STEPS, BATCH, RATE = (2, 4, 8, 16, 32, 64), 3, 400, 64, 1e-3
 WINDOW, EMBEDDING, WIDE = 16, 8, 3
 
@@ -176,22 +176,6 @@ def measure(network: Network, init: str, seeds: int, steps: int, corpus, path) -
     return {**norms, "valid_loss": remember(path, trained)["valid_loss"]}
 
 
-def answer(rows, depth: int, unigram: float) -> str:
-    """What was found, in one sentence made of the numbers."""
-
-    def said(connection, init):
-        own = where(rows, connection=connection, init=init, depth=depth)
-        ratios, losses = [r["first_to_last"] for r in own], [r["valid_loss"] for r in own]
-        return f"{min(ratios):.1e} to {max(ratios):.1e} (losses {min(losses):.2f}-{max(losses):.2f})"
-
-    skips = "; ".join(f"{connection} {said(connection, 'uniform')}" for connection in list(CONNECTIONS)[1:])
-    return (
-        f"In networks of {depth} layers the gradient at the first layer, relative to the last, is "
-        f"{said('plain', 'uniform')} where they are plain, {said('plain', 'orthogonal')} with orthogonal weights; "
-        f"with connections past the layers: {skips}; unigrams have a loss of {unigram:.2f} nats."
-    )
-
-
 def measure_all(depths, seeds: int, steps: int, corpus, folder) -> list[dict]:
     """The parts of all networks."""
     found = []
@@ -205,35 +189,15 @@ def measure_all(depths, seeds: int, steps: int, corpus, folder) -> list[dict]:
     return found
 
 
-def to_rows(found) -> list[dict]:
-    """A line a network and seed."""
-    return [
-        {
-            **only(part, ("kind", "connection", "depth", "init")),
-            "seed": seed,
-            "first_to_last": math.exp(logs[0] - logs[-1]),
-            "valid_loss": final,
-        }
-        for part in found
-        for seed, (logs, final) in enumerate(zip(part["log_norms"], part["valid_loss"], strict=True))
-    ]
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Measures all networks."""
     depths, seeds, steps = ((3,), 1, 2) if arguments.smoke else (DEPTHS, SEEDS, STEPS)
     corpus = load_corpus()
     found = measure_all(depths, seeds, steps, corpus, arguments.runs)
     shares = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1.0
     unigram = float(-np.mean(np.log(shares / shares.sum())[corpus.valid]))
-    rows, over = to_rows(found), f"mean and range of {seeds} seeds."
-    pictures = [
-        Picture("gradients", draw_norms(found, depths[-1]), f"At initialisation; {over}"),
-        Picture("losses", draw_losses(found, depths, unigram), f"After {steps} steps; {over}"),
-    ]
-    results = {"networks": found, "unigram_loss": unigram}
-    return Findings(answer(rows, depths[-1], unigram), results, rows, pictures, range(seeds))
+    return {"networks": found, "unigram_loss": unigram, "steps": steps}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.gradients import gates_figures
-from experiments.gradients.gates_figures import EDGES, FORCED_STEPS, STAGES, VARIANTS, constants, time_constant
-from experiments.harness import Findings, Study
+from experiments.gradients.gates_figures import EDGES, FORCED_STEPS, STAGES, VARIANTS, time_constant
+from experiments.gradients.gates_findings import SHARES, findings
+from experiments.harness import Study
 from experiments.harness.stages import states
 from lm_jax import analysis
 from lm_jax.cells import lstm
@@ -34,12 +34,10 @@ from lm_jax.runs.setup import set_up
 from lm_jax.tasks import task_of
 
 
-STUDY = Study(__doc__, __file__, "What gates keep, and for how long")
+STUDY = Study(__doc__, __file__)
 KEEPS = {"gru": "gate.update", "lstm": "gate.forget"}
 FORCED_BIASES = (0.0, 1.0, 3.0, 5.0, 7.0, 200.0)
 FULLY = 200.0  # sigmoid(200) is 1 and sigmoid(-200) is 0 in float32
-SHARES = (0.1, 0.5, 0.9)
-LONG = 100
 SIZE = {"hidden": 128, "steps": 400, "seeds": 3, "texts": 8, "length": 600, "warm_up": 100}
 SMOKE_SIZE = {"hidden": 8, "steps": 4, "seeds": 1, "texts": 2, "length": 40, "warm_up": 10}
 
@@ -122,42 +120,7 @@ def network(variant: str, seed: int, corpus, size) -> dict:
     return found
 
 
-def to_rows(results) -> list[dict]:
-    """A line for every network and stage."""
-    rows = []
-    for result in results:
-        for stage, found in result["stages"].items():
-            tau = constants([result], result["variant"], stage)[0]
-            row = {"variant": result["variant"], "seed": result["seed"], "stage": stage}
-            row |= {f"tau_{100 * share:.0f}": float(np.quantile(tau, share)) for share in SHARES}
-            row["tau_longest"] = float(tau.max())
-            row |= {f"units_above_{steps}": float(np.mean(tau > steps)) for steps in (10, LONG)}
-            row |= {f"mean_{name.split('.')[-1]}": gate["mean"] for name, gate in found["gates"].items()}
-            rows.append({**row, "saturated": found["saturation"][0], "valid_loss": found["valid_loss"]})
-    return rows
-
-
-def answer(forced, results) -> str:
-    """What was found, in one sentence made of the numbers."""
-    exact = all(f["largest_change"] == 0 and f["log_singular_values"] == [0, 0] for f in forced.values())
-    largest = max(f["largest_change"] for f in forced.values())
-    first = (
-        f"An LSTM with forget gate 1 and input gate 0 and a GRU with z = 1 are {'' if exact else 'not '}unchanged to "
-        f"the last bit after {FORCED_STEPS:,} steps"
-        + (", and the derivative by the state is one in every direction" if exact else f" (changes: {largest:.1g})")
-    )
-    parts = []
-    for variant in VARIANTS:
-        before, after = (constants(results, variant, stage) for stage in STAGES)
-        parts.append(
-            f"{variant}: {np.median(before):.1f} to {np.median(after):.1f} steps, "
-            f"90 % quantile {np.quantile(after, 0.9):.2g}, longest {after.max():.2g}, {np.mean(after > LONG):.1%} of "
-            f"units above {LONG}"
-        )
-    return f"{first}; training moves the median unit's time constant, in the {'; in the '.join(parts)}."
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Forces gates, trains and measures."""
     size = SMOKE_SIZE if arguments.smoke else SIZE
     corpus = load_corpus()
@@ -168,14 +131,8 @@ def run(arguments) -> Findings:
         for place, variant in enumerate(VARIANTS)
         for seed in range(size["seeds"])
     ]
-    return Findings(
-        answer=answer(forced, networks),
-        results={"forced": forced, "size": size, "networks": networks, "share_left_by_forget_bias": kept},
-        rows=to_rows(networks),
-        pictures=gates_figures.pictures(networks, kept, size),
-        seeds=range(size["seeds"]),
-    )
+    return {"forced": forced, "size": size, "networks": networks, "share_left_by_forget_bias": kept}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

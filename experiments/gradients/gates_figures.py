@@ -1,10 +1,8 @@
 """The pictures of gates.py, and what they have in common with its numbers."""
 
-import itertools
-
 import numpy as np
 
-from experiments.harness.figures import finish, panels
+from experiments.harness.figures import finish, headline, panels
 from experiments.harness.rows import where
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, SERIES, draw_band
@@ -16,6 +14,7 @@ VARIANTS = {
     "LSTM, forget bias 1": {"cell": "lstm", "forget_bias": 1.0},
     "LSTM, forget bias 3": {"cell": "lstm", "forget_bias": 3.0},
 }
+SHOWN = "LSTM, forget bias 1"
 STAGES = ("before training", "after training")
 FORCED_STEPS = 1000
 EDGES = np.linspace(-10, 10, 81)  # of the histograms, in logits
@@ -33,7 +32,7 @@ def constants(results, variant: str, stage: str) -> np.ndarray:
     return np.array([[np.inf if tau is None else tau for tau in row] for row in found])
 
 
-def draw_forced(kept: dict):
+def draw_forced(kept: dict, title: str):
     """The share of a memory left, against steps, by forget bias."""
     figure, (axes,) = panels((8.0, 4.4))
     ends, steps = [], np.arange(1, FORCED_STEPS + 1)
@@ -49,11 +48,14 @@ def draw_forced(kept: dict):
         else:
             place, style = (np.flatnonzero(shares > 1e-3)[-1] + 1, 1e-3), {"color": colour, "fontsize": 8}
             axes.annotate(f"{name}\n{kept_for}", place, (5, 2), textcoords="offset points", **style)
-    finish(axes, ends, xlabel="steps", ylabel="share of c that is left (input gate 0)")
+    headline(figure, title)
+    finish(axes, (), xlabel="steps", ylabel="share of c that is left (input gate 0)")
+    figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
+    finish(axes, ends)
     return figure
 
 
-def draw_constants(results):
+def draw_constants(results, title: str):
     """Of each variant, the share of units with a longer time constant, before and after training."""
     figure, grid = panels((11.0, 6.6), 2, 2, sharex=True, sharey=True)
     words = {"xlabel": "time constant of the gate that keeps (steps)", "ylabel": "share of units\nwith a longer one"}
@@ -70,38 +72,40 @@ def draw_constants(results):
         finish(axes, title=variant, xscale="log", xlim=(0.05, 1000), ylim=(0, 1.02), **words)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.label_outer()
+    headline(figure, title)
     return figure
 
 
-def draw_gates(results):
-    """Histograms of the values of every gate, before training above and after it below."""
-    figure, grid = panels((13.0, 5.6), 2, len(VARIANTS), sharex=True, sharey="row")
+def draw_gates(results, title: str):
+    """Histograms of the gates of the LSTM with forget bias 1, before training dashed and after it solid."""
+    figure, (axes,) = panels((8.0, 4.6))
     centres = (EDGES[1:] + EDGES[:-1]) / 2
-    colours = dict(zip(("forget", "update", "input", "output", "reset"), (*SERIES[:1], *SERIES), strict=False))
     values = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
-    for axes, (stage, variant) in zip(grid, itertools.product(STAGES, VARIANTS), strict=True):
-        own = [r["stages"][stage]["gates"] for r in where(results, variant=variant)]
-        for place, name in enumerate(own[0]):
-            gate = name.split(".")[-1]
-            draw_band(axes, centres, [gates[name]["histogram"] for gates in own], colours[gate])
-            axes.text(0.02, 0.95 - 0.09 * place, gate, color=colours[gate], va="top", transform=axes.transAxes)
-        axes.set_xticks([np.log(v / (1 - v)) for v in values], [f"{v:g}" for v in values], rotation=60)
-        words = {"xlabel": "value of the gate (logit scale)", "ylabel": f"{stage}:\nshare of values in a bin"}
-        finish(axes, title=variant if stage == STAGES[0] else "", xlim=(-8, 8), **words)
-        axes.label_outer()
+    for stage, style in zip(STAGES, ("--", "-"), strict=True):
+        own = [r["stages"][stage]["gates"] for r in where(results, variant=SHOWN)]
+        for name, colour in zip(own[0], SERIES, strict=False):
+            label = name.split(".")[-1] if stage == STAGES[1] else None
+            draw_band(axes, centres, [gates[name]["histogram"] for gates in own], colour, style, label)
+    axes.plot([], [], "--", color="0.4", label=STAGES[0])
+    axes.set_xticks([np.log(v / (1 - v)) for v in values], [f"{v:g}" for v in values])
+    words = {"xlabel": "value of the gate (logit scale)", "ylabel": "share of values in a bin, the axis ends at 0.1"}
+    finish(axes, xlim=(-8, 8), ylim=(0, 0.1), **words)
+    axes.legend(frameon=False)
+    headline(figure, title)
     return figure
 
 
-def pictures(results, kept, size) -> list[Picture]:
-    """All figures."""
+def pictures(results, kept, size, titles: tuple[str, str, str]) -> list[Picture]:
+    """All figures; titles: the finding of each."""
     constants = (
         f"Time constants of the units of networks of {size['hidden']} units, {size['seeds']} seed(s) (line: geometric "
         f"mean, band: range), {size['steps']} training steps by character; from "
         f"{results[0]['stages'][STAGES[0]]['values']:,} values of the gate in held-out text for each."
     )
+    values = f"Values of every gate of the {SHOWN}; bands are the range over seeds."
     forced = "An LSTM's c with input gate 0 and a constant forget gate: its bias and time constant."
     return [
-        Picture("gates_constants", draw_constants(results), constants),
-        Picture("gates_values", draw_gates(results), "The values of every gate; bands are the range over seeds."),
-        Picture("gates_forced", draw_forced(kept), forced),
+        Picture("gates_constants", draw_constants(results, titles[0]), constants),
+        Picture("gates_values", draw_gates(results, titles[1]), values),
+        Picture("gates_forced", draw_forced(kept, titles[2]), forced),
     ]

@@ -24,18 +24,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.gradients.linear_case_figures import (
-    GAMMA,
-    KINDS,
-    NON_NORMAL,
-    RADII,
-    SMALL,
-    Network,
-    bound,
-    by_eigenvalues,
-    non_normal,
-)
-from experiments.harness import Findings, Study
+from experiments.gradients.linear_case_figures import GAMMA, KINDS, NON_NORMAL, RADII, SMALL, Network
+from experiments.gradients.linear_case_findings import findings
+from experiments.harness import Study
 from experiments.harness.rows import without
 from lm_jax.analysis import gradient_flow, log_ratios
 from lm_jax.cells import RNNParams, rnn
@@ -43,8 +34,7 @@ from lm_jax.models import recurrent_lm
 from lm_jax.models.recurrent import RecurrentLMParams
 
 
-STUDY = Study(__doc__, __file__, "The linear case")
-CURVES = ("log_median", "log_lower", "log_upper", "log_largest", "log_norm_of_power")
+STUDY = Study(__doc__, __file__)
 VOCAB_SIZE = 20
 BLOCK = 8
 
@@ -144,43 +134,15 @@ def study(network, setting):
     }
 
 
-def answer(found):
-    """One sentence, out of the numbers."""
-    linear = [curve for network, curve in found.items() if network.nonlinearity == "identity"]
-    kinds = [curve for curve in linear if curve["kind"] in KINDS]
-    off = max(abs(curve["late_factor"] / curve["spectral_radius"] - 1) for curve in kinds)
-    grown = found[Network(NON_NORMAL, "identity", 0.7)]
-    squashed = [curve for curve in found.values() if curve["nonlinearity"] != "identity"]
-    over = max(curve["largest_over_bound"] for curve in squashed)
-    above = [c for c in squashed if c["inputs"] == 1.0 and c["gamma_sigma"] > 1.05]
-    lost = sum(curve["late_factor"] < 1 for curve in above)
-    return (
-        f"The gradients measured in linear networks are those of the closed form up to "
-        f"{max(curve['deviation'] for curve in linear):.0e}: λ^l where W is a scaled rotation, a factor within "
-        f"{100 * off:.1f} % of λ a step, in the end, for other matrices, but with all |λ| = "
-        f"{grown['spectral_radius']:.1f} a non-normal W makes them grow {grown['peak']:.0f}-fold first, until lag "
-        f"{grown['peak_lag']}; the eigenvalues decide about the end, the largest singular value σ bounds the way "
-        f"there, and with it tanh and sigmoid: their largest gradient is {over:.5f} of the bound (γσ)^l, "
-        f"and {lost} of the {len(above)} with γσ = 1.1 and inputs of size 1 lose their gradients all the same."
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Measures every network, in float64; a run is short, and starts anew each time."""
     jax.config.update("jax_enable_x64", True)
     setting = Setting(8, 30, 20, 2, 1) if arguments.smoke else Setting(16, 150, 100, 8, 3)
     networks = [Network(kind, "identity", radius) for kind in KINDS for radius in RADII]
     networks += [Network(NON_NORMAL, "identity", 0.7), Network(NON_NORMAL, "tanh", 0.7, SMALL)]
     networks += [Network("rotation", f, scale, x) for f in ("tanh", "sigmoid") for scale in RADII for x in (SMALL, 1.0)]
-    found = {network: study(network, setting) for network in networks}
-    return Findings(
-        answer=answer(found),
-        results={"setting": setting._asdict(), "networks": list(found.values())},
-        rows=[without(row, *CURVES) for row in found.values()],
-        pictures=[by_eigenvalues(found), non_normal(found), bound(found)],
-        seeds=range(setting.seeds),
-    )
+    return {"setting": setting._asdict(), "networks": [study(network, setting) for network in networks]}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

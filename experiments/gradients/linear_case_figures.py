@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.harness.figures import panels
+from experiments.harness.figures import headline, panels
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES, clean, label_ends
 
@@ -29,9 +29,9 @@ class Network(NamedTuple):
     inputs: float = 1e-9
 
 
-def by_eigenvalues(found):
+def by_eigenvalues(found, title: str):
     """Figure: r against the lag for three kinds of W, beside lambda^l."""
-    figure, grid = panels((11, 3.9), 1, 3, sharey=True)
+    figure, grid = panels((11, 4.2), 1, 3, sharey=True)
     ends = []
     for axes, kind in zip(grid, KINDS, strict=True):
         ends.append([])
@@ -41,14 +41,14 @@ def by_eigenvalues(found):
             axes.plot(lags, radius**lags, "--", color="black", linewidth=1)
             ends[-1].append((lags[-1], np.exp(curve["log_median"][-1]), f"λ = {radius}", colour))
         finish(axes, f"{kind} W", lags)
-    name_ends(grid, ends, LEFT)
+    name_ends(grid, ends, LEFT, title)
     caption = "Linear networks: median over texts and predictions, band from 5 % to 95 %, beside λ^l (dashed)."
     return Picture("eigenvalues", figure, caption)
 
 
-def non_normal(found):
+def non_normal(found, title: str):
     """Figure: r grows first where W is not normal."""
-    figure, (axes,) = panels((7, 4.4))
+    figure, (axes,) = panels((7.4, 4.7))
     labels = []
     curves = [curve for network, curve in found.items() if network.kind == NON_NORMAL]
     for colour, name, curve in zip(SERIES, ("linear", "tanh"), curves, strict=False):
@@ -59,19 +59,19 @@ def non_normal(found):
     axes.plot(lags, radius**lags, "--", color="black", linewidth=1)
     axes.plot(lags, sigma**lags, "--", color="grey", linewidth=1)
     finish(axes, f"W = 0.7 I + 0.6 S: every |λ| is {radius:.2f}, σ is {sigma:.2f}", lags)
-    top = 1e3 * np.exp(curve["log_norm_of_power"].max())
+    top = 1e3 * np.exp(max(curve["log_norm_of_power"]))
     axes.set_ylim(radius ** lags[-1] / 10, top)
     labels.append((lags[-1], np.exp(curve["log_norm_of_power"][-1]), r"$\Vert W^l \Vert_2$", "black"))
     labels.append((lags[-1], radius ** lags[-1], r"$\lambda^l$", "black"))
     labels.append((min(lags[-1], np.log(top) / np.log(sigma)), top / 10, r"$\sigma^l$", "grey"))
-    name_ends([axes], [labels], LEFT)
+    name_ends([axes], [labels], LEFT, title)
     caption = "A non-normal W: eigenvalues say what happens in the end, singular values what may happen before."
     return Picture("non_normal", figure, caption)
 
 
-def bound(found):
+def bound(found, title: str):
     """Figure: the largest r that was seen, beside (gamma sigma)^l."""
-    figure, grid = panels((9.5, 4), 1, 2, sharey=True)
+    figure, grid = panels((10.5, 4.4), 1, 2, sharey=True)
     ends = []
     for axes, nonlinearity in zip(grid, ("tanh", "sigmoid"), strict=True):
         ends.append([])
@@ -84,7 +84,7 @@ def bound(found):
                 ends[-1].append((lags[-1], np.exp(curve["log_largest"][-1]), name, colour))
             axes.plot(lags, scale**lags, "--", color="black", linewidth=0.8)
         finish(axes, f"{nonlinearity}, 1/γ = {1 / GAMMA[nonlinearity]:g}", lags)
-    name_ends(grid, ends, "largest gradient left, max r(l)")
+    name_ends(grid, ends, "largest gradient left, max r(l)", title)
     caption = (
         "The largest gradient over all texts and predictions beside the bound (γσ)^l (dashed), W a scaled rotation: "
         "with inputs of size 0.01 (solid) and of size 1 (dotted)."
@@ -107,8 +107,10 @@ def finish(axes, title, lags):
     clean(axes)
 
 
-def name_ends(grid, ends, ylabel):
-    """Names at line ends, once the limits of all panels are known, and what the vertical axis is."""
+def name_ends(grid, ends, ylabel, title):
+    """The finding above, what the vertical axis is, and names at line ends once the limits of all panels are known."""
+    grid[0].set_ylabel(ylabel)
+    headline(grid[0].figure, title)
+    grid[0].figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
     for axes, labels in zip(grid, ends, strict=True):
         label_ends(axes, labels)
-    grid[0].set_ylabel(ylabel)

@@ -23,9 +23,9 @@ import jax
 import numpy as np
 
 from experiments.gradients.long_distance_problems import solve_all
-from experiments.gradients.long_distance_report import answer, pictures, to_rows
+from experiments.gradients.long_distance_report import findings
 from experiments.gradients.long_distance_stories import ASKED, CHANCE, KNOWN, NEW, TRAINED, story, write_stories
-from experiments.harness import Findings, Study, integer
+from experiments.harness import Study, integer
 from experiments.harness.runs import trained
 from experiments.harness.sentences import ids_of
 from lm_jax.analysis import gradient_flow, lag_profile
@@ -33,7 +33,7 @@ from lm_jax.config import CELLS, DataConfig, TrainConfig, from_flat
 from lm_jax.report.study import remember
 
 
-STUDY = Study(__doc__, __file__, "Long distance", {"--seeds": integer(3, "networks of each kind")})
+STUDY = Study(__doc__, __file__, {"--seeds": integer(3, "networks of each kind")})
 LEAVES = ("h", "carry")  # gradients by h against lag 0, by the whole carry against lag 1
 DELAYS = (4, 12, 36)
 
@@ -103,20 +103,14 @@ def networks_of(cells, seeds, smoke, runs):
     }
 
 
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Trains, asks, solves."""
     smoke = arguments.smoke
     cells, seeds, delays = (("lstm",), 1, DELAYS[:1]) if smoke else (tuple(CELLS), arguments.seeds, DELAYS)
     results = networks_of(cells, seeds, smoke, arguments.runs)
     solved = solve_all(cells, delays, seeds, smoke, arguments.runs)
-    return Findings(
-        answer=answer(results, solved, delays),
-        results={"stories": results, "problems": solved, "asked": ASKED, "trained": TRAINED, "chance": CHANCE},
-        rows=to_rows(results, solved),
-        pictures=pictures(results, solved, delays),
-        seeds=range(seeds),
-    )
+    return {"stories": results, "problems": solved, "asked": ASKED, "trained": TRAINED, "chance": CHANCE}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -1,74 +1,45 @@
-"""The answer, the table and the pictures of long_distance.py."""
+"""What the networks of long_distance.py say."""
+
+from typing import Any
 
 import numpy as np
 
-from experiments.gradients.long_distance_problems import PROBLEMS, SYMBOLS
-from experiments.gradients.long_distance_stories import ASKED, CHANCE, FAR, KNOWN, NEW, TRAINED
-from experiments.harness.figures import finish, log_ticks, panels
+from experiments.gradients.long_distance_figures import draw_problems, draw_stories
+from experiments.gradients.long_distance_stories import ASKED, CHANCE, FAR
+from experiments.harness import Findings, Verdict
+from experiments.harness.means import INTERVAL, RANGE, number, percent, share_with_interval, with_interval, with_range
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, draw_band, threshold
 
 
 SHOWN = ("h of all words", "carry of all words", "carry of the last word")
-
-
-def draw_lines(axes, x, by_name, ymin):
-    """A line a model with the range over seeds, named at its end."""
-    ends = []
-    for name, values in by_name.items():
-        mean = draw_band(axes, x, values, COLOURS[name], "o-")
-        ends.append((x[-1], mean[-1], name, COLOURS[name]))
-    finish(axes, ends, xlim=(0.9 * min(x), 1.02 * max(x)), ylim=(ymin, 1.03))
-
-
-def draw_stories(results):
-    """Accuracy against distance, for nouns known from stories and new to them."""
-    shown = {
-        "nouns, known": ("nouns known from stories", CHANCE),
-        "nouns, new": ("nouns new to stories", CHANCE),
-        "new nouns, new": (f"which of the {len(NEW)} new nouns", 1 / len(NEW)),
-    }
-    figure, grid = panels((13, 4), 1, 3, sharey=True)
-    for axes, (key, (title, chance)) in zip(grid, shown.items(), strict=True):
-        axes.axvspan(min(TRAINED), max(TRAINED), color="0.93")
-        log_ticks(axes, ASKED, fontsize=8)
-        draw_lines(axes, ASKED, {name: [r["right"][key] for r in own] for name, own in results.items()}, 0)
-        threshold(axes, chance, "chance")
-        axes.set_xlabel("words between the two mentions")
-        axes.set_title(title, fontsize=10)
-    grid[0].set_ylabel(f"share of last words right, among {len(KNOWN + NEW)} nouns")
-    return figure
-
-
-def draw_horizons(results):
-    """Accuracy beyond the distances trained on against the gradient horizon, a point a network."""
-    figure, grid = panels((12, 4), 1, 3, sharey=True)
-    for axes, over in zip(grid, SHOWN, strict=True):
-        log_ticks(axes, (1, 2, 5, 10, 20, 50, 100))
-        finish(axes, xlim=(1, 1.3 * ASKED[-1]), ylim=(0, 1.03))
-        threshold(axes, CHANCE, "chance")
-        for name, own in results.items():
-            for k, result in enumerate(own):
-                at, style = result["horizons"][over]["0.01"], {"color": COLOURS[name], "clip_on": False}
-                label = name if k == 0 else None
-                axes.plot(at or result["lags"], beyond(result), "o" if at else ">", label=label, **style)
-        axes.set_xlabel(f"gradient horizon, 1 %, by {over} (words)", fontsize=9)
-    grid[0].set_ylabel(f"right at {FAR[0]} to {FAR[-1]} words, known nouns")
-    grid[0].legend(frameon=False, fontsize=8)
-    return figure
-
-
-def draw_problems(solved, delays):
-    """Score against delay, a panel a problem."""
-    figure, grid = panels((12, 3.8), 1, 3)
-    for axes, (problem, label) in zip(grid, PROBLEMS.items(), strict=True):
-        log_ticks(axes, delays)
-        by_name = {cell: np.array([own[str(d)]["score"] for d in delays]).T for cell, own in solved[problem].items()}
-        draw_lines(axes, delays, by_name, min(0, min(v.min() for v in by_name.values())))
-        threshold(axes, 0 if problem == "adding" else 1 / SYMBOLS, "chance")
-        axes.set_xlabel("delay (steps)")
-        axes.set_title(label, fontsize=10)
-    return figure
+RIGHT, ORDERED = 0.9, 0.9  # a share; a rank correlation
+COLUMNS = {
+    "task": "predicting the last noun of a story, or a problem without words",
+    "model": "cell",
+    "seed": "of the draw of weights and batches",
+    "distance": "words between the two mentions, or the delay (steps)",
+    "score": "variance explained (adding), or share of symbols right" + INTERVAL,
+    "right within": "share of nouns right at the distances within those trained on; means: 95 % interval over seeds",
+    "right beyond": f"the same at {FAR[0]} to {FAR[-1]} words, beyond all that was trained on",
+    "new nouns right": "share right of nouns that no story had in training",
+    **{
+        f"horizon 1 %, {over}": f"words back at which less than 1 % of the gradient by {over} is left" + RANGE
+        for over in SHOWN
+    },
+    **{
+        f"{among}, {kind}": f"share of last words right among {among}, of nouns that are {kind} "
+        f"{'from stories' if kind == 'known' else 'to stories'}"
+        for among in ("nouns", "new nouns", "all words")
+        for kind in ("known", "new")
+    },
+    **{
+        f"horizon {share}, {leaf} of {what}": f"words back at which less than {share} of the gradient by "
+        f"{'h' if leaf == 'h' else 'the whole carry'}, of {what}, is left"
+        for leaf in ("h", "carry")
+        for what in ("all words", "the last word")
+        for share in (0.1, 0.01)
+    },
+}
 
 
 def beyond(result):
@@ -76,58 +47,15 @@ def beyond(result):
     return float(np.mean([a for n, a in zip(ASKED, result["right"]["nouns, known"], strict=True) if n in FAR]))
 
 
-def horizon_text(own):
-    """Smallest and largest over seeds, in words."""
-    found = [result["horizons"]["carry of the last word"]["0.01"] or np.inf for result in own]
-    ends = [f"{at:.0f}" if np.isfinite(at) else f"over {own[0]['lags']}" for at in (min(found), max(found))]
-    return " to ".join(dict.fromkeys(ends))
+def within(result):
+    """Accuracy at the distances within those trained on, known nouns."""
+    return float(np.mean([a for n, a in zip(ASKED, result["right"]["nouns, known"], strict=True) if n not in FAR]))
 
 
 def rank_correlation(x, y) -> float:
     """Spearman's: the correlation of ranks, those that tie sharing theirs."""
     ranks = [[np.mean(np.less(v, a)) + np.mean(np.less_equal(v, a)) for a in v] for v in (x, y)]
     return float(np.corrcoef(ranks)[0, 1])
-
-
-def correlation_text(results):
-    """How accuracy goes with the gradient horizon over all networks, by two of its definitions."""
-    networks = [result for own in results.values() for result in own]
-    if len(networks) < 3:
-        return "too few networks to compare with their horizons"
-    right = [beyond(result) for result in networks]
-    found = {over: rank_correlation([r["horizons"][over]["0.01"] or np.inf for r in networks], right) for over in SHOWN}
-    return (
-        f"over the {len(networks)} networks the rank correlation of accuracy at {FAR[0]} to {FAR[-1]} words with the "
-        f"horizon is {', '.join(f'{value:.2f} by {over}' for over, value in found.items())}"
-    )
-
-
-def problem_text(solved, delays):
-    """Mean scores of the cells at the two longest delays."""
-    parts = []
-    for problem, by_cell in solved.items():
-        means = {d: [np.mean(by_delay[str(d)]["score"]) for by_delay in by_cell.values()] for d in delays[-2:]}
-        scores = [f"{'/'.join(f'{mean:.2f}' for mean in row)} at {d}" for d, row in means.items()]
-        parts.append(f"{problem} {' and '.join(scores)}")
-    cells = "/".join(next(iter(solved.values())))
-    return f"trained anew for delays of so many steps, {cells} score {'; '.join(parts)}"
-
-
-def answer(results, solved, delays):
-    """The finding in one sentence, from the numbers."""
-    near = [n for n in ASKED if n not in FAR]
-    parts, new = [], []
-    for name, own in results.items():
-        within = np.mean([r["right"]["nouns, known"][: len(near)] for r in own])
-        new.append(np.mean([r["right"]["nouns, new"] for r in own]))
-        far = np.mean([beyond(r) for r in own])
-        parts.append(f"{name} {within:.0%} and {far:.0%} right (gradient horizon {horizon_text(own)} words)")
-    return (
-        f"The noun of {len(KNOWN + NEW)} (chance {CHANCE:.0%}), at {near[0]} to {near[-1]} and {FAR[0]} to {FAR[-1]} "
-        f"words, none of them trained on: {'; '.join(parts)}, where horizons are those of 1 % by the whole carry, for "
-        f"the last word; {correlation_text(results)}; of nouns never seen in a story, at most {max(new):.0%} are right "
-        f"by any cell; {problem_text(solved, delays)}."
-    )
 
 
 def to_rows(results, solved):
@@ -148,19 +76,125 @@ def to_rows(results, solved):
     return rows
 
 
-def pictures(results, solved, delays) -> list[Picture]:
-    """All figures."""
-    stories = (
-        "Share of last words right against distance: mean and range over seeds. None of the distances asked for was "
-        "trained on; those trained on are grey."
+def short_table(results, solved) -> list[dict[str, Any]]:
+    """A line a cell with intervals, then a line a network, then a line a problem and delay."""
+    lines = []
+    for name, own in results.items():
+        row = {"task": "story, mean", "model": name}
+        row |= {"right within": share_with_interval([within(r) for r in own])}
+        row |= {"right beyond": share_with_interval([beyond(r) for r in own])}
+        row |= {"new nouns right": share_with_interval([np.mean(r["right"]["nouns, new"]) for r in own])}
+        lags = own[0]["lags"]
+        lines.append(row | {_head(over): _horizons([r["horizons"][over]["0.01"] for r in own], lags) for over in SHOWN})
+    for name, own in results.items():
+        for seed, r in enumerate(own):
+            row = {"task": f"story, seed {seed}", "model": name, "right within": percent(within(r))}
+            row["right beyond"] = percent(beyond(r))
+            lines.append(row | {_head(over): _horizons([r["horizons"][over]["0.01"]], r["lags"]) for over in SHOWN})
+    for problem, by_cell in solved.items():
+        for cell, by_delay in by_cell.items():
+            for d, found in by_delay.items():
+                score = with_interval(found["score"])
+                lines.append({"task": problem, "model": cell, "distance": int(d), "score": score})
+    return lines
+
+
+def _head(over):
+    return f"horizon 1 %, {over}"
+
+
+def _horizons(values, lags):
+    return with_range(values, number, f"over {lags}")
+
+
+def findings(results: dict[str, Any]) -> Findings:
+    """What the networks say."""
+    stories, solved = results["stories"], results["problems"]
+    delays = tuple(int(d) for d in next(iter(next(iter(solved.values())).values())))
+    far = {name: float(np.mean([beyond(r) for r in own])) for name, own in stories.items()}
+    said = [f"the {name.upper()} {value:.0%}" for name, value in far.items()]
+    first, best = min(far, key=far.get), max(far, key=far.get)
+    ends = [f"the {name.upper()} is right in {far[name]:.0%}" for name in (best, first)]
+    title = f"Over distances never trained on {', '.join(ends)}"
+    pictures = [
+        Picture(
+            "accuracy",
+            draw_stories(stories, title),
+            "Share of last words right against distance: mean and range over seeds. None of the distances asked for "
+            "was trained on; those trained on lie in the grey zone. Among all nouns new ones are right in at most "
+            f"{new_right(stories):.0%}.",
+        ),
+        Picture(
+            "problems",
+            draw_problems(solved, delays, _longest(solved, delays[-1])),
+            "Adding, copy and echo: networks trained anew for each delay, mean and range over seeds.",
+        ),
+    ]
+    return Findings(
+        title=title,
+        answer=f"Beyond the distances trained on networks repeat the right noun: {', '.join(said)}, by chance "
+        f"{'one in ten' if round(1 / CHANCE) == 10 else 'seldom'}.",
+        verdicts=verdicts(stories, far),
+        means=short_table(stories, solved),
+        rows=to_rows(stories, solved),
+        columns=COLUMNS,
+        pictures=pictures,
+        seeds=range(len(next(iter(stories.values())))),
     )
-    horizons = (
-        f"A point a network; a triangle: beyond the lags measured. {ASKED[-1]} words are between the mentions here: a "
-        "horizon just above means that the gradient reaches the first mention and nothing before it."
-    )
-    problems = "Adding, copy and echo: networks trained anew for each delay, mean and range over seeds."
+
+
+def _longest(solved, delay: int) -> str:
+    """The best score of each problem at the longest delay."""
+    best = []
+    for problem, by_cell in solved.items():
+        means = {cell: float(np.mean(by_delay[str(delay)]["score"])) for cell, by_delay in by_cell.items()}
+        cell = max(means, key=lambda name: means[name])
+        best.append(f"{problem} {means[cell]:.2f} ({cell.upper()})")
+    return f"Best scores at a delay of {delay}: {', '.join(best)}"
+
+
+def new_right(stories) -> float:
+    """The share of new nouns, among all, that the best cell has right."""
+    return max(float(np.mean([r["right"]["nouns, new"] for r in own])) for own in stories.values())
+
+
+def verdicts(stories, far: dict[str, float]) -> list[Verdict]:
+    """The parts of the expectation, of the cells that were trained."""
+    near = {name: float(np.mean([within(r) for r in own])) for name, own in stories.items()}
+    gated = {name: value for name, value in near.items() if name in ("gru", "lstm")}
+    new = new_right(stories)
+    steady = [name for name in far if far[name] >= near[name]]
+    networks = [result for own in stories.values() for result in own]
+    best, ranks = None, {}
+    if len(networks) > 2:
+        right = [beyond(result) for result in networks]
+        ranks = {o: rank_correlation([r["horizons"][o]["0.01"] or np.inf for r in networks], right) for o in SHOWN}
+        best = max(ranks, key=lambda over: ranks[over])
+    falls = None
+    if "rnn" in stories:
+        curve = np.mean([r["right"]["nouns, known"] for r in stories["rnn"]], axis=0)
+        falls = [float(a) for n, a in zip(ASKED, curve, strict=True) if n not in FAR]
     return [
-        Picture("accuracy", draw_stories(results), stories),
-        Picture("horizon", draw_horizons(results), horizons),
-        Picture("problems", draw_problems(solved, delays), problems),
+        Verdict(
+            f"within the distances trained on gated cells are right (over {RIGHT:.0%})",
+            ", ".join(f"{name} {value:.0%}" for name, value in gated.items()),
+            min(gated.values()) > RIGHT,
+        ),
+        Verdict(
+            "and the simple RNN falls with distance (from the first to the last of them)",
+            "-" if falls is None else f"{falls[0]:.0%} to {falls[-1]:.0%}, {max(falls):.0%} at most",
+            None if falls is None else falls[-1] < falls[0],
+        ),
+        Verdict("beyond them all fall", f"{', '.join(steady) or 'none'} does not", not steady),
+        Verdict(
+            "the RNN is the worst there",
+            ", ".join(f"{name} {value:.0%}" for name, value in far.items()),
+            min(far, key=lambda name: far[name]) == "rnn" if len(far) > 1 else None,
+        ),
+        Verdict(
+            f"the order is that of the gradient horizons (rank correlation of {ORDERED} by some definition)",
+            "-" if best is None else f"{ranks[best]:.2f} by {best} at most",
+            None if best is None else ranks[best] >= ORDERED,
+        ),
+        Verdict("nouns new to the stories are harder for all", f"{new:.0%} right at most", new < min(near.values())),
     ]

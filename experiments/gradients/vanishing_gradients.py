@@ -24,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.gradients.vanishing_gradients_answer import answer
-from experiments.gradients.vanishing_gradients_figures import CLAIM, SINGLE, STACKS, STAGES, pictures
-from experiments.harness import Findings, Study
-from experiments.harness.rows import only
+from experiments.gradients.vanishing_gradients_figures import CLAIM, SINGLE, STACKS, STAGES
+from experiments.gradients.vanishing_gradients_findings import findings
+from experiments.gradients.vanishing_gradients_lags import thinned
+from experiments.harness import Study
 from experiments.harness.stages import states
 from lm_jax import analysis
 from lm_jax.config import OptimizerConfig, TrainConfig, from_flat
@@ -41,7 +41,6 @@ from lm_jax.tasks import task_of
 STUDY = Study(
     __doc__,
     __file__,
-    "How far back does the learning signal of a language model reach?",
     {
         "--full": {"action": "store_true", "help": "WikiText-2 by word instead: hours"},
         "--data": {"help": "text of --full, if not wikitext-2 of the Hugging Face Hub"},
@@ -168,37 +167,7 @@ def embedding_scales(corpus, size: Scale, folder: Path) -> list[dict]:
     return remember(folder / "embedding_scales.json", compute)["found"]
 
 
-def to_rows(results) -> list[dict]:
-    """A line for every profile."""
-    columns = ("layer", "leaf", "horizon_10", "horizon_1", "half_life", "mass_lag", "factor_1_20", "factor_20_60")
-    facts, more = ("variant", "seed", "stage", "step"), ("functional_horizon", "valid_loss")
-    return [
-        only(result, facts) | only(found, columns) | only(result, more)
-        for result in results
-        for found in result["profiles"]
-    ]
-
-
-def scale_rows(scales) -> list[dict]:
-    """A line for every size of the embedding."""
-    columns = ("seed", "layer", "leaf", "horizon_10", "horizon_1", "factor_1_20")
-    return [
-        {"variant": f"{found['variant']}, embedding +-{found['embedding_bound']:g}", "stage": STAGES[0], "step": 0}
-        | only(found, columns)
-        for found in scales
-    ]
-
-
-def compact(found):
-    """Numbers of three decimals where there are many of them: megabytes less."""
-    if isinstance(found, dict):
-        return {name: compact(value) for name, value in found.items()}
-    if isinstance(found, list):
-        return [round(x, 3) if isinstance(x, float) else compact(x) for x in found]
-    return found
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Trains and measures every network."""
     if arguments.full and arguments.out == STUDY.results:
         raise SystemExit("--full needs an --out of its own: that of the study has the numbers by character")
@@ -212,14 +181,12 @@ def run(arguments) -> Findings:
         for found in measured_stages(variant, seed, corpus, size, folder)
     ]
     scales = embedding_scales(corpus, size, folder)
-    return Findings(
-        answer=answer(networks, size.unit),
-        results={"networks": compact(networks), "embedding_scales": compact(scales)},
-        rows=to_rows(networks) + scale_rows(scales),
-        pictures=pictures(networks, size),
-        seeds=range(size.seeds),
-    )
+    return {
+        "unit": size.unit,
+        "largest": max(size.max_lag[0], size.contexts[-1]),
+        **thinned({"networks": networks, "embedding_scales": scales}),
+    }
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

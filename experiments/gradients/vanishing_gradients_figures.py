@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 
-from experiments.harness.figures import draw_log_band, finish, panels
+from experiments.gradients.vanishing_gradients_lags import MEDIAN_LAGS
+from experiments.harness.figures import draw_log_band, finish, headline, panels
 from experiments.harness.rows import where
 from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, SERIES, threshold
+from lm_jax.report.style import COLOURS, SERIES, label_ends, threshold
 
 
 CLAIM = {"RNN": 7, "GRU": None, "LSTM": 100}
@@ -28,6 +29,7 @@ STACKS = {
     for cell in ("rnn", "lstm")
     for layers, words in ((2, ""), (3, ""), (4, ""), (4, ", residual"), (4, ", highway"))
 }
+LOWEST = 1e-8  # share of the gradient at which the pictures end
 STAGES = ("at initialisation", "early", "after training")
 DEFINITIONS = {  # (leaf of the top layer's carry, field), or a field of the network
     ("h", "horizon_10"): "gradient by h below 10 %",
@@ -55,25 +57,84 @@ def top(results, variant, stage, leaf="h"):
     return [where(r["profiles"], leaf=leaf, layer=r["layers"] - 1)[0] for r in own]
 
 
-def draw_curves(results, variants: dict[str, str], unit: str, leaf: str = "h"):
-    """A panel for the first and one for the last stage: the median of r by lag, the mean and the range over seeds."""
-    figure, grid = panels((12.0, 4.6), 1, 2, sharey=True)
-    stages = (STAGES[0], STAGES[2])
-    longest = min(len(p["log_median"]) for variant in variants for p in top(results, variant, stages[0], leaf))
-    lags = np.arange(1, longest + 1)
-    for axes, stage in zip(grid, stages, strict=True):
-        ends = []
-        for variant, colour in variants.items():
-            logs = [p["log_median"][:longest] for p in top(results, variant, stage, leaf)]
-            logs = [[-np.inf if value is None else value for value in log] for log in logs]  # null in JSON
-            ends.append((longest, float(draw_log_band(axes, lags, logs, colour)[-1]), variant, colour))
+def curves_of(results, variants, stage: str, leaf: str):
+    """Of each variant the lags and the logarithms of the median [seeds, lags], as far as all of them were measured."""
+    found = {}
+    count = min(len(p["log_median"]) for variant in variants for p in top(results, variant, stage, leaf))
+    for variant in variants:
+        profiles = top(results, variant, stage, leaf)
+        medians = [p["log_median"][:count] for p in profiles]  # null in JSON: nothing is left
+        logs = [[-np.inf if value is None else value for value in median] for median in medians]
+        found[variant] = (np.asarray(MEDIAN_LAGS[:count]), np.asarray(logs))
+    return found
+
+
+def draw_panel(axes, curves, colours, unit: str, title: str = ""):
+    """The median of r by lag, mean and range over seeds; what leaves at the bottom is named where it leaves."""
+    longest, ends = max(lags[-1] for lags, _ in curves.values()), []
+    axes.set(yscale="log", ylim=(LOWEST, 5), xlim=(0, longest))
+    for variant, (lags, logs) in curves.items():
+        colour = colours[variant]
+        mean = draw_log_band(axes, lags, logs, colour)
+        if mean[-1] > LOWEST:
+            ends.append((lags[-1], float(mean[-1]), variant, colour))
+        else:
+            at = lags[int(np.argmax(mean <= LOWEST))]
+            axes.annotate(variant, (at, 3 * LOWEST), (3, 0), textcoords="offset points", color=colour, fontsize=9)
+    for share in (0.1, 0.01):
+        threshold(axes, share, f"{share:.0%}", x=0.93)
+    finish(axes, (), title, xlabel=f"lag ({unit}s back)")
+    return ends
+
+
+def horizon_words(results, variant: str, stage: str, leaf: str) -> str:
+    """The lag at which less than 1 % is left, as a legend has it: the median of the seeds."""
+    values = sorted(np.inf if v is None else v for v in measured(results, variant, stage, leaf, "horizon_1"))
+    middle = values[(len(values) - 1) // 2]
+    return f"{variant}: {middle:.0f}" if np.isfinite(middle) else f"{variant}: beyond"
+
+
+def draw_main(results, colours, unit: str, title: str):
+    """The gradient by the whole carry after training, for RNN, GRU and LSTM."""
+    figure, (axes,) = panels((8.2, 4.8))
+    ends = draw_panel(axes, curves_of(results, colours, STAGES[2], "all"), colours, unit)
+    axes.set_ylabel("gradient by the whole state, relative to\nthat one step back (median)")
+    return named(figure, [axes], [ends], title)
+
+
+def draw_curves(results, colours: dict[str, str], unit: str, leaf: str, title: str):
+    """A panel for the first and one for the last stage; their legends tell the lag at which 1 % is left."""
+    figure, grid = panels((12.0, 4.9), 1, 2, sharey=True)
+    for axes, stage in zip(grid, (STAGES[0], STAGES[2]), strict=True):
+        curves = curves_of(results, colours, stage, leaf)
+        longest = 1
+        for variant, (lags, logs) in curves.items():
+            mean = draw_log_band(axes, lags, logs, colours[variant])
+            longest = max(longest, lags[int(np.argmax(mean <= LOWEST))] if mean.min() <= LOWEST else lags[-1])
+        reach = {
+            v: float(np.interp(np.log(0.01), logs.mean(0)[::-1], lags[::-1])) for v, (lags, logs) in curves.items()
+        }
+        for variant in sorted(reach, key=lambda v: (-reach[v], -curves[v][1].mean(0)[-1])):
+            axes.plot([], [], color=colours[variant], linewidth=2, label=horizon_words(results, variant, stage, leaf))
         for share in (0.1, 0.01):
-            threshold(axes, share, f"{share:.0%}", x=0.93)
-        limits = {"yscale": "log", "ylim": (1e-8, 5), "xlim": (0, longest)}
-        finish(axes, ends, stage, xlabel=f"lag ({unit}s back)", **limits)
+            threshold(axes, share, f"{share:.0%}", x=0.9)
+        limits = {"yscale": "log", "ylim": (LOWEST, 5), "xlim": (0, longest)}
+        finish(axes, (), stage, xlabel=f"lag ({unit}s back)", **limits)
+        legend = {"title": "below 1 % from lag", "loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        axes.legend(frameon=False, fontsize=8, title_fontsize=8, alignment="left", **legend)
     base = "that by the output" if leaf == "h" else "that one step back"
     what = "the whole state" if leaf == "all" else leaf
     grid[0].set_ylabel(f"gradient by {what}, relative to\n{base} (median)")
+    headline(figure, title)
+    return figure
+
+
+def named(figure, grid, ends, title: str):
+    """The finding above, and names at line ends once the layout has moved the axes."""
+    headline(figure, title)
+    figure.draw_without_rendering()
+    for axes, of_axes in zip(grid, ends, strict=True):
+        label_ends(axes, of_axes)
     return figure
 
 
@@ -83,10 +144,9 @@ def measured(results, variant: str, stage: str, leaf: str, field: str) -> list:
     return [found[field] for found in own]
 
 
-def draw_horizons(results, size):
+def draw_horizons(results, unit: str, largest: int, title: str):
     """Every definition of horizon for RNN, GRU and LSTM before, early in and after training, beside the claim."""
-    figure, grid = panels((12.0, 4.8), 1, len(CLAIM), sharey=True)
-    largest = max(size.max_lag[0], size.contexts[-1])
+    figure, grid = panels((12.0, 5.1), 1, len(CLAIM), sharey=True)
     for axes, (variant, claim) in zip(grid, CLAIM.items(), strict=True):
         colour = COLOURS[variant.lower()]
         marks = ((-0.2, STAGES[0], "none"), (0.0, STAGES[1], "0.75"), (0.2, STAGES[2], colour))
@@ -99,23 +159,28 @@ def draw_horizons(results, size):
             axes.annotate(f"claim: {claim}", (claim, -0.55), (3, 0), textcoords="offset points", fontsize=8, va="top")
         axes.set_yticks(range(len(DEFINITIONS)), DEFINITIONS.values())
         limits = {"xscale": "log", "xlim": (0.8, largest * 1.5), "ylim": (len(DEFINITIONS) - 0.5, -0.6)}
-        finish(axes, xlabel=f"horizon ({size.unit}s)", **limits)
+        finish(axes, xlabel=f"horizon ({unit}s)", **limits)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_title(variant, loc="left", color=colour)
+    headline(figure, title)
     return figure
 
 
-def pictures(results, size) -> list[Picture]:
-    """All figures; those of variants that this scale does not have are left out."""
-    seeds = f"Lines: mean over {size.seeds} seeds; bands: their range."
+def pictures(results, unit: str, largest: int, titles: dict[str, str]) -> list[Picture]:
+    """All figures; those of variants that this scale does not have are left out. titles: findings by picture."""
+    count = len({one["seed"] for one in results})
+    seeds = f"Lines: mean over {count} seeds; bands: their range."
     marks = "Hollow: at initialisation, grey: early, filled: after training; a mark a seed, > beyond what was measured."
     three = {variant: COLOURS[variant.lower()] for variant in CLAIM}
+    main, by_h = draw_main(results, three, unit, titles["main"]), draw_curves(results, three, unit, "h", titles["by_h"])
+    before = "Before training an orthogonal tanh RNN keeps its gradients, which training ends."
     found = [
-        Picture("vanishing_gradients", draw_curves(results, three, size.unit, "all"), f"By the whole carry. {seeds}"),
-        Picture("by_h", draw_curves(results, three, size.unit), f"By h alone: of the LSTM with c held. {seeds}"),
-        Picture("horizons", draw_horizons(results, size), marks),
+        Picture("vanishing_gradients", main, f"By the whole carry, after training. {seeds}"),
+        Picture("by_h", by_h, f"By h alone: of the LSTM with c held. {before} {seeds}"),
+        Picture("horizons", draw_horizons(results, unit, largest, titles["horizons"]), marks),
     ]
-    if not SINGLE.keys() | STACKS.keys() <= size.variants.keys():
+    present = {one["variant"] for one in results}
+    if not SINGLE.keys() | STACKS.keys() <= present:
         return found
     curves = {
         "initialisations": (INITIALISATIONS, "h", "The simple RNN by nonlinearity and initialisation."),
@@ -126,5 +191,6 @@ def pictures(results, size) -> list[Picture]:
         stack = dict(zip(names, SERIES, strict=False))
         curves[f"stacks_{cell.lower()}"] = (stack, "h", f"Stacks of {cell} layers: the top layer's h.")
     for name, (variants, leaf, caption) in curves.items():
-        found.append(Picture(name, draw_curves(results, variants, size.unit, leaf), f"{caption} {seeds}"))
+        figure = draw_curves(results, variants, unit, leaf, titles[name])
+        found.append(Picture(name, figure, f"{caption} {seeds}"))
     return found

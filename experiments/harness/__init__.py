@@ -1,6 +1,7 @@
-"""The parts that all studies share: command line and record, runs and stages, texts, rows, figures, times."""
+"""The parts that all studies share: command line and record, runs and stages, texts, rows, means, figures, times."""
 
 from experiments.harness.study import Findings, Study, integer
+from lm_jax.report.verdict import Verdict
 
 
-__all__ = ["Findings", "Study", "integer"]
+__all__ = ["Findings", "Study", "Verdict", "integer"]

@@ -1,12 +1,16 @@
 """Figures of studies: their panels, the words around one, and lines that are named at their ends."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from lm_jax.report.style import clean, label_ends
+from lm_jax.report.style import SERIES, clean, label_ends
+
+
+LETTERS_AN_INCH = 10  # of a headline
 
 
 def panels(size: tuple[float, float], rows: int = 1, columns: int = 1, **shared: Any) -> tuple[Figure, Any]:
@@ -44,3 +48,29 @@ def log_ticks(axes: Any, ticks: Sequence[float], base: int = 10, **style: Any) -
     axes.set_xscale("log", base=base)
     axes.set_xticks(ticks, [str(tick) for tick in ticks], **style)
     axes.minorticks_off()
+
+
+def headline(figure: Any, text: str) -> None:
+    """Writes the finding above all panels, in as many lines as the width needs."""
+    letters = int(LETTERS_AN_INCH * figure.get_figwidth())
+    figure.suptitle(textwrap.fill(text, letters), x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+
+
+def bars(
+    values: Mapping[str, float], title: str, xlabel: str, show: str = "{:.2f}", line: float | None = None
+) -> Figure:
+    """A horizontal bar with its number for each name, the first at the top; line: where a dotted one is drawn."""
+    figure, (axes,) = panels((7.2, 1.1 + 0.34 * len(values)))
+    places = np.arange(len(values))
+    axes.barh(places, list(values.values()), 0.62, color=SERIES[0])
+    if line is not None:
+        axes.axvline(line, color="black", linewidth=1, linestyle=":")
+    for place, value in zip(places, values.values(), strict=True):
+        axes.annotate(show.format(value), (value, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(places, list(values))
+    axes.invert_yaxis()
+    axes.margins(x=0.14)
+    headline(figure, title)
+    finish(axes, xlabel=xlabel)
+    axes.grid(axis="y", visible=False)
+    return figure

@@ -34,3 +34,10 @@ def with_ends(records: Iterable[Record], *left_out: str) -> list[Record]:
     """The records with the ends of their "interval" as columns, and without the fields named."""
     names = ("low", "high")
     return [without(r, "interval", *left_out) | dict(zip(names, r["interval"], strict=True)) for r in records]
+
+
+def filled(records: Iterable[Record]) -> list[Record]:
+    """The records with the same fields, in the order of their first appearance; None where one lacks a field."""
+    records = list(records)
+    names = list(dict.fromkeys(name for record in records for name in record))
+    return [{name: record.get(name) for name in names} for record in records]

@@ -2,16 +2,20 @@
 
 import argparse
 import datetime
+import json
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness.machine import describe
-from lm_jax.report.study import Picture, Record, read_record, versions, write_page, write_study
+from lm_jax.report.study import Picture, Record, read_record, versions, write_study
+from lm_jax.report.verdict import Verdict
+from lm_jax.strict_json import to_json
 
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 NOT_RECORDED = ("out", "runs", "page")  # options that change nothing about the numbers
 PLACES = ("data", "kenlm", "pretrain")  # options that are paths of one machine: the record says --data DATA
 ROWS_PRINTED = 30
@@ -23,11 +27,19 @@ def integer(default: int, text: str | None = None) -> dict[str, Any]:
 
 
 class Findings(NamedTuple):
-    """What a run of a study has found: the answer in a sentence, every number, the table, pictures, seeds used."""
+    """What the numbers of a study say; all of it is computed from its results, as JSON has them.
 
+    title: the finding, as the heading of the page. answer: one sentence, of at most 25 words and three numbers.
+    verdicts: the parts of the expectation, compared with the numbers. means: the short table of the page. rows: what
+    was measured, for the CSV. columns: what each column of the two tables is, with its unit.
+    """
+
+    title: str
     answer: str
-    results: dict[str, Any]
+    verdicts: Sequence[Verdict]
+    means: Sequence[dict[str, Any]]
     rows: Sequence[dict[str, Any]]
+    columns: Mapping[str, str]
     pictures: Sequence[Picture] = ()
     seeds: Sequence[int] = (0,)
 
@@ -39,7 +51,6 @@ class Study:
         doc: docstring of the script. Its first line is the question; the paragraph that begins with "Expected: " says
             what was expected.
         file: path of the script; its name is that of the study, its folder the kind of question.
-        title: heading of the page.
         options: arguments of `add_argument` by flag, beside --smoke, --out, --runs and --page.
         runs: name of the folder of runs in checkpoints/, if it is not that of the study.
     """
@@ -48,12 +59,11 @@ class Study:
         self,
         doc: str,
         file: str | Path,
-        title: str,
         options: Mapping[str, dict[str, Any]] | None = None,
         runs: str | None = None,
     ):
         first, *paragraphs = doc.split("\n\n")
-        self.name, self.folder, self.title = Path(file).stem, Path(file).parent.name, title
+        self.name, self.folder = Path(file).stem, Path(file).parent.name
         self.question = " ".join(first.split())
         expected = next((text for text in paragraphs if text.startswith("Expected: ")), None)
         if expected is None:
@@ -67,24 +77,39 @@ class Study:
         """The folder of the recorded results."""
         return RESULTS / self.folder / self.name
 
-    def main(self, run: Callable[[argparse.Namespace], Findings | None]) -> None:
+    def main(
+        self,
+        run: Callable[[argparse.Namespace], dict[str, Any] | None],
+        findings: Callable[[dict[str, Any]], Findings],
+    ) -> None:
         """Parses the command line, runs the study, writes what it found and prints it.
 
-        run: from the arguments, `runs` being the folder for what is kept of a smoke test or of a whole run. What it
-            keeps there it finds there when the same command is given again. None: there is nothing to write.
+        Args:
+            run: the results from the arguments, `runs` being the folder for what is kept of a smoke test or of a whole
+                run. What it keeps there it finds there when the same command is given again. None: there is nothing to
+                write.
+            findings: what the results say, as JSON has them, so that it can be said again of a record.
         """
         parser = self.parser()
         arguments = parser.parse_args()
         if arguments.page:
-            print(write_page(arguments.out, self.name))
+            print(self.write_again(arguments.out, findings))
             return
         command = self.command(parser, arguments)
         arguments.runs = arguments.runs / ("smoke" if arguments.smoke else "full")
-        found = run(arguments)
-        if found is None:
+        results = run(arguments)
+        if results is None:
             return
-        write_study(arguments.out, self.record(command, found), found.pictures)
-        print(found.answer, "", text_table(found.rows), sep="\n")
+        results = json.loads(to_json(results))
+        found = findings(results)
+        write_study(arguments.out, self.record(command, results, found, arguments.out), found.pictures)
+        print(found.answer, "", text_table(found.means or found.rows), sep="\n")
+
+    def write_again(self, out: Path, findings: Callable[[dict[str, Any]], Findings]) -> Path:
+        """Writes words, pictures and page of a folder again from the numbers of its record, and returns the page."""
+        record = read_record(out, self.name)
+        found = findings(record.results)
+        return write_study(out, record._replace(**self.words(found, out)), found.pictures)[-1]
 
     def recorded(self, out: Path) -> dict[str, Any]:
         """The results of the record in a folder, for a study that adds to them; empty without a record."""
@@ -118,16 +143,30 @@ class Study:
                 words += [flag, name.upper() if name in PLACES else shlex.quote(str(value))]
         return " ".join(words)
 
-    def record(self, command: str, found: Findings) -> Record:
+    def words(self, found: Findings, out: Path) -> dict[str, Any]:
+        """The fields of a record that its numbers do not hold: what they say, and the words of the script."""
+        links = {}
+        if out.resolve() == self.results.resolve():
+            links["all studies"] = os.path.relpath(RESULTS / "index.html", self.results)
+            links["script"] = os.path.relpath(RESULTS.parents[1] / self.script, self.results)
+        return {
+            "title": found.title,
+            "question": self.question,
+            "expected": self.expected,
+            "answer": found.answer,
+            "verdicts": [verdict._asdict() for verdict in found.verdicts],
+            "means": found.means,
+            "columns": dict(found.columns),
+            "links": links or None,
+        }
+
+    def record(self, command: str, results: dict[str, Any], found: Findings, out: Path) -> Record:
         """The record of findings of today, on this machine."""
         return Record(
             name=self.name,
-            title=self.title,
-            question=self.question,
-            expected=self.expected,
-            answer=found.answer,
+            **self.words(found, out),
             command=command,
-            results=found.results,
+            results=results,
             rows=found.rows,
             versions=versions(),
             seeds=list(found.seeds),

@@ -19,32 +19,25 @@ import itertools
 import random
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
-from experiments.harness import Findings, Study, integer
-from experiments.harness.figures import finish, panels
-from experiments.harness.rows import groups
+from experiments.harness import Study, integer
 from experiments.harness.runs import trained
 from experiments.harness.sentences import ids_of, write_corpus
+from experiments.language_models.agreement_findings import HORIZONS, LEAVES, MODELS, MOST_PHRASES, findings
 from lm_jax.analysis import gradient_flow, lag_profile
 from lm_jax.config import DataConfig, NGramConfig, TrainConfig, from_flat
 from lm_jax.inference import token_log_probs
-from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, draw_band, threshold
 
 
-STUDY = Study(__doc__, __file__, "Agreement of subject and verb", {"--seeds": integer(3, "networks of each kind")})
+STUDY = Study(__doc__, __file__, {"--seeds": integer(3, "networks of each kind")})
 NOUNS = ("writer", "author", "farmer", "king", "pilot", "student", "teacher", "book", "house", "garden", "river", "dog")
 VERBS = (("is", "are"), ("was", "were"), ("has", "have"), ("sings", "sing"), ("waits", "wait"), ("stands", "stand"))
 PREPOSITIONS = ("of", "near", "behind", "with", "above")
 ADJECTIVES = ("old", "new", "small", "red", "quiet", "famous")
 ENDINGS = ("here", "there", "today", "again", "alone")
-KNOWN_PHRASES, MOST_PHRASES = 2, 4
-HORIZONS = (0.1, 0.01)
-LEAVES = {"h": "h", "carry": "all"}
+KNOWN_PHRASES = 2
 LONG = 17  # words of the sentences that gradients are measured on
 SMOKE = ("5-gram", "lstm")
-MODELS = {"5-gram": "n-gram", "window 4": "window", "rnn": "rnn", "gru": "gru", "lstm": "lstm"}  # with their families
 
 
 def noun(number, rng):
@@ -122,12 +115,6 @@ def horizons(loaded, asked):
     return {**lags, "largest_lag": flow.max_lag}
 
 
-def horizon_text(found, leaf, share):
-    """A horizon as the table has it."""
-    at = found[leaf][str(share)]
-    return f"> {found['largest_lag']}" if at is None else str(at)
-
-
 def summary(wrong, asked):
     """Error rates by what the questions have; the tables that are printed and drawn."""
 
@@ -147,66 +134,7 @@ def summary(wrong, asked):
     }
 
 
-PANELS = {
-    "by_attractors": "nouns of the other number in between",
-    "by_distance_last_noun_agrees": "words from subject to verb,\nlast noun of the subject's number",
-    "by_distance_last_noun_is_attractor": "words from subject to verb,\nlast noun of the other number",
-}
-
-
-def draw(results):
-    """A panel a question, a line a model: the mean over seeds, with their range."""
-    figure, grid = panels((11.0, 3.8), 1, len(PANELS), sharey=True)
-    for axes, (table, label) in zip(grid, PANELS.items(), strict=True):
-        for name, found in groups(results, "model").items():
-            own = [result["summary"][table] for result in found]
-            x = [key for key in own[0] if all(key in one for one in own)]
-            values = [[one[key][0] for key in x] for one in own]
-            draw_band(axes, [int(key) for key in x], values, COLOURS[MODELS[name]], "o-", name)
-        threshold(axes, 0.5, "chance")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        finish(axes, xlabel=label, ylim=(-0.02, 1.02))
-    grid[0].set_ylabel("share of verbs of the wrong number")
-    grid[0].legend(frameon=False, fontsize=8)
-    return figure
-
-
-def to_rows(results):
-    """A line a model and seed: errors by attractors, and horizons; empty where there is none within the sentences."""
-    rows = []
-    for result in results:
-        rates, found = result["summary"]["by_attractors"], result["gradient_horizons"]
-        row = {"model": result["model"], "seed": result["seed"]}
-        row |= {f"errors, {count} attractors": rate for count, (rate, _) in rates.items()}
-        row["last noun followed"] = result["summary"]["last_noun_followed"]
-        row |= {f"horizon {s}, {leaf}": found and found[leaf][str(s)] for leaf in LEAVES for s in HORIZONS}
-        rows.append({**row, "largest lag": found and found["largest_lag"]})
-    return rows
-
-
-def span(values, form):
-    """Of several seeds, the smallest and the largest."""
-    return " to ".join(dict.fromkeys(format(value, form) for value in (min(values), max(values))))
-
-
-def answer(results):
-    """What was found, in one sentence made of the numbers."""
-    parts = []
-    for name, own in groups(results, "model").items():
-        errors_of = {a: [r["summary"]["by_attractors"][str(a)][0] for r in own] for a in (1, MOST_PHRASES)}
-        text = f"{name} {', '.join(span(values, '.0%') for values in errors_of.values())}"
-        found = [r["gradient_horizons"] for r in own]
-        if found[0]:
-            reach = [", ".join(horizon_text(f, leaf, HORIZONS[0]) for f in found) for leaf in LEAVES]
-            text += f" (10 % of the gradient reaches {reach[0]} words by h, {reach[1]} by the whole carry)"
-        parts.append(text)
-    return (
-        f"With 1 and with {MOST_PHRASES} nouns of the other number between subject and verb the verb is wrong in: "
-        f"{'; '.join(parts)}."
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Trains and asks."""
     smoke, text = arguments.smoke, arguments.runs / "text"
     rng = random.Random(0)
@@ -218,15 +146,8 @@ def run(arguments) -> Findings:
             one = trained(settings(name, text, seed, smoke), arguments.runs / f"{name.replace(' ', '-')}-{seed}")
             found = {"summary": summary(errors(one, asked), asked), "gradient_horizons": horizons(one, asked)}
             models.append({"model": name, "seed": seed, **found})
-    caption = f"Verbs of the wrong number among {len(asked):,} questions: mean and range over seeds; dotted: chance."
-    return Findings(
-        answer=answer(models),
-        results={"questions": len(asked), "models": models},
-        rows=to_rows(models),
-        pictures=[Picture("agreement", draw(models), caption)],
-        seeds=range(1 if smoke else arguments.seeds),
-    )
+    return {"questions": len(asked), "models": models}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -21,27 +21,21 @@ unigram model.
 import jax
 import numpy as np
 
-from experiments.harness import Findings, Study
-from experiments.harness.figures import finish, panels
-from experiments.harness.rows import groups, only, where
+from experiments.harness import Study
+from experiments.harness.rows import only
 from experiments.harness.runs import StudyRun, trained
+from experiments.language_models.exposure_bias_findings import RATES, findings
 from experiments.language_models.lines import held_out_lines, settings
 from lm_jax.data import Vocabulary, load_corpus
 from lm_jax.data.corpora import load_texts
 from lm_jax.inference import FreeRunning, Sampler, free_running_loss
-from lm_jax.report.study import Picture
-from lm_jax.report.style import QUIET, SERIES
 
 
-STUDY = Study(__doc__, __file__, "Reading its own text", runs="lines")
-RATES = {"plain": 0.0, "scheduled sampling": 0.25}
+STUDY = Study(__doc__, __file__, runs="lines")
 SEEDS = (0, 1, 2)
 PREFIX = 20  # characters that are read before the model is let loose
 SHORTEST = 40  # characters of a line that takes part
 SAMPLES = 8  # continuations of a line
-DRAWN = 0.8  # a distance is drawn if so large a share of the lines is as long
-KIND_COLOURS = dict(zip(RATES, SERIES, strict=False))
-PAST_COLOURS = {"true": SERIES[0], "own": SERIES[1], "another": SERIES[2], "none": QUIET}
 
 
 def encoded_lines(vocabulary: Vocabulary) -> list[np.ndarray]:
@@ -105,70 +99,7 @@ def unigram_loss(run: StudyRun, lines: list[np.ndarray]) -> float:
     return -float(np.mean(np.log(counts / counts.sum())[np.concatenate([line[PREFIX:] for line in lines])]))
 
 
-def mean_curve(results: list[dict], kind: str, name: str) -> np.ndarray:
-    """A curve over distances, the mean of the seeds, as far as most lines reach."""
-    curves = [r["by_distance"] for r in where(results, kind=kind)]
-    return np.mean([np.array(c[name])[np.array(c["lines"]) >= DRAWN * c["lines"][0]] for c in curves], axis=0)
-
-
-def bias_curve(results: list[dict], kind: str) -> np.ndarray:
-    """What the own past costs over distances."""
-    return mean_curve(results, kind, "free_running") - mean_curve(results, kind, "teacher_forced")
-
-
-def label(axes, curve: np.ndarray, text: str, colour: str, va: str = "center") -> None:
-    """A line with its name at the right end."""
-    axes.plot(np.arange(len(curve)), curve, color=colour)
-    axes.annotate(f" {text}", (len(curve) - 1, np.mean(curve[-5:])), color=colour, va=va)
-
-
-def draw(results: list[dict], unigram: float):
-    """Left: the losses of the plain model by distance. Right: the exposure bias of both models, seeds thin."""
-    figure, (left, right) = panels((11, 4.2), 1, 2)
-    true, own, another = (mean_curve(results, "plain", n) for n in ("teacher_forced", "free_running", "another_text"))
-    label(left, true, "true past", PAST_COLOURS["true"])
-    label(left, own, "own past", PAST_COLOURS["own"], "bottom")
-    label(left, another, "another text", PAST_COLOURS["another"], "top")
-    label(left, np.full_like(own, unigram), "unigram", PAST_COLOURS["none"])
-    for kind in RATES:
-        for result in where(results, kind=kind):
-            curve = bias_curve([result], kind)
-            right.plot(np.arange(len(curve)), curve, color=KIND_COLOURS[kind], alpha=0.3, linewidth=0.8)
-        label(right, bias_curve(results, kind), kind, KIND_COLOURS[kind])
-    for axes, title, ylabel in (
-        (left, "Plain model: what the past is worth", "loss of the true character (nats)"),
-        (right, "Own past minus true past", "exposure bias (nats per character)"),
-    ):
-        length = len(axes.get_lines()[0].get_xdata())
-        limits = {"xlim": (0, 1.35 * (length - 1) + 1), "xticks": range(0, length, 10), "ylim": (0, None)}
-        finish(axes, title=title, xlabel="own characters read", ylabel=ylabel, **limits)
-    return figure
-
-
-def findings(results: dict) -> Findings:
-    """The answer, table and picture."""
-    found, unigram = results["results"], results["unigram"]
-    columns = ("kind", "seed", "teacher_forced", "free_running", "free_running_greedy", "exposure_bias")
-    columns += ("exposure_bias_error", "another_text")
-    parts = []
-    for kind in RATES:
-        own = where(found, kind=kind)
-        spans = {name: f"{min(o[name] for o in own):.2f} to {max(o[name] for o in own):.2f}" for name in columns[2:]}
-        parts.append(
-            f"{kind}: {spans['teacher_forced']} given the true past, {spans['free_running']} given its own, a bias of "
-            f"{spans['exposure_bias']}, {spans['another_text']} given another text"
-        )
-    caption = "By the number of own characters read; mean over seeds, single seeds thin."
-    return Findings(
-        answer=f"Nats per character: {'; '.join(parts)}; unigrams {unigram:.2f}.",
-        results=results,
-        rows=[only(one, columns) for one in found],
-        pictures=[Picture("exposure_bias", draw(found, unigram), caption)],
-        seeds=list(groups(found, "seed")),
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Trains and measures every model."""
     samples, results = 2 if arguments.smoke else SAMPLES, []
     for kind, rate in RATES.items():
@@ -179,16 +110,14 @@ def run(arguments) -> Findings:
             facts = only(one.results, ("parameters", "seconds", "best_step"))
             facts |= {"kind": kind, "rate": rate, "seed": seed, "test": one.results["rows"][-1]}
             results.append(facts | measure(one, lines, samples))
-    return findings(
-        {
-            "corpus_sha256": load_corpus().sha256,
-            "prefix": PREFIX,
-            "samples": samples,
-            "unigram": unigram_loss(one, lines),
-            "results": results,
-        }
-    )
+    return {
+        "corpus_sha256": load_corpus().sha256,
+        "prefix": PREFIX,
+        "samples": samples,
+        "unigram": unigram_loss(one, lines),
+        "results": results,
+    }
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -16,30 +16,25 @@ Found: so, but for two. Orders 4 and 5 gain 13 % (the documentation repeats itse
 5-gram model: the differences are within their intervals. One seed a network, 3,586 test words: intervals are wide.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.harness import Findings, Study
+from experiments.harness import Study
 from experiments.harness.runs import trained
+from experiments.language_models.perplexity_ladder_findings import findings
 from lm_jax.config import DataConfig, NGramConfig, TrainConfig, from_flat
 from lm_jax.data.corpora import default_text
-from lm_jax.queries import ComparisonRow, Mixture, compare
-from lm_jax.report.comparison_figure import figure
+from lm_jax.queries import Mixture, compare
 from lm_jax.report.comparison_table import notes
-from lm_jax.report.study import Picture
 
 
 STUDY = Study(
     __doc__,
     __file__,
-    "From unigrams to mixtures: one table",
     {
         "--data": {"help": "a text as of lm-jax train (default: the documentation that CPython carries)"},
         "--level": {"choices": ["char", "byte", "word", "bpe"], "default": "word", "help": "what a token is"},
     },
 )
-COLUMNS = ("name", "family", "tokens", "perplexity", "perplexity_low", "perplexity_high", "bits_per_character")
-COLUMNS += ("parameters", "ngrams", "bytes", "training_seconds")
 METHODS = ("katz", "jelinek-mercer", "witten-bell", "absolute-discounting", "kneser-ney")
 NGRAMS = {
     **{f"{order}-gram": {"order": order} for order in (1, 2)},
@@ -81,20 +76,7 @@ def short_text(folder: Path) -> str:
     return str(folder / "short.txt")
 
 
-def findings(rows: Sequence[ComparisonRow]) -> Findings:
-    """Returns the answer, table and picture of a comparison."""
-    by = "perplexity" if rows[0].perplexity is not None else "bits_per_character"
-    scores = ", ".join(f"{row.name} {getattr(row, by):,.5g}" for row in rows)
-    caption = "A dot with its 95 % interval for each model; all predict exactly the same tokens."
-    return Findings(
-        answer=f"{by.replace('_', ' ').capitalize()} on the {rows[0].split} text: {scores}.",
-        results={"rows": [row._asdict() for row in rows], "notes": notes(rows)},
-        rows=[{name: getattr(row, name) for name in COLUMNS} for row in rows],
-        pictures=[Picture(STUDY.name, figure(rows), caption)],
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Makes what is missing and compares all."""
     text = Path(arguments.data).stem if arguments.data else "default"
     runs = arguments.runs / f"{text}-{arguments.level}"
@@ -104,8 +86,9 @@ def run(arguments) -> Findings:
     for name in names:
         trained(settings(name, data, arguments.smoke), runs / name)
     mixtures = [Mixture([runs / part for part in parts], cache, name) for name, (parts, cache) in MIXTURES.items()]
-    return findings(compare([runs / name for name in names], mixture=mixtures))
+    rows = compare([runs / name for name in names], mixture=mixtures)
+    return {"rows": [row._asdict() for row in rows], "notes": notes(rows)}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

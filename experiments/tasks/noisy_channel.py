@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.harness import Findings, Study, integer
-from experiments.harness.figures import finish, panels
+from experiments.harness import Study, integer
 from experiments.harness.runs import trained
 from experiments.tasks import translation
+from experiments.tasks.noisy_channel_findings import SPLITS, findings
 from lm_jax.config import TrainConfig, from_flat, read_settings
 from lm_jax.data.dates import date_pairs
 from lm_jax.data.parallel import read_pairs
@@ -39,8 +39,6 @@ from lm_jax.inference.translation_scores import score_translations
 from lm_jax.queries import TrainedTranslator, channel_candidates
 from lm_jax.queries.load import load_as
 from lm_jax.queries.noisy_channel import candidate_statistics
-from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES
 
 
 RECIPE = Path(__file__).with_name("multi30k_lm.json")
@@ -51,14 +49,12 @@ GRIDS = {
     "direct + reverse": Grid((1.0,), GRID.reverse, (0.0,), GRID.length),
     "all": GRID,
 }
-SPLITS = ("valid", "test")
 SMOKE = {"hidden_size": 8, "embedding_size": 8, "steps": 4, "log_every": 2, "batch_size": 8, "bptt": 16}
 SMOKE |= {"level": "char", "min_count": 1}
 SMOKE_PAIRS = {"train": 200, "val": 12, "test": 12}
 STUDY = Study(
     __doc__,
     __file__,
-    "The noisy channel",
     {
         "--data": {"help": "folder of Multi30k; default: dates made by the program, both ways"},
         "--direction": {
@@ -191,74 +187,16 @@ def _examples(split, texts, base):
     return [line for line in lines if line[1] != line[2]][:20]
 
 
-def to_rows(directions: dict[str, dict]) -> list[dict[str, Any]]:
-    """A line a direction, system and split."""
-    rows = []
-    for direction, result in directions.items():
-        for split in SPLITS:
-            for system, scores in result[split].items():
-                weights = result["weights"].get(system)
-                row = {"direction": direction, "split": split, "system": system, "beam": result["beam"]}
-                row |= {name: scores[name] for name in ("bleu", "chrf", "exact")}
-                row |= {"difference": scores["difference"]["estimate"], "low": scores["difference"]["low"]}
-                row |= {"high": scores["difference"]["high"]}
-                row["weights"] = None if weights is None else " ".join(f"{weight:g}" for weight in weights.values())
-                rows.append(row)
-    return rows
-
-
-def draw(directions: dict[str, dict]):
-    """The difference of each system to the direct search, with its interval, on the test pairs."""
-    names = [name for name in next(iter(directions.values()))["test"] if name != "oracle"]
-    figure, (axes,) = panels((7.0, 1.6 + 0.35 * len(names)))
-    for place, (colour, (direction, result)) in enumerate(zip(SERIES, directions.items(), strict=False)):
-        found = [result["test"][name]["difference"] for name in names]
-        at = np.arange(len(names)) + 0.2 * place
-        middle = np.array([one["estimate"] for one in found])
-        ends = np.abs([[one["low"] for one in found], [one["high"] for one in found]] - middle)
-        axes.errorbar(middle, at, xerr=ends, fmt="o", color=colour, markersize=4, capsize=2, label=direction)
-    axes.axvline(0, color="0.4", linewidth=0.8)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize=8)
-    result = next(iter(directions.values()))
-    finish(axes, title="Chosen from the n-best list, beside the direct search", xlabel=f"{result['measure']} gained")
-    return figure
-
-
-def findings(directions: dict[str, dict]) -> Findings:
-    """The answer, table and picture of the directions that have been run."""
-    parts = []
-    for direction, result in directions.items():
-        scores, told = result["test"], []
-        for name in (result["base"], *GRIDS, "oracle"):
-            gained = scores[name]["difference"]
-            interval = f" ({gained['estimate']:+.2f} [{gained['low']:+.2f}, {gained['high']:+.2f}])"
-            told.append(f"{name} {scores[name]['value']:.2f}{'' if name == result['base'] else interval}")
-        weights = " ".join(f"{weight:g}" for weight in result["weights"]["all"].values())
-        parts.append(f"{direction}: {', '.join(told)}, weights of all {weights}")
-    first = next(iter(directions.values()))
-    what = f"{first['measure']} of the test pairs and, in brackets, what is gained over {first['base']}"
-    signature = first["test"][first["base"]]["signature"]
-    caption = f"{first['measure']} gained over {first['base']} on the test pairs, with 95 % intervals."
-    return Findings(
-        answer=f"{what}: {'; '.join(parts)}.",
-        results={"directions": directions, "signature": signature},
-        rows=to_rows(directions),
-        pictures=[Picture("noisy_channel", draw(directions), caption)],
-        seeds=sorted({result["seed"] for result in directions.values()}),
-    )
-
-
-def run(arguments: argparse.Namespace) -> Findings:
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Runs the direction asked for if the record lacks it."""
     if not arguments.smoke and not arguments.data:
         raise SystemExit("give --data, the folder of Multi30k, or try --smoke")
     directions = {} if arguments.smoke else STUDY.recorded(arguments.out).get("directions", {})
     if directions.get(arguments.direction, {}).get("seed") != arguments.seed:
         directions[arguments.direction] = measure_direction(arguments)
-    return findings(directions)
+    first = next(iter(directions.values()))
+    return {"directions": directions, "signature": first["test"][first["base"]]["signature"]}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

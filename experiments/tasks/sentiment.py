@@ -24,20 +24,16 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness import Findings, Study
-from experiments.harness.figures import panels
+from experiments.harness import Study
 from experiments.harness.runs import lines_of, trained
+from experiments.tasks.sentiment_findings import CELLS, POOLINGS, PRETRAINED, findings
 from lm_jax.config import ClassifyConfig, TrainConfig, from_flat, read_settings
 from lm_jax.data.labelled import LabelledCorpus
-from lm_jax.report.study import Picture
-from lm_jax.report.style import COLOURS, clean
-from lm_jax.runs.means import mean_and_error
 from lm_jax.tasks import task_of
 
 
 RECIPE = Path(__file__).with_name("sst2.json")
 SMOKE = {"hidden_size": 8, "embedding_size": 8, "steps": 4, "log_every": 2, "max_length": 1000}
-CELLS, POOLINGS = ("rnn", "gru", "lstm"), ("last", "mean", "max", "attention")
 GRID = {
     f"{cell} {'both ways' if both else 'left to right'} {pooling}": {
         "cell": cell,
@@ -46,12 +42,10 @@ GRID = {
     }
     for cell, both, pooling in itertools.product(CELLS, (False, True), POOLINGS)
 }
-PRETRAINED = "recipe from a language model"
 LANGUAGE_MODEL = Path(__file__).with_name("wikitext2_lm.json")
 STUDY = Study(
     __doc__,
     __file__,
-    "For or against a film",
     {
         "--data": {"help": "folder of SST-2; default: passages of the standard library, by their package"},
         "--seeds": {"type": int, "default": 5},
@@ -126,52 +120,7 @@ def nb_svm(data: LabelledCorpus) -> float | None:
     return float(np.mean((scores > 0) == (test.labels == 1)))
 
 
-def draw(runs: list[dict], counting: dict[str, float]):
-    """Test accuracy of every model, a mark a seed, beside counting."""
-    figure, (axes,) = panels((6.4, 1.4 + 0.24 * len({run["model"] for run in runs})))
-    names = list(dict.fromkeys(run["model"] for run in runs))
-    for run in runs:
-        colour = COLOURS[next((cell for cell in CELLS if run["model"].startswith(cell)), "lstm")]
-        axes.plot(100 * run["test"], names.index(run["model"]), "o", color=colour, markersize=5, alpha=0.7)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    for name, accuracy in counting.items():
-        axes.axvline(100 * accuracy, color="0.4", linestyle=":", linewidth=0.8)
-        beside = {"xycoords": axes.get_xaxis_transform(), "xytext": (2, 3), "textcoords": "offset points"}
-        axes.annotate(name, (100 * accuracy, 0), **beside, rotation=90, fontsize=7)
-    axes.set_xlabel("accuracy on the test sentences (%)")
-    axes.set_title("A network that reads in order, beside counting words and bigrams", fontsize=10, loc="left")
-    clean(axes)
-    return figure
-
-
-def accuracies(name: str, runs: list[dict]) -> str:
-    """The mean over the seeds of a model in words, with its standard error."""
-    tests = [run["test"] for run in runs if run["model"] == name]
-    words = f"{np.mean(tests):.2%}, mean of {len(tests)} seeds"
-    return words if len(tests) == 1 else f"{words} with a standard error of {mean_and_error(tests)['error']:.2%}"
-
-
-def findings(results: dict[str, Any]) -> Findings:
-    """The answer, table and picture of all models that have been run."""
-    runs, counting = results["runs"], results["counting"]
-    words = [
-        f"{name} {accuracies(name, runs)}"
-        for name in ("recipe", PRETRAINED)
-        if any(run["model"] == name for run in runs)
-    ]
-    counted = ", ".join(f"{name} {accuracy:.2%}" for name, accuracy in counting.items())
-    return Findings(
-        answer=f"Test accuracy: {'; '.join(words)}; {counted}.",
-        results=results,
-        rows=[{"model": name, "test": accuracy} for name, accuracy in counting.items()]
-        + [{key: value for key, value in run.items() if key not in ("curve", "naive Bayes")} for run in runs],
-        pictures=[Picture("sentiment", draw(runs, counting), "Test accuracy of every model; a mark is a seed.")],
-        seeds=sorted({run["seed"] for run in runs}),
-    )
-
-
-def run(arguments: argparse.Namespace) -> Findings:
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains the recipe with every seed, and the grid if asked for."""
     data = None if arguments.data is None else as_tables(Path(arguments.data), arguments.runs / "sst2")
     before = [] if arguments.smoke else STUDY.recorded(arguments.out).get("runs", [])
@@ -188,8 +137,8 @@ def run(arguments: argparse.Namespace) -> Findings:
     counting = {"naive Bayes": next(iter(found.values()))["naive Bayes"]}
     svm = nb_svm(task_of(config).load(config, None))
     counting |= {} if svm is None else {"NB-SVM": svm}
-    return findings({"runs": list(found.values()), "counting": counting})
+    return {"runs": list(found.values()), "counting": counting}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -23,31 +23,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.harness import Findings, Study, integer
-from experiments.harness.figures import draw_lines, finish, panels
+from experiments.harness import Study, integer
 from experiments.harness.runs import trained
 from experiments.tasks import translation
+from experiments.tasks.source_gradients_findings import STAGES, findings
 from lm_jax.analysis import SourceGradients, answer_gradients
 from lm_jax.config import TranslateConfig, from_flat
 from lm_jax.data.buckets import Bucketed, lay_out
 from lm_jax.models.translator import teacher_forced
-from lm_jax.report.source_map import shares, visible
-from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES
 from lm_jax.tasks import task_of
 
 
 FORMS = {"attention": {"attention": "additive"}, "no attention": {"attention": "plain"}}
 SMALL = {"bidirectional": False, "hidden_size": 64, "embedding_size": 32, "dropout": 0.0, "epochs": 3, "beam_size": 1}
 SMOKE = {"hidden_size": 8, "embedding_size": 8, "epochs": 1, "steps": 4, "log_every": 2}
-STAGES = ("before training", "after training")
-FEWEST = 20  # pairs of tokens at a distance that is drawn
 ROWS = 32  # sentences that are measured at once
-NEAR, FAR = (1, 5), (20, 24)  # distances that are compared
 STUDY = Study(
     __doc__,
     __file__,
-    "Why attention was needed",
     {
         "--data": {"help": "folder of Multi30k; default: dates made by the program"},
         "--sentences": integer(128, "how many test sentences"),
@@ -121,102 +114,10 @@ def measure(form: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return result | {"exact": last["exact"], "nats": last["cross_entropy"], "seconds": run.results["seconds"]}
 
 
-def mean_over(rows: list[dict[str, Any]], bounds: tuple[int, int]) -> float:
-    """The mean norm over all pairs of tokens whose distance is within the bounds."""
-    chosen = [row for row in rows if bounds[0] <= row["distance"] <= bounds[1]]
-    pairs = sum(row["pairs"] for row in chosen)
-    return sum(row["mean"] * row["pairs"] for row in chosen) / pairs if pairs else float("nan")
-
-
-def to_rows(results: dict[str, dict]) -> list[dict[str, Any]]:
-    """A line for each form and stage: the norm near and far, and what is left."""
-    rows = []
-    for form, result in results.items():
-        for stage in STAGES:
-            near, far = (mean_over(result[stage]["by distance"], bounds) for bounds in (NEAR, FAR))
-            row = {"form": form, "stage": stage, "near": near, "far": far, "left": far / near}
-            rows.append(row | {"exact": result["exact"] if stage == STAGES[1] else None})
-    return rows
-
-
-def draw(results: dict[str, dict]):
-    """Mean norm against distance, a panel a stage, a line a form, with quartiles as bands."""
-    figure, axes = panels((9.8, 4.0), 1, 2, sharey=True)
-    ends = []
-    for panel, stage in zip(axes, STAGES, strict=True):
-        lines = {}
-        for (form, result), colour in zip(results.items(), SERIES, strict=False):
-            rows = [row for row in result[stage]["by distance"] if row["pairs"] >= FEWEST]
-            x = [row["distance"] for row in rows]
-            panel.fill_between(x, *([row[k] for row in rows] for k in ("low", "high")), color=colour, alpha=0.15, lw=0)
-            lines[form] = (x, [row["mean"] for row in rows], colour)
-        panel.set_yscale("log")
-        ends.append(draw_lines(panel, lines))
-    for panel, stage, of_stage in zip(axes, STAGES, ends, strict=True):  # names stand where the shared axis ends
-        finish(panel, of_stage, xlabel="recurrent steps from the source to the target token")
-        far = " to ".join(map(str, FAR))
-        panel.set_title(f"{stage}, left after {far} steps:\n{left_over(results, stage)}", fontsize=9, loc="left")
-    axes[0].set_ylabel("gradient norm of log P(target token)\n(nats by unit of the source vector)")
-    return figure
-
-
-def left_over(results: dict[str, dict], stage: str) -> str:
-    """The mean norm far away as a share of that nearby, of each form."""
-    rows = [row for row in to_rows(results) if row["stage"] == stage]
-    return ", ".join(f"{row['left']:.2g} with {row['form']}" for row in rows)
-
-
-def draw_example(results: dict[str, dict]):
-    """One sentence after training: a row a target token, a column a source token, the share of the row as colour."""
-    first = next(iter(results.values()))
-    width = max(4.2, 0.17 * len(first["source"]) + 1.2)
-    top = max(shares(np.asarray(result[STAGES[1]]["example"])).max() for result in results.values())
-    figure, axes = panels((2 * width, max(3.0, 0.22 * len(first["target"]) + 1.6)), 1, len(results), sharey=True)
-    images = []
-    for panel, (form, result) in zip(axes, results.items(), strict=True):
-        of_words = shares(np.asarray(result[STAGES[1]]["example"]))
-        images.append(panel.imshow(of_words, cmap="viridis", vmin=0.0, vmax=top, aspect="auto"))
-        turned = 90 if max(map(len, result["source"])) > 1 else 0
-        for set_ticks, tokens, angle in (
-            (panel.set_xticks, result["source"], turned),
-            (panel.set_yticks, result["target"], 0),
-        ):
-            set_ticks(range(len(tokens)), [visible(t) for t in tokens], rotation=angle, fontsize=8, parse_math=False)
-        panel.set_title(f"{form}: {of_words.max(axis=1).mean():.0%} of a row on one token", fontsize=9, loc="left")
-        panel.set_xlabel("source token")
-    axes[0].set_ylabel("target token")
-    figure.colorbar(images[0], ax=list(axes), label="share of the gradient norm of log P(target token)")
-    return figure
-
-
-def findings(results: dict[str, dict]) -> Findings:
-    """The answer, the table and the pictures."""
-    rows, parts = to_rows(results), []
-    for stage in STAGES:
-        parts.append(f"{stage} {left_over(results, stage)}")
-    exact = ", ".join(f"{result['exact']:.1%} with {form}" for form, result in results.items())
-    near, far = (f"{low} to {high}" for low, high in (NEAR, FAR))
-    caption = (
-        "Mean norm of the derivative of log P(target token) by the vector of a source token, against the recurrent "
-        "steps between them; bands hold the middle half of the pairs of tokens."
-    )
-    return Findings(
-        answer=f"Gradient norm {far} steps away as a share of that {near} steps away: {'; '.join(parts)}. "
-        f"Exact translations: {exact}.",
-        results={"forms": results},
-        rows=rows,
-        pictures=[
-            Picture("source_gradients", draw(results), caption),
-            Picture("example", draw_example(results), "One test sentence after training; each row adds up to 1."),
-        ],
-        seeds=sorted({result["seed"] for result in results.values()}),
-    )
-
-
-def run(arguments: argparse.Namespace) -> Findings:
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures both forms."""
-    return findings({form: measure(form, arguments) for form in FORMS})
+    return {"forms": {form: measure(form, arguments) for form in FORMS}}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

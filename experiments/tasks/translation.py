@@ -20,16 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness import Findings, Study
-from experiments.harness.figures import draw_lines, finish, panels
+from experiments.harness import Study
 from experiments.harness.runs import StudyRun, lines_of, trained
+from experiments.tasks.translation_findings import findings
 from lm_jax.config import TranslateConfig, from_flat, read_settings
 from lm_jax.data.parallel import PairTokens
 from lm_jax.inference.copying import write
 from lm_jax.inference.translation import SearchSettings, pair_log_probs, translate_batch
 from lm_jax.inference.translation_scores import TranslationScores, score_translations
-from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES
 from lm_jax.tasks import task_of
 from lm_jax.tasks.translate import search_settings
 
@@ -44,7 +42,6 @@ SMOKE |= {"level": "char", "min_count": 1, "lower": False}
 STUDY = Study(
     __doc__,
     __file__,
-    "Translating with and without attention",
     {
         "--data": {"help": "folder of Multi30k; default: dates made by the program"},
         "--forms": {"nargs": "*", "default": list(FORMS), "choices": list(FORMS), "help": "which translators"},
@@ -118,64 +115,7 @@ def scored(found: list[str], test: PairTokens, chosen: np.ndarray, lower: bool) 
     return score_translations(found, [test.pairs[k].target for k in chosen], lower)
 
 
-def draw(results: dict[str, dict]):
-    """Loss and BLEU (without the extra, exact matches) against the length of the source."""
-    figure, axes = panels((9.0, 3.6), 1, 2)
-    first = next(iter(results.values()))["by length"][0]
-    measured = "exact" if first["bleu"] is None else "bleu"
-    for panel, name in zip(axes, ("nats", measured), strict=True):
-        lines = {
-            form: (*zip(*((row["length"], row[name]) for row in result["by length"]), strict=True), colour)
-            for (form, result), colour in zip(results.items(), SERIES, strict=False)
-        }
-        ends = draw_lines(panel, lines, "o-")
-        label = {"nats": "nats per target token", "bleu": "BLEU", "exact": "share of exact translations"}[name]
-        finish(panel, ends, xlabel="tokens of the source", ylabel=label, title=title_of(name, results))
-    return figure
-
-
-def title_of(name: str, results: dict[str, dict]) -> str:
-    """What the longest sources cost: how much more or less of a measure they have than the shortest."""
-    changes = {form: result["by length"][-1][name] - result["by length"][0][name] for form, result in results.items()}
-    digits, unit = {"nats": ("+.2f", " nats"), "bleu": ("+.0f", " BLEU"), "exact": ("+.0%", "")}[name]
-    parts = (f"{form} {change:{digits}}{unit}" for form, change in changes.items())
-    return "Longest against shortest:\n" + ", ".join(parts)
-
-
-def to_rows(results: dict[str, dict]) -> list[dict[str, Any]]:
-    """A line for each form and search."""
-    rows = []
-    for result in results.values():
-        for search, scores in result["searches"].items():
-            row = {"form": result["form"], "search": search, "nats per token": result["nats"]}
-            row |= {name: scores[name] for name in ("bleu", "chrf", "exact")}
-            rows.append(row | {"parameters": result["parameters"], "seconds": result["seconds"]})
-    return rows
-
-
-def findings(results: dict[str, dict]) -> Findings:
-    """The answer, table and picture of all forms that have been run."""
-    parts = []
-    for form, result in results.items():
-        name, scores = list(result["searches"].items())[-1]
-        quality = f"{scores['exact']:.1%} exact" if scores["bleu"] is None else f"{scores['bleu']:.1f} BLEU"
-        shortest, longest = result["by length"][0], result["by length"][-1]
-        parts.append(
-            f"{form} {quality} by {name}, {shortest['nats']:.2f} nats per token for the shortest sources and "
-            f"{longest['nats']:.2f} for the longest"
-        )
-    signature = list(next(iter(results.values()))["searches"].values())[-1]["signature"]
-    caption = "Loss and quality of the test translations against the length of the source."
-    return Findings(
-        answer=f"{'; '.join(parts)}.",
-        results={"forms": results, "signature": signature},
-        rows=to_rows(results),
-        pictures=[Picture("translation", draw(results), caption)],
-        seeds=sorted({result["seed"] for result in results.values()}),
-    )
-
-
-def run(arguments: argparse.Namespace) -> Findings:
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains the forms asked for that the record lacks."""
     if not arguments.smoke and not arguments.data:
         raise SystemExit("give --data, the folder of Multi30k, or try --smoke")
@@ -184,8 +124,9 @@ def run(arguments: argparse.Namespace) -> Findings:
         name = named(form, arguments.direction)
         if results.get(name, {}).get("seed") != arguments.seed:
             results[name] = measure(form, arguments)
-    return findings(results)
+    signature = list(next(iter(results.values()))["searches"].values())[-1]["signature"]
+    return {"forms": results, "signature": signature}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

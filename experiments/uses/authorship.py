@@ -17,25 +17,21 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.harness import Findings, Study
-from experiments.harness.figures import finish, panels
-from experiments.harness.rows import groups, only, where, with_ends
+from experiments.harness import Study
+from experiments.harness.rows import only
 from experiments.harness.runs import trained
+from experiments.uses.authorship_findings import LENGTHS, findings
 from experiments.uses.prose import divide, folder_blocks, head, library_blocks
 from lm_jax.config import DataConfig, TrainConfig, from_flat
 from lm_jax.data import Streams
 from lm_jax.inference import score_streams
 from lm_jax.inference.minimal_pairs import accuracy
-from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES, threshold
 
 
 OPTIONS = {"--data": {"type": Path, "help": "a folder with one .txt an author"}}
-STUDY = Study(__doc__, __file__, "Who wrote this?", OPTIONS)
+STUDY = Study(__doc__, __file__, OPTIONS)
 EOL = 10  # the newline, at byte level
 AUTHORS = ("asyncio", "_pydecimal", "email", "idlelib", "logging", "tkinter")
-LENGTHS = (50, 100, 200)  # characters of a passage; the shorter ones are the beginnings of the longer
-KIND_COLOURS = {"language model": SERIES[1], "unigram": SERIES[0]}
 SEED = 0
 
 
@@ -121,41 +117,7 @@ def judge(log_probs: dict[str, np.ndarray], truth: np.ndarray) -> tuple[list[dic
     return rows, curves
 
 
-def draw(curves: dict[str, list[float]], rows: list[dict], authors: int):
-    """Accuracy against the length of the passage, with 95 % intervals at the three lengths."""
-    figure, (axes,) = panels((6.4, 4.0))
-    for kind, values in curves.items():
-        axes.plot(np.arange(1, len(values) + 1), values, color=KIND_COLOURS[kind])
-        axes.annotate(f" {kind}", (len(values), values[-1]), color=KIND_COLOURS[kind], va="center")
-        for row in where(rows, kind=kind):
-            axes.plot([row["characters"]] * 2, row["interval"], color=KIND_COLOURS[kind], linewidth=4, alpha=0.4)
-    threshold(axes, 1 / authors, "chance")
-    title = f"Telling apart {authors} authors: {rows[0]['passages']} held-out passages"
-    words = {"xlabel": "length of the passage (characters)", "ylabel": "share of passages given to their author"}
-    finish(axes, title=title, **words, xlim=(0, 1.3 * LENGTHS[-1]), xticks=[0, *LENGTHS], ylim=(0, 1))
-    return figure
-
-
-def findings(results: dict) -> Findings:
-    """The answer, table and picture."""
-    found, authors = results["results"], len(results["authors"])
-    parts = []
-    for length, own in groups(found, "characters").items():
-        shares = ", ".join(
-            f"{row['kind']} {row['accuracy']:.1%} [{row['interval'][0]:.1%}, {row['interval'][1]:.1%}]" for row in own
-        )
-        parts.append(f"{length} characters: {shares}")
-    caption = "Share of passages given to their author by the length of the passage; bars: 95 % intervals."
-    return Findings(
-        answer=f"Passages given to the right one of {authors} authors (chance {1 / authors:.1%}): {'; '.join(parts)}.",
-        results=results,
-        rows=with_ends(found, "confusion"),
-        pictures=[Picture("authorship", draw(results["accuracy_by_characters"], found, authors), caption)],
-        seeds=[SEED],
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Trains a model an author and judges the held-out passages."""
     runs = arguments.runs / (arguments.data.name if arguments.data else "library")
     authors = AUTHORS[: 2 if arguments.smoke else None]
@@ -163,8 +125,8 @@ def run(arguments) -> Findings:
     training, held_out, facts = prepare(blocks, runs / "texts")
     chosen, truth = passages(held_out)
     rows, curves = judge(score_all(runs, training, chosen, facts, arguments.smoke), truth)
-    return findings({"seed": SEED, "authors": facts, "results": rows, "accuracy_by_characters": curves})
+    return {"seed": SEED, "authors": facts, "results": rows, "accuracy_by_characters": curves}
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

@@ -28,26 +28,20 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
 
-from experiments.harness import Findings, Study
-from experiments.harness.figures import finish, panels
-from experiments.harness.rows import groups, only, where, with_ends
+from experiments.harness import Study
+from experiments.harness.rows import only
 from experiments.harness.runs import StudyRun, trained
 from experiments.language_models.lines import held_out_lines, settings
+from experiments.uses.spelling_findings import CERTAIN, INTACT, RATES, REAL, findings
 from lm_jax.data.corpora import load_texts
 from lm_jax.inference import line_sums, token_log_probs
 from lm_jax.inference.minimal_pairs import accuracy
-from lm_jax.report.study import Picture
-from lm_jax.report.style import SERIES
 
 
-STUDY = Study(__doc__, __file__, "Spelling correction", runs="lines")
+STUDY = Study(__doc__, __file__, runs="lines")
 WORD = re.compile(r"\b[a-z]+\b")
 SHORTEST = 3  # letters of a word that is changed
-RATES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95)  # of errors, in the channel
-CERTAIN = "non-word errors"  # there must be an error, so that its rate cancels
-PRIOR_COLOURS = {"language model": SERIES[1], "word frequency": SERIES[0]}
 SEED = 0
 
 
@@ -148,48 +142,7 @@ def judge_all(run: StudyRun, groups: dict[str, list[Trial]], counts: Counter) ->
     return rows, examples
 
 
-def draw(rows: list[dict]):
-    """Real-word errors corrected against intact words spoiled, a point an error rate."""
-    figure, (axes,) = panels((6.4, 4.4))
-    sides = (((-4, 3), "right"), ((5, -8), "left"))
-    for (kind, colour), (offset, side) in zip(PRIOR_COLOURS.items(), sides, strict=True):
-        spoiled = [1 - row["accuracy"] for row in where(rows, prior=kind, group="intact")]
-        corrected = [row["accuracy"] for row in where(rows, prior=kind, group="real-word errors")]
-        axes.plot(spoiled, corrected, color=colour, marker="o", markersize=4)
-        axes.annotate(f"  {kind}", (spoiled[-1], corrected[-1]), color=colour, va="bottom")
-        for x, y, rate in zip(spoiled, corrected, RATES, strict=True):
-            axes.annotate(f"{rate:g}", (x, y), offset, textcoords="offset points", fontsize=7, color=colour, ha=side)
-    axes.margins(x=0.2)
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    words = {"xlabel": "share of intact words spoiled", "ylabel": "share of real-word errors corrected"}
-    finish(axes, title="Real-word errors, by the channel's error rate", **words)
-    return figure
-
-
-def findings(results: dict) -> Findings:
-    """The answer, table and picture."""
-    found = results["results"]
-    parts = []
-    for group, own in groups(found, "group").items():
-        best = {row["prior"]: row for row in sorted(own, key=lambda row: row["accuracy"])}
-        shares = ", ".join(
-            f"{kind} {row['accuracy']:.1%} [{row['interval'][0]:.1%}, {row['interval'][1]:.1%}]"
-            + (f" at an error rate of {row['error_rate']:g}" if row["error_rate"] else "")
-            for kind, row in sorted(best.items())
-        )
-        parts.append(f"{group} ({own[0]['trials']:,}): {shares}")
-    caption = "Real-word errors corrected against intact words spoiled, a point an error rate of the channel."
-    return Findings(
-        answer=f"Words that are right after correction, at the best error rate for each: {'; '.join(parts)}.",
-        results=results,
-        rows=with_ends(found),
-        pictures=[Picture("spelling", draw(found), caption)],
-        seeds=[SEED],
-    )
-
-
-def run(arguments) -> Findings:
+def run(arguments) -> dict:
     """Trains the model and corrects the held-out lines."""
     one = trained(settings(SEED, arguments.smoke), arguments.runs / f"plain-{SEED}")
     texts = load_texts(None, "char")
@@ -197,23 +150,21 @@ def run(arguments) -> Findings:
     lines = held_out_lines(texts)[: 20 if arguments.smoke else None]
     choices = {
         CERTAIN: lambda word: [e for e in edits(word) if e not in counts],
-        "real-word errors": lambda word: [e for e in edits(word) if e in counts],
-        "intact": lambda word: [word],
+        REAL: lambda word: [e for e in edits(word) if e in counts],
+        INTACT: lambda word: [word],
     }
     groups = {group: make_trials(lines, errors, counts) for group, errors in choices.items()}
     rows, examples = judge_all(one, groups, counts)
-    return findings(
-        {
-            "corpus_sha256": texts.sha256,
-            "seed": SEED,
-            "words": len(counts),
-            "held_out_lines": len(lines),
-            "model": only(one.results, ("parameters", "seconds", "best_step", "rows")),
-            "results": rows,
-            "examples": examples,
-        }
-    )
+    return {
+        "corpus_sha256": texts.sha256,
+        "seed": SEED,
+        "words": len(counts),
+        "held_out_lines": len(lines),
+        "model": only(one.results, ("parameters", "seconds", "best_step", "rows")),
+        "results": rows,
+        "examples": examples,
+    }
 
 
 if __name__ == "__main__":
-    STUDY.main(run)
+    STUDY.main(run, findings)

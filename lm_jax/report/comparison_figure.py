@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 HUGE = 1e300  # that no axis can be drawn around
 
 
-def figure(rows: Sequence[ComparisonRow]) -> "Figure":
-    """Draws a dot with its 95 % interval for each row, the first at the top.
+def figure(rows: Sequence[ComparisonRow], title: str = "") -> "Figure":
+    """Draws a dot with its 95 % interval for each row, the first at the top, and a title above.
 
     They are perplexities, or bits per character where there are none.
     """
@@ -53,7 +53,9 @@ def figure(rows: Sequence[ComparisonRow]) -> "Figure":
     families = list(dict.fromkeys(row.family for row in rows))
     if len(families) > 1:
         handles = [axes.plot([], [], "o-", color=_colour(family), label=plain_label(family))[0] for family in families]
-        drawn.legend(handles=handles, loc="outside upper right", ncols=len(families), frameon=False)
+        drawn.legend(handles=handles, loc="outside lower center", ncols=len(families), frameon=False)
+    if title:
+        drawn.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold")
     return drawn
 
 

@@ -11,6 +11,7 @@ from lm_jax.files import write_text
 from lm_jax.report.comparison_figure import figure
 from lm_jax.report.comparison_row import ComparisonRow
 from lm_jax.report.comparison_table import notes
+from lm_jax.report.numbers import short
 from lm_jax.report.out_folder import check_folder
 from lm_jax.report.picture_file import save_figure
 
@@ -36,10 +37,17 @@ def write_comparison(rows: Sequence[ComparisonRow], out: str | Path, name: str =
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in row._asdict().items()} for row in rows)
         write_text(paths[1], table.getvalue())
-        save_figure(figure(rows), paths[2])
+        save_figure(figure(rows, _finding(rows)), paths[2])
     except OSError as error:
         raise UserError(f"out must be a folder that can be written, got {out}: {error.strerror}", ["out"]) from error
     return paths
+
+
+def _finding(rows):
+    """Says which row has the lowest score of those that the figure draws."""
+    name = "bits_per_character" if rows[0].perplexity is None else "perplexity"
+    best = min(rows, key=lambda row: getattr(row, name))
+    return f"Lowest {name.replace('_', ' ')}: {best.name}, {short(getattr(best, name))}"
 
 
 def _cell(value):

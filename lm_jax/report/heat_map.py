@@ -5,6 +5,7 @@ predicted[i]; NaN for j > i.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,32 @@ from lm_jax.report.visible_text import one_line
 
 
 LABELS = 64  # as many tick labels as can be read
+COLUMNS = {
+    "position": "of the predicted token in the text, from 1",
+    "token": "that is predicted",
+    "nats": "loss on it (nats)",
+    **{
+        name.format(share): words.format(share)
+        for share in (10, 1)
+        for name, words in (
+            ("back_{}", "tokens back to the farthest one that has {} % of the gradient; 1 is the token just before"),
+            ("token_{}", "the farthest past token that has {} % of the gradient"),
+        )
+    },
+}
 DECADES = 4  # of the colours: below 0.01 % all is one
 # Shades of the terminal, with colours of viridis: the smallest share of each.
 SHADES = ((0.5, "██", "#fde725"), (0.1, "▓▓", "#5ec962"), (0.01, "▒▒", "#21918c"), (0.001, "░░", "#3b528b"))
 FAINT = ("··", "#777777")
 
 
-def heat_map(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str]) -> Any:
-    """Makes a matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10."""
+def heat_map(
+    log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str], title: str = ""
+) -> Any:
+    """Makes a matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10.
+
+    title: the finding, written above.
+    """
     from matplotlib.figure import Figure
 
     count = len(past)
@@ -40,6 +59,7 @@ def heat_map(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicte
     ticks, style = range(0, count, every), {"parse_math": False, "fontsize": 8}
     axes.set_xticks(ticks, [past[k] for k in ticks], rotation=90 if max(map(len, past)) > 1 else 0, **style)
     axes.set_yticks(ticks, [predicted[k] for k in ticks], **style)
+    axes.set_title(textwrap.fill(title, int(12 * side)), loc="left", fontsize=9, parse_math=False)
     axes.set_xlabel("past token")
     axes.set_ylabel("predicted token")
     axes.tick_params(length=0)
@@ -74,21 +94,29 @@ def answer(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted:
 
 def _back(lag):
     """Words a lag as tokens before the predicted one."""
-    return f"{lag + 1} back"
+    return f"{_tokens_back(lag)} back"
+
+
+def _tokens_back(lag):
+    """How many tokens before the predicted one a lag is: 1 for lag 0, the token just before."""
+    return None if lag is None else lag + 1
 
 
 def reach_rows(
     log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str], nats: Float[np.ndarray, "N"]
 ) -> list[dict[str, Any]]:
-    """Returns a row for each predicted token: its loss,
-    and the farthest past tokens with 10 % and 1 % of its gradient."""
+    """Returns a row for each predicted token: its loss, and the farthest past tokens with 10 % and 1 % of its gradient.
+
+    back_10 and back_1 are how many tokens back these are, 1 for the token just before.
+    """
     rows = [
         {"position": i + 1, "token": token, "nats": float(loss)}
         for i, (token, loss) in enumerate(zip(predicted, nats, strict=True))
     ]
     for percent in (10, 1):
         for i, lag in enumerate(reach(log_shares, percent / 100)):
-            rows[i] |= {f"lag_{percent}": lag, f"token_{percent}": None if lag is None else past[i - lag]}
+            farthest = None if lag is None else past[i - lag]
+            rows[i] |= {f"back_{percent}": _tokens_back(lag), f"token_{percent}": farthest}
     return rows
 
 
@@ -96,7 +124,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     """Returns `reach_rows` as texts."""
     lines = []
     for row in rows:
-        far = ["-" if row[f"lag_{k}"] is None else f"{row[f'token_{k}']} ({_back(row[f'lag_{k}'])})" for k in (10, 1)]
+        far = ["-" if row[f"back_{k}"] is None else f"{row[f'token_{k}']} ({row[f'back_{k}']} back)" for k in (10, 1)]
         lines.append((row["token"], far[0], far[1], f"{row['nats']:.2f}"))
     return Table(("predicted", "10 % reaches", "1 % reaches", "nats"), tuple(lines), words=3, drop=("nats",))
 
@@ -151,15 +179,17 @@ def write_heat_map(
         "before it, from ⏎, the start; the colour says what share of the gradient of the loss on the row is left "
         "at the column."
     )
+    finding = answer(log_shares, past, predicted)
     study = Record(
         name="heat_map",
         title="Which past tokens the loss on each token still reaches",
         question=f"In “{record['text']}”, which past tokens does the loss on each token still reach?",
         expected="Rows that fade to the left: within a few tokens in a plain recurrent network, later with gates.",
-        answer=answer(log_shares, past, predicted),
+        answer=finding,
         command=command,
         results={**record, "past": list(past), "predicted": list(predicted), "log_shares": log_shares},
         rows=reach_rows(log_shares, past, predicted, nats),
         versions=versions(),
+        columns=COLUMNS,
     )
-    return write_study(folder, study, [Picture("heat_map", heat_map(log_shares, past, predicted), caption)])
+    return write_study(folder, study, [Picture("heat_map", heat_map(log_shares, past, predicted, finding), caption)])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from lm_jax.report.style import SERIES, clean, label_ends
 
 
 THRESHOLDS = {0.1: "10 %", 0.01: "1 %"}
+TITLE_WIDTH = 85  # letters
 DEEPEST = 1e-12  # the picture ends where no median is above it: the gradient is as good as gone
 
 
-def lag_figure(profiles: dict[str, LagProfile], level: str) -> Any:
-    """Makes a matplotlib figure of one layer, a line for each leaf of its carry.
+def lag_figure(profiles: dict[str, LagProfile], level: str, title: str = "") -> Any:
+    """Makes a matplotlib figure of one layer, a line for each leaf of its carry, the finding above it.
 
     The line is the median over predictions, the dark band its 95 % bootstrap band over texts, the light band half of
     all predictions (their quartiles). level: what a token is ("char", "byte", "word", "bpe").
@@ -42,6 +44,7 @@ def lag_figure(profiles: dict[str, LagProfile], level: str) -> Any:
         )
     axes.set_xlabel(f"lag ({UNITS[level]}s)")
     axes.set_ylabel("share of the gradient that is left\n(h: of lag 0; other leaves: of lag 1)")
+    axes.set_title(textwrap.fill(title, TITLE_WIDTH), loc="left", fontsize=10.5)
     clean(axes)
     figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
     label_ends(axes, [(last, m[last - 1], leaf, colours[leaf]) for leaf, m in medians.items() if m[last - 1] > 0])

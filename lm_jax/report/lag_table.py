@@ -15,6 +15,26 @@ from lm_jax.report.table import Table
 
 
 HEAD = ("layer", "leaf", "half-life", "<10 %", "<1 %", "95 % mass", "x/step 1-20", "x/step 20-60", "values")
+SHARE = "share of the gradient that is left, relative to lag 0 (h) or lag 1 (other leaves)"
+COLUMNS = {
+    "layer": "0 is nearest to the input",
+    "leaf": "part of the carry that the gradient is taken with respect to",
+    "lag": "steps back",
+    "values": "predictions at this lag",
+    "median": f"{SHARE}: median over predictions",
+    "band_low": "lower end of the median's 95 % band, texts being resampled",
+    "band_high": "upper end of that band",
+    "quantile_0.25": "the same share: a quarter of the predictions are below it",
+    "quantile_0.75": "three quarters of the predictions are below it",
+    "mean": "the same share: mean over predictions",
+    "log_median": "natural logarithm of the median, which does not underflow",
+    "half_life": "lag at which the median falls below a half",
+    "below_0.1": "lag at which the median falls below 10 %",
+    "below_0.01": "lag at which the median falls below 1 %",
+    "mass_lag_0.95": "lag within which 95 % of the gradient norm lies",
+    "factor_1_20": "what a step back multiplies the median by, lags 1 to 20",
+    "factor_20_60": "the same, lags 20 to 60",
+}
 DROP = ("values", "x/step 20-60", "x/step 1-20", "95 % mass")  # of a narrow terminal, the first to go first
 
 
@@ -103,15 +123,18 @@ def write_profiles(
         f"What is left of a gradient in layer {layer} against the distance it has come: median, its 95 % band over "
         f"{record['texts']} texts (dark) and half of all predictions (light)."
     )
+    finding = answer(profiles[layer][main_leaf(profiles[layer])], level)
     study = Record(
         name="gradients",
         title=f"Gradients of {record['run']}",
         question="How much of the gradient of a prediction's loss is left, at each distance back through time?",
         expected="A fall by a constant factor a step in a plain network; a longer tail where gates keep a cell.",
-        answer=answer(profiles[layer][main_leaf(profiles[layer])], level),
+        answer=finding,
         command=command,
         results={**record, "profiles": summaries(profiles)},
         rows=lag_rows(profiles),
         versions=versions(),
+        means=summaries(profiles),
+        columns=COLUMNS,
     )
-    return write_study(folder, study, [Picture("lag_profile", lag_figure(profiles[layer], level), caption)])
+    return write_study(folder, study, [Picture("lag_profile", lag_figure(profiles[layer], level, finding), caption)])

@@ -107,6 +107,18 @@ def answer(found: SourceMap) -> str:
     return f"Of the gradient norm of log P by {len(found.source)} words ({named}): {finding(found)}."
 
 
+COLUMNS = {
+    "answer": "label, tag or token that is predicted",
+    "nats": "-log P(answer) (nats)",
+    "norm": "gradient norms of log P(answer) by the words' vectors, summed (nats by unit of a vector)",
+    **{
+        name.format(k): words
+        for k in (1, 2, 3)
+        for name, words in (("word_{}", "a word that the answer rests on most"), ("share_{}", "its share of that sum"))
+    },
+}
+
+
 def source_rows(found: SourceMap) -> list[dict[str, Any]]:
     """Returns a row for each answer: its log-probability, its summed norm, and the three words it rests on most."""
     rows = []
@@ -194,5 +206,6 @@ def write_source_map(folder: Path, found: SourceMap, command: str) -> list[Path]
         | {"states": list(found.states)},
         rows=source_rows(found),
         versions=versions(),
+        columns=COLUMNS,
     )
     return write_study(folder, study, [Picture("heat_map", source_figure(found), caption)])

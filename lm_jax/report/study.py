@@ -20,7 +20,10 @@ PACKAGES = ("jax", "numpy", "lm-jax")
 
 
 class Picture(NamedTuple):
-    """A matplotlib figure, the name of its file without .png, and what it shows in a sentence."""
+    """The name of a picture's file without .png, its matplotlib figure, and what it shows in a sentence.
+
+    figure: None for a picture that the record has no numbers for: the file that lies in the folder is kept.
+    """
 
     name: str
     figure: Any
@@ -30,8 +33,10 @@ class Picture(NamedTuple):
 class Record(NamedTuple):
     """Everything that a study leaves but its pictures.
 
-    name: of the files. rows: the table of the page and of the CSV. seeds, machine, date: left out of the JSON where
-    nothing is known. figures: captions by the name of the picture's file.
+    name: of the files. rows: what was measured, for the CSV and the page. seeds, machine, date, verdicts (the parts of
+    the expectation, as fields of `lm_jax.report.verdict.Verdict`), means (a short table), columns (what each column of
+    the tables is) and links (addresses by text): left out of the JSON where nothing is known. figures: captions by the
+    name of the picture's file.
     """
 
     name: str
@@ -46,6 +51,10 @@ class Record(NamedTuple):
     seeds: Sequence[int] | None = None
     machine: dict[str, Any] | None = None
     date: str | None = None
+    verdicts: Sequence[dict[str, Any]] | None = None
+    means: Sequence[dict[str, Any]] | None = None
+    columns: dict[str, str] | None = None
+    links: dict[str, str] | None = None
     figures: dict[str, str] = {}  # noqa: RUF012
 
 
@@ -74,11 +83,13 @@ def write_study(folder: Path, record: Record, pictures: Sequence[Picture]) -> li
     """Writes NAME.json (all of it), NAME.csv (the rows), a PNG for each picture, and report.html,
     which needs no other file; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
+    pictures = [p for p in pictures if p.figure is not None or (folder / f"{p.name}.png").exists()]
     record = record._replace(figures={picture.name: picture.caption for picture in pictures})
     write_record(folder, record)
     images = [folder / f"{picture.name}.png" for picture in pictures]
     for path, picture in zip(images, pictures, strict=True):
-        write_bytes(path, _png(picture.figure))
+        if picture.figure is not None:
+            write_bytes(path, _png(picture.figure))
     return [folder / f"{record.name}.json", folder / f"{record.name}.csv", *images, write_page(folder, record.name)]
 
 
@@ -115,9 +126,14 @@ def to_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _png(figure):
+    """A figure as PNG with a palette, a third as large as with full colours."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
 
-    file = io.BytesIO()
+    drawn, file = io.BytesIO(), io.BytesIO()
     FigureCanvasAgg(figure)
-    draw_into(figure, file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    draw_into(figure, drawn, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    with Image.open(drawn) as image:
+        reduced = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    reduced.save(file, format="png", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
     return file.getvalue()

@@ -37,7 +37,15 @@ def draw_telemetry(records: list[dict[str, Any]], path: Path, level: str) -> Non
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("training step")
     axes.set_ylabel(f"lag from which less than 10 %, 1 %\nof a gradient is left ({UNITS[level]}s)")
+    axes.set_title(telemetry_finding(*horizons[-1]), loc="left", fontsize=10.5)
     clean(axes)
     figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
     label_ends(axes, ends)
     save_figure(figure, path)
+
+
+def telemetry_finding(step: int, row: dict[str, Any]) -> str:
+    """Says how far back the gradient reaches by the newest measurement."""
+    last = row["max_lag"]
+    ten, one = (f"over {last}" if row[name] is None else f"{row[name]}" for name in HORIZONS)
+    return f"At step {step:,} a gradient is below 10 % from lag {ten} on, below 1 % from {one}"

@@ -83,8 +83,8 @@ class ActiveRun:
         setup, folder, state = self._setup, self._folder, self.training.state
         best_step, params, _ = self._states.load_best(state.evaluation_params)
         self._states.close()
-        self._draw()
         results = self._results(params, best_step)
+        self._draw(results.closing.references)
         if folder.writes:
             write_json(folder.path / "results.json", results.to_json())
         self._stack.close()
@@ -119,8 +119,8 @@ class ActiveRun:
         """Randomness of its own for texts to look at, so that training does not depend on them."""
         return jax.random.fold_in(jax.random.key(self._setup.config.seed), step)
 
-    def _draw(self):
-        self.journal.draw_losses()
+    def _draw(self, references):
+        self.journal.draw_losses(references)
         setup, folder = self._setup, self._folder
         if folder.writes and setup.task.telemetry is not None:
             setup.task.telemetry.draw(setup.config, read_lines(folder.metrics), folder.telemetry)

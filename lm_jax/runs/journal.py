@@ -1,6 +1,7 @@
 """The logs of a run: each event becomes a line of JSON in its folder, and then goes to whoever listens."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from lm_jax.report.figures import draw_loss_curve
@@ -69,10 +70,11 @@ class Journal(Listener):
         """Hands on."""
         self._next.on_end(results)
 
-    def draw_losses(self) -> None:
-        """Draws the loss curve."""
+    def draw_losses(self, references: Mapping[str, float] | None = None) -> None:
+        """Draws the loss curve; references: validation losses of other models by name, once they are known."""
         if self._folder.writes:
-            draw_loss_curve(read_lines(self._folder.metrics), self._folder.figure, self._loss_label)
+            lines = read_lines(self._folder.metrics)
+            draw_loss_curve(lines, self._folder.figure, self._loss_label, references or {})
         self._drawn = time.monotonic()
 
 

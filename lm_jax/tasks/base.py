@@ -92,6 +92,7 @@ class Closing(NamedTuple):
     rows: records of the closing table, for JSON. table: the same to look at. summary: the model's own measures by
     split, such as {"test": {"perplexity": 3.1}}, of which several seeds have a mean. sample: a text to look at.
     remarks: lines for a person. record: further JSON values. next_command: what to type next, with {run} in it.
+    references: validation losses of other models by name, beside which the picture shows the run's own.
     """
 
     rows: tuple[NamedTuple, ...] = ()
@@ -101,6 +102,7 @@ class Closing(NamedTuple):
     remarks: tuple[str, ...] = ()
     record: Mapping[str, Any] = {}
     next_command: str = ""
+    references: Mapping[str, float] = {}
 
 
 class TelemetryKind(NamedTuple):

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from lm_jax.config import TrainConfig
 from lm_jax.config.text_defaults import fill_in, text_defaults
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
-from lm_jax.data.standard_input import STANDARD_INPUT, is_stream
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
@@ -39,7 +37,7 @@ from lm_jax.tasks.closing_table import (
     table_scorer,
 )
 from lm_jax.tasks.next_command import next_command
-from lm_jax.tasks.paths import with_absolute
+from lm_jax.tasks.text_paths import with_absolute_paths, with_data
 from lm_jax.tasks.weight_files import read_weight_file
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.chunks import text_source
@@ -115,26 +113,6 @@ def choose(settings: Any, corpus: Corpus) -> tuple[Any, dict[str, Any]]:
     if corpus.vocabulary.level != "word":
         chosen.pop("min_count", None)  # of which there is no choice then
     return filled, chosen
-
-
-def with_absolute_paths(settings: Any) -> Any:
-    """Returns the settings with paths that hold from every folder."""
-    return with_absolute(with_absolute_data(settings), ("init_from", "vocabulary"))
-
-
-def with_absolute_data(settings: Any) -> Any:
-    """Returns the settings with a data path that holds from every folder."""
-    data = settings.data.data
-    if is_stream(data):
-        return with_data(settings, STANDARD_INPUT)
-    if data is None or not Path(data).expanduser().exists():  # then it is the name of a data set
-        return settings
-    return with_data(settings, str(Path(data).expanduser().resolve()))
-
-
-def with_data(settings: Any, data: str) -> Any:
-    """Returns the settings with another source of the same text."""
-    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=data))
 
 
 def model(settings: Any, vocabulary: Vocabulary) -> LanguageModel:
@@ -244,6 +222,7 @@ def closing(
         sample=text,
         remarks=closing_remarks(corpus, rows, network),
         next_command=next_command(corpus),
+        references={row.model: row.cross_entropy for row in rows if row.split == "valid" and row.model not in own},
     )
 
 

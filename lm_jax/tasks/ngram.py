@@ -19,6 +19,7 @@ from lm_jax.models.ngram.storage import load_tables, save_tables
 from lm_jax.tasks import language_model as lm
 from lm_jax.tasks.base import Estimate, Estimation, Task
 from lm_jax.tasks.closing_table import table_scorer
+from lm_jax.tasks.text_paths import with_absolute_data, with_data
 
 
 TABLES = "tables.npz"
@@ -112,10 +113,10 @@ NGRAM = Task(
     scores=_scores,
     estimation=Estimation(check=_check, estimate=_estimate, file=TABLES, save=save_tables, read=_read_tables),
     loss_label=lm.loss_label,
-    with_absolute_paths=lm.with_absolute_data,
+    with_absolute_paths=with_absolute_data,
     movable=("data",),
     stream=lambda corpus: corpus.stream,
-    with_data=lm.with_data,
+    with_data=with_data,
     unit="tokens",
     command="ngram train",
 )

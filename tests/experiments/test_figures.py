@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.harness.figures import draw_lines, draw_log_band, finish, log_ticks, panels
+from experiments.harness.figures import bars, draw_lines, draw_log_band, finish, headline, log_ticks, panels
 
 
 def test_panels_are_in_reading_order():
@@ -32,3 +32,19 @@ def test_a_logarithmic_axis_has_the_ticks_given_alone():
     log_ticks(axes, (1, 5, 40))
     assert axes.get_xscale() == "log" and list(axes.get_xticks()) == [1, 5, 40] and not len(axes.get_xticks(minor=True))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "5", "40"]
+
+
+def test_a_headline_has_as_many_lines_as_the_width_needs():
+    figure, _ = panels((4, 3))
+    headline(figure, "seven words that need more than a line")
+    assert figure.get_suptitle() == "seven words that need more than a line"
+    headline(figure, "twelve words of a finding that needs more than the one line there")
+    assert figure.get_suptitle().count("\n") == 1
+
+
+def test_bars_have_names_and_numbers():
+    figure = bars({"one": 1.0, "two": 2.5}, "a finding", "times", line=1.0)
+    [axes] = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [1.0, 2.5] and figure.get_suptitle() == "a finding"
+    assert [text.get_text() for text in axes.texts] == ["1.00", "2.50"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "two"]

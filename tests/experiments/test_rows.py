@@ -1,6 +1,6 @@
 """Records: some of them, some of their fields, and rows out of richer ones."""
 
-from experiments.harness.rows import groups, only, where, with_ends, without
+from experiments.harness.rows import filled, groups, only, where, with_ends, without
 
 
 RECORDS = [{"a": 2, "b": "x"}, {"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
@@ -22,3 +22,10 @@ def test_fields_are_chosen_and_left_out():
 
 def test_ends_of_an_interval_are_columns():
     assert with_ends([{"a": 1, "interval": [0.2, 0.4], "table": []}], "table") == [{"a": 1, "low": 0.2, "high": 0.4}]
+
+
+def test_rows_are_filled_to_the_same_fields():
+    assert (
+        list(map(list, filled([{"a": 1}, {"b": 2}]))) == [["a", "b"]] * 2
+        and filled([{"a": 1}, {"b": 2}])[1]["a"] is None
+    )

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments.harness import Findings, Study, integer
+from experiments.harness import Findings, Study, Verdict, integer
 from experiments.harness.study import text_table
 from experiments.harness.timing import by_turns, medians, minima, stepper, timed
 
@@ -26,16 +26,23 @@ OPTIONS = {"--seeds": {"type": int, "default": 3}, "--data": {}, "--forms": {"na
 
 @pytest.fixture
 def study(tmp_path):
-    return Study(DOC, tmp_path / "uses" / "so.py", "So", OPTIONS, runs="shared")
+    return Study(DOC, tmp_path / "uses" / "so.py", OPTIONS, runs="shared")
 
 
-def findings(arguments):
-    return Findings("It is.", {"n": 1, "folder": arguments.runs.name}, [{"a": 1.23456, "b": None}], seeds=[0, 1])
+def results_of(arguments):
+    return {"n": 1, "folder": arguments.runs.name}
 
 
-def run(study, monkeypatch, *words, find=findings):
+def findings(results):
+    verdicts = [Verdict("more than 3", "1", results["n"] > 3), Verdict("so", "-", None)]
+    rows = [{"a": 1.23456, "b": None}]
+    answer = f"It is, {results['n']} time."
+    return Findings("It is so", answer, verdicts, [{"a": "1 [0, 2]"}], rows, {"a": "of it"}, seeds=[0, 1])
+
+
+def run(study, monkeypatch, *words, find=results_of, say=findings):
     monkeypatch.setattr(sys, "argv", ["so.py", *map(str, words)])
-    study.main(find)
+    study.main(find, say)
 
 
 def test_question_and_expectation_are_those_of_the_docstring(study):
@@ -65,7 +72,37 @@ def test_a_run_leaves_a_record_and_says_what_it_found(study, tmp_path, monkeypat
     assert record["results"] == {"n": 1, "folder": "smoke"} and record["seeds"] == [0, 1]
     assert record["machine"]["cores"] >= 1 and record["date"].count("-") == 2
     assert study.recorded(tmp_path / "out") == record["results"] and study.recorded(tmp_path) == {}
-    assert capsys.readouterr().out.split() == ["It", "is.", "a", "b", "1.235", "-"]
+    assert (record["title"], record["answer"], record["means"]) == ("It is so", "It is, 1 time.", [{"a": "1 [0, 2]"}])
+    assert [part["holds"] for part in record["verdicts"]] == [False, None] and "links" not in record
+    assert capsys.readouterr().out.split() == ["It", "is,", "1", "time.", "a", "1", "[0,", "2]"]
+
+
+def test_results_are_seen_as_json_has_them(study, tmp_path, monkeypatch):
+    seen = []
+    found = {"n": 2, 5: (1, float("inf"))}
+    run(
+        study, monkeypatch, "--out", tmp_path, find=lambda arguments: found, say=lambda r: seen.append(r) or findings(r)
+    )
+    assert seen == [{"n": 2, "5": [1, None]}] and study.recorded(tmp_path) == seen[0]
+
+
+def test_the_words_are_written_again_from_the_numbers(study, tmp_path, monkeypatch):
+    run(study, monkeypatch, "--out", tmp_path)
+    path = tmp_path / "so.json"
+    before = json.loads(path.read_text())
+    path.write_text(json.dumps(before | {"answer": "Old.", "title": "old", "date": "2020-02-02"}))
+    run(study, monkeypatch, "--page", "--out", tmp_path, find=None)
+    assert json.loads(path.read_text()) == before | {"date": "2020-02-02"}
+    assert "2020-02-02" in (tmp_path / "report.html").read_text()
+
+
+def test_the_record_of_a_study_has_links(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.harness.study.RESULTS", tmp_path / "experiments" / "results")
+    run(study, monkeypatch)
+    assert json.loads((study.results / "so.json").read_text())["links"] == {
+        "all studies": "../../index.html",
+        "script": "../../../uses/so.py",
+    }
 
 
 def test_a_page_is_written_again_without_a_run(study, tmp_path, monkeypatch):
@@ -84,7 +121,7 @@ def test_a_run_that_finds_nothing_to_write_writes_nothing(study, tmp_path, monke
 
 def test_a_docstring_without_expectation_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Expected: "):
-        Study("Is it so?\n\nIt is.", tmp_path / "so.py", "So")
+        Study("Is it so?\n\nIt is.", tmp_path / "so.py")
 
 
 def test_a_long_table_is_cut():
@@ -112,5 +149,5 @@ def test_a_stepper_hands_the_state_on_and_says_what_a_step_took():
 
 
 def test_an_option_that_is_a_whole_number(tmp_path):
-    study = Study(DOC, tmp_path / "uses" / "so.py", "So", {"--rounds": integer(3, "of what")})
+    study = Study(DOC, tmp_path / "uses" / "so.py", {"--rounds": integer(3, "of what")})
     assert study.parser().parse_args([]).rounds == 3 and study.parser().parse_args(["--rounds", "5"]).rounds == 5

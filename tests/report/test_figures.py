@@ -2,8 +2,8 @@
 
 import pytest
 
-from lm_jax.report.figures import draw_loss_curve
-from lm_jax.report.telemetry_figure import draw_telemetry
+from lm_jax.report.figures import draw_loss_curve, loss_finding
+from lm_jax.report.telemetry_figure import draw_telemetry, telemetry_finding
 
 
 RECORDS = [
@@ -29,6 +29,20 @@ def test_the_curves_are_in_the_picture(tmp_path):
     assert len({(tmp_path / f"{number}.png").read_bytes() for number in range(3)}) == 3
 
 
+def test_the_title_tells_the_finding_beside_other_models(tmp_path):
+    valid = [(8, 1.9), (10, 1.7), (12, float("nan"))]
+    assert (
+        loss_finding([], {"5-gram": 1.8}) == "" and loss_finding(valid, {}) == "Best validation loss 1.700, at step 10"
+    )
+    beaten = {"unigram": 3.0, "5-gram": 1.8}
+    assert loss_finding(valid, beaten) == "Best validation loss 1.700, at step 10: below the 5-gram's 1.800"
+    assert loss_finding(valid, {"5-gram": 1.7}).endswith("not below the 5-gram's 1.700")
+    for name, references in (("alone", {}), ("beside", beaten), ("infinite", {"unsmoothed": float("inf")})):
+        draw_loss_curve(RECORDS, tmp_path / f"{name}.png", "loss (nats)", references)
+    alone, beside, infinite = ((tmp_path / f"{n}.png").read_bytes() for n in ("alone", "beside", "infinite"))
+    assert alone != beside and alone == infinite
+
+
 def test_telemetry_is_a_picture_and_nothing_is_none(tmp_path):
     draw_telemetry(RECORDS, tmp_path / "none.png", "char")
     broken = {"step": 4, "telemetry": {**TELEMETRY, "log_median": {}, "horizon_10": None}}
@@ -39,3 +53,10 @@ def test_telemetry_is_a_picture_and_nothing_is_none(tmp_path):
         draw_telemetry(records, tmp_path / f"{name}.png", "char")
     some, more = ((tmp_path / f"{name}.png").read_bytes() for name in ("some", "more"))
     assert some.startswith(b"\x89PNG") and some != more
+
+
+def test_telemetry_is_said_in_a_title():
+    assert (
+        telemetry_finding(1200, TELEMETRY)
+        == "At step 1,200 a gradient is below 10 % from lag 7 on, below 1 % from over 63"
+    )

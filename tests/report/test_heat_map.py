@@ -37,9 +37,9 @@ def test_the_table_has_a_line_for_each_predicted_token():
         "position": 2,
         "token": "b",
         "nats": 2.5,
-        "lag_10": 0,
+        "back_10": 1,
         "token_10": "$a$",
-        "lag_1": 1,
+        "back_1": 2,
         "token_1": "⏎",
     }
     titles, lines, *_ = table(rows)

@@ -48,7 +48,7 @@ def test_the_files_of_a_study(tmp_path):
         assert next(iter(csv.DictReader(file))) == {"model": "rnn", "horizon": "7", "factor": ""}
     assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "new" / "report.html").read_text()
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert not re.search(r'src="(?!data:)', page) and re.findall(r'href="([^"]+)"', page) == ["x.json", "x.csv"]
     body = page[page.index("<body>") :]
     assert body.index("It is, by 3 &amp; more.") < body.index("is it?")
     assert "<td>&lt;unk&gt;</td><td>-</td><td>0.5</td>" in body and "A &lt; B" in page
@@ -63,9 +63,38 @@ def test_a_page_is_made_again_from_record_and_pictures(tmp_path):
     assert read_record(tmp_path, "x").figures == {"curve": "what is left"}
 
 
+def test_a_picture_without_a_figure_is_the_file_that_lies_there(tmp_path):
+    write_study(tmp_path, RECORD, [picture()])
+    before = (tmp_path / "curve.png").read_bytes()
+    written = write_study(tmp_path, RECORD, [Picture("curve", None, "kept"), Picture("never", None, "not there")])
+    assert (tmp_path / "curve.png").read_bytes() == before and tmp_path / "never.png" not in written
+    assert read_record(tmp_path, "x").figures == {"curve": "kept"}
+
+
+def test_a_page_judges_the_expectation_and_folds_the_rows_away(tmp_path):
+    verdicts = [
+        {"expected": "a < b", "found": "1", "holds": True},
+        {"expected": "fast", "found": "-", "holds": None},
+    ]
+    means = [{"model": "rnn", "horizon": "7 [6, 8]"}, {"task": "copy", "score": 1}]
+    more = {"means": means, "columns": {"horizon": "in words", "other": "unused"}}
+    write_study(tmp_path, RECORD._replace(verdicts=verdicts, links={"script": "../x.py"}, **more), [])
+    page = (tmp_path / "report.html").read_text()
+    assert '<span class="mark">partly</span>' in page and "<td>a &lt; b</td><td>1</td><td>holds</td>" in page
+    assert "<td>fast</td><td>-</td><td>not measured</td>" in page and '<a href="../x.py">script</a>' in page
+    assert "<dt>horizon</dt><dd>in words</dd>" in page and "unused" not in page
+    assert page.count("<h2>") == 1 and page.count("<table>") == 3  # two of means, as their columns differ, and the rows
+    folded = page[page.index("<details><summary>All 2 rows") :]
+    assert "7 [6, 8]" in page[: page.index("<details>")] and "&lt;unk&gt;" in folded
+    assert "color-scheme: light dark" in page and "@media (prefers-color-scheme: dark)" in page
+
+
 def test_what_is_not_known_is_left_out_of_a_record(tmp_path):
     write_study(tmp_path, RECORD, [])
-    assert not {"seeds", "machine", "date"} & json.loads((tmp_path / "x.json").read_text()).keys()
+    assert (
+        not {"seeds", "machine", "date", "verdicts", "means", "links"}
+        & json.loads((tmp_path / "x.json").read_text()).keys()
+    )
 
 
 def test_a_finished_part_is_not_computed_again(tmp_path):

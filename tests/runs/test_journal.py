@@ -20,3 +20,12 @@ def test_the_loss_curve_is_drawn_now_and_then(tmp_path, monkeypatch):
     assert drawn == [(12.0, 2), (24.0, 4)]
     journal.draw_losses()  # the end does not wait
     assert drawn[-1] == (30.0, 5)
+
+
+def test_the_closing_curve_has_the_losses_of_other_models(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("lm_jax.runs.journal.draw_loss_curve", lambda *arguments: drawn.append(arguments[2:]))
+    journal = Journal(RunFolder(tmp_path), Listener(), 0, "loss (nats)", "tokens")
+    journal.draw_losses({"unigram": 3.0})
+    journal.draw_losses()
+    assert drawn == [("loss (nats)", {"unigram": 3.0}), ("loss (nats)", {})]

@@ -1,0 +1,124 @@
+"""What studies say of runs that their records do not have: parts left out, as in a smoke test, and parts added."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+
+from experiments.benchmarks.speed_findings import findings as speed
+from experiments.harness.study import RESULTS
+from experiments.language_models.perplexity_ladder_findings import findings as ladder
+from experiments.language_models.published_findings import findings as published
+from experiments.tasks.noisy_channel_findings import findings as noisy_channel
+from experiments.tasks.sentiment_findings import CELLS, POOLINGS
+from experiments.tasks.sentiment_findings import findings as sentiment
+from experiments.tasks.speech_findings import findings as speech
+from experiments.tasks.tagging_findings import findings as tagging
+from experiments.tasks.translation_findings import findings as translation
+from lm_jax.report.study import read_record
+
+
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
+
+
+def results_of(study):
+    return copy.deepcopy(read_record(RESULTS / study, study.partition("/")[2]).results)
+
+
+def holds(found):
+    """What became of each part; the answer must be short, and every column explained."""
+    assert len(found.answer.split()) <= 25 and len(NUMBER.findall(found.answer)) <= 3
+    assert {name for table in (found.rows, found.means) for row in table for name in row} <= found.columns.keys()
+    return [verdict.holds for verdict in found.verdicts]
+
+
+def test_parts_that_have_not_been_run_are_not_measured():
+    results = results_of("language_models/published")
+    results["recipes"] = {"shakespeare": results["recipes"]["shakespeare"]}
+    assert holds(published(results)) == [None, None, None, False]
+
+
+def test_a_short_ladder():
+    results = results_of("language_models/perplexity_ladder")
+    kept = ("1-gram", "3-gram-katz", "5-gram", "window-4", "lstm", "5-gram + cache + LSTM")
+    results["rows"] = [row for row in results["rows"] if row["name"] in kept]
+    assert holds(ladder(results)) == [None, None, None, True, True]
+
+
+def test_taggers_beside_the_recipe():
+    results = results_of("tasks/tagging")
+    for name, lost, unseen in (("words alone", 0.015, 0.2), ("left to right", 0.03, 0.0), ("crf", -0.001, 0.0)):
+        run = copy.deepcopy(results["models"]["softmax"]["0"])
+        run["rows"][-1]["accuracy"] -= lost
+        run["rows"][-1]["unseen_accuracy"] -= unseen
+        results["models"][name] = {"0": run}
+    assert holds(tagging(results)) == [True, True, True, False, True]
+
+
+def test_the_grid_of_the_classifier():
+    results = results_of("tasks/sentiment")
+    run = {"seed": 0, "train": 0.9, "valid": 0.8, "parameters": 1, "seconds": 1.0, "naive Bayes": 0.8, "curve": []}
+    for k, cell in enumerate(CELLS):
+        for pooling in POOLINGS:
+            accuracy = 0.80 + 0.005 * k - 0.02 * (pooling == "last")
+            results["runs"].append({"model": f"{cell} both ways {pooling}", "test": accuracy, **run})
+    assert holds(sentiment(results)) == [True, True, True, True]
+
+
+@pytest.mark.parametrize("bleu", [True, False])
+def test_translators_with_and_without_attention(bleu):
+    """Without the extra of BLEU exact translations are what is told."""
+    results = results_of("tasks/translation")
+    forms = results["forms"]
+    forms["no attention"] = copy.deepcopy(forms["attention"]) | {"form": "no attention"}
+    for search in forms["no attention"]["searches"].values():
+        search["bleu"] = 20.0
+    if not bleu:
+        for form in forms.values():
+            for scores in (*form["searches"].values(), *form["by length"]):
+                scores["bleu"] = scores["chrf"] = None
+    expected = [True, True, True, True, None] if bleu else [None] * 5
+    found = translation(results)
+    assert holds(found) == expected and ("BLEU" in found.answer) == bleu
+
+
+def test_speech_at_two_levels_draws_where_attention_looked():
+    results = results_of("tasks/speech")
+    results["rows"] = [row for row in results["rows"] if row["dB"] in (-15, 20)]
+    results["example"] = {
+        "dB": 10,
+        "digits": [4, 3],
+        "words": [[0.1, 0.2], [0.3, 0.4]],
+        "hop": 0.01,
+        "half_frame": 0.0125,
+        "stack": 4,
+        "centres": np.linspace(100, 3600, 32).tolist(),
+        "heard": np.ones((40, 32)).tolist(),
+        "weights": np.full((2, 10), 0.1).tolist(),
+    }
+    found = speech(results)
+    assert holds(found)[1] is None and all(picture.figure is not None for picture in found.pictures)
+
+
+def test_without_torch_speed_is_told_beside_the_plain_scan():
+    results = results_of("benchmarks/speed")
+    for row in results["results"].values():
+        for name in ("ratio_of_minima",):
+            row[name] = {peer: value for peer, value in row[name].items() if "torch" not in peer}
+    found = speed(results)
+    assert holds(found) == [None] * 4 and "lm_jax scan" in found.answer
+
+
+def test_the_noisy_channel_is_judged_on_the_test_pairs():
+    gains = {"direct, beam 5": 0.0, "reverse alone": -2.0, "channel + language model": -1.0, "direct + reverse": 0.8}
+    gains |= {"direct + language model": 0.1, "all": 1.0, "oracle": 9.5}
+    scores = {
+        name: {"bleu": 40 + gain, "chrf": 59.0, "exact": 0.04, "value": 40 + gain}
+        | {"difference": {"estimate": gain, "low": gain - 0.2, "high": gain + 0.2}}
+        for name, gain in gains.items()
+    }
+    result = {"direction": "de-en", "seed": 0, "beam": 20, "base": "direct, beam 5", "measure": "BLEU"}
+    result |= {"weights": {"all": {"direct": 1.0, "reverse": 0.5}}, "valid": scores, "test": scores}
+    found = noisy_channel({"directions": {"de-en": result}})
+    assert holds(found) == [True] * 4 and len(found.means) == len(gains) and len(found.rows) == 2 * len(gains)
