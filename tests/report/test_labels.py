@@ -42,6 +42,7 @@ def test_a_picture_of_any_words_is_drawn_without_a_warning(tmp_path):
     )
     with warnings.catch_warnings(), matplotlib.rc_context({"text.usetex": True}):
         warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a library below matplotlib
         draw_words(explanation, tmp_path / "words.png")
     assert (tmp_path / "words.png").stat().st_size > 1000
 
@@ -51,6 +52,7 @@ def test_a_legend_has_every_name(tmp_path):
     axes = figure.add_subplot()
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a library below matplotlib
         axes.plot([1], label=plain_label("_mine"))
         legend = axes.legend()
         save_figure(figure, tmp_path / "x.png")
