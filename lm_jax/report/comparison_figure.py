@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-HUGE = 1e300  # that no axis can be drawn around
+HUGE = 1e100  # that no axis can be drawn around
 
 
 def figure(rows: Sequence[ComparisonRow], title: str = "") -> "Figure":

