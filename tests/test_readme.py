@@ -27,7 +27,7 @@ ROOMS = sorted(
     path for folder in ("lm_jax", "checkpoints", "experiments") for path in (ROOT / folder).rglob("README.md")
 )
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *ROOMS)}
-LONGEST_START = 10_000  # bytes of the first page
+LONGEST_START = 10_000, 180  # bytes and lines of the first page
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OWN_CELLS = "# my_cells.py\n"  # the first line of a block that is a file of the reader's
 NOT_OURS = ("--full", "--data", "--forms", "--kenlm", "--smoke", "--page", "--out", "--runs")  # of studies
@@ -192,7 +192,15 @@ def test_every_file_that_a_command_reads_exists():
 
 
 def test_the_start_is_short():
-    assert len(PAGES["README.md"].encode()) <= LONGEST_START
+    size, lines = LONGEST_START
+    assert len(PAGES["README.md"].encode()) <= size and PAGES["README.md"].count("\n") <= lines
+
+
+def test_the_first_page_has_its_parts_in_order():
+    titles = re.findall(r"^## (.*)$", FENCE.sub("", PAGES["README.md"]), re.MULTILINE)
+    beginnings = "Start;I want to;Your own text;In Python;Compare;The gradient;Your own cell;Results;From the;Extras"
+    assert len(titles) == 10
+    assert all(title.startswith(words) for title, words in zip(titles, beginnings.split(";"), strict=True))
 
 
 def test_the_install_and_test_commands_are_those_of_ci():
