@@ -17,9 +17,9 @@ class CompleteArguments(TableArguments):
     """The k most likely next tokens after a prompt, with their probabilities."""
 
     run: str = positional("Folder of the run.", "RUN")
-    prompt: str = positional("Text before the tokens.", "PROMPT")
+    prompt: str = positional("Text to complete.", "PROMPT")
     k: int = setting(10, "Number of tokens.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:

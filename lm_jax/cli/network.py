@@ -13,8 +13,7 @@ class NetworkArguments:
 
     coordinator: str | None = setting(
         None,
-        "Address of process 0; with auto JAX finds it, and the next two. It does on Cloud TPU, SLURM, Open MPI, "
-        "Kubernetes.",
+        "Address of process 0; with auto, JAX finds it and the next two (on Cloud TPU, SLURM, Open MPI, Kubernetes).",
         metavar="HOST:PORT",
         group="devices",
     )

@@ -141,5 +141,5 @@ def check_new(run: str | Path) -> Path:
     """Returns the path of a folder for a new run; raises UserError if it has something in it. Writes nothing."""
     path = Path(run).expanduser()
     if path.exists() and (not path.is_dir() or any(one.name != LOCK for one in path.iterdir())):
-        raise UserError(f"run must be a new or an empty folder, got {run}; to go on with that run: resume {run}", _RUN)
+        raise UserError(f"run must be a new or an empty folder, got {run}; to continue that run: resume {run}", _RUN)
     return path

@@ -65,7 +65,7 @@ def check_free(run: str | Path | None, mirror: str | Path) -> None:
     if run is not None and target.exists() and not _is_empty(target):
         raise UserError(
             f"a new run needs a name that no copy has yet, got {target}; "
-            f"to go on with that run: resume {target} with mirror {mirror}",
+            f"to continue that run: resume {target} with mirror {mirror}",
             ("resume", "mirror"),
         )
 

@@ -69,7 +69,7 @@ class SavedData(NamedTuple):
         """Raises UserError unless the data are those that the run began with."""
         if sha256 != self.record["sha256"]:
             began = self.record["source"]
-            raise UserError(f"a run goes on with the text it began with ({began}), got another text from {source}")
+            raise UserError(f"a resumed run keeps the text it began with ({began}), got another text from {source}")
 
 
 class Closing(NamedTuple):

@@ -149,7 +149,7 @@ def test_too_few_byte_pairs(refused):
         (["evaluate", "RUN", "--data", "table.parquet"], ["a text column named text"]),
         (
             ["train", "--resume", "RUN", "--data", "other.txt"],
-            ["a run goes on with the text it began with", "other.txt"],
+            ["a resumed run keeps the text it began with", "other.txt"],
         ),
         (["score", "RUN", "other.txt"], ["every character must be in the vocabulary, got 'x' in line 2"]),
         (["score", "RUN", "nowhere.txt"], ["a text file must be readable, got nowhere.txt"]),
