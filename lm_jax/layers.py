@@ -88,10 +88,14 @@ class Dropout:
 
 
 def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -> Array:
-    """x with a share `rate` of its entries set to zero and the others divided by 1 - rate; x itself without a key.
+    """Sets a share of an array's entries to zero and divides the others by 1 - rate.
 
-    kind: "elementwise" draws every entry anew; "locked" draws one mask [1, *B, H] for all of axis 0 (time), the
-    variational dropout of Gal & Ghahramani 2016.
+    Args:
+        key: of the mask. None, in evaluation, leaves the array as it is.
+        rate: the share.
+        x: the array; with "locked" its axis 0 is time.
+        kind: "elementwise" draws every entry anew; "locked" draws one mask [1, *B, H] for all of axis 0, the
+            variational dropout of Gal & Ghahramani 2016.
     """
     if kind not in DROPOUT_KINDS:
         raise UserError(f"dropout kind must be one of {', '.join(DROPOUT_KINDS)}, got {kind!r}")

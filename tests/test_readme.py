@@ -171,6 +171,39 @@ def test_what_a_command_is_in_python(command, python, monkeypatch):
             assert config == expected
 
 
+def test_every_verb_has_its_python():
+    verbs = {verb for verb in VERBS if any(f"{command} ".startswith(f"{verb} ") for command, _ in rows())}
+    assert verbs == VERBS.keys() - {"completion"}  # which is for shells alone
+
+
+def test_no_block_analyses_an_untrained_model():
+    analyses = re.compile(r"\banalysis\.\w+\(|likelihood\(|\.gradients\(|\.gradient_map\(|fit_\w+\(|generate\(")
+    found = [block for page in PAGES for block in blocks(page, "python") if analyses.search(block)]
+    assert len(found) >= 6
+    for block in found:
+        assert "ngram.estimate(" in block or "lm_jax.load(" in block, block
+        assert "model.init(" not in block and "encoder.init(" not in block, block
+
+
+def table(page, heading):
+    """The first cells of the table below a heading."""
+    section = PAGES[page].split(f"## {heading}\n")[1].split("\n## ")[0]
+    return [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")][1:]
+
+
+def test_the_packages_are_in_the_order_of_their_layers():
+    from tests.test_architecture import LAYERS
+
+    named = re.findall(r"\[(\w+)\]", " ".join(table("lm_jax/README.md", "Architecture")))
+    folders = [layer for layer in LAYERS if (ROOT / "lm_jax" / layer).is_dir() or layer == "attention"]
+    assert named == folders
+
+
+def test_the_glossary_is_sorted():
+    terms = table("lm_jax/README.md", "Glossary")
+    assert len(terms) >= 20 and terms == sorted(terms, key=str.lower)
+
+
 def anchors(text):
     """The names of the headings of a page."""
     titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)

@@ -102,7 +102,7 @@ class TrainConfig(RunConfig):
     )
     bptt: int = setting(
         64,
-        "Chunk length of truncated backpropagation. It counts tokens; the recurrent state is carried to the next chunk.",
+        "Chunk length of truncated backpropagation. In tokens; the recurrent state is carried to the next chunk.",
         rule=count,
         common=True,
     )

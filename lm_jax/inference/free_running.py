@@ -87,13 +87,27 @@ def free_running_loss(
     sampler: Sampler = Sampler(),
     mode: str = "stream",
 ) -> FreeRunning:
-    """Returns the log-probabilities of lines under their true past and under `num_samples` continuations by the model.
+    """Computes the log-probabilities of lines given their true past, and given continuations that the model sampled.
 
-    lines: ids, each with its end. prefix: how many tokens of a line are read before the model is let loose, one
-    number for all or one a line. sampler: how the model chooses. mode: what follows when the model ends its line
-    early: "stream" (the carry runs on into its next line) or "sentence" (the carry is reset). All lines are one
-    batch, in memory at once: (1 + num_samples) B V logits.
-    Raises UserError for a line that its prefix leaves nothing of, and for an unknown mode.
+    All lines are one batch, in memory at once: (1 + num_samples) B V logits.
+
+    Args:
+        model: any language model.
+        params: its parameters.
+        lines: ids of each line, with its end.
+        prefix: number of true tokens before the model reads its own, for all lines or for each.
+        key: of the samples.
+        eol_id: the end-of-line token.
+        num_samples: continuations of each line.
+        sampler: how the model chooses its tokens.
+        mode: what follows when the model ends its line early: "stream" (the carry runs on) or "sentence" (it is
+            reset).
+
+    Returns:
+        The log-probabilities, and the tokens that the model chose.
+
+    Raises:
+        UserError: for a line that its prefix leaves nothing of, and for an unknown mode.
     """
     check_sizes(num_samples=num_samples)
     restart = one_of("mode", mode, {"stream": False, "sentence": True})

@@ -37,7 +37,17 @@ class TagStrings(NamedTuple):
 def score_tags(
     model: Tagger, params: Params, sentences: EncodedSentences, progress: ProgressFn | None = None
 ) -> TagScores:
-    """Scores the true tags of sentences and finds the best; padding changes nothing."""
+    """Scores the true tags of sentences and finds the best ones; padding changes nothing.
+
+    Args:
+        model: a tagger.
+        params: its parameters.
+        sentences: words and tags as ids.
+        progress: called with (batches done, batches in all).
+
+    Returns:
+        Log-probabilities of the true tags, and the best tags.
+    """
     log_probs, tags = np.zeros(len(sentences.lengths)), np.zeros(len(sentences.words), np.int32)
     for rows, places, mask in _batches(sentences.lengths, progress):
         inputs = TaggerInputs(jnp.asarray(sentences.words[places]), jnp.asarray(sentences.characters[places]))
@@ -48,7 +58,17 @@ def score_tags(
 
 
 def best_tags(model: Tagger, params: Params, sentences: EncodedSentences, k: int = 1) -> list[TagStrings]:
-    """Finds the k best strings of tags of every sentence; the tags that it has are not read."""
+    """Finds the k best tag sequences of every sentence.
+
+    Args:
+        model: a tagger.
+        params: its parameters.
+        sentences: words as ids; their tags are not read.
+        k: number of sequences.
+
+    Returns:
+        The sequences of each sentence, best first.
+    """
     found: list[TagStrings | None] = [None] * len(sentences.lengths)
     for rows, places, mask in _batches(sentences.lengths, None):
         inputs = TaggerInputs(jnp.asarray(sentences.words[places]), jnp.asarray(sentences.characters[places]))

@@ -8,6 +8,7 @@ from lm_jax.queries.continue_text import Continuation, Hypothesis, beam_search, 
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
+from lm_jax.queries.list_runs import RunSummary, list_runs
 from lm_jax.queries.load import load
 from lm_jax.queries.loaded_run import LoadedRun
 from lm_jax.queries.minimal_pairs import Judgement, MinimalPairs, Pair, minimal_pairs
@@ -51,6 +52,7 @@ __all__ = [
     "Pair",
     "Pruning",
     "Reranked",
+    "RunSummary",
     "SourceGradientMap",
     "StateGradients",
     "TokenScore",
@@ -72,6 +74,7 @@ __all__ = [
     "gradients",
     "import_arpa",
     "label_gradients",
+    "list_runs",
     "load",
     "minimal_pairs",
     "next_tokens",
