@@ -31,5 +31,6 @@ class NetworkArguments:
     def check(self) -> None:
         """Raises UserError for a number of processes without a coordinator."""
         if self.coordinator is None and (self.processes, self.process_id) != (None, None):
-            given = f"--processes {self.processes} --process-id {self.process_id}"
+            flags = {"--processes": self.processes, "--process-id": self.process_id}
+            given = " ".join(f"{flag} {value}" for flag, value in flags.items() if value is not None)
             raise UserError(f"processes and their ids must go with --coordinator HOST:PORT, got {given} alone")
