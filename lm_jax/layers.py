@@ -49,7 +49,7 @@ class Dropout:
     """The shares dropped in a model, each in [0, 1), and how masks are drawn.
 
     rate: of whatever has no rate of its own. kind: "elementwise", or "locked" in time. input: of embedded inputs.
-    layer: between layers. output: of outputs. embedding: of the types that are absent from a call.
+    layer: between layers. output: of outputs. embedding: of the vocabulary entries that are dropped from a call.
     Raises UserError for a rate out of range or an unknown kind.
     """
 

@@ -65,7 +65,7 @@ def predict(argv: list[str]) -> None:
     check_sizes(n_best=arguments.n_best)
     if arguments.columns and (arguments.json or arguments.n_best > 1):
         raise UserError(
-            "columns are of one string of tags and no JSON, got columns with n_best or json",
+            "columns have one tag sequence and no JSON, got columns with n_best or json",
             ["columns", "n_best", "json"],
         )
     lines = read_lines(arguments.file)

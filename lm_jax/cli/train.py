@@ -125,7 +125,7 @@ def make_config(given: dict[str, Any], base: Any = None, cls: Any = TrainConfig)
 
 
 def _train_with_others(arguments, config):
-    """Trains as one process of several. It leaves without the usual farewell to the others when they may be gone."""
+    """Trains as one process of several. Exits without waiting for peers that may be dead."""
     from lm_jax.cli.dead_peers import ANOTHER_DIED, report_deaths
 
     report_deaths()

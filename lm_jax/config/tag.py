@@ -46,7 +46,7 @@ CHAR_FEATURES: dict[str, Kind] = {
 
 @dataclasses.dataclass(frozen=True)
 class TaggerConfig(EncoderConfig):
-    """Words and their characters, an encoder, and what its scores mean for a string of tags."""
+    """Words and their characters, an encoder, and what its scores mean for a tag sequence."""
 
     word_dropout: float = setting(
         0.25,

@@ -1,7 +1,7 @@
 """The free-running loss: the true tokens under a model that reads its own text, against one that reads the true text.
 
 A model is trained on the true past and generates from its own. Of each line the first p tokens are read as they are;
-then the model is let loose, and the true token is scored under both pasts. With x the line, x_0 the end-of-line
+then the model reads its own tokens, and the true token is scored under both pasts. With x the line, x_0 the end-of-line
 token, and y the model's own choices, y_i ~ P(. | x_0 .. x_p, y_1 .. y_{i-1}), after d of them:
 
     J_true(d) = -mean log P(x_{p+1+d} | x_0 .. x_p, x_{p+1} .. x_{p+d})         teacher forcing
@@ -35,7 +35,7 @@ class FreeRunning(NamedTuple):
 
     given_true [T, B] and given_own [T, K, B]: log-probabilities of the true tokens in nats, unspecified where masked.
     choices [T, K, B]: the model's own token at each position; it is read where the next one has a distance above 0.
-    distance [T, B]: own tokens read since the model was let loose. mask [T, B]: the second parts of the lines.
+    distance [T, B]: number of its own tokens that the model has read. mask [T, B]: the second parts of the lines.
     """
 
     given_true: Float[np.ndarray, "T B"]

@@ -69,7 +69,7 @@ class PairedTest(NamedTuple):
 
 
 def cut_blocks(lengths: Int[np.ndarray, "lines"]) -> Blocks:
-    """Returns the blocks of a text whose lines have so many tokens each (at least one, the end of the line)."""
+    """Returns the blocks of a text from the number of tokens of each line (at least one, its end)."""
     lines, tokens = len(lengths), int(np.sum(lengths))
     pieces = min(ENOUGH_BLOCKS, tokens // SHORTEST_PIECE)
     if lines < min(ENOUGH_BLOCKS, pieces):

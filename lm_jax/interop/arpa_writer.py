@@ -44,7 +44,7 @@ def write_arpa(path: str | Path, params: BackoffParams, vocabulary: Vocabulary, 
         raise UserError(f"an ARPA file holds probabilities above 0 and back-off weights, but in {method} {reason}")
     if len(vocabulary) != len(params.words[0]):
         raise UserError(
-            f"the vocabulary must be that of the tables, {len(params.words[0])} types, got {len(vocabulary)}"
+            f"the vocabulary must be that of the tables, {len(params.words[0])} entries, got {len(vocabulary)}"
         )
     words = spell(vocabulary)
     with _new_file(path) as file:

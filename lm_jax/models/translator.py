@@ -91,7 +91,7 @@ def translator(
     unk_id: int | None = None,
     init_bound: float = 0.1,
 ) -> Translator:
-    """Makes a translator of texts: of an embedding, an encoder, and a decoder whose memory is what that puts out.
+    """Makes a translator of texts: an embedding, an encoder, and a decoder whose memory is the encoder's output.
 
     Args:
         source_size: V', vocabulary entries of the source.
@@ -135,7 +135,7 @@ def encoder_decoder(
     Args:
         reader: makes vectors of a source, of the encoder's input size.
         encoder: reads them.
-        decoder: as `conditional_lm` makes it, for a memory of what the encoder puts out.
+        decoder: as `conditional_lm` makes it, for a memory of the encoder's outputs.
         dropout_rate: share dropped of the vectors and of the memory.
         dropout_kind: "elementwise" or "locked" in time.
 

@@ -10,7 +10,7 @@ from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_
 from lm_jax.queries.token_text import Text, to_ids
 
 
-STREAMS_ALONE = 32  # lines that are scored by themselves are scored so many at a time
+STREAMS_ALONE = 32  # lines scored at a time when each is scored by itself
 
 
 class LineScore(NamedTuple):

@@ -16,7 +16,7 @@ from lm_jax.report.table import Table
 from lm_jax.types import Params
 
 
-TRAIN_TOKENS = 500_000  # of a longer training text only so many are scored in the closing table
+TRAIN_TOKENS = 500_000  # the most tokens of the training text that the closing table scores
 BASELINES = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), "5-gram MKN": (5, "modified-kneser-ney")}
 # of a narrow terminal, the first to go first
 DROP = ("bits/byte", "unknown", "tokens", "bits/char", "nats/token")

@@ -63,7 +63,7 @@ class Devices:
         sizes = _vocabulary_sizes(params, vocab_axes)
         wrong = [size for size in sizes if size % self.vocab_shards]
         if wrong or not sizes:
-            got = f"{wrong[0]:,} types of the vocabulary" if wrong else "vocabulary of a model, which has none"
+            got = f"{wrong[0]:,} entries of the vocabulary" if wrong else "vocabulary of a model, which has none"
             fitting = [size - size % self.vocab_shards for size in wrong[:1]]
             hint = f"; with level=word, max_vocab={fitting[0]} makes it so" if wrong else ""
             names = ("vocab_shards", "max_vocab", "level")

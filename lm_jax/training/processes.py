@@ -51,7 +51,7 @@ def connect(
 
 
 def _check(coordinator, processes, process_id, heartbeat_timeout):
-    """What JAX is to be told."""
+    """The arguments of JAX's initialisation."""
     check_sizes(heartbeat_timeout=heartbeat_timeout)
     if coordinator == "auto":
         if (processes, process_id) != (None, None):
@@ -86,7 +86,7 @@ def smallest(number: int) -> int:
 
 
 def on_first(function: Callable[[], Any]) -> Any:
-    """What a function gives on process 0, of JSON types; a UserError there is one everywhere."""
+    """The result of a function on process 0, of JSON types; a UserError there is one everywhere."""
     if jax.process_count() == 1:
         return function()
     answer = {}

@@ -1,4 +1,4 @@
-"""The checkpoints of a folder as a reader sees them, which writes nothing: also beside a training that goes on."""
+"""The checkpoints of a folder as a reader sees them, which writes nothing: also during a training."""
 
 import json
 import math

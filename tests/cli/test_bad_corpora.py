@@ -136,7 +136,7 @@ def test_too_few_byte_pairs(refused):
     if importlib.util.find_spec("tokenizers") is None:
         pytest.skip("needs tokenizers")
     words = ["train", "--data", "other.txt", "--level", "bpe", "--max-vocab", "99"]
-    refused(words, ["--max-vocab of a bpe vocabulary", "at least 257 types", "got 99"])
+    refused(words, ["--max-vocab of a bpe vocabulary", "at least 257 entries", "got 99"])
 
 
 @pytest.mark.parametrize(

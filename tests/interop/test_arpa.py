@@ -157,7 +157,7 @@ def test_words_that_an_arpa_file_cannot_hold_are_refused(word, tmp_path):
 
 def test_another_vocabulary_or_no_folder_is_refused(tmp_path):
     params, vocabulary = tables(TEXT, "word", 2, "katz")
-    with pytest.raises(UserError, match=rf"that of the tables, {len(vocabulary)} types, got 1"):
+    with pytest.raises(UserError, match=rf"that of the tables, {len(vocabulary)} entries, got 1"):
         write_arpa(tmp_path / "a.arpa", params, Vocabulary("word", ("</s>",)), "katz")
     with pytest.raises(UserError, match=r"must be writable, got .*: No such file or directory"):
         write_arpa(tmp_path / "none" / "a.arpa", params, vocabulary, "katz")

@@ -48,7 +48,7 @@ def load_tables(path: Path, vocab_size: int) -> BackoffParams:
 def _fault(params, vocab_size):
     """Returns what is wrong with tables, or None."""
     if not params.words or not np.array_equal(params.words[0], np.arange(vocab_size)):
-        return f"the unigrams are not the {vocab_size:,} types of the vocabulary"
+        return f"the unigrams are not the {vocab_size:,} entries of the vocabulary"
     for k, words in enumerate(params.words, 1):
         if np.shape(params.log_prob[k - 1]) != np.shape(words) or np.isnan(params.log_prob[k - 1]).any():
             return f"the {k}-grams have no number each"

@@ -5,7 +5,7 @@
     logits_t = y_t W_out + b_out                [V]     W_out = embedding^T where tied (Press & Wolf 2017)
 
 For a large vocabulary the last line may be an adaptive softmax instead (lm_jax/models/recurrent/adaptive_softmax.py).
-Dropout acts only when a key is given: on whole types of the embedding (Gal & Ghahramani 2016), on embedded inputs,
+Dropout acts only when a key is given: on whole rows of the embedding (Gal & Ghahramani 2016), on embedded inputs,
 between layers (lm_jax/cells/stack.py) and on outputs.
 """
 
