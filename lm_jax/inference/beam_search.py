@@ -107,7 +107,7 @@ def build_search(
     length_penalty: float,
     bonus: BonusFn | None = None,
 ) -> SearchFn:
-    """Makes the search from a carry and the token after it: a function for `jax.jit`, and for `jax.vmap` over sources.
+    """Makes the search from a carry and the next token: a function for `jax.jit`, and for `jax.vmap` over sources.
 
     Args:
         model: any language model.

@@ -128,12 +128,12 @@ def language_model_scores(
 
 
 def readable(vocabulary: ParallelVocabulary, text: str) -> str:
-    """Returns a translation as other models are to read it: its unknown words as a word that none of them knows."""
+    """Returns a translation for other models to read: with a word that none of them knows in place of unknown words."""
     return text if vocabulary.target.unk_id is None else text.replace(UNKNOWN, UNKNOWN_WORD)
 
 
 def features(candidates: Sequence[Candidate], length_penalty: float) -> Float[np.ndarray, "K 4"]:
-    """Returns what the weights are of, for each candidate of a list: see the module."""
+    """Returns the features of each candidate of a list; see the module."""
     rows = [
         (one.search_score, *(np.array([one.reverse, one.language_model]) / one.length**length_penalty), one.length)
         for one in candidates
@@ -151,13 +151,13 @@ def stack(lists: Sequence[np.ndarray]) -> Float[np.ndarray, "N K F"]:
 
 
 def combine(values: Float[np.ndarray, "... 4"], weights: Weights) -> Float[np.ndarray, "..."]:
-    """Returns the scores of features; what has the weight 0 counts nothing, even where it is infinite."""
+    """Returns weighted sums of features; a feature with weight 0 does not count, even if it is infinite."""
     used = np.flatnonzero(weights)
     return values[..., used] @ np.asarray(weights, np.float64)[used]
 
 
 def choose(values: Float[np.ndarray, "N K 4"], weights: Weights) -> Int[np.ndarray, "N"]:
-    """Returns the best of each list; of equals the one that the direct search has first."""
+    """Returns the best of each list; ties go to the direct search's first."""
     return combine(values, weights).argmax(axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""The tags of many sentences, in batches of like length: scores of true tags, and the best strings."""
+"""The tags of many sentences, in batches of like length: scores of true tags, and the best sequences."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class TagScores(NamedTuple):
 
 
 class TagStrings(NamedTuple):
-    """The best strings of one sentence: tags [K, T], their log-probabilities [K], and of those of the first string
+    """The best tag sequences of one sentence: tags [K, T], their log-probabilities [K], and of those of the first string
     the probability at every word, [T]. K may be smaller than was asked for."""
 
     tags: np.ndarray

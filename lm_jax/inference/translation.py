@@ -122,7 +122,7 @@ def side_by_side(rows: np.ndarray, sequences: Sequence[np.ndarray], shortest: in
 
 
 def most_tokens(memory_length: int) -> int:
-    """Returns the longest translation that is searched for."""
+    """Returns the length of the longest translation to search for."""
     return 2 * memory_length + 16
 
 

@@ -1,4 +1,4 @@
-"""The training loop: it knows a state, a function that advances it, and functions to call at the right steps.
+"""The training loop: advances a state, and calls functions at the steps of a plan.
 
 Between two reports nothing is fetched from the device but a scalar that says a dispatch is done. Validations,
 reports, checkpoints and stops happen at steps that depend on the configuration only, so a run that was stopped and

@@ -44,7 +44,7 @@ def sizes_of(chunk: Chunk) -> Sizes:
 
 
 class LossFn(Protocol):
-    """Computes what is minimised, and what comes out on the way: (loss, (carry, tally)).
+    """Computes the loss to minimise, the next carry, and a tally: (loss, (carry, tally)).
 
     The loss of a part of a batch is its share of the loss of the `whole`, so that the parts add up to it; None means
     that the batch is whole. Batches are what the batch source makes, for texts a `Chunk`.

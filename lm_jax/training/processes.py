@@ -1,4 +1,4 @@
-"""One run in several processes, each with devices of its own: how they find each other, and what they agree on.
+"""One run in several processes, each with devices of its own: how they connect, and the values that they share.
 
 All of them run the same program on the same steps. What depends on the clock, on a signal or on a file must
 therefore be the same for all: it is asked of one process, or of all, here.

@@ -1,4 +1,4 @@
-"""Everything that training changes, as one pytree, and the steps that change it: many to a dispatch.
+"""The training state as one pytree, and the steps that advance it, many to a dispatch.
 
 The arrays of an epoch lie on the device. `train_steps(state, epoch, count)` runs `count` steps in one jitted loop
 with a traced count: one program for any number, and the same bits however the steps are divided into dispatches.
@@ -61,7 +61,7 @@ class TrainState:
 
     @property
     def evaluation_params(self) -> Params:
-        """What is validated, kept as the best, and loaded: the averaged weights where there are any."""
+        """The parameters to validate, keep and load: the averaged weights if there are any."""
         return self.params if self.average is None else self.average.params
 
 
