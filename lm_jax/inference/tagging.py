@@ -26,7 +26,7 @@ class TagScores(NamedTuple):
 
 
 class TagStrings(NamedTuple):
-    """The best tag sequences of one sentence: tags [K, T], their log-probabilities [K], and of those of the first string
+    """Best tag sequences of one sentence: tags [K, T], their log-probabilities [K], and of those of the first string
     the probability at every word, [T]. K may be smaller than was asked for."""
 
     tags: np.ndarray
