@@ -99,9 +99,20 @@ class Tuned(NamedTuple):
 def reverse_scores(
     model: Translator, params: Params, vocabulary: ParallelVocabulary, sources: Sequence[str], targets: Sequence[str]
 ) -> TextScores:
-    """Returns log P(source | target) of pairs by a translator that reads targets and writes sources.
+    """Computes log P(source | target) of pairs, by a translator that reads targets and writes sources.
 
-    An empty target is read as one unknown word. Raises UserError for a character that the model cannot write.
+    Args:
+        model: the translator.
+        params: its parameters.
+        vocabulary: its vocabulary.
+        sources: texts that it writes.
+        targets: texts that it reads; an empty one is read as one unknown word.
+
+    Returns:
+        The log-probabilities and the numbers of unknown tokens.
+
+    Raises:
+        UserError: for a character that the model cannot write.
     """
     unknown = vocabulary.unk_id
     read = [vocabulary.encode_source(text) for text in targets]
@@ -114,9 +125,19 @@ def reverse_scores(
 def language_model_scores(
     model: LanguageModel, params: Params, vocabulary: Vocabulary, sentences: Sequence[str]
 ) -> TextScores:
-    """Returns log P(sentence) of sentences, each by itself: tokens of words with spaces between them.
+    """Computes log P(sentence) of sentences, each by itself.
 
-    Raises UserError for what the vocabulary cannot encode.
+    Args:
+        model: the language model.
+        params: its parameters.
+        vocabulary: its vocabulary.
+        sentences: tokens of words with spaces between them.
+
+    Returns:
+        The log-probabilities and the numbers of unknown tokens.
+
+    Raises:
+        UserError: for text that the vocabulary cannot encode.
     """
     if not sentences:
         return TextScores(np.zeros(0), np.zeros(0, int))

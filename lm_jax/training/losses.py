@@ -116,11 +116,19 @@ def regularised_cross_entropy(model: LanguageModel, activation_reg: float, tempo
 
 
 def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> LossFn:
-    """A loss whose inputs are, with probability `rate`, the model's own predictions instead of the true tokens.
+    """Makes a loss whose inputs are, with probability `rate`, the model's own predictions instead of the true tokens.
 
     After Bengio et al. 2015, in the parallel form of Duckworth et al. 2019: the predictions are drawn from one pass
     over the true past, so that the second pass is an ordinary unroll. No gradient flows through the draws. The first
     input of a chunk, and of a line that starts with a reset, stays.
+
+    Args:
+        loss_fn: the loss on given inputs.
+        model: the language model that predicts.
+        rate: the probability.
+
+    Returns:
+        The loss.
     """
 
     def loss(params, carry, chunk, key, whole=None):
