@@ -179,7 +179,7 @@ def pair_log_probs(
         model: a translator.
         params: its parameters.
         sources: ids of each source.
-        targets: ids of each target, without its end, which counts too.
+        targets: ids of each target, with its end.
         eol_id: the token that ends a target.
         progress: called with (batches done, batches in all).
 

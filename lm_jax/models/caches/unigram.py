@@ -39,7 +39,7 @@ def unigram_cache(vocab_size: int, size: int = 2000, *, pseudo_count: float = 1.
     Args:
         vocab_size: V, vocabulary entries.
         size: number of tokens that are remembered.
-        pseudo_count: added to every count; `init` gives it as a parameter.
+        pseudo_count: k, spread evenly over the vocabulary; `init` gives it as a parameter.
         decay: decay of a count with its age; `init` gives it as a parameter.
 
     Returns:
