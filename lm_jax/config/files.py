@@ -141,8 +141,8 @@ def read_settings(path: Path, cls: Any = TrainConfig) -> Any:
     try:
         record = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error
-        raise UserError(f"a file of settings must be readable JSON, got {path}: {cause}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"a file of settings must be readable JSON, got {path}: {reason}") from error
     if not isinstance(record, dict):
         raise UserError(f"a file of settings must hold one JSON object, got {path}")
     return from_dict(cls, record.get("config", record))

@@ -66,5 +66,4 @@ def _lines(path):
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             yield from file
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        cause = getattr(error, "strerror", None) or cause_of(error)
-        raise UserError(f"vectors must be a readable text file, got {path}: {cause}", ["vectors"]) from error
+        raise UserError(f"vectors must be a readable text file, got {path}: {cause_of(error)}", ["vectors"]) from error
