@@ -52,10 +52,10 @@ def clone(tmp_path_factory):
     home = tmp_path_factory.mktemp("newcomer")
     folder = home / "lm_jax_clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    lines = default_text()[:90_000].splitlines(keepends=True)
+    lines = default_text()[:30_000].splitlines(keepends=True)
     (folder / "my.txt").write_text("".join(lines))
     (folder / "FOLDER").mkdir()
-    for name, part in (("train", lines[:-400]), ("valid", lines[-400:-200]), ("test", lines[-200:])):
+    for name, part in (("train", lines[:-120]), ("valid", lines[-120:-60]), ("test", lines[-60:])):
         (folder / "FOLDER" / f"{name}.txt").write_text("".join(part))
     (folder / "mine.jsonl").write_text("".join(json.dumps({"text": line.strip()}) + "\n" for line in lines))
     (home / "bin").mkdir()
