@@ -29,17 +29,17 @@ def check_sizes(**sizes: int) -> None:
 
 
 def check_rising(name: str, numbers: Sequence[int]) -> None:
-    """Raises UserError unless the numbers are whole, at least 1, and rise. None at all rise too."""
+    """Raises UserError unless the numbers are whole, at least 1, and rise. An empty sequence is accepted."""
     for number in numbers:
         check_sizes(**{name: number})
     if any(a >= b for a, b in itertools.pairwise(numbers)):
-        raise UserError(f"{name} must be numbers that rise, got {tuple(numbers)}", [name])
+        raise UserError(f"{name} must be numbers that rise, got {' '.join(map(str, numbers))}", [name])
 
 
 def check_rate(name: str, rate: float) -> None:
-    """Raises UserError unless 0 <= rate < 1: a rate is the share that is dropped."""
+    """Raises UserError unless 0 <= rate < 1."""
     if not 0.0 <= rate < 1.0:
-        raise UserError(f"{name} is the share that is dropped and must be in [0, 1), got {rate!r}", [name])
+        raise UserError(f"{name} must be in [0, 1), got {rate!r}", [name])
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:

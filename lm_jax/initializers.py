@@ -52,5 +52,16 @@ def uniform(bound: float) -> Initializer:
 
 
 def by_gate(init: Initializer, key: Key, rows: int, columns: int, gates: int) -> jax.Array:
-    """[rows, gates * columns], each gate's [rows, columns] block drawn on its own."""
+    """Draws a weight matrix gate by gate.
+
+    Args:
+        init: the initialiser of one gate's block [rows, columns].
+        key: of all blocks.
+        rows: rows of a block.
+        columns: columns of a block.
+        gates: number of blocks.
+
+    Returns:
+        The blocks side by side, [rows, gates * columns].
+    """
     return jnp.concatenate([init(k, (rows, columns), jnp.float32) for k in jax.random.split(key, gates)], axis=1)

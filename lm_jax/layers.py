@@ -49,7 +49,7 @@ class Dropout:
     """The shares dropped in a model, each in [0, 1), and how masks are drawn.
 
     rate: of whatever has no rate of its own. kind: "elementwise", or "locked" in time. input: of embedded inputs.
-    layer: between layers. output: of outputs. embedding: of the types that are absent from a call.
+    layer: between layers. output: of outputs. embedding: of the vocabulary entries that are dropped from a call.
     Raises UserError for a rate out of range or an unknown kind.
     """
 
@@ -88,10 +88,14 @@ class Dropout:
 
 
 def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -> Array:
-    """x with a share `rate` of its entries set to zero and the others divided by 1 - rate; x itself without a key.
+    """Sets a share of an array's entries to zero and divides the others by 1 - rate.
 
-    kind: "elementwise" draws every entry anew; "locked" draws one mask [1, *B, H] for all of axis 0 (time), the
-    variational dropout of Gal & Ghahramani 2016.
+    Args:
+        key: of the mask. None, in evaluation, leaves the array as it is.
+        rate: the share.
+        x: the array; with "locked" its axis 0 is time.
+        kind: "elementwise" draws every entry anew; "locked" draws one mask [1, *B, H] for all of axis 0, the
+            variational dropout of Gal & Ghahramani 2016.
     """
     if kind not in DROPOUT_KINDS:
         raise UserError(f"dropout kind must be one of {', '.join(DROPOUT_KINDS)}, got {kind!r}")
@@ -103,8 +107,13 @@ def dropout(key: Key | None, rate: float, x: Array, kind: str = "elementwise") -
 
 
 def row_dropout(key: Key | None, rate: float, table: Float[Array, "V E"]) -> Float[Array, "V E"]:
-    """Returns a table with a share `rate` of its rows set to zero and the others divided by 1 -
-    rate; itself without a key."""
+    """Sets a share of a table's rows to zero and divides the others by 1 - rate.
+
+    Args:
+        key: of the mask. None, in evaluation, leaves the table as it is.
+        rate: the share.
+        table: such as an embedding.
+    """
     if key is None or rate == 0.0:
         return table
     keep = jax.random.bernoulli(key, 1.0 - rate, (table.shape[0], 1))
@@ -112,9 +121,14 @@ def row_dropout(key: Key | None, rate: float, table: Float[Array, "V E"]) -> Flo
 
 
 def layer_norm(x: Float[Array, "*N H"], scale: Float[Array, "H"], offset: Float[Array, "H"]) -> Float[Array, "*N H"]:
-    """Layer normalisation (Ba et al. 2016): over the last axis to mean 0 and variance 1, then scale and offset.
+    """Applies layer normalisation (Ba et al. 2016): over the last axis to mean 0 and variance 1, then scale and offset.
 
-    y = scale * (x - mean(x)) / sqrt(var(x) + 1e-5) + offset        var: the mean squared deviation
+    y = scale * (x - mean(x)) / sqrt(var(x) + 1e-5) + offset, with var the mean squared deviation.
+
+    Args:
+        x: the features.
+        scale: a factor for each feature.
+        offset: a summand for each feature.
     """
     deviation = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(deviation), axis=-1, keepdims=True)
@@ -131,10 +145,20 @@ def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) ->
 def softmax_log_probs(
     ys: Float[Array, "*N H"], w: Float[Array, "H V"], b: Float[Array, "V"], targets: Int[Array, "*N"], logits_limit: int
 ) -> Float[Array, "*N"]:
-    """Returns log softmax(ys w + b)[targets]; in pieces, recomputed for the gradient,
-    if the logits pass the limit in bytes.
+    """Computes log softmax(ys w + b)[targets].
 
-    The limit is that of a device. On several the pieces are of time, axis 0, and not of rows.
+    Where the logits would pass the limit, it works in pieces, which are recomputed for the gradient. The limit is that
+    of one device. On several devices the pieces are of time, axis 0, and not of rows.
+
+    Args:
+        ys: hidden vectors.
+        w: weights.
+        b: biases.
+        targets: an entry for each vector.
+        logits_limit: bytes of logits above which it works in pieces.
+
+    Returns:
+        Nats, a number for each vector.
     """
     itemsize, devices = jnp.promote_types(w.dtype, jnp.float32).itemsize, jax.sharding.get_abstract_mesh().size
     rows = targets.shape[0] if on_a_mesh() else targets.size

@@ -27,7 +27,7 @@ ROOMS = sorted(
     path for folder in ("lm_jax", "checkpoints", "experiments") for path in (ROOT / folder).rglob("README.md")
 )
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "README.md", *ROOMS)}
-LONGEST_START = 10_000  # bytes of the first page
+LONGEST_START = 10_000, 180  # bytes and lines of the first page
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OWN_CELLS = "# my_cells.py\n"  # the first line of a block that is a file of the reader's
 NOT_OURS = ("--full", "--data", "--forms", "--kenlm", "--smoke", "--page", "--out", "--runs")  # of studies
@@ -171,6 +171,39 @@ def test_what_a_command_is_in_python(command, python, monkeypatch):
             assert config == expected
 
 
+def test_every_verb_has_its_python():
+    verbs = {verb for verb in VERBS if any(f"{command} ".startswith(f"{verb} ") for command, _ in rows())}
+    assert verbs == VERBS.keys() - {"completion"}  # which is for shells alone
+
+
+def test_no_block_analyses_an_untrained_model():
+    analyses = re.compile(r"\banalysis\.\w+\(|likelihood\(|\.gradients\(|\.gradient_map\(|fit_\w+\(|generate\(")
+    found = [block for page in PAGES for block in blocks(page, "python") if analyses.search(block)]
+    assert len(found) >= 6
+    for block in found:
+        assert "ngram.estimate(" in block or "lm_jax.load(" in block, block
+        assert "model.init(" not in block and "encoder.init(" not in block, block
+
+
+def table(page, heading):
+    """The first cells of the table below a heading."""
+    section = PAGES[page].split(f"## {heading}\n")[1].split("\n## ")[0]
+    return [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")][1:]
+
+
+def test_the_packages_are_in_the_order_of_their_layers():
+    from tests.test_architecture import LAYERS
+
+    named = re.findall(r"\[(\w+)\]", " ".join(table("lm_jax/README.md", "Architecture")))
+    folders = [layer for layer in LAYERS if (ROOT / "lm_jax" / layer).is_dir() or layer == "attention"]
+    assert named == folders
+
+
+def test_the_glossary_is_sorted():
+    terms = table("lm_jax/README.md", "Glossary")
+    assert len(terms) >= 20 and terms == sorted(terms, key=str.lower)
+
+
 def anchors(text):
     """The names of the headings of a page."""
     titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
@@ -192,7 +225,15 @@ def test_every_file_that_a_command_reads_exists():
 
 
 def test_the_start_is_short():
-    assert len(PAGES["README.md"].encode()) <= LONGEST_START
+    size, lines = LONGEST_START
+    assert len(PAGES["README.md"].encode()) <= size and PAGES["README.md"].count("\n") <= lines
+
+
+def test_the_first_page_has_its_parts_in_order():
+    titles = re.findall(r"^## (.*)$", FENCE.sub("", PAGES["README.md"]), re.MULTILINE)
+    beginnings = "Start;I want to;Your own text;In Python;Compare;The gradient;Your own cell;Results;From the;Extras"
+    assert len(titles) == 10
+    assert all(title.startswith(words) for title, words in zip(titles, beginnings.split(";"), strict=True))
 
 
 def test_the_install_and_test_commands_are_those_of_ci():

@@ -139,7 +139,7 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(straight, number):
     out = process.communicate()[0]
     assert process.returncode == 0 and "Traceback" not in out, out
     *_, stopped, command = out.splitlines()
-    assert stopped == f"stopped and saved after step {newest('stopped')}; to go on:" and newest("stopped") < 300
+    assert stopped == f"stopped and saved after step {newest('stopped')}; to continue:" and newest("stopped") < 300
     program, *words = shlex.split(command)
     assert (program, words) == ("lm-jax", ["train", "--resume", "stopped"])
     assert f"resumed after step {newest('stopped')}" in finish(*words)

@@ -86,18 +86,28 @@ def context_use(
     carry: Carry | None = None,
     seed: int = 0,
 ) -> ContextUse:
-    """Measures what random predictions of a text lose with the last n tokens only, and with far ones out of order.
+    """Measures the loss of random predictions that see only the last n tokens, or far tokens in random order.
 
-    tokens: ids [N] of one text, or [T+1, B] of several; the first is what the first prediction is made from. streams:
-        parts, up to B - 1 tokens left over, that one text is cut into to be read in parallel.
-    contexts: each n, rising. positions: how many predictions, or all that there are with more tokens before them than
-        the longest context. shuffle_beyond: each k, rising; by default the contexts but the longest, () for none.
-    carry: before the first token; the initial one by default.
-    seed: of the choice of predictions and of the shuffles, one for each prediction and k.
-    Time: one pass over the text, and 2 * positions rows of sum(contexts) + max(contexts) * K steps. Memory is that of
-    carries at these predictions, not at all steps. One compilation for all n and k, and one for the text.
-    Raises UserError for a model without a recurrence, a text with fewer than two such predictions, contexts that do
-    not rise, a k that is not below the longest, ids not in the vocabulary, or losses that are no numbers.
+    Time is one pass over the text, and 2 * positions rows of sum(contexts) + max(contexts) * K steps. Memory is that
+    of the carries at these predictions. There is one compilation for all n and k, and one for the text.
+
+    Args:
+        model: a language model with a recurrence.
+        params: its parameters.
+        tokens: ids [N] of one text, or [T+1, B] of several; the first prediction is made from the first token.
+        contexts: each n, rising.
+        positions: number of predictions, or all that have more tokens before them than the longest context.
+        shuffle_beyond: each k, rising. Default: the contexts but the longest; () for none.
+        streams: pieces that one text is cut into to be read in parallel; up to B - 1 tokens are left over.
+        carry: the carry before the first token. Default: the initial one.
+        seed: seed of the choice of predictions and of the shuffles, one for each prediction and k.
+
+    Returns:
+        The losses by n, from a zero state and from a carried one, and by k.
+
+    Raises:
+        UserError: for a model without a recurrence, a text with fewer than two such predictions, contexts that do not
+            rise, a k that is not below the longest, ids not in the vocabulary, or losses that are no numbers.
     """
     check_opened(model)
     contexts, ks = _checked_lengths(contexts, shuffle_beyond)

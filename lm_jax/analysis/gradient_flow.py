@@ -53,16 +53,26 @@ def gradient_flow(
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> GradientFlow:
-    """Computes the gradient of every prediction of a text by the carry after every step before it, as norms.
+    """Computes the norm of the gradient of every prediction's loss with respect to the carry after every earlier step.
 
-    tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
-        [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
-    carry: before the first step; the initial one by default.
-    max_lag: measure lags up to this only, in a time proportional to it. By default all, T - 1.
-    Time is about that of T backward steps of a batch of B * max_lag rows (half of it for all lags), memory
-    O(B * T * H), that of the result, and that of the logits of the text, up to the model's `logits_limit`.
-    Raises UserError for a model without a recurrence (an n-gram, a window), fewer than two predictions, a max_lag
-    that no prediction has, shapes that do not fit, or ids that are not in the vocabulary.
+    Time is about that of T backward steps of a batch of B * max_lag rows (half of it for all lags). Memory is O(B * T
+    * H), that of the result, and that of the logits of the text, up to the model's `logits_limit`.
+
+    Args:
+        model: a language model with a recurrence.
+        params: its parameters.
+        tokens: ids [T+1, B], or [T+1] of one text: each token but the first is predicted from those before it. With
+            `targets`, `tokens` [T, B] are the inputs.
+        targets: ids [T, B]; targets[i] is predicted after tokens[i].
+        carry: the carry before the first step. Default: the initial one.
+        max_lag: largest lag to measure; the time is proportional to it. Default: all, T - 1.
+
+    Returns:
+        The log norms by prediction, step, layer and leaf.
+
+    Raises:
+        UserError: for a model without a recurrence (an n-gram, a window), fewer than two predictions, a max_lag that
+            no prediction has, shapes that do not fit, or ids that are not in the vocabulary.
     """
     text = open_text(model, params, tokens, targets, carry)
     rows = checked_lag(max_lag, len(text.inputs))

@@ -64,14 +64,26 @@ def lag_profile(
     resamples: int = 200,
     seed: int = 0,
 ) -> LagProfile:
-    """Computes the statistics by lag of one leaf of one layer.
+    """Computes statistics of the gradient by lag, for one leaf of one layer.
 
-    max_lag: the largest lag L; by default all that was measured. The last lags have few values: see the counts.
-    first: only predictions from this on count. With first = max_lag all lags are of the same predictions; before, long
-        lags are of late predictions only.
-    factor_lags: the ranges of the per-step factors; by default (1, 20) and (20, 60), as far as measured.
-    resamples: how many times the texts are drawn anew, with replacement, for the band. seed: of these draws.
-    Raises UserError for a layer, a leaf or lags that were not measured, and for gradients that are no numbers.
+    Args:
+        flow: what `gradient_flow` measured.
+        layer: the layer, counted from the input; -1 is the top.
+        leaf: a leaf of the carry, such as "h" or "c", or "all".
+        max_lag: the largest lag L. Default: all that was measured. The last lags have few values: see the counts.
+        first: the first prediction that counts. With first = max_lag all lags have the same predictions; with less,
+            long lags have late predictions only.
+        quantiles: quantiles of r(l) to compute.
+        horizons: shares of the gradient whose lags are looked for.
+        factor_lags: ranges of lags of the per-step factors. Default: (1, 20) and (20, 60), as far as measured.
+        resamples: bootstrap resamples of the texts, for the band.
+        seed: seed of the resamples.
+
+    Returns:
+        The profile.
+
+    Raises:
+        UserError: for a layer, a leaf or lags that were not measured, and for gradients that are no numbers.
     """
     _check(flow, layer, leaf, [*quantiles, *horizons])
     largest = flow.max_lag if max_lag is None else max_lag
@@ -101,8 +113,17 @@ def lag_profile(
 
 
 def log_ratios(flow: GradientFlow, lag: int, *, layer: int = -1, leaf: str = "h") -> Float[np.ndarray, "B N"]:
-    """Returns log r(lag) of each text and each prediction i = lag .. T-1;
-    NaN where there is no gradient to divide by."""
+    """Computes log r(lag) of each text and each prediction i = lag .. T-1.
+
+    Args:
+        flow: what `gradient_flow` measured.
+        lag: the distance in steps.
+        layer: the layer, counted from the input; -1 is the top.
+        leaf: a leaf of the carry, such as "h" or "c", or "all".
+
+    Returns:
+        The logarithms [B, T - lag]; NaN where there is no gradient to divide by.
+    """
     norms = flow.carry[layer][leaf]
     base = flow.output if leaf == "h" else np.pad(_diagonal(norms, 1), ((0, 0), (1, 0)), constant_values=-np.inf)
     base = base[:, lag:]

@@ -31,12 +31,20 @@ MOST_BY_DEFAULT = 10
 def lyapunov_spectrum(
     step: Callable[[Any, Any], Any], state: Any, xs: Any, *, count: int, discard: int = 0
 ) -> Float[Array, "count"]:
-    """Computes the first exponents of any map; a function of JAX arrays that can be compiled and mapped over states.
+    """Computes the first Lyapunov exponents of any map. It can be compiled, and mapped over states.
 
-    step: (state, x) -> the state after. state: an array or a tree of arrays; whole numbers in it are held.
-    xs: what each step reads, with time on axis 0; `jnp.arange(T)` for a map that reads nothing.
-    count: how many exponents. discard: steps at the start that do not count, while the directions turn.
-    Raises UserError for a count above the number of real numbers, or a discard that leaves no step.
+    Args:
+        step: (state, x) -> the next state.
+        state: an array or a pytree of arrays; integers in it are held constant.
+        xs: what each step reads, with time on axis 0; `jnp.arange(T)` for a map that reads nothing.
+        count: number of exponents.
+        discard: steps at the start that do not count, while the directions turn.
+
+    Returns:
+        The exponents per step, largest first.
+
+    Raises:
+        UserError: for a count above the number of real numbers in the state, or a discard that leaves no step.
     """
     tree = jax.tree.structure(state)
     leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(state)]
@@ -75,13 +83,24 @@ def lyapunov_exponents(
     discard: int = 0,
     double: bool = False,
 ) -> Float[np.ndarray, "B count"]:
-    """Computes the first exponents of a recurrence that reads a text, of its whole carry (all layers and leaves).
+    """Computes the first Lyapunov exponents of a recurrence that reads a text, over its whole carry.
 
-    tokens: ids [T, B], or [T] of one text; all of them are read. carry: before the first; the initial one by default.
-    count: how many; by default 10, or all if the carry has fewer numbers. -inf where a direction is lost altogether.
-    discard: steps at the start that do not count. double: compute in float64.
     Time is about that of `count` + 1 forward passes, and a QR decomposition of [n, count] a step.
-    Raises UserError for a model without a recurrence, a text of one token, a count or a discard out of range.
+
+    Args:
+        model: a language model with a recurrence.
+        params: its parameters.
+        tokens: ids [T, B], or [T] of one text; all of them are read.
+        count: number of exponents. Default: 10, or all if the carry has fewer numbers.
+        carry: the carry before the first step. Default: the initial one.
+        discard: steps at the start that do not count.
+        double: whether to compute in float64.
+
+    Returns:
+        The exponents of each text, largest first; -inf for a direction that is lost altogether.
+
+    Raises:
+        UserError: for a model without a recurrence, a text of one token, a count or a discard out of range.
     """
     with precision(double):
         text = open_text(model, params, tokens, tokens, carry, double=double)

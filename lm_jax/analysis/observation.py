@@ -55,8 +55,20 @@ def gate_values(
 
 
 def saturation(model: LanguageModel, params: Params, tokens: TextIds, *, carry: Carry | None = None) -> Saturation:
-    """Measures how much of each layer is saturated along a text. Arguments are those of `gate_values`, and so are
-    errors: also UserError for an `observe` that does not give saturation."""
+    """Measures how much of each layer is saturated along a text.
+
+    Args:
+        model: a language model with a recurrence, whose cells have `observe`.
+        params: its parameters.
+        tokens: ids [T, B], or [T] of one text; all of them are read.
+        carry: the carry before the first step. Default: the initial one.
+
+    Returns:
+        The saturated shares.
+
+    Raises:
+        UserError: as `gate_values`, and for an `observe` that does not give saturation.
+    """
     shares = _along(model, params, tokens, carry, lambda layer: layer.saturation)
     if any(share is None for share in shares):
         raise UserError("saturation needs a cell whose `observe` gives saturation, got one that does not")

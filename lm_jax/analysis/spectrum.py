@@ -62,13 +62,26 @@ def step_jacobians(
 ) -> StepJacobians:
     """Computes the spectra of d state_t / d state_{t-lag} at some steps of a text.
 
-    tokens: ids [T, B], or [T] of one text; all of them are read. carry: before the first; the initial one by default.
-    leaf: "h", "c" of an LSTM, another leaf by its path, or "all" of the layer's carry as one vector.
-    positions: the steps t, from lag to T-1; by default at most 32, spread evenly.
-    double: compute in float64. The Jacobian of many steps in float32 has singular values below 1e-7 of the largest
-        that are rounding, and in float64 below 1e-15; spectra are taken in float64 in any case.
-    Time is mostly that of the spectra, N * B matrices of [n, n] on the host: for large n ask for few positions.
-    Raises UserError for a model without a recurrence, a lag longer than the text, and what does not exist or fit.
+    Time is mostly that of the spectra, N * B matrices of [n, n] on the host: for large n ask for few positions. In
+    float32 the Jacobian of many steps has singular values below 1e-7 of the largest that are rounding, in float64
+    below 1e-15. Spectra are taken in float64 in any case.
+
+    Args:
+        model: a language model with a recurrence.
+        params: its parameters.
+        tokens: ids [T, B], or [T] of one text; all of them are read.
+        carry: the carry before the first step. Default: the initial one.
+        layer: the layer, counted from the input; -1 is the top.
+        leaf: "h", "c" of an LSTM, another leaf by its path, or "all" for the layer's carry as one vector.
+        lag: number of steps of each Jacobian.
+        positions: the steps t, from lag to T-1. Default: at most 32, spread evenly.
+        double: whether to compute the Jacobians in float64.
+
+    Returns:
+        Singular values and eigenvalues at each position.
+
+    Raises:
+        UserError: for a model without a recurrence, a lag longer than the text, and what does not exist or fit.
     """
     with precision(double):
         text = open_text(model, params, tokens, tokens, carry, double=double)

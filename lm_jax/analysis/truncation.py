@@ -63,15 +63,26 @@ def truncation_bias(
     targets: TextIds | None = None,
     carry: Carry | None = None,
 ) -> TruncationBias:
-    """Computes the gradient of the mean cross-entropy of a text by truncated back-propagation, against the whole one.
+    """Compares gradients of truncated backpropagation with the full gradient of a text's mean cross-entropy.
 
-    tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
-        [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
-    lengths: rising chunk lengths k; the last chunk is shorter where k does not divide T, and from k = T on nothing is
-        truncated. carry: before the first step, held; the initial one by default.
     All chunks of one length go through the network at once, so that a length k takes about k steps back in time.
-    Raises UserError for a model without a recurrence (an n-gram, a window), lengths that do not rise, fewer than two
-    predictions, shapes that do not fit, ids that are not in the vocabulary, or gradients that are no numbers.
+
+    Args:
+        model: a language model with a recurrence.
+        params: its parameters.
+        tokens: ids [T+1, B], or [T+1] of one text: each token but the first is predicted from those before it. With
+            `targets`, `tokens` [T, B] are the inputs.
+        lengths: rising chunk lengths k. The last chunk is shorter where k does not divide T; from k = T on nothing is
+            truncated.
+        targets: ids [T, B]; targets[i] is predicted after tokens[i].
+        carry: the carry before the first step, held constant. Default: the initial one.
+
+    Returns:
+        Cosines and lengths of the truncated gradients relative to the full one.
+
+    Raises:
+        UserError: for a model without a recurrence (an n-gram, a window), lengths that do not rise, fewer than two
+            predictions, shapes that do not fit, ids that are not in the vocabulary, or gradients that are no numbers.
     """
     text = open_text(model, params, tokens, targets, carry)
     steps = len(text.inputs)

@@ -69,18 +69,28 @@ def weight_gradient_by_step(
     carry: Carry | None = None,
     max_lag: int | None = None,
 ) -> WeightGradient:
-    """Computes the gradient of the mean cross-entropy by each parameter of the cell, by the step of its use and by lag.
+    """Computes the gradient of the mean loss with respect to the cell's parameters, by step of their use and by lag.
 
-    tokens: ids [T+1, B], or [T+1] of one text: each is predicted from those before it, but the first. With `targets`
-        [T, B], `tokens` [T, B] are the inputs, and targets[i] is predicted after inputs[i].
-    carry: before the first step; the initial one by default. It is held: where a cell learns its initial carry, that
-        is not a use at a step.
-    max_lag: shares of lags up to this only, in a time proportional to it. By default all, T - 1.
     Time is about that of T backward steps of a batch of B * max_lag rows, memory O(B * T * H) and a few times that of
     the cell's parameters.
-    Raises UserError for a model without a recurrence (an n-gram, a window), a cell without parameters, fewer than two
-    predictions, a max_lag that no prediction has, shapes that do not fit, ids that are not in the vocabulary, or
-    gradients that are no numbers.
+
+    Args:
+        model: a language model with a recurrence.
+        params: its parameters.
+        tokens: ids [T+1, B], or [T+1] of one text: each token but the first is predicted from those before it. With
+            `targets`, `tokens` [T, B] are the inputs.
+        targets: ids [T, B]; targets[i] is predicted after tokens[i].
+        carry: the carry before the first step. Default: the initial one. It is held constant: where a cell learns its
+            initial carry, that is not a use at a step.
+        max_lag: largest lag of the shares; the time is proportional to it. Default: all, T - 1.
+
+    Returns:
+        The gradient, its log norm by step, and its shares by lag.
+
+    Raises:
+        UserError: for a model without a recurrence (an n-gram, a window), a cell without parameters, fewer than two
+            predictions, a max_lag that no prediction has, shapes that do not fit, ids that are not in the vocabulary,
+            or gradients that are no numbers.
     """
     text = open_text(model, params, tokens, targets, carry)
     rows = checked_lag(max_lag, len(text.inputs))

@@ -110,9 +110,19 @@ def masked_scan(
     reset: Mask | None,
     scan: Callable[..., tuple[Carry, Any]] = jax.lax.scan,
 ) -> tuple[Carry, Any]:
-    """`lax.scan` of `recur` over axis 0 of `inputs` under law 4; `initial` is what a reset goes back to.
+    """Scans a recurrence over time, with masked steps and resets as law 4 has them.
 
-    scan: another loop with the arguments of `lax.scan`.
+    Args:
+        recur: (carry, x) -> (carry, y), one step.
+        initial: the carry that a reset goes back to.
+        carry: the carry before the first step.
+        inputs: a pytree of arrays with time on axis 0.
+        mask: [T, *B]; False leaves the carry untouched.
+        reset: [T, *B]; True replaces the carry by `initial` before the step.
+        scan: a loop with the arguments of `lax.scan`.
+
+    Returns:
+        The last carry, and the outputs of all steps.
     """
 
     def body(carry, slices):

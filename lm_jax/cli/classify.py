@@ -32,7 +32,7 @@ class ClassifyEvaluateArguments:
     run: str = positional("Folder of the run.", "RUN")
     data: str | None = setting(None, "Labelled texts as for training, if not the run's own.", metavar="FILE")
     split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the texts.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object.")
 
 
@@ -42,11 +42,9 @@ class ClassifyPredictArguments:
 
     run: str = positional("Folder of the run.", "RUN")
     file: str | None = positional("Texts, one a line, if not from standard input.", "FILE", optional=True)
-    explain: bool = setting(
-        False, "Whether the words are coloured by what they add to the label, and the numbers told."
-    )
+    explain: bool = setting(False, "Whether words are coloured by their contribution to the label, with the numbers.")
     pictures: str | None = setting(None, "Folder for a picture of each explanation (with --explain).", metavar="FOLDER")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 

@@ -15,9 +15,7 @@ class CompareArguments(TableArguments):
     """Score the same text under every run: perplexities with 95 % intervals, each tested against the row above."""
 
     runs: tuple[str, ...] = positional("Folders of the runs, a row each; one may be given twice.", "RUN", several=True)
-    data: str | None = setting(
-        None, "Text file or folder, if not the runs' own, which must be the same then.", metavar="FILE"
-    )
+    data: str | None = setting(None, "Text file or folder, if not that of the runs, which must agree.", metavar="FILE")
     split: Literal["train", "valid", "test", "all"] = setting(
         "test", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
@@ -28,13 +26,13 @@ class CompareArguments(TableArguments):
         None, "Tokens that a unigram cache in the mixture remembers, such as 2000. Without it: no cache."
     )
     eval_streams: int | None = setting(
-        None, "Parallel streams that the text is cut into, if not the runs' setting, which must be the same then."
+        None, "Parallel streams that the text is cut into, if not the setting of the runs, which must agree."
     )
     samples: int = setting(2000, "Number of resamples of an interval, and of sign flips of a test.")
     seed: int = setting(0, "Seed of the resamples and sign flips.")
     sort: bool = setting(False, "Whether the best comes first, instead of the order given.")
     out: str | None = setting(None, "Folder for ledger.json, ledger.csv and ledger.png.", metavar="FOLDER")
-    cell: str | None = setting(None, "Cell of runs that were trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that runs were trained with.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:

@@ -21,7 +21,7 @@ class CompleteArguments(TableArguments):
     """The k most likely next words after a prompt, with their probabilities, whatever the tokens of the model are."""
 
     run: str = positional("Folder of the run.", "RUN")
-    prompt: str | None = positional("Text before the words.", "PROMPT", optional=True)
+    prompt: str | None = positional("Text to complete.", "PROMPT", optional=True)
     k: int = setting(
         10,
         "Number of words. With tokens smaller than words they are searched for, the most probable beginnings first, "
@@ -32,7 +32,7 @@ class CompleteArguments(TableArguments):
     )
     special: bool = setting(False, "Whether the end of a line, <unk> and the like are offered too.")
     tokens: bool = setting(False, "Whether single tokens are offered, such as characters, instead of words.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:

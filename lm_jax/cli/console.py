@@ -91,12 +91,12 @@ class TrainingConsole(Listener):
             self._print(indent(validation.sample), style="dim")
 
     def on_end(self, results: TrainResults) -> None:
-        """Prints the closing table, a sample, and the next command; after a stop, how to go on."""
+        """Prints the closing table, a sample, and the next command; after a stop, how to resume."""
         self.close()
         run = shell_path(results.run)
         if results.stopped:
             mirror = "" if results.mirror is None else f" --mirror {shell_path(results.mirror)}"
-            self._print(f"stopped and saved after step {results.step:,}; to go on:")
+            self._print(f"stopped and saved after step {results.step:,}; to continue:")
             print_unbroken(self.console, f"  lm-jax {results.command} --resume {run}{mirror}{self.repeated}")
             return
         if results.finished_early:

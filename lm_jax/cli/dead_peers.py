@@ -7,7 +7,7 @@ import sys
 
 ANOTHER_DIED = (
     "another process of this run died or could not be reached, so this one ends too; "
-    "the run keeps its checkpoints: go on with it by --resume"
+    "the run keeps its checkpoints: continue it with --resume"
 )
 # Copies what it reads until C++ complains; it ends when the process that writes to it does, however that ends.
 _REPORTER = """

@@ -16,7 +16,7 @@ GIB = 2**30
 SPEEDS = {
     "float32_gflops": ("float32 products", "GF/s"),
     "bfloat16_gflops": ("bfloat16 products", "GF/s"),
-    "lstm_tokens_per_second": ("training the default LSTM", "tokens/s (100 types)"),
+    "lstm_tokens_per_second": ("training the default LSTM", "tokens/s (100 entries)"),
 }
 
 

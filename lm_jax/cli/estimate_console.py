@@ -1,4 +1,4 @@
-"""The console of a run whose model is estimated in one go: its stages, its notes, the closing table, a sample."""
+"""The console of a run whose model is estimated without steps: its stages, its notes, the closing table, a sample."""
 
 import sys
 import time

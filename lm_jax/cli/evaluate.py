@@ -13,7 +13,7 @@ from lm_jax.strict_json import to_json
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateArguments:
-    """Score a text: every token counts, the first and the last included."""
+    """Score a text: perplexity and bits per character over all of its tokens."""
 
     run: str = positional("Folder of the run.", "RUN")
     data: str | None = setting(
@@ -23,7 +23,7 @@ class EvaluateArguments:
         "test", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
     eval_streams: int | None = setting(None, "Parallel streams that the text is cut into, if not the run's setting.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object.")
 
 

@@ -9,7 +9,7 @@ from lm_jax.runs.folder import read_results
 
 
 def finished_words(path: Path, config: Any, command: str) -> str | None:
-    """Says that a run is finished and how it goes on; None where it is not, or where that is not sure.
+    """Says that a run is finished and how to continue it; None if it is not, or if that is not certain.
 
     A run that was resumed with other settings after its end has a config.json that is newer than its results.
 
@@ -36,6 +36,6 @@ def finished_words(path: Path, config: Any, command: str) -> str | None:
     name = "epochs" if settings["steps"] is None else "steps"
     length = settings[name]
     return (
-        f"{path} is finished: {step:,} steps, as --{name} {length} says; to go on: "
+        f"{path} is finished: {step:,} steps, as --{name} {length} says; to continue: "
         f"lm-jax {command} --resume {shell_path(path)} --{name} {2 * length}"
     )

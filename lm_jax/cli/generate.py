@@ -21,19 +21,17 @@ class GenerateArguments(TableArguments):
     run: str = positional("Folder of the run.", "RUN")
     prompt: str = setting("", "Text to continue.")
     tokens: int = setting(200, "Number of tokens to add.")
-    temperature: float = setting(1.0, "Number above 0 that logits are divided by; a lower one takes fewer risks.")
-    top_k: int | None = setting(None, "Number of the most likely tokens to choose from.")
-    top_p: float | None = setting(
-        None, "Share that the probabilities of the most likely tokens to choose from add up to."
-    )
+    temperature: float = setting(1.0, "Sampling temperature, above 0: logits are divided by it.")
+    top_k: int | None = setting(None, "Number of most likely tokens to sample from.")
+    top_p: float | None = setting(None, "Probability mass of the most likely tokens to sample from (nucleus).")
     greedy: bool = setting(False, "Whether the most likely token is always chosen.")
     beam_size: int | None = setting(
-        None, "Hypotheses of a search for the most probable continuation of the line, instead of sampling."
+        None, "Beam size of a search for the most probable rest of the line, instead of sampling."
     )
-    length_penalty: float = setting(0.0, "Power of the length that log-probabilities of the search are divided by.")
-    seed: int = setting(0, "Seed of the choices.")
+    length_penalty: float = setting(0.0, "Exponent of the length that log-probabilities are divided by.")
+    seed: int = setting(0, "Seed of the sampling.")
     num_samples: int = setting(1, "Number of continuations.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
 
 
 # of a request, as they are printed beside the samples

@@ -16,13 +16,13 @@ from lm_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class GradientsArguments(TableArguments):
-    """How much of the gradient of a prediction's loss is left at each distance back through time, exactly."""
+    """Measure how much of the gradient of a prediction's loss reaches each earlier step, exactly."""
 
     run: str = positional("Folder of the run.", "RUN")
     text: str | None = setting(
         None,
-        "Short text instead, of the run of any task: which past tokens the loss on each of its tokens reaches, or "
-        "which words and states its label, each tag or each word of its translation rests on.",
+        "Short text to explain, with a run of any task: the past tokens that the loss on each token reaches, or the "
+        "words and states that its label, each tag or each word of its translation depends on.",
     )
     target: str | None = setting(
         None, "With --text, the answer to explain, if not the model's own: a label, tags, a translation."
@@ -31,8 +31,8 @@ class GradientsArguments(TableArguments):
     split: Literal["train", "valid", "test", "all"] = setting(
         "valid", "Part of the text: a file is split 90/5/5 as for training; all takes everything."
     )
-    texts: int = setting(16, "Number of texts, from all over the data; fewer where there are not so many.")
-    length: int = setting(200, "Number of predictions in each text; fewer where it is shorter.")
+    texts: int = setting(16, "Number of texts, from all over the data; fewer if there are fewer.")
+    length: int = setting(200, "Number of predictions in each text; fewer if it is shorter.")
     max_lag: int | None = setting(None, "Largest distance in tokens, if not 100, or the length of shorter texts.")
     layer: int | None = setting(
         None, "Layer of the picture and the answer, if not the top (of an encoder all); 0 is nearest to the input."
@@ -42,7 +42,7 @@ class GradientsArguments(TableArguments):
         "Folder for JSON, CSV, picture and report.html, if not RUN/gradients/ or, with --text, RUN/heat_map/.",
         metavar="FOLDER",
     )
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:

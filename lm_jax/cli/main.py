@@ -85,7 +85,9 @@ def _verb(argv, words):
         return VERBS[word]
     meant = ALSO_CALLED.get(word)
     hint = f"; did you mean {meant}?" if meant else did_you_mean(word, VERBS) or did_you_mean(" ".join(argv[:2]), VERBS)
-    raise UserError(f"the first word must be one of {', '.join(VERBS)}, got {word!r}{hint}")
+    group = [verb for verb in VERBS if verb.startswith(f"{argv[0]} ")]
+    options = group or dict.fromkeys(verb.split()[0] for verb in VERBS)
+    raise UserError(f"the verb must be one of {', '.join(options)}, got {word!r}{hint}")
 
 
 def _version():

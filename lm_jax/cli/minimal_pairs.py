@@ -17,7 +17,7 @@ class MinimalPairsArguments(TableArguments):
     run: str = positional("Folder of the run.", "RUN")
     file: str = positional("JSON lines with sentence_good and sentence_bad.", "FILE")
     group: str | None = setting(None, "Field of the lines to report by, such as linguistics_term.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:

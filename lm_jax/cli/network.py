@@ -13,8 +13,7 @@ class NetworkArguments:
 
     coordinator: str | None = setting(
         None,
-        "Address of process 0; with auto JAX finds it, and the next two. It does on Cloud TPU, SLURM, Open MPI, "
-        "Kubernetes.",
+        "Address of process 0; with auto, JAX finds it and the next two (on Cloud TPU, SLURM, Open MPI, Kubernetes).",
         metavar="HOST:PORT",
         group="devices",
     )
@@ -32,5 +31,6 @@ class NetworkArguments:
     def check(self) -> None:
         """Raises UserError for a number of processes without a coordinator."""
         if self.coordinator is None and (self.processes, self.process_id) != (None, None):
-            given = f"--processes {self.processes} --process-id {self.process_id}"
+            flags = {"--processes": self.processes, "--process-id": self.process_id}
+            given = " ".join(f"{flag} {value}" for flag, value in flags.items() if value is not None)
             raise UserError(f"processes and their ids must go with --coordinator HOST:PORT, got {given} alone")

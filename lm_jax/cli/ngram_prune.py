@@ -16,10 +16,10 @@ WHEN = ("before", "after")
 
 @dataclasses.dataclass(frozen=True)
 class PruneArguments(TableArguments):
-    """Leave out the n-grams whose absence changes the model's perplexity by less than a threshold (Stolcke 1998)."""
+    """Prune the n-grams whose removal changes the perplexity by less than a threshold (Stolcke 1998)."""
 
     source: str = positional("Folder of the run.", "RUN")
-    threshold: float = setting(1e-8, "Largest relative change of perplexity that leaving an n-gram out may make.")
+    threshold: float = setting(1e-8, "Largest relative change of perplexity from removing one n-gram.")
     run: str | None = setting(None, "Folder of the pruned run, if not checkpoints/NAME-N.", metavar="FOLDER")
     data: str | None = setting(None, "Text file or folder to measure on, if not the run's own.", metavar="FILE")
 

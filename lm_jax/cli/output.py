@@ -48,7 +48,7 @@ def fail(error: OSError) -> NoReturn:
 
 
 class UntilClosed:
-    """Standard output that goes on in silence when it fails: the run is worth more.
+    """Standard output that is silent once it fails: the run is worth more.
 
     Its reader may go away (`| head`), its terminal may be closed, the disk of its file may be full, and it may lack a
     character, which is written as "?".

@@ -30,7 +30,10 @@ class OneLineParser(argparse.ArgumentParser):
         if not message.startswith("unrecognized arguments"):
             return ""
         flags = [flag for action in self._actions for flag in action.option_strings]
-        hints = (did_you_mean(word.partition("=")[0], flags) for word in message.split() if word.startswith("-"))
+        words = message.partition(": ")[2].split()
+        if "--prompt" in flags and not words[0].startswith("-"):
+            return "; a prompt is given as --prompt TEXT"
+        hints = (did_you_mean(word.partition("=")[0], flags) for word in words if word.startswith("-"))
         return next(filter(None, hints), "")
 
 

@@ -14,7 +14,7 @@ from lm_jax.strict_json import to_json
 
 @dataclasses.dataclass(frozen=True)
 class ScoreArguments(TableArguments):
-    """Log-probabilities in nats, a line of output for every line of a text, its end-of-line token included."""
+    """Log-probability in nats of every line of a text, end-of-line token included."""
 
     run: str = positional("Folder of the run.", "RUN")
     file: str | None = positional(
@@ -23,8 +23,8 @@ class ScoreArguments(TableArguments):
     alone: bool = setting(
         False, "Whether each line is scored by itself, not in the context of all the lines before it."
     )
-    per_token: bool = setting(False, "Whether there is a line of output for every token.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    per_token: bool = setting(False, "Whether every token has a line of output.")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
 
 
 def main(argv: list[str]) -> None:

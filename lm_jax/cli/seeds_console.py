@@ -13,11 +13,11 @@ class SeedsConsole(TrainingConsole):
     """Prints the events of `lm_jax.train_seeds`."""
 
     def on_end(self, results: SeedResults) -> None:
-        """Prints the table of means; after a stop, how to go on."""
+        """Prints the table of means; after a stop, how to resume."""
         self.close()
         folder, names = results.run, results.runs
         if results.stopped:
-            self._print("stopped and saved; to go on, seed by seed:")
+            self._print("stopped and saved; to continue, seed by seed:")
             for run in (shell_path(f"{folder}/{name}") for name in names):
                 print_unbroken(self.console, f"  lm-jax {results.command} --resume {run}{self.repeated}")
             return

@@ -50,7 +50,7 @@ def _widths(table):
 
 
 def draw(table: Table, width: int) -> list[str]:
-    """Draws a table as lines. Where it is too wide, words go on in the next line; numbers stay whole."""
+    """Draws a table as lines. In a table that is too wide, words wrap; numbers stay whole."""
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text

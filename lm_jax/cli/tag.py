@@ -27,7 +27,7 @@ class TagEvaluateArguments:
     run: str = positional("Folder of the run.", "RUN")
     data: str | None = setting(None, "Tagged sentences as for training, if not the run's own.", metavar="FILE")
     split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the sentences.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object.")
 
 
@@ -45,7 +45,7 @@ class TagPredictArguments:
     columns: bool = setting(
         False, "Whether a line has a word and its tag, with a tab between, and sentences end with a blank line."
     )
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
@@ -65,7 +65,7 @@ def predict(argv: list[str]) -> None:
     check_sizes(n_best=arguments.n_best)
     if arguments.columns and (arguments.json or arguments.n_best > 1):
         raise UserError(
-            "columns are of one string of tags and no JSON, got columns with n_best or json",
+            "columns have one tag sequence and no JSON, got columns with n_best or json",
             ["columns", "n_best", "json"],
         )
     lines = read_lines(arguments.file)

@@ -27,7 +27,7 @@ class TrainArguments(NetworkArguments):
     run: str | None = setting(None, "Folder of the run, if not checkpoints/NAME-N.", metavar="FOLDER", common=True)
     resume: str | None = setting(
         None,
-        "Folder of a run to go on with. Only its length, its devices, and how often it reports, measures and saves may "
+        "Folder of a run to resume. Only its length, its devices, and how often it reports, measures and saves may "
         "change. With --run it is copied to that new folder first; one that lies in the mirror is copied to "
         "checkpoints/.",
         metavar="RUN",
@@ -40,8 +40,8 @@ class TrainArguments(NetworkArguments):
     )
     seeds: int | None = setting(
         None,
-        "Number of seeds that are trained side by side, from --seed on. Each is a run, RUN/seed-N; at the end come "
-        "their means with standard errors.",
+        "Number of seeds to train side by side, from --seed on. Each is a run, RUN/seed-N; the result is their means "
+        "with standard errors.",
     )
     config_file: str | None = setting(
         None, "JSON file of settings, such as a run's config.json; flags override it.", metavar="FILE"
@@ -123,7 +123,7 @@ def make_config(given: dict[str, Any], base: Any = None, cls: Any = TrainConfig)
 
 
 def _train_with_others(arguments, config, given):
-    """Trains as one process of several. It leaves without the usual farewell to the others when they may be gone."""
+    """Trains as one process of several. Exits without waiting for peers that may be dead."""
     from lm_jax.cli.dead_peers import ANOTHER_DIED, report_deaths
 
     report_deaths()
@@ -179,7 +179,7 @@ def _train(arguments, config, given):
 def _check_pairs(arguments):
     """Raises UserError for flags that exclude each other."""
     if arguments.resume and arguments.config_file:
-        raise UserError(f"--resume goes on with its own settings, got --config-file {arguments.config_file} too")
+        raise UserError(f"--resume keeps the run's own settings, got --config-file {arguments.config_file} too")
     if arguments.seeds is not None and arguments.resume:
         raise UserError(f"--seeds begins new runs, each of which is resumed alone, got --resume {arguments.resume} too")
     if arguments.seeds is not None and arguments.mirror:

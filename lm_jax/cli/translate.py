@@ -27,12 +27,12 @@ class TranslateTrainArguments(TrainArguments):
 
 @dataclasses.dataclass(frozen=True)
 class TranslateEvaluateArguments:
-    """Score translations of sentences by the best step of a run."""
+    """Score translations of sentences with the best step of a run."""
 
     run: str = positional("Folder of the run.", "RUN")
     data: str | None = setting(None, "Parallel text as for training, if not the run's own.", metavar="FILE")
     split: Literal["train", "valid", "test", "all"] = setting("test", "Part of the text.")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object.")
 
 
@@ -42,16 +42,16 @@ class TranslatePredictArguments:
 
     run: str = positional("Folder of the run.", "RUN")
     file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
-    beam_size: int | None = setting(None, "Hypotheses of the search, if not the run's setting.")
+    beam_size: int | None = setting(None, "Beam size, if not the run's setting.")
     length_penalty: float | None = setting(
-        None, "Power of the length that log-probabilities are divided by, if not the run's setting."
+        None, "Exponent of the length that log-probabilities are divided by, if not the run's setting."
     )
     coverage_penalty: float | None = setting(
-        None, "Weight of what attention has left of the source, if not the run's setting."
+        None, "Weight of the penalty for source words without attention, if not the run's setting."
     )
     n_best: int = setting(1, "Translations of each line, best first, with their scores.")
     attention: str | None = setting(None, "Folder for a picture of each line's attention.", metavar="FOLDER")
-    cell: str | None = setting(None, "Cell of a run that was trained with one of your own.", metavar="FILE.py:NAME")
+    cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 

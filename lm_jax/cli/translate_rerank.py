@@ -28,7 +28,7 @@ class RerankArguments:
         "Four weights, of log P(y|x), log P(x|y) and log P(y), each divided by |y|^length_penalty, and of |y|, if not "
         "those of the noisy channel, 0 1 1 0.",
     )
-    tune: bool = setting(False, "Whether only the weights that are best on the validation pairs are printed.")
+    tune: bool = setting(False, "Whether to print the weights that are best on the validation pairs, and nothing else.")
     data: str | None = setting(None, "Parallel text to tune on, if not the run's own.", metavar="FILE")
     beam_size: int | None = setting(None, "Number of translations to choose from, if not the run's setting.")
     n_best: int = setting(1, "Translations of each line, best first, with score and three log-probabilities.")

@@ -15,7 +15,7 @@ class EMA:
 
     decay: float = setting(
         0.999,
-        "Share of the moving average that is kept at every step.",
+        "Decay of the exponential moving average, a step.",
         rule=share,
         flag="ema_decay",
         group="regularisation",

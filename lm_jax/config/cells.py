@@ -35,7 +35,7 @@ class InitConfig:
 
     init: Literal["orthogonal", "identity", "uniform"] = setting(
         "orthogonal",
-        "Initial recurrent weights, gate by gate. uniform draws the input weights and biases too, as torch does.",
+        "Initial recurrent weights, gate by gate. uniform draws input weights and biases too, as torch does.",
     )
     init_scale: float | None = setting(
         None,

@@ -15,7 +15,7 @@ from lm_jax.errors import UserError
 class ClassifierConfig(EncoderConfig):
     """An encoder, one vector of what it has read, and a classifier of that."""
 
-    dropout: float = setting(0.5, "Share dropped of embedded inputs, between layers and of outputs.", rule=rate)
+    dropout: float = setting(0.5, "Dropout rate of embedded inputs, between layers and of outputs.", rule=rate)
     pooling: Literal["last", "mean", "max", "attention"] = setting(
         "mean",
         "How the states become one vector: the last of each direction, their mean, their maximum, or attention. The "
@@ -23,7 +23,7 @@ class ClassifierConfig(EncoderConfig):
         common=True,
     )
     head_size: int | None = setting(
-        None, "Units of a hidden layer between that vector and the classes. Without it, there is none.", rule=count
+        None, "Units of a hidden layer before the softmax over the classes. Without it, there is none.", rule=count
     )
 
 
@@ -38,13 +38,13 @@ class ClassifyConfig(RunConfig):
     model: ClassifierConfig = ClassifierConfig()
     vectors: str | None = setting(
         None,
-        "Word vectors that the embedding begins with. It is in the text format of GloVe and word2vec, plain or .gz.",
+        "Word vectors to initialise the embedding, in the text format of GloVe and word2vec, plain or .gz.",
         metavar="FILE",
         group="model",
     )
     init_from: str | None = setting(
         None,
-        "Run of a recurrent language model of words whose embedding and lower layers the encoder begins with.",
+        "Run of a word-level recurrent language model that embedding and lower layers are initialised from.",
         metavar="RUN",
         group="model",
     )

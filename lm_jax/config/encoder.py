@@ -23,11 +23,11 @@ class EncoderConfig(DependentSettings):
     embedding_size: int = setting(100, "Size of a token's embedding.", rule=count, common=True)
     hidden_size: int = setting(128, "Units of a layer, for each direction.", rule=count, common=True)
     layers: int = setting(1, "Number of layers.", rule=count, common=True)
-    bidirectional: bool = setting(True, "Whether the text is read from both ends, with weights of their own.")
+    bidirectional: bool = setting(True, "Whether two encoders read the text, one from each end.")
     connection: Literal["plain", "residual", "highway", "dense"] = setting("plain", "Connection between the layers.")
     dropout: float = setting(
         0.3,
-        "Share that dropout removes. It acts on embedded inputs, between layers and on outputs.",
+        "Dropout rate. It acts on embedded inputs, between layers and on outputs.",
         rule=rate,
         metavar="RATE",
         group="training",
@@ -35,12 +35,12 @@ class EncoderConfig(DependentSettings):
     )
     dropout_kind: Literal["elementwise", "locked"] = setting(
         "elementwise",
-        "Dropout masks: drawn for every time step, or once for a whole sentence (locked: variational dropout).",
+        "Dropout masks: drawn for every time step, or once for a whole sentence (locked; variational dropout).",
         group="regularisation",
     )
     word_dropout: float = setting(
         0.0,
-        "Share of the tokens that are read as unknown in training, so that unknown ones are learnt.",
+        "Probability that a token is read as unknown in training, so that unknown tokens get an embedding.",
         rule=rate,
         metavar="RATE",
         group="regularisation",

@@ -13,7 +13,7 @@ class AddK:
 
     kind: ClassVar[str] = "add-k"
 
-    k: float = setting(1.0, "Number that is added to every count.", rule=positive, group="model")
+    k: float = setting(1.0, "Number added to every count, the k of add-k.", rule=positive, group="model")
 
 
 ESTIMATORS: dict[str, Kind] = {

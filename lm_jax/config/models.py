@@ -19,15 +19,15 @@ class NetworkConfig(DependentSettings):
     """Settings that every network has."""
 
     hidden_size: int = setting(256, "Units of a layer.", rule=count, common=True)
-    top_size: int | None = setting(None, "Units of the top layer, if not as many as of the others.", rule=count)
+    top_size: int | None = setting(None, "Units of the top layer, if different from the other layers.", rule=count)
     embedding_size: int = setting(64, "Size of a token's embedding.", rule=count, common=True)
     layers: int = setting(1, "Number of layers.", rule=count, common=True)
     tied: bool = setting(
-        False, "Whether the softmax has the weights of the embedding, whose size must be that of the top layer then."
+        False, "Whether softmax and embedding share their weights. The embedding must have the size of the top layer."
     )
     dropout: float | None = setting(
         None,
-        "Share that dropout removes. It acts on embedded inputs, between layers and on outputs.",
+        "Dropout rate. It acts on embedded inputs, between layers and on outputs.",
         rule=rate,
         metavar="RATE",
         group="training",
@@ -42,11 +42,11 @@ class NetworkConfig(DependentSettings):
     )
     dropout_kind: Literal["elementwise", "locked"] = setting(
         "elementwise",
-        "Dropout masks: drawn for every time step, or once for a whole chunk (locked: variational dropout).",
+        "Dropout masks: drawn for every time step, or once for a whole chunk (locked; variational dropout).",
         group="regularisation",
     )
     compute_dtype: Literal["float32", "bfloat16"] = setting(
-        "float32", "Number format of the operands of matrix products; states and sums stay float32."
+        "float32", "Number format of matrix operands; states and sums stay float32."
     )
 
     def idle(self) -> dict[str, str]:
@@ -79,25 +79,25 @@ class RecurrentConfig(NetworkConfig):
         "Connection between the layers. block puts each into a residual block with normalisation and a gated "
         "feed-forward network; the embedding has the size of the layers then.",
     )
-    weight_drop: float = _dropped("Share of the recurrent weights that is dropped from a chunk (DropConnect).", 0.0)
+    weight_drop: float = _dropped("Dropout rate of the recurrent weights, once a chunk (DropConnect).", 0.0)
     cutoffs: tuple[int, ...] = setting(
         (),
-        "Ids, such as 2000 10000, at which an adaptive softmax cuts a large vocabulary into clusters. It is faster, "
-        "and no approximation; with tied the embedding is cut too. Without any: one softmax over the whole vocabulary.",
+        "Ids, such as 2000 10000, at which an adaptive softmax cuts a large vocabulary into clusters. It is exact, and "
+        "faster; with tied the embedding is cut too. Without any: one softmax over the whole vocabulary.",
         rule=rising,
     )
     cutoff_factor: int = setting(
-        4, "Factor by which the size of a word's weights shrinks from one cluster to the next.", rule=count
+        4, "Factor by which the embedding size shrinks from one cluster to the next.", rule=count
     )
     activation_reg: float = setting(
         0.0,
-        "Weight of the mean square of the outputs in the loss (AR).",
+        "Weight in the loss of the mean square of the outputs (AR).",
         rule=not_negative,
         group="regularisation",
     )
     temporal_reg: float = setting(
         0.0,
-        "Weight of the mean square change of the outputs from step to step in the loss (TAR).",
+        "Weight in the loss of the mean square change of the outputs from step to step (TAR).",
         rule=not_negative,
         group="regularisation",
     )
@@ -120,10 +120,10 @@ class WindowConfig(InitConfig, NetworkConfig):
     kind: ClassVar[str] = "window"
 
     window: int = setting(
-        4, "Tokens that a window model predicts from. An n-gram of order N + 1 does so too.", rule=count, common=True
+        4, "Tokens of context of a window model. An n-gram of order N + 1 has as many.", rule=count, common=True
     )
-    direct: bool = setting(False, "Whether the embeddings are connected to the logits directly, too.")
-    layer_norm: bool = setting(False, "Whether every layer is followed by a layer normalisation.")
+    direct: bool = setting(False, "Whether there are direct connections from embeddings to logits.")
+    layer_norm: bool = setting(False, "Whether layer normalisation follows every layer.")
     nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = setting("tanh", "Activation function of the units.")
     connection: Literal["plain", "residual"] = setting("plain", "Connection between the layers.")
 

@@ -24,18 +24,18 @@ class NGramConfig:
     mode: ClassVar[str] = "stream"  # an end-of-line token leads back to the start context, so lines are alone anyway
 
     data: DataConfig = DataConfig()
-    order: int = setting(5, "Tokens of an n-gram; its context has one less.", rule=count, group="model", common=True)
+    order: int = setting(5, "Order n of the n-grams.", rule=count, group="model", common=True)
     method: Any = choice_of(
         ESTIMATORS,
         "modified-kneser-ney",
-        "Method of smoothing.",
+        "Smoothing method.",
         coerce=estimator_settings,
         group="model",
         common=True,
     )
     prune_counts: tuple[int, ...] = setting(
         (),
-        "Occurrences up to which n-grams are left out, for orders 1, 2, ..., such as 0 0 1; the last holds above too.",
+        "Counts up to which n-grams are left out, for orders 1, 2, ..., such as 0 0 1; the last holds above too.",
         group="model",
     )
     vocab_convention: Literal["own", "kenlm"] = setting(
@@ -45,13 +45,13 @@ class NGramConfig:
     )
     max_memory: int | None = setting(
         None,
-        "MiB for counting, with sorted shards on disk. Without it, there is no limit and all is in memory.",
+        "Memory for counting in MiB, with sorted shards on disk. Without it, all counts are in memory.",
         rule=count,
         group="model",
     )
     eval_streams: int = setting(
         10,
-        "Parallel streams that validation and test texts are cut into. Perplexities compare only at equal numbers.",
+        "Parallel streams that validation and test texts are cut into. Perplexities are comparable only at equal N.",
         rule=count,
         group="reports",
     )

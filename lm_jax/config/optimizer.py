@@ -13,31 +13,31 @@ from lm_jax.config.settings import BY_TEXT, not_negative, positive, setting
 class OptimizerConfig:
     """The optimiser."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] = setting("adam", "Method of optimisation.")
+    optimizer: Literal["sgd", "adam", "adamw"] = setting("adam", "Optimiser.")
     learning_rate: float | None = setting(
-        None, "Learning rate, at its highest.", rule=positive, metavar="RATE", common=True, unset=BY_TEXT
+        None, "Peak learning rate.", rule=positive, metavar="RATE", common=True, unset=BY_TEXT
     )
     clip: float | None = setting(
         1.0, "Global norm that longer gradients are scaled to; none: no clipping.", rule=positive
     )
     weight_decay: float = setting(
         0.0,
-        "Weight decay, decoupled for adamw, for sgd and adam added to the gradient (L2).",
+        "Weight decay: decoupled with adamw, added to the gradient (L2) with sgd and adam.",
         rule=not_negative,
         group="regularisation",
     )
     schedule: Any = choice_of(
         SCHEDULES,
         "cosine",
-        "Course of the learning rate. cosine falls along a cosine to a tenth; plateau falls by a factor whenever the "
-        "validation loss does not improve.",
+        "Learning-rate schedule. cosine decays to a tenth; plateau multiplies by decay_factor whenever the validation "
+        "loss does not improve.",
     )
-    warmup_steps: int = setting(0, "Steps of linear warm-up from zero, whatever the schedule.", rule=not_negative)
+    warmup_steps: int = setting(0, "Steps of linear warm-up from zero.", rule=not_negative)
     averaging: Any = choice_of(
         AVERAGINGS,
         "none",
-        "Average of the weights that is evaluated and kept. ema is an exponential moving average; ntasgd the mean "
-        "since the validation loss has not improved for some validations (NT-ASGD).",
+        "Averaged weights to evaluate and keep. ema is an exponential moving average; ntasgd averages from the "
+        "validation on where the loss has stopped improving (NT-ASGD).",
         group="regularisation",
     )
 

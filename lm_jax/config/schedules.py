@@ -14,7 +14,7 @@ class CosineSchedule:
     kind: ClassVar[str] = "cosine"
 
     decay_steps: int | None = setting(
-        None, "Step at which the cosine ends, if not the length of the run as first started.", rule=count
+        None, "Step at which the cosine ends, if not the last step of the run as first started.", rule=count
     )
 
 
@@ -24,9 +24,7 @@ class PlateauSchedule:
 
     kind: ClassVar[str] = "plateau"
 
-    decay_factor: float = setting(
-        0.25, "Factor of the learning rate where the validation loss does not improve.", rule=inner_share
-    )
+    decay_factor: float = setting(0.25, "Factor applied to the learning rate on a plateau.", rule=inner_share)
 
 
 SCHEDULES: dict[str, Kind] = {

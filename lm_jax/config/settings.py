@@ -126,8 +126,9 @@ class DependentSettings:
 
     def idle_error(self, name: str) -> UserError:
         """Makes the error for a setting that nothing reads."""
-        needed = self.idle()[name]
-        return UserError(f"{name} needs {needed}, got {getattr(self, name)} without", (name, needed.split()[0]))
+        needed, value = self.idle()[name], getattr(self, name)
+        given = "it" if isinstance(value, bool) else value
+        return UserError(f"{name} needs {needed}, got {given} without", (name, needed.split()[0]))
 
 
 def count(name: str, value: Any) -> None:
@@ -136,7 +137,7 @@ def count(name: str, value: Any) -> None:
 
 
 def rate(name: str, value: Any) -> None:
-    """Allows a share that is dropped, in [0, 1)."""
+    """Allows a share below 1, in [0, 1)."""
     check_rate(name, value)
 
 

@@ -15,7 +15,7 @@ class CharFeatures:
     """Settings of every network over the characters of a word."""
 
     char_embedding_size: int = setting(32, "Size of a character's embedding.", rule=count)
-    char_size: int = setting(64, "Features that the encoder has of the characters of a word.", rule=count)
+    char_size: int = setting(64, "Size of the vector read from the characters of a word.", rule=count)
     word_length: int = setting(
         20, "Characters of a word that are read. Of a longer word: its beginning and its end.", rule=count
     )
@@ -46,16 +46,16 @@ CHAR_FEATURES: dict[str, Kind] = {
 
 @dataclasses.dataclass(frozen=True)
 class TaggerConfig(EncoderConfig):
-    """Words and their characters, an encoder, and what its scores mean for a string of tags."""
+    """Words and their characters, an encoder, and what its scores mean for a tag sequence."""
 
     word_dropout: float = setting(
         0.25,
-        "Number w in the probability w / (w + n) with which a word seen n times is read as unknown in training.",
+        "Number w in w / (w + n), the probability that a word seen n times is read as unknown in training.",
         rule=not_negative,
         group="regularisation",
     )
     fold_case: bool = setting(
-        False, "Whether words that differ in case alone share an embedding; their characters are read as they are."
+        False, "Whether words that differ only in case share an embedding. Characters keep their case."
     )
     char_features: Any = choice_of(
         CHAR_FEATURES, "cnn", "What reads a word's characters: filters, LSTMs from both ends, or nothing.", common=True

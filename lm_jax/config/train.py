@@ -18,24 +18,26 @@ class RunConfig:
     task: ClassVar[str]
 
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=5e-3)
-    batch_size: int = setting(32, "Rows of a batch. For a running text: its parallel streams.", rule=count, common=True)
+    batch_size: int = setting(
+        32, "Rows of a batch. A running text is cut into as many streams.", rule=count, common=True
+    )
     accumulate: int = setting(
         1,
-        "Gradient-accumulation steps: parts of a batch, one after the other, for less memory. The gradient is that of "
-        "the whole batch.",
+        "Gradient-accumulation steps: parts of a batch, computed in turn to save memory. The gradient is that of the "
+        "whole batch.",
         rule=count,
         group="devices",
     )
     devices: int = setting(
         1,
-        "Devices that share the rows of a batch. The numbers are those of one device up to rounding.",
+        "Devices that share the rows of a batch. Results equal those of one device up to rounding.",
         rule=count,
         group="devices",
     )
     vocab_shards: int = setting(
         1,
-        "Pieces that embedding and softmax are cut into along the vocabulary, one a device. N must divide the number "
-        "of devices and the size of the vocabulary.",
+        "Shards of embedding and softmax along the vocabulary, one a device. N must divide the number of devices and "
+        "the size of the vocabulary.",
         rule=count,
         group="devices",
     )
@@ -45,7 +47,7 @@ class RunConfig:
     log_every: int = setting(100, "Steps between two lines of the report.", rule=count, group="reports")
     telemetry_every: int | None = setting(
         None,
-        "Steps between measurements of how far back the gradient reaches, such as 200. Without it, there are none.",
+        "Steps between measurements of how far back the gradient reaches, such as 200. Without it, none are made.",
         rule=count,
         group="reports",
     )
@@ -114,28 +116,28 @@ class TrainConfig(RunConfig):
     mode: Literal["stream", "sentence"] = setting(
         "stream",
         "How the text is read: as one stream, or each line alone, in random order (sentence). In a stream the "
-        "recurrent state runs on across lines.",
+        "recurrent state is carried across lines.",
         group="text",
     )
     bptt: int = setting(
         64,
-        "Tokens of a chunk of backpropagation. It is truncated there; the recurrent state is handed on.",
+        "Chunk length of truncated backpropagation. In tokens; the recurrent state is carried to the next chunk.",
         rule=count,
         common=True,
     )
     random_bptt: bool = setting(
-        False, "Whether the length of chunks varies, and the learning rate with it.", group="regularisation"
+        False, "Whether chunk lengths are random, with learning rates in proportion.", group="regularisation"
     )
     scheduled_sampling: float = setting(
         0.0,
-        "Share of the inputs that are replaced by the model's own predictions.",
+        "Probability that an input is replaced by the model's own prediction.",
         rule=share,
         metavar="RATE",
         group="regularisation",
     )
     eval_streams: int = setting(
         10,
-        "Parallel streams that validation and test texts are cut into. Perplexities compare only at equal numbers.",
+        "Parallel streams that validation and test texts are cut into. Perplexities are comparable only at equal N.",
         rule=count,
         group="reports",
     )

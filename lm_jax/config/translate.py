@@ -21,14 +21,10 @@ class TranslatorConfig(EncoderConfig):
         common=True,
     )
     input_feeding: bool = setting(
-        True, "Whether the decoder reads what attention found at the step before; with multiplicative attention."
+        True, "Whether the decoder reads the attention vector of the step before; with multiplicative attention."
     )
-    reverse_source: bool = setting(
-        False, "Whether the source is read from its end to its beginning; without attention."
-    )
-    decoder_size: int | None = setting(
-        None, "Units of a layer of the decoder, if not as many as of the encoder.", rule=count
-    )
+    reverse_source: bool = setting(False, "Whether the source is read in reverse order; without attention.")
+    decoder_size: int | None = setting(None, "Units of a decoder layer, if different from the encoder.", rule=count)
     tied: bool = setting(False, "Whether embedding and softmax of the target share their weights.")
 
     def idle(self) -> dict[str, str]:
@@ -48,34 +44,34 @@ class TranslateConfig(RunConfig):
     task: ClassVar[str] = "translate"
 
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
-    batch_size: int = setting(64, "Pairs of sentences of a batch.", rule=count, common=True)
+    batch_size: int = setting(64, "Sentence pairs of a batch.", rule=count, common=True)
     epochs: int | None = setting(6, "Passes over the training data.", rule=count, common=True)
     data: ParallelDataConfig = ParallelDataConfig()
     model: TranslatorConfig = TranslatorConfig(cell="gru", embedding_size=64, dropout=0.1)
     label_smoothing: float = setting(
         0.0,
-        "Share of the probability that is spread over all tokens instead of the right one.",
+        "Probability that is spread over all tokens instead of the right one.",
         rule=rate,
         metavar="RATE",
         group="regularisation",
     )
     scheduled_sampling: float = setting(
         0.0,
-        "Share of the target's inputs that are replaced by the model's own predictions.",
+        "Probability that an input of the decoder is replaced by the model's own prediction.",
         rule=share,
         metavar="RATE",
         group="regularisation",
     )
-    beam_size: int = setting(5, "Hypotheses of the search for translations.", rule=count, group="search")
+    beam_size: int = setting(5, "Beam size of the search for translations.", rule=count, group="search")
     length_penalty: float = setting(
         1.0,
-        "Power of the length that log-probabilities of the search are divided by.",
+        "Exponent of the length that log-probabilities are divided by.",
         rule=not_negative,
         group="search",
     )
     coverage_penalty: float = setting(
         0.0,
-        "Weight in the search of what attention has left of the source (Wu et al. 2016).",
+        "Weight of the penalty for source words without attention (Wu et al. 2016).",
         rule=not_negative,
         group="search",
     )

@@ -20,10 +20,10 @@ def _library():
 
 
 def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]:
-    """Returns a tokenizer of at most `size` types, as JSON, and its types in the order of their ids."""
+    """Returns a tokenizer of at most `size` entries, as JSON, and its entries in the order of their ids."""
     library = _library()
     if size < 257:
-        rule = "max_vocab of a bpe vocabulary must be at least 257 types (256 bytes and the end of a line)"
+        rule = "max_vocab of a bpe vocabulary must be at least 257 entries (256 bytes and the end of a line)"
         raise UserError(f"{rule}, got {size}", ["max_vocab"])
     tokenizer = library.Tokenizer(library.models.BPE())
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -154,7 +154,7 @@ def load_corpus(
             {"text": texts.sha256, "level": level, "options": options, "vocabulary": given}, build
         )
     if len(encoder) < 2:
-        raise UserError(f"a vocabulary needs at least 2 types, got {len(encoder)} in {texts.source}")
+        raise UserError(f"a vocabulary needs at least 2 entries, got {len(encoder)} in {texts.source}")
     return Corpus(
         source=texts.source,
         sha256=texts.sha256,

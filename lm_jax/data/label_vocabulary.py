@@ -17,7 +17,7 @@ from lm_jax.strict_json import read_json, write_json
 
 @dataclasses.dataclass(frozen=True)
 class LabelVocabulary:
-    """Types of the input, labels in the order of their ids, and how a text becomes types."""
+    """Vocabulary entries of the input, labels in the order of their ids, and how a text becomes ids."""
 
     inputs: Vocabulary
     labels: tuple[str, ...]

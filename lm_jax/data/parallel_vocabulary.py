@@ -16,7 +16,7 @@ from lm_jax.strict_json import read_json, write_json
 
 @dataclasses.dataclass(frozen=True)
 class ParallelVocabulary:
-    """The types of source and target, both of one level, and how a sentence becomes types.
+    """Vocabulary entries of source and target, both of one level, and how a sentence becomes ids.
 
     tokenizer: of words. lower: everything in lower case.
     """

@@ -1,6 +1,6 @@
 """Spans marked by tags: which tag may follow which, where spans stand, and how many were found.
 
-    BIO      B-x begins a span of kind x, I-x goes on with it, O is outside (Ramshaw & Marcus 1995; "IOB2")
+    BIO      B-x begins a span of kind x, I-x continues it, O is outside (Ramshaw & Marcus 1995; "IOB2")
     IOBES    E-x ends a span too, and S-x is a span of one word
 
 Spans of a string of tags are those that conlleval counts (Tjong Kim Sang & Buchholz 2000), of illegal strings too: a
@@ -98,7 +98,7 @@ def legal_transitions(tags: Sequence[str]) -> LegalTransitions | None:
 
 
 def illegal_step(scheme: str, tags: Sequence[str]) -> int | None:
-    """Returns the first place where a string of tags breaks the scheme, len(tags) for its end; None for a legal one."""
+    """Returns the first place where a tag sequence breaks the scheme, len(tags) for its end; None for a legal one."""
     if not tags:
         return None
     around = [None, *tags, None]
@@ -106,7 +106,7 @@ def illegal_step(scheme: str, tags: Sequence[str]) -> int | None:
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """Returns the spans that conlleval reads in a string of tags, legal or not."""
+    """Returns the spans that conlleval reads in a tag sequence, legal or not."""
     found, start, before, kind_before = [], 0, "O", ""
     for i, tag in enumerate((*tags, "O")):
         prefix, kind = _parts(tag)

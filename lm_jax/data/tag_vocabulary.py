@@ -80,7 +80,7 @@ class TagVocabulary:
         return ids
 
     def folded_rows(self) -> np.ndarray:
-        """Returns for every word the most frequent one that differs from it in case alone, int [V]."""
+        """Returns for every word the most frequent one that differs from it only in case, int [V]."""
         return np.array([UNKNOWN_ID, *(self.folded_ids[word.lower()] for word in self.words[1:])], np.int32)
 
     @functools.cached_property

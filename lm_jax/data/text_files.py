@@ -69,4 +69,6 @@ def cause_of(error: BaseException) -> str:
     """Returns the first cause of an error, in a few words."""
     while cause := error.__cause__ or error.__context__:
         error = cause
+    if isinstance(error, OSError) and error.strerror:  # "No such file or directory" needs no name of Python's
+        return error.strerror
     return f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"

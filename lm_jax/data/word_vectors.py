@@ -14,7 +14,7 @@ from lm_jax.input_files import bounded_lines, open_regular, unpacked_limit
 
 
 class WordVectors(NamedTuple):
-    """ids int [N] of the types that a file has; vectors float32 [N, E]; missing: the share of the words without one."""
+    """Word vectors of a file: ids int [N], vectors float32 [N, E], and the share of words that are missing."""
 
     ids: np.ndarray
     vectors: np.ndarray
@@ -22,7 +22,7 @@ class WordVectors(NamedTuple):
 
 
 def read_vectors(path: str | Path, vocabulary: Vocabulary, size: int) -> WordVectors:
-    """Reads the vectors of a vocabulary's types; a word that the file has in lower case only takes that.
+    """Reads the vectors of vocabulary entries; a word that the file has in lower case only takes that.
 
     Args:
         path: the file, plain or .gz; its first line may be "WORDS SIZE", as word2vec writes it.

@@ -31,8 +31,17 @@ def pool_first(ys: Float[Array, "T *B H"], mask: Mask | None = None) -> Float[Ar
 def pool_ends(
     ys: Float[Array, "T *B H"], mask: Mask | None = None, forward_size: int | None = None
 ) -> Float[Array, "*B H"]:
-    """Returns what each direction has when it has read everything: the last output of the first `forward_size`
-    features, the first output of the others; zeros for a row without a valid step."""
+    """Takes the last output of each direction, when it has read everything.
+
+    Args:
+        ys: outputs over time.
+        mask: False is padding.
+        forward_size: features of the forward direction, the first ones; the others are of the backward direction,
+            whose last output is at the first step. Default: all are forward.
+
+    Returns:
+        The vectors; zeros for a row without a valid step.
+    """
     size = ys.shape[-1] if forward_size is None else forward_size
     return jnp.concatenate([pool_last(ys[..., :size], mask), pool_first(ys[..., size:], mask)], axis=-1)
 

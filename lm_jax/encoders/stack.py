@@ -91,7 +91,7 @@ def stacked_encoder(
 
 
 def _encode_with(encoder, unroll, layer):
-    """`encode_with` of a layer, whose cells are told at which place in the stack they are."""
+    """`encode_with` of a layer, whose cells know their place in the stack."""
 
     def unroll_in_layer(cell, params, xs, mask, key, place):
         return unroll(cell, params, xs, mask, key, place._replace(layer=(layer, *place.layer)))

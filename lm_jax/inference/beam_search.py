@@ -64,9 +64,22 @@ def beam_search(
     beam_size: int = 5,
     length_penalty: float = 0.0,
 ) -> Beams:
-    """Returns the best continuations of a prompt (ids int [P], may be empty) that end a line or reach max_tokens.
+    """Searches the most probable continuations of a prompt that end a line or reach max_tokens.
 
-    Raises UserError for sizes below 1 or a length penalty below 0.
+    Args:
+        model: any language model.
+        params: its parameters.
+        prompt: ids int [P]; may be empty.
+        max_tokens: the longest continuation.
+        eol_id: the end-of-line token.
+        beam_size: number of hypotheses K.
+        length_penalty: alpha; hypotheses are ranked by log P / length^alpha.
+
+    Returns:
+        The K best hypotheses, best first.
+
+    Raises:
+        UserError: for sizes below 1 or a length penalty below 0.
     """
     check_sizes(max_tokens=max_tokens)
     check_search(beam_size, length_penalty)
@@ -96,7 +109,7 @@ def build_search(
     length_penalty: float,
     bonus: BonusFn | None = None,
 ) -> SearchFn:
-    """Makes the search from a carry and the token after it: a function for `jax.jit`, and for `jax.vmap` over sources.
+    """Makes the search from a carry and the next token: a function for `jax.jit`, and for `jax.vmap` over sources.
 
     Args:
         model: any language model.

@@ -20,9 +20,16 @@ def class_log_probs(
     texts: Sequence[np.ndarray],
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Returns log P(class | text), float32 [N, C], of texts of ids, int [T_n]; padding changes nothing.
+    """Computes log P(class | text) of texts; padding changes nothing.
 
-    progress: called with (batches done, batches in all).
+    Args:
+        model: a classifier.
+        params: its parameters.
+        texts: ids int [T_n] of each text.
+        progress: called with (batches done, batches in all).
+
+    Returns:
+        Nats, float32 [N, C].
     """
     batches = in_order(np.asarray([len(text) for text in texts]), ROWS)
     columns, start = lay_out(batches, texts), 0

@@ -11,7 +11,7 @@ from lm_jax.types import Params
 def spell(
     model: Translator, params: Params, vocabulary: ParallelVocabulary, source: str, target: np.ndarray
 ) -> list[str]:
-    """Returns the tokens of a translation as they are spelled.
+    """Returns the tokens of a translation as strings.
 
     Args:
         model: a translator; without attention unknown words stay as they are.

@@ -1,4 +1,4 @@
-"""Edit distance: how many tokens have to be changed, left out or put in to make what was found of the reference.
+"""Edit distance: the number of substitutions, deletions and insertions that turn a reference into a hypothesis.
 
 D[i, j] = min(D[i-1, j-1] + (r_i differs from f_j),  D[i-1, j] + 1,  D[i, j-1] + 1)        Levenshtein 1966
               substitution                           deletion        insertion
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Edits(NamedTuple):
-    """Counts of a shortest way from a reference to what was found; of several shortest ones, one with the most
+    """Counts of a shortest edit sequence from a reference to a hypothesis; of several shortest ones, one with the most
     substitutions."""
 
     substitutions: int
@@ -30,7 +30,7 @@ Tokens = Sequence | np.ndarray  # anything that can be compared: words, characte
 
 
 def count_edits(reference: Tokens, found: Tokens) -> Edits:
-    """Counts the edits from a reference to what was found, by dynamic programming, row by row."""
+    """Counts the edits from a reference to a hypothesis, by dynamic programming, row by row."""
     row = [Edits(0, 0, j) for j in range(len(found) + 1)]
     for i, wanted in enumerate(reference, 1):
         above, row = row, [Edits(0, i, 0)]

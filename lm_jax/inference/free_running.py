@@ -1,7 +1,7 @@
 """The free-running loss: the true tokens under a model that reads its own text, against one that reads the true text.
 
 A model is trained on the true past and generates from its own. Of each line the first p tokens are read as they are;
-then the model is let loose, and the true token is scored under both pasts. With x the line, x_0 the end-of-line
+then the model reads its own tokens, and the true token is scored under both pasts. With x the line, x_0 the end-of-line
 token, and y the model's own choices, y_i ~ P(. | x_0 .. x_p, y_1 .. y_{i-1}), after d of them:
 
     J_true(d) = -mean log P(x_{p+1+d} | x_0 .. x_p, x_{p+1} .. x_{p+d})         teacher forcing
@@ -39,7 +39,7 @@ class FreeRunning(NamedTuple):
 
     given_true [T, B] and given_own [T, K, B]: log-probabilities of the true tokens in nats, unspecified where masked.
     choices [T, K, B]: the model's own token at each position; it is read where the next one has a distance above 0.
-    distance [T, B]: own tokens read since the model was let loose. mask [T, B]: the second parts of the lines.
+    distance [T, B]: number of its own tokens that the model has read. mask [T, B]: the second parts of the lines.
     """
 
     given_true: Float[np.ndarray, "T B"]
@@ -91,13 +91,27 @@ def free_running_loss(
     sampler: Sampler = Sampler(),
     mode: str = "stream",
 ) -> FreeRunning:
-    """Returns the log-probabilities of lines under their true past and under `num_samples` continuations by the model.
+    """Computes the log-probabilities of lines given their true past, and given continuations that the model sampled.
 
-    lines: ids, each with its end. prefix: how many tokens of a line are read before the model is let loose, one
-    number for all or one a line. sampler: how the model chooses. mode: what follows when the model ends its line
-    early: "stream" (the carry runs on into its next line) or "sentence" (the carry is reset). All lines are one
-    batch, in memory at once: (1 + num_samples) B V logits.
-    Raises UserError for a line that its prefix leaves nothing of, and for an unknown mode.
+    All lines are one batch, in memory at once: (1 + num_samples) B V logits.
+
+    Args:
+        model: any language model.
+        params: its parameters.
+        lines: ids of each line, with its end.
+        prefix: number of true tokens before the model reads its own, for all lines or for each.
+        key: of the samples.
+        eol_id: the end-of-line token.
+        num_samples: continuations of each line.
+        sampler: how the model chooses its tokens.
+        mode: what follows when the model ends its line early: "stream" (the carry runs on) or "sentence" (it is
+            reset).
+
+    Returns:
+        The log-probabilities, and the tokens that the model chose.
+
+    Raises:
+        UserError: for a line that its prefix leaves nothing of, and for an unknown mode.
     """
     check_sizes(num_samples=num_samples)
     check_key(key)

@@ -1,4 +1,4 @@
-"""Text from any language model: the prompt in one `unroll`, then one jitted scan of `step`; or only the next token.
+"""Generation with any language model: the prompt in one `unroll`, then one jitted scan of `step`.
 
 `generate` and `stream` draw continuations of a prompt. `next_tokens` gives the most likely tokens after it; whole words
 are searched for in lm_jax/inference/word_search.py.
@@ -66,7 +66,7 @@ def stream(
     num_samples: int = 1,
     sampler: Sampler = Sampler(),
 ) -> Iterator[np.ndarray]:
-    """The same continuations in chunks [at most 32, num_samples], each as soon as it is there."""
+    """Yields the same continuations in chunks [at most 32, num_samples], each as soon as it is ready."""
     if num_tokens < 1 or num_samples < 1:
         rule = "tokens and num_samples must be at least 1"
         raise UserError(f"{rule}, got {num_tokens} and {num_samples}", ["tokens", "num_samples"])

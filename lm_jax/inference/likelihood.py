@@ -58,10 +58,19 @@ def likelihood(
     mode: str = "stream",
     progress: Callable[[int, int], None] | None = None,
 ) -> Likelihood:
-    """Returns the log-likelihood of a text, ids int [N].
+    """Computes the log-likelihood of a text.
 
-    mode: "stream" (the carry runs on across lines) or "sentence" (it is reset at every line).
-    progress: called with (chunks done, chunks in all).
+    Args:
+        model: any language model.
+        params: its parameters.
+        tokens: ids int [N].
+        eol_id: the end-of-line token, which the first token is predicted from.
+        eval_streams: parallel streams that the text is cut into.
+        mode: "stream" (the carry runs on across lines) or "sentence" (it is reset at every line).
+        progress: called with (chunks done, chunks in all).
+
+    Returns:
+        The sum over all tokens, and their number.
     """
     log_probs = token_log_probs(model, params, tokens, eol_id, eval_streams=eval_streams, mode=mode, progress=progress)
     return Likelihood(float(np.sum(log_probs, dtype=np.float64)), len(tokens))
@@ -77,10 +86,24 @@ def token_log_probs(
     mode: str = "stream",
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Returns the log-probability [N] of each token in the order of the text; arguments as for `likelihood`.
+    """Computes the log-probability of each token of a text.
 
-    One stream scores every token in its full context; more are faster, and start with an empty carry each.
-    Raises UserError for a text without a token, ids outside the vocabulary, no stream, and an unknown mode.
+    One stream scores every token in its full context; more streams are faster, and each starts with an empty carry.
+
+    Args:
+        model: any language model.
+        params: its parameters.
+        tokens: ids int [N].
+        eol_id: the end-of-line token, which the first token is predicted from.
+        eval_streams: parallel streams that the text is cut into.
+        mode: "stream" or "sentence", as for `likelihood`.
+        progress: called with (chunks done, chunks in all).
+
+    Returns:
+        Nats [N], in the order of the text.
+
+    Raises:
+        UserError: for a text without a token, ids outside the vocabulary, no stream, and an unknown mode.
     """
     check_sizes(eval_streams=eval_streams)
     lay_out = one_of("mode", mode, _LAID_OUT)
@@ -93,7 +116,16 @@ def token_log_probs(
 
 
 def line_sums(values: np.ndarray, tokens: np.ndarray, eol_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of per-token values over lines (float64), and the tokens of each line with its end; [lines] both."""
+    """Sums per-token values over lines.
+
+    Args:
+        values: a number for each token [N].
+        tokens: ids int [N].
+        eol_id: the token that ends a line.
+
+    Returns:
+        The sums in float64 and the numbers of tokens with the line's end, both [lines].
+    """
     starts = np.concatenate([[0], np.flatnonzero(tokens == eol_id) + 1])
     starts = starts[starts < len(tokens)]
     lengths = np.diff(np.append(starts, len(tokens)))

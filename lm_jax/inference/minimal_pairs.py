@@ -29,8 +29,18 @@ class Accuracy(NamedTuple):
 def judge_pairs(
     model: LanguageModel, params: Params, good: Sequence[np.ndarray], bad: Sequence[np.ndarray], eol_id: int
 ) -> np.ndarray:
-    """Returns log P(good) - log P(bad) in nats for each pair, float64 [pairs];
-    sentences are ids that end with eol_id."""
+    """Computes log P(good) - log P(bad) for pairs of sentences.
+
+    Args:
+        model: any language model.
+        params: its parameters.
+        good: ids of the better sentence of each pair, ending with eol_id.
+        bad: ids of the worse one.
+        eol_id: the end-of-line token.
+
+    Returns:
+        Nats, float64 [pairs].
+    """
     tokens = np.concatenate([*good, *bad])
     log_probs = token_log_probs(model, params, tokens, eol_id, eval_streams=STREAMS, mode="sentence")
     sums, _ = line_sums(log_probs, tokens, eol_id)

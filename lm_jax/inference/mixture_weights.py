@@ -26,11 +26,19 @@ THETAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 def em_weights(
     log_probs: Float[np.ndarray, "M N"], *, tolerance: float = 1e-9, max_iterations: int = 1000
 ) -> Float[np.ndarray, "M"]:
-    """Returns the weights [M], float64, under which a text is most likely, from the log-probabilities of its tokens.
+    """Fits mixture weights by EM, from equal weights: those under which a text is most likely.
 
-    log_probs: nats, -inf allowed; a token that is impossible for every model says nothing and is left out. EM starts
-    from equal weights and ends when a step gains less than `tolerance` nats per token. Raises UserError for an empty
-    text or for NaN.
+    Args:
+        log_probs: nats of each token under each model, -inf allowed. A token that is impossible for every model is
+            left out.
+        tolerance: the gain of a step, in nats per token, at which EM ends.
+        max_iterations: the most steps.
+
+    Returns:
+        The weights [M], float64.
+
+    Raises:
+        UserError: for an empty text or for NaN.
     """
     log_probs = np.asarray(log_probs, np.float64)
     if log_probs.ndim != 2 or 0 in log_probs.shape:
@@ -66,9 +74,21 @@ def fit_mixture(
     eval_streams: int = 10,
     mode: str = "stream",
 ) -> tuple[LanguageModel, MixtureParams]:
-    """Fits the mixture of models to a held-out text (ids int [N]); returns it and its parameters.
+    """Fits the mixture of models to a held-out text.
 
-    eval_streams, mode: how the text is read, as for `likelihood`. Raises UserError for models that cannot be mixed.
+    Args:
+        models: language models over one vocabulary.
+        models_params: the parameters of each.
+        tokens: ids int [N] of the held-out text.
+        eol_id: the end-of-line token.
+        eval_streams: parallel streams, as for `likelihood`.
+        mode: "stream" or "sentence", as for `likelihood`.
+
+    Returns:
+        The mixture, a language model, and its parameters.
+
+    Raises:
+        UserError: for models that cannot be mixed.
     """
     combined = mixture(models)
     params = mixture_params(np.full(len(models), 1 / max(1, len(models))), models_params)
@@ -90,10 +110,26 @@ def fit_cache(
     eval_streams: int = 10,
     mode: str = "stream",
 ) -> tuple[LanguageModel, ContinuousCacheParams]:
-    """Fits a continuous cache to a trained model, theta and lambda chosen on a held-out text (ids int [N]).
+    """Fits a continuous cache to a trained model, with theta and lambda chosen on a held-out text.
 
-    theta is the best of a grid; for each of it lambda is found by EM from the probabilities of the cache alone and of
-    the model alone. lambda is kept between 1e-6 and 1 - 1e-6. Raises UserError for an empty grid.
+    theta is the best of a grid. For each theta, EM finds lambda from the probabilities of cache and model, kept
+    between 1e-6 and 1 - 1e-6.
+
+    Args:
+        model: a recurrent language model.
+        params: its parameters.
+        tokens: ids int [N] of the held-out text.
+        eol_id: the end-of-line token.
+        size: tokens that the cache remembers.
+        thetas: the grid.
+        eval_streams: parallel streams, as for `likelihood`.
+        mode: "stream" or "sentence", as for `likelihood`.
+
+    Returns:
+        The cached model and its parameters.
+
+    Raises:
+        UserError: for an empty grid.
     """
     if len(thetas) == 0:
         raise UserError("a cache needs at least one theta to choose from, got none")

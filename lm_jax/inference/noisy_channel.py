@@ -103,9 +103,20 @@ class Tuned(NamedTuple):
 def reverse_scores(
     model: Translator, params: Params, vocabulary: ParallelVocabulary, sources: Sequence[str], targets: Sequence[str]
 ) -> TextScores:
-    """Returns log P(source | target) of pairs by a translator that reads targets and writes sources.
+    """Computes log P(source | target) of pairs, by a translator that reads targets and writes sources.
 
-    An empty target is read as one unknown word. Raises UserError for a character that the model cannot write.
+    Args:
+        model: the translator.
+        params: its parameters.
+        vocabulary: its vocabulary.
+        sources: texts that it writes.
+        targets: texts that it reads; an empty one is read as one unknown word.
+
+    Returns:
+        The log-probabilities and the numbers of unknown tokens.
+
+    Raises:
+        UserError: for a character that the model cannot write.
     """
     unknown = vocabulary.unk_id
     read = [vocabulary.encode_source(text) for text in targets]
@@ -118,9 +129,19 @@ def reverse_scores(
 def language_model_scores(
     model: LanguageModel, params: Params, vocabulary: Vocabulary, sentences: Sequence[str]
 ) -> TextScores:
-    """Returns log P(sentence) of sentences, each by itself: tokens of words with spaces between them.
+    """Computes log P(sentence) of sentences, each by itself.
 
-    Raises UserError for what the vocabulary cannot encode.
+    Args:
+        model: the language model.
+        params: its parameters.
+        vocabulary: its vocabulary.
+        sentences: tokens of words with spaces between them.
+
+    Returns:
+        The log-probabilities and the numbers of unknown tokens.
+
+    Raises:
+        UserError: for text that the vocabulary cannot encode.
     """
     if not sentences:
         return TextScores(np.zeros(0), np.zeros(0, int))
@@ -132,12 +153,12 @@ def language_model_scores(
 
 
 def readable(vocabulary: ParallelVocabulary, text: str) -> str:
-    """Returns a translation as other models are to read it: its unknown words as a word that none of them knows."""
+    """Returns a translation for other models to read: with a word that none of them knows in place of unknown words."""
     return text if vocabulary.target.unk_id is None else text.replace(UNKNOWN, UNKNOWN_WORD)
 
 
 def features(candidates: Sequence[Candidate], length_penalty: float) -> Float[np.ndarray, "K 4"]:
-    """Returns what the weights are of, for each candidate of a list: see the module."""
+    """Returns the features of each candidate of a list; see the module."""
     rows = [
         (one.search_score, *(np.array([one.reverse, one.language_model]) / one.length**length_penalty), one.length)
         for one in candidates
@@ -155,13 +176,13 @@ def stack(lists: Sequence[np.ndarray]) -> Float[np.ndarray, "N K F"]:
 
 
 def combine(values: Float[np.ndarray, "... 4"], weights: Weights) -> Float[np.ndarray, "..."]:
-    """Returns the scores of features; what has the weight 0 counts nothing, even where it is infinite."""
+    """Returns weighted sums of features; a feature with weight 0 does not count, even if it is infinite."""
     used = np.flatnonzero(weights)
     return values[..., used] @ np.asarray(weights, np.float64)[used]
 
 
 def choose(values: Float[np.ndarray, "N K 4"], weights: Weights) -> Int[np.ndarray, "N"]:
-    """Returns the best of each list; of equals the one that the direct search has first."""
+    """Returns the best of each list; ties go to the direct search's first."""
     return combine(values, weights).argmax(axis=-1)
 
 

@@ -72,7 +72,7 @@ class PairedTest(NamedTuple):
 
 
 def cut_blocks(lengths: Int[np.ndarray, "lines"]) -> Blocks:
-    """Returns the blocks of a text whose lines have so many tokens each (at least one, the end of the line)."""
+    """Returns the blocks of a text from the number of tokens of each line (at least one, its end)."""
     lines, tokens = len(lengths), int(np.sum(lengths))
     pieces = min(ENOUGH_BLOCKS, tokens // SHORTEST_PIECE)
     if lines < min(ENOUGH_BLOCKS, pieces):
@@ -101,10 +101,19 @@ def tail_level(blocks: int) -> float:
 def bootstrap_ratio(
     sums: Float[np.ndarray, "K"], units: Float[np.ndarray, "K"], samples: int = 2000, seed: int = 0
 ) -> Interval:
-    """sum(sums) / sum(units) with its percentile interval over resampled blocks.
+    """Computes sum(sums) / sum(units) with its percentile interval over resampled blocks.
 
-    Where a block's sum is infinite (a probability of 0) both ends are, too: no text of which this is a part has a
-    finite one. One block alone tells nothing about others: its interval is the whole line.
+    Where a block's sum is infinite (a probability of 0) both ends are infinite too: no text of which this is a part
+    has a finite one. One block alone says nothing about others: its interval is the whole line.
+
+    Args:
+        sums: of each block, such as its nats.
+        units: of each block, such as its tokens.
+        samples: number of resamples.
+        seed: seed of the resamples.
+
+    Returns:
+        The ratio and its 95 % interval.
     """
     estimate = float(np.sum(sums) / np.sum(units))
     if not np.isfinite(estimate):
@@ -125,7 +134,18 @@ def paired_test(
     samples: int = 2000,
     seed: int = 0,
 ) -> PairedTest:
-    """sum(sums - others) / sum(units) of two models on the same blocks, all finite; below 0: the first loses less."""
+    """Tests whether two models differ, by sign flips of their differences on the same blocks.
+
+    Args:
+        sums: of each block under the first model, finite.
+        others: of each block under the second model, finite.
+        units: of each block, such as its tokens.
+        samples: number of sign flips.
+        seed: seed of the sign flips.
+
+    Returns:
+        sum(sums - others) / sum(units), below 0 if the first loses less, and its p-value.
+    """
     differences = np.asarray(sums, np.float64) - others
     interval = bootstrap_ratio(differences, units, samples, seed)
     observed = abs(differences.sum())

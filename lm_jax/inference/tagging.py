@@ -1,4 +1,4 @@
-"""The tags of many sentences, in batches of like length: scores of true tags, and the best strings."""
+"""The tags of many sentences, in batches of like length: scores of true tags, and the best sequences."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class TagScores(NamedTuple):
 
 @shortly_shown
 class TagStrings(NamedTuple):
-    """The best strings of one sentence: tags [K, T], their log-probabilities [K], and of those of the first string
+    """Best tag sequences of one sentence: tags [K, T], their log-probabilities [K], and of those of the first string
     the probability at every word, [T]. K may be smaller than was asked for."""
 
     tags: np.ndarray
@@ -40,7 +40,17 @@ class TagStrings(NamedTuple):
 def score_tags(
     model: Tagger, params: Params, sentences: EncodedSentences, progress: ProgressFn | None = None
 ) -> TagScores:
-    """Scores the true tags of sentences and finds the best; padding changes nothing."""
+    """Scores the true tags of sentences and finds the best ones; padding changes nothing.
+
+    Args:
+        model: a tagger.
+        params: its parameters.
+        sentences: words and tags as ids.
+        progress: called with (batches done, batches in all).
+
+    Returns:
+        Log-probabilities of the true tags, and the best tags.
+    """
     log_probs, tags = np.zeros(len(sentences.lengths)), np.zeros(len(sentences.words), np.int32)
     for rows, places, mask in _batches(sentences.lengths, progress):
         inputs = TaggerInputs(jnp.asarray(sentences.words[places]), jnp.asarray(sentences.characters[places]))
@@ -51,7 +61,17 @@ def score_tags(
 
 
 def best_tags(model: Tagger, params: Params, sentences: EncodedSentences, k: int = 1) -> list[TagStrings]:
-    """Finds the k best strings of tags of every sentence; the tags that it has are not read."""
+    """Finds the k best tag sequences of every sentence.
+
+    Args:
+        model: a tagger.
+        params: its parameters.
+        sentences: words as ids; their tags are not read.
+        k: number of sequences.
+
+    Returns:
+        The sequences of each sentence, best first.
+    """
     found: list[TagStrings | None] = [None] * len(sentences.lengths)
     for rows, places, mask in _batches(sentences.lengths, None):
         inputs = TaggerInputs(jnp.asarray(sentences.words[places]), jnp.asarray(sentences.characters[places]))

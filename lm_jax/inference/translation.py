@@ -124,7 +124,7 @@ def side_by_side(rows: np.ndarray, sequences: Sequence[np.ndarray], shortest: in
 
 
 def most_tokens(memory_length: int) -> int:
-    """Returns the longest translation that is searched for."""
+    """Returns the length of the longest translation to search for."""
     return 2 * memory_length + 16
 
 
@@ -175,7 +175,19 @@ def pair_log_probs(
     eol_id: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Returns log P(target | source) in nats, float64 [N], of targets with their ends; padding changes nothing."""
+    """Computes log P(target | source) of pairs; padding changes nothing.
+
+    Args:
+        model: a translator.
+        params: its parameters.
+        sources: ids of each source.
+        targets: ids of each target, with its end.
+        eol_id: the token that ends a target.
+        progress: called with (batches done, batches in all).
+
+    Returns:
+        Nats, float64 [N].
+    """
     lengths = np.asarray([len(one) for one in sources], int), np.asarray([len(one) for one in targets], int)
     batches, sums = in_order(np.maximum(*lengths), ROWS), np.zeros(len(sources))
     for number, rows in enumerate(batches.rows, 1):
@@ -200,11 +212,21 @@ def _score(model, eol_id):
 
 
 def alignment(model: Translator, params: Params, source: np.ndarray, target: np.ndarray, eol_id: int) -> np.ndarray:
-    """Returns the weights [T, S'] with which each token of a target, ids int [T], was written beside a source.
+    """Computes the attention weights of each token of a target over its source.
 
-    S': the positions of the memory, as many as of the source unless its reader makes them fewer.
+    Args:
+        model: a translator with attention.
+        params: its parameters.
+        source: ids of the source.
+        target: ids int [T] of the target.
+        eol_id: the token that ends a target.
 
-    Raises UserError for a model without attention.
+    Returns:
+        Weights [T, S']. S' are the positions of the memory, as many as of the source unless its reader makes them
+            fewer.
+
+    Raises:
+        UserError: for a model without attention.
     """
     if model.align is None:
         raise UserError("the weights of attention need a translator with attention, got one without")

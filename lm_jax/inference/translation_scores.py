@@ -10,7 +10,7 @@ from lm_jax.errors import UserError
 class TranslationScores(NamedTuple):
     """exact: share of translations that equal their reference. bleu, chrf: from 0 to 100; None without the extra.
 
-    signature: how sacrebleu computed them, to be told with the numbers; "" without it.
+    signature: how sacrebleu computed them, to report with the numbers; "" without it.
     """
 
     exact: float

@@ -35,7 +35,7 @@ NOT_IN_WORDS = re.compile(r"[\s\0\ud800-\udfff]")
 
 
 def comment(vocabulary: Vocabulary, method: str) -> str:
-    """Returns the first line of a file of ours: the level of its types, how they are split, and the estimator."""
+    """Returns the first line of a file of ours: the level of its tokens, how they are split, and the estimator."""
     metadata = {"level": vocabulary.level, "method": method, **vocabulary.splitting}
     if vocabulary.merges is not None:
         metadata["merges"] = vocabulary.merges
@@ -43,7 +43,7 @@ def comment(vocabulary: Vocabulary, method: str) -> str:
 
 
 def spell(vocabulary: Vocabulary) -> list[str]:
-    """Returns the types as an ARPA file has them, in the order of their ids.
+    """Returns the vocabulary entries as an ARPA file has them, in the order of their ids.
 
     Raises UserError for a word that an ARPA file cannot hold.
     """
@@ -82,9 +82,9 @@ def unspell(spelled: list[str], level: str, merges: str | None) -> Vocabulary:
     elif level == "byte":
         tokens[at] = BYTES[ord("\n")]
     if level == "byte" and tuple(tokens) != BYTES:
-        raise UserError("the types of an ARPA file of bytes must be 00 to ff in this order, got others")
+        raise UserError("the entries of an ARPA file of bytes must be 00 to ff in this order, got others")
     if level == "char" and any(len(token) > 1 for token in tokens):
-        raise UserError("the types of an ARPA file of characters must be single characters, got longer ones")
+        raise UserError("the entries of an ARPA file of characters must be single characters, got longer ones")
     if level not in ("char", "byte", "bpe") or (level == "bpe") != (merges is not None):
         raise UserError(f"the level of an ARPA file must be char, byte, word or bpe (with merges), got {level!r}")
     return Vocabulary(level, tuple(tokens), merges)

@@ -81,7 +81,7 @@ def read_header(lines: Lines) -> tuple[dict[str, Any], list[int]]:
     while lines.current is not None and not lines.current.startswith(b"\\"):
         match = COUNT.fullmatch(lines.current)
         if not match or int(match[1]) != len(counts) + 1:
-            lines.fail(f"the header must go on with ngram {len(counts) + 1}=..", lines.current)
+            lines.fail(f"the header must continue with ngram {len(counts) + 1}=..", lines.current)
         counts.append(int(match[2]))
         lines.advance()
     if not counts:

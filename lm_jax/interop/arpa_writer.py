@@ -26,9 +26,17 @@ BLOCK = 1 << 16  # n-grams that are text at the same time
 def write_arpa(params: BackoffParams, vocabulary: Vocabulary, path: str | Path, method: str) -> None:
     """Writes tables as an ARPA file, compressed if the name ends in .gz; `read_arpa` gives them back, bit for bit.
 
-    method: the estimator, for the comment and for messages. The file appears when it is whole. Raises UserError,
-    before anything is written, for tables that an ARPA file cannot hold (maximum likelihood, stupid back-off), or for
-    a vocabulary that is not theirs.
+    The file appears only when it is complete.
+
+    Args:
+        path: the file.
+        params: the tables.
+        vocabulary: the vocabulary of the tables.
+        method: the estimator, for the comment and for messages.
+
+    Raises:
+        UserError: before anything is written, for tables that an ARPA file cannot hold (maximum likelihood, stupid
+            back-off), or for a vocabulary that is not theirs.
     """
     path = Path(path).expanduser()
     reason = not_a_distribution(params)
@@ -36,7 +44,7 @@ def write_arpa(params: BackoffParams, vocabulary: Vocabulary, path: str | Path, 
         raise UserError(f"an ARPA file holds probabilities above 0 and back-off weights, but in {method} {reason}")
     if len(vocabulary) != len(params.words[0]):
         raise UserError(
-            f"the vocabulary must be that of the tables, {len(params.words[0])} types, got {len(vocabulary)}"
+            f"the vocabulary must be that of the tables, {len(params.words[0])} entries, got {len(vocabulary)}"
         )
     words = spell(vocabulary)
     with _new_file(path) as file:

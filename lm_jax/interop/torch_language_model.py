@@ -32,13 +32,20 @@ HIDDEN = "rnn.weight_hh_l0"  # [gates*H, H]: its last axis is the size of the la
 def language_model_from_torch(
     state_dict: Mapping[str, Any], cell: str = "lstm", *, nonlinearity: str = "tanh", dropout_rate: float = 0.0
 ) -> tuple[LanguageModel, RecurrentLMParams]:
-    """Returns the model of a state dict, of arrays or of torch's own tensors, and its parameters;
-    the sizes are the tensors'.
+    """Makes the model of a state dict of torch's `word_language_model`, and its parameters.
 
-    cell: "rnn", "gru" or "lstm". nonlinearity: of "rnn", "tanh" or "relu". dropout_rate: for training on, as in torch
-        of the embedded inputs, between layers and of the outputs.
-    Raises UserError, by name, for a tensor that is missing, that the model does not have, of another shape, or not of
-    floating point numbers; and for the path of a file or a module in the place of a state dict.
+    Args:
+        state_dict: arrays or torch tensors by name; the sizes are theirs.
+        cell: "rnn", "gru" or "lstm".
+        nonlinearity: of "rnn", "tanh" or "relu".
+        dropout_rate: for further training, as in torch of the embedded inputs, between layers and of the outputs.
+
+    Returns:
+        The language model and its parameters.
+
+    Raises:
+        UserError: by name, for a tensor that is missing, that the model does not have, of another shape, or not of
+            floating point numbers; and for the path of a file or a module in the place of a state dict.
     """
     check_tensors("state_dict", state_dict)
     make = one_of("cell", cell, {"rnn": rnn, "gru": gru, "lstm": lstm})

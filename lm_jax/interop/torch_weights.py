@@ -43,12 +43,19 @@ def params_to_torch(params: Params, prefix: str = "") -> dict[str, np.ndarray]:
 
 
 def params_from_torch(cell: Cell | Encoder, state_dict: Mapping[str, Any], prefix: str = "") -> Params:
-    """Returns the parameters of our cell or encoder from a state dict of torch's layers,
-    of arrays or of torch's own tensors.
+    """Makes parameters of a cell or encoder from a state dict of torch's layers. Half precision becomes float32.
 
-    prefix: of the names to read; others belong to other modules and are not looked at. Half precision becomes float32.
-    Raises UserError, by name, for a tensor that is missing, that the cell does not have, of another shape, or not of
-    floating point numbers; and for a cell or encoder that torch does not have.
+    Args:
+        cell: a cell or encoder of ours.
+        state_dict: arrays or torch tensors by name.
+        prefix: of the names to read; other names belong to other modules and are ignored.
+
+    Returns:
+        The parameters.
+
+    Raises:
+        UserError: by name, for a tensor that is missing, that the cell does not have, of another shape, or not of
+            floating point numbers; and for a cell or encoder that torch does not have.
     """
     check_tensors("state_dict", state_dict)
     shapes = jax.eval_shape(cell.init, jax.random.key(0))

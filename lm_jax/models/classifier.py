@@ -101,7 +101,7 @@ def classifier(
     """Makes a classifier around any encoder; the size of its embedding is the encoder's input size.
 
     Args:
-        vocab_size: types of the input.
+        vocab_size: vocabulary entries of the input.
         classes: at least 2.
         encoder: reads the sequence.
         pooling: "last", "mean", "max" or "attention".

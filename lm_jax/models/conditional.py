@@ -81,9 +81,9 @@ def conditional_lm(
     """Makes a decoder around any cell.
 
     Args:
-        vocab_size: V, types of the target, its end-of-line token among them.
+        vocab_size: V, vocabulary entries of the target with its end-of-line token.
         cell: reads `decoder_input_size` numbers a step.
-        memory_size: E', size of what the encoder puts out.
+        memory_size: E', output size of the encoder.
         form: "plain", "additive" or "multiplicative"; see the module.
         input_feeding: whether the multiplicative form reads r_{t-1}; without, its steps need no loop of their own.
         embedding_size: E.

@@ -71,7 +71,16 @@ def constrain(params: CRFParams, legal: LegalTransitions | None) -> CRFParams:
 
 
 def log_partition(params: CRFParams, scores: Float[Array, "T *B C"], mask: Mask | None = None) -> Float[Array, "*B"]:
-    """Returns log Z of every row, by the forward algorithm."""
+    """Computes log Z of every row, by the forward algorithm.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        mask: False is padding.
+
+    Returns:
+        Nats, a number a row.
+    """
     scores, valid = _checked(params, scores, mask)
     if not scores.shape[0]:
         return jnp.zeros(scores.shape[1:-1], scores.dtype)
@@ -88,7 +97,17 @@ def log_partition(params: CRFParams, scores: Float[Array, "T *B C"], mask: Mask 
 def path_score(
     params: CRFParams, scores: Float[Array, "T *B C"], labels: Int[Array, "T *B"], mask: Mask | None = None
 ) -> Float[Array, "*B"]:
-    """Returns the score of one string of labels a row; labels at padding are not read."""
+    """Computes the score of one label sequence a row.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        labels: the sequences; labels at padding are not read.
+        mask: False is padding.
+
+    Returns:
+        The unnormalised scores, a number a row.
+    """
     scores, valid = _checked(params, scores, mask)
     if not scores.shape[0]:
         return jnp.zeros(scores.shape[1:-1], scores.dtype)
@@ -103,22 +122,50 @@ def path_score(
 def log_prob(
     params: CRFParams, scores: Float[Array, "T *B C"], labels: Int[Array, "T *B"], mask: Mask | None = None
 ) -> Float[Array, "*B"]:
-    """Returns log P(labels) of every row."""
+    """Computes log P(labels) of every row.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        labels: the sequences; labels at padding are not read.
+        mask: False is padding.
+
+    Returns:
+        Nats, a number a row.
+    """
     return path_score(params, scores, labels, mask) - log_partition(params, scores, mask)
 
 
 def marginals(params: CRFParams, scores: Float[Array, "T *B C"], mask: Mask | None = None) -> Float[Array, "T *B C"]:
-    """Returns P(y_t = c) of every step, the derivative of log Z; zeros at padding."""
+    """Computes P(y_t = c) of every step, the derivative of log Z.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        mask: False is padding.
+
+    Returns:
+        The probabilities; zeros at padding.
+    """
     return jax.grad(lambda scores: jnp.sum(log_partition(params, scores, mask)))(scores)
 
 
 def label_log_probs(
     params: CRFParams, scores: Float[Array, "T *B C"], labels: Int[Array, "T *B"], mask: Mask | None = None
 ) -> Float[Array, "T *B"]:
-    """Returns log P(y_t = labels_t) of every step by itself, in nats; 0 at padding, whose labels are not read.
+    """Computes log P(y_t = labels_t) of every step by itself.
 
-    By the odds of all strings without the label to all with it, one forward algorithm each a step: where the
-    probability is nearly 1 the derivative of `marginals` would have no digits left.
+    It takes the odds of all sequences without the label to all with it, one forward algorithm each a step: where the
+    probability is nearly 1, the derivative of `marginals` would have no digits left.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        labels: the sequences; labels at padding are not read.
+        mask: False is padding.
+
+    Returns:
+        Nats; 0 at padding.
     """
     scores, valid = _checked(params, scores, mask)
     chosen = jnp.arange(scores.shape[-1]) == labels[..., None]
@@ -135,16 +182,36 @@ def label_log_probs(
 def viterbi(
     params: CRFParams, scores: Float[Array, "T *B C"], mask: Mask | None = None
 ) -> tuple[Int[Array, "T *B"], Float[Array, "*B"]]:
-    """Returns the best string of every row, 0 at padding, and its score."""
+    """Finds the best label sequence of every row.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        mask: False is padding.
+
+    Returns:
+        The sequences, 0 at padding, and their scores.
+    """
     best = n_best(params, scores, 1, mask)
     return best.labels[0], best.scores[0]
 
 
 def n_best(params: CRFParams, scores: Float[Array, "T *B C"], k: int, mask: Mask | None = None) -> BestStrings:
-    """Finds the k best strings of every row, by Viterbi with k places for each label, and a scan backwards.
+    """Finds the k best label sequences of every row, by Viterbi with k places for each label, and a scan backwards.
 
-    A place is label * k + rank. Of a row that has fewer than k legal strings the last scores are -inf.
-    Raises UserError for a k below 1.
+    A place is label * k + rank.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        k: number of sequences.
+        mask: False is padding.
+
+    Returns:
+        The sequences, best first; the last scores of a row with fewer than k legal sequences are -inf.
+
+    Raises:
+        UserError: for a k below 1.
     """
     check_sizes(k=k)
     scores, valid = _checked(params, scores, mask)

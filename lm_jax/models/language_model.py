@@ -145,6 +145,6 @@ def masked_log_probs(log_probs: LogProbs, mask: Mask | None) -> LogProbs:
 
 
 def check_vocab_size(vocab_size: int) -> None:
-    """Raises UserError for a vocabulary of fewer than two types: there is nothing to predict."""
+    """Raises UserError for a vocabulary of fewer than two entries: there is nothing to predict."""
     if vocab_size < 2:
-        raise UserError(f"a language model needs a vocabulary of at least 2 types, got {vocab_size}")
+        raise UserError(f"a language model needs a vocabulary of at least 2 entries, got {vocab_size}")

@@ -22,7 +22,16 @@ class NaiveBayes(NamedTuple):
 
 
 def fit_naive_bayes(texts: Sequence[np.ndarray], labels: np.ndarray, classes: int) -> NaiveBayes:
-    """Counts the features of texts, ids int [T_n], with labels int [N]."""
+    """Fits naive Bayes to labelled texts by counting their features.
+
+    Args:
+        texts: ids int [T_n] of each text.
+        labels: the class of each, int [N].
+        classes: number of classes C.
+
+    Returns:
+        The model.
+    """
     sets = [_features(text) for text in texts]
     features = {feature: column for column, feature in enumerate(dict.fromkeys(f for one in sets for f in one))}
     counts = np.ones((classes, len(features)))

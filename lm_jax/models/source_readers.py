@@ -62,7 +62,7 @@ def token_reader(
     """Makes the reader of tokens; its parameters are the embedding [V', E].
 
     Args:
-        source_size: V', types of the source.
+        source_size: V', vocabulary entries of the source.
         embedding_size: E.
         reverse_source: whether a sentence is read from its last token to its first.
         word_dropout: share of the tokens that are read as `unk_id` when a key is given.

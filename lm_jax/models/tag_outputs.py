@@ -1,4 +1,4 @@
-"""Three outputs of a tagger: what its scores of single tags mean for a string of them.
+"""Three outputs of a tagger: what its scores of single tags mean for a sequence of tags.
 
     softmax        P(y) = prod_t softmax(scores_t)[y_t]; the best string has the best tag at every word
     constrained    trained like softmax; the best string is sought among legal ones only

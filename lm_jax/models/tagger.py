@@ -91,7 +91,7 @@ def tagger(
 
     Args:
         encoder: Reads word and character vectors; what of its input the reader does not fill is the embedding.
-        output: What scores mean for a string of tags.
+        output: What scores mean for a tag sequence.
         counts: How often the training data have each word of the vocabulary; the first is `<unk>`.
         reader: Over the characters of a word; None for words alone.
         rows: The row of the embedding that each word reads; None: its own. Words of one row share its vector, and are

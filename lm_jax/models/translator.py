@@ -91,15 +91,18 @@ def translator(
     unk_id: int | None = None,
     init_bound: float = 0.1,
 ) -> Translator:
-    """Makes a translator of texts: of an embedding, an encoder, and a decoder whose memory is what that puts out.
+    """Makes a translator of texts: an embedding, an encoder, and a decoder whose memory is the encoder's output.
 
     Args:
-        source_size: V', types of the source.
+        source_size: V', vocabulary entries of the source.
         encoder: reads the source; the size of its embedding is the encoder's input size.
         decoder: as `conditional_lm` makes it.
-        reverse_source, word_dropout, unk_id, init_bound: as `token_reader` takes them.
-        dropout_rate: share dropped of embedded source tokens and of the memory.
+        reverse_source: whether the source is read in reverse order.
+        dropout_rate: dropout rate of embedded source tokens and of the memory.
         dropout_kind: "elementwise" or "locked" in time.
+        word_dropout: probability that a source token is read as unknown in training.
+        unk_id: the unknown token.
+        init_bound: embedding weights start uniform on (-init_bound, init_bound).
 
     Returns:
         The translator.
@@ -132,7 +135,7 @@ def encoder_decoder(
     Args:
         reader: makes vectors of a source, of the encoder's input size.
         encoder: reads them.
-        decoder: as `conditional_lm` makes it, for a memory of what the encoder puts out.
+        decoder: as `conditional_lm` makes it, for a memory of the encoder's outputs.
         dropout_rate: share dropped of the vectors and of the memory.
         dropout_kind: "elementwise" or "locked" in time.
 

@@ -115,7 +115,7 @@ def window_lm(
         nonlinearity: f, one of tanh, relu, sigmoid, identity.
         direct: adds W x.
         tied: U is the embedding transposed, which needs a last layer of embedding_size units.
-        dropout: the shares dropped of x (input), between layers and of the last layer (output), and of the types;
+        dropout: rates for x (input), between layers, for the last layer (output), and for vocabulary entries;
             only with a key.
         inits: how weights are drawn.
         compute_dtype: the type of the operands of products; None keeps the parameters' own.

@@ -93,7 +93,7 @@ def lstm_reader(characters: int, embedding_size: int, output_size: int) -> WordR
 def cnn_reader(characters: int, embedding_size: int, output_size: int, width: int = 5) -> WordReader:
     """Makes a word reader of filters over `width` characters, of each the largest answer.
 
-    At the ends of a word a filter sees zeros, so that beginnings and endings are told from what stands inside.
+    At the ends of a word a filter sees zeros, so that beginnings and endings differ from what stands inside.
 
     Raises UserError for a size below 1.
     """

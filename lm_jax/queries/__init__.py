@@ -10,6 +10,7 @@ from lm_jax.queries.convert import Converted, convert_file, convert_run
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
+from lm_jax.queries.list_runs import RunSummary, list_runs
 from lm_jax.queries.load import load
 from lm_jax.queries.loaded_run import LoadedRun
 from lm_jax.queries.minimal_pairs import Judgement, MinimalPairs, Pair, minimal_pairs
@@ -56,6 +57,7 @@ __all__ = [
     "Pair",
     "Pruning",
     "Reranked",
+    "RunSummary",
     "SourceGradientMap",
     "StateGradients",
     "TokenScore",
@@ -80,6 +82,7 @@ __all__ = [
     "gradients",
     "import_arpa",
     "label_gradients",
+    "list_runs",
     "load",
     "minimal_pairs",
     "next_tokens",

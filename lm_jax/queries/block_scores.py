@@ -15,7 +15,7 @@ from lm_jax.queries.compared_model import ComparedModel
 class BlockScores(NamedTuple):
     """A text under a model. nats, tokens, characters: float64 [K], sums over its blocks; nats is of -log P.
 
-    predicts: equal for models whose perplexities compare, of the same tokens chosen from the same types. impossible:
+    predicts: equal for models whose perplexities compare: same tokens, same vocabulary. impossible:
     tokens of probability 0. spelled: whether the tokens give the text back, character by character. seconds: of
     scoring, without compiling.
     """

@@ -1,4 +1,4 @@
-"""Labels of texts, and which words they rest on.
+"""Labels of texts, and the words that they depend on.
 
 The gradient of the decision by each word is compared with what happens without the word. With x_t the embedding of word
 t, u that of an unknown word and L = log P(label | text):
@@ -85,7 +85,7 @@ def classify(run: RunLike, texts: Sequence[str], cell: UserCell | None = None) -
 
 
 def explain(run: RunLike, text: str, cell: UserCell | None = None) -> Explanation:
-    """Measures which words of a text its label rests on.
+    """Measures the words of a text that its label depends on.
 
     Args:
         run: The folder of a classifier's run, or a run that is loaded.

@@ -1,4 +1,4 @@
-"""Many runs on exactly the same text: a row each, with intervals, and a paired test against the row above.
+"""Comparison of runs on the same text: a row each, with intervals, and a paired test against the row above.
 
 A perplexity is per token, so it compares only where the tokens are the same. Runs with different vocabularies get
 none; what compares then are bits per character of the text, as far as the tokens of a run spell it out.

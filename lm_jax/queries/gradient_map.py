@@ -1,4 +1,4 @@
-"""Which past tokens the loss on each token of a short text still reaches."""
+"""The past tokens that the gradient of the loss on each token of a short text reaches."""
 
 from typing import NamedTuple
 

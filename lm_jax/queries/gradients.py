@@ -57,7 +57,7 @@ class GradientReport(NamedTuple):
 
     @property
     def profile(self) -> dict[str, LagProfile]:
-        """The profiles of the layer that was asked for, by leaf."""
+        """The profiles of the requested layer, by leaf."""
         return self.profiles[self.layer]
 
 

@@ -91,9 +91,9 @@ def _check_same(runs):
     for other in runs[1:]:
         if other.vocabulary != first.vocabulary:
             got = " and ".join(
-                f"{len(r.vocabulary):,} types ({r.vocabulary.level}) of {r.path}" for r in (first, other)
+                f"{len(r.vocabulary):,} entries ({r.vocabulary.level}) of {r.path}" for r in (first, other)
             )
-            raise UserError(f"a mixture needs runs of one vocabulary, the types in one order, got {got}")
+            raise UserError(f"a mixture needs runs of one vocabulary, the entries in one order, got {got}")
     modes = _modes(runs)
     if len(modes) > 1:
         got = " and ".join(f"{mode} of {path}" for mode, path in modes.items())

@@ -94,7 +94,7 @@ def import_arpa(file: str | Path, run: str | Path | None = None) -> ImportedMode
 
 
 def prune_run(run: str | Path, threshold: float, pruned: str | Path | None = None, data: str | None = None) -> Pruning:
-    """Makes a new run without the n-grams that are hardly missed (Stolcke 1998), and measures what it costs.
+    """Makes a new run without n-grams that barely change the perplexity (Stolcke 1998), and measures the cost.
 
     Args:
         run: The folder of the n-gram run.

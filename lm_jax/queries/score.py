@@ -13,7 +13,7 @@ from lm_jax.report.rows import Rows
 from lm_jax.short_repr import shortly_shown
 
 
-STREAMS_ALONE = 32  # lines that are scored by themselves are scored so many at a time
+STREAMS_ALONE = 32  # lines scored at a time when each is scored by itself
 
 
 @shortly_shown

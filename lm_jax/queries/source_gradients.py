@@ -43,7 +43,7 @@ class StateGradients(NamedTuple):
 
 @shortly_shown
 class SourceGradientMap(NamedTuple):
-    """Gradients of answers by the words of a sentence.
+    """Gradients of answers with respect to the words of a sentence.
 
     source: S words as the model reads them. answers: K labels, tags or words of a translation. log_probs: of each, in
     nats. norms: by the vector of each word. states: by each state.
@@ -65,7 +65,7 @@ class SourceGradientMap(NamedTuple):
 def label_gradients(
     run: RunLike, text: str, label: str | None = None, *, layer: int | None = None, cell: UserCell | None = None
 ) -> SourceGradientMap:
-    """Measures which words and states the label of a text rests on.
+    """Measures the words and states that the label of a text depends on.
 
     Args:
         run: The folder of a classifier's run, or a run that is loaded.

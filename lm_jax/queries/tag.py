@@ -18,7 +18,7 @@ from lm_jax.short_repr import short_text, shortly_shown
 
 @shortly_shown
 class TagString(NamedTuple):
-    """A string of tags for a sentence, and its log-probability in nats."""
+    """A tag sequence for a sentence, and its log-probability in nats."""
 
     tags: list[str]
     log_prob: float
@@ -36,7 +36,7 @@ class TextSpan(NamedTuple):
 class TaggedSentence(NamedTuple):
     """Words with their tags, and the probability of each tag.
 
-    spans: where tags are BIO or IOBES. best: the most probable strings of tags, the first of which is `tags`.
+    spans: where tags are BIO or IOBES. best: the most probable tag sequences, the first of which is `tags`.
     """
 
     words: list[str]
@@ -63,7 +63,7 @@ def tag(run: RunLike, sentence: str | Sequence[str], n_best: int = 1, cell: User
     Args:
         run: The folder of a tagger's run, or a run that is loaded.
         sentence: Words with white space between, or a list of words.
-        n_best: How many strings of tags; there are fewer where no more are legal.
+        n_best: Number of tag sequences; there are fewer if no more are legal.
         cell: The user's own cell that the run was trained with.
 
     Returns:

@@ -16,7 +16,7 @@ class ComparisonRow(NamedTuple):
     bytes: on disk, of the best parameters or the tables, with settings and vocabulary.
     training_seconds: None if not recorded. weights: of a mixture, by name; None for a run.
     samples, seed: of the bootstrap and the test.
-    vocabulary: types. cross_entropy: nats per token; None, as perplexity is, where the vocabularies differ.
+    vocabulary: number of entries. cross_entropy: nats per token; None, as perplexity is, where the vocabularies differ.
     spelled: whether the tokens give the text back, character by character.
     impossible: tokens of probability 0, which make a perplexity infinite.
     tokens_per_second: compiling apart.

@@ -80,7 +80,7 @@ def notes(rows: Sequence[ComparisonRow]) -> list[str]:
         f"cut into {first.eval_streams} streams"
     ]
     if first.perplexity is None:
-        sizes = "; ".join(f"{row.name}: {row.vocabulary:,} types ({row.level}), {row.tokens:,} tokens" for row in rows)
+        sizes = "; ".join(f"{r.name}: {r.vocabulary:,} entries ({r.level}), {r.tokens:,} tokens" for r in rows)
         lines.append(f"no perplexities, which do not compare where the vocabularies differ: {sizes}")
     if not all(row.spelled for row in rows):
         lines.append(

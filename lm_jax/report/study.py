@@ -71,7 +71,7 @@ def versions() -> dict[str, str]:
 
 def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Returns the JSON object in a file; computed and written first if it is not there.
-    A stopped study goes on with these."""
+    A stopped study continues with these."""
     if not path.exists():
         text = to_json(compute(), indent=1)
         path.parent.mkdir(parents=True, exist_ok=True)

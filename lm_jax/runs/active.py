@@ -1,4 +1,4 @@
-"""A run that goes on: a training with checkpoints, logs and a mirror, and what is done when it is over."""
+"""An active run: a training with checkpoints, logs and a mirror, and what is done when it is over."""
 
 import contextlib
 import threading

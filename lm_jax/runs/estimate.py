@@ -1,4 +1,4 @@
-"""A run whose model is estimated in one go: from settings to a folder with its parameters and closing table."""
+"""A run whose model is estimated without steps: from settings to a folder with its parameters and closing table."""
 
 import time
 from pathlib import Path

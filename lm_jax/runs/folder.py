@@ -179,6 +179,6 @@ def check_new(run: str | Path) -> Path:
     path = Path(run).expanduser()
     if path.exists() and (not path.is_dir() or any(one.name != LOCK for one in path.iterdir())):
         raise UserError(
-            f"run must be a new or an empty folder, got {run}; to go on with that run: resume {shell_path(run)}", _RUN
+            f"run must be a new or an empty folder, got {run}; to continue that run: resume {shell_path(run)}", _RUN
         )
     return path

@@ -77,6 +77,6 @@ def _open(path):
     except OSError as error:
         raise UserError(
             f"what is trained must lie in a folder that can be written, got {path.parent}: {error.strerror}; "
-            f"to go on with a copy: resume {shell_path(path.parent)} with run NEW",
+            f"to continue in a copy: resume {shell_path(path.parent)} with run NEW",
             ("resume", "run"),
         ) from error

@@ -1,4 +1,4 @@
-"""Means over runs that go on side by side: one listener hears of a step when all runs have told of it."""
+"""Means over runs that train side by side: one listener hears of a step when all runs have reported it."""
 
 import math
 import statistics
@@ -32,7 +32,7 @@ def mean_of(values: Iterable[float]) -> float:
 
 
 class Means:
-    """Hears several runs, and tells a listener means over those that still go on.
+    """Listens to several runs, and gives a listener means over those that still train.
 
     Args:
         listener: hears the means.
@@ -58,7 +58,7 @@ class Means:
         return [FirstRun(self), *(OneRun(self) for _ in range(self.going - 1))]
 
     def take(self, event: Report | Validation, mean: Callable[[list[Any]], Any], tell: Callable[[Any], None]) -> None:
-        """Keeps an event until every run has told its own of the same step; then tells their mean."""
+        """Keeps an event until every run has reported the same step; then reports their mean."""
         key = (type(event), event.step)
         group = self._waiting.setdefault(key, [])
         group.append(event)

@@ -1,4 +1,4 @@
-"""A copy of a run on another file system, such as a mounted Drive, made in the background while the run goes on.
+"""A copy of a run on another file system, such as a mounted Drive, made in the background while the run trains.
 
 The run itself stays on the local disk. After every checkpoint a thread copies what is new to FOLDER/NAME: files and
 steps under a temporary name, then renamed; steps that the run no longer keeps go last. So the copy is at every moment
@@ -66,7 +66,7 @@ def check_free(run: str | Path | None, mirror: str | Path) -> None:
     if run is not None and target.exists() and not _is_empty(target):
         raise UserError(
             f"a new run needs a name that no copy has yet, got {target}; "
-            f"to go on with that run: resume {shell_path(target)} with mirror {shell_path(mirror)}",
+            f"to continue that run: resume {shell_path(target)} with mirror {shell_path(mirror)}",
             ("resume", "mirror"),
         )
 
@@ -113,7 +113,7 @@ def home_of(run: Path, into: str | Path | None, mirror: str | Path | None) -> Pa
 
 
 def move_home(folder: RunFolder, home: Path, mirror: str | Path | None, changeable: tuple[str, ...]) -> RunFolder:
-    """The folder that a resumed run goes on in, with all that the run has so far."""
+    """The folder that a resumed run continues in, with all that the run has so far."""
     if mirror is not None:
         check_same_run(folder, check_place(home, mirror), changeable)
     if home == folder.path:

@@ -56,7 +56,7 @@ def set_up(
         task: what is trained.
         config: its settings.
         data: loaded by the task.
-        horizon: steps over which a cosine falls however long the run goes on; default: the steps of these settings.
+        horizon: steps over which a cosine falls, whatever the length of the run; default: the steps of these settings.
         devices: where it trains.
         pretrained: another run, whose parameters this one begins with.
 

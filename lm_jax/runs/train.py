@@ -62,7 +62,7 @@ def train(
     task, listener = task_of(config), Listener() if listener is None else listener
     if task.estimation is not None:
         if mirror is not None:
-            raise UserError(f"mirror must be left out where a model is estimated in one go, got {mirror}", ["mirror"])
+            raise UserError(f"mirror must be left out for a model estimated without steps, got {mirror}", ["mirror"])
         return estimate(task, config, run, listener)
     devices = find_devices(config.devices, config.vocab_shards)
     if run is not None:
@@ -148,10 +148,10 @@ def resume(
 
 
 def resumable_task(opened: OpenedRun) -> Task:
-    """Returns the task of a run; raises UserError for one that has no steps to go on with."""
+    """Returns the task of a run; raises UserError for one that has no steps."""
     task = task_of(opened.config)
     if task.estimation is not None:
-        raise UserError(f"a model that is estimated in one go has nothing to resume, got {opened.path}")
+        raise UserError(f"a model that is estimated without steps has nothing to resume, got {opened.path}")
     return task
 
 

@@ -82,7 +82,7 @@ class SavedData(NamedTuple):
             )
         if sha256 != self.record["sha256"]:
             began = self.record["source"]
-            raise UserError(f"a run goes on with the text it began with ({began}), got another text from {source}")
+            raise UserError(f"a resumed run keeps the text it began with ({began}), got another text from {source}")
 
 
 @shortly_shown
@@ -117,7 +117,7 @@ class TelemetryKind(NamedTuple):
 
 @shortly_shown
 class Estimate(NamedTuple):
-    """Parameters estimated in one go, notes for a person, and JSON values about them for the run folder."""
+    """Estimated parameters, notes for a person, and JSON values about them for the run folder."""
 
     params: Params
     notes: list[str]
@@ -125,7 +125,7 @@ class Estimate(NamedTuple):
 
 
 class Estimation(NamedTuple):
-    """How a model is estimated in one go, without steps.
+    """How a model is estimated without steps.
 
     check: (settings) raises UserError for what cannot be, before data are read. estimate: (settings, data, on_stage)
     -> Estimate. file: the name of the file with the parameters. save: (path, params). read: (path, vocabulary) ->
@@ -162,11 +162,11 @@ class Task(NamedTuple):
     validate: (settings, data, model, params, progress) -> Score on the validation data.
     close: (settings, data, model, params, key, progress) -> Closing.
     evaluate: (settings, vocabulary, model, params, EvaluationRequest) -> a record of scores, with `words` for a person.
-    batches: (settings, data, model) -> BatchSource; None, as `loss`, where estimated in one go.
+    batches: (settings, data, model) -> BatchSource; None, as `loss`, where estimated without steps.
     loss: (settings, model) -> LossFn.
-    estimation: how it is estimated in one go; None where steps are trained.
+    estimation: how it is estimated without steps; None where steps are trained.
     sample: (settings, vocabulary, model, params, key) -> a text to look at.
-    metrics: mean loss -> what is told beside it, by name. columns: data -> columns of the table of reports.
+    metrics: mean loss -> measures to report beside it, by name. columns: data -> columns of the table of reports.
     loss_label: settings -> the name of the loss with its unit, for pictures.
     telemetry: how the model is measured while it trains; None where that is not possible.
     engine: settings -> how a recurrence is computed; None without one.

@@ -1,4 +1,4 @@
-"""The task of an n-gram language model: its tables are estimated from counts in one go."""
+"""The task of an n-gram language model: its tables are estimated from counts."""
 
 import dataclasses
 from pathlib import Path

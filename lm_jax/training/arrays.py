@@ -40,7 +40,7 @@ def save_arrays(folder: Path, parts: dict[str, Any], host: dict[str, Any]) -> No
         reason = str(refusal).partition(" [")[0].splitlines()[0]
         raise OSError(
             f"{reason}; checkpoints that were saved before are as they were, and "
-            "the run goes on from them when it is resumed"
+            "the run continues from them when it is resumed"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Averages of the weights along the way: what is validated, kept and loaded instead of the last step's weights.
+"""Averages of the weights over training, which are validated, kept and loaded instead of the last weights.
 
     ema       avg <- d avg + (1 - d) params, with d = min(decay, (1 + n) / (10 + n)) at the n-th step
     ntasgd    avg = params until triggered; from then on their running mean (Polyak & Juditsky 1992), triggered when
@@ -29,7 +29,7 @@ UpdateFn = Callable[[Average, Params], Average]
 
 
 def start(params: Params) -> Average:
-    """An average of nothing yet: a copy of the parameters."""
+    """Starts an average with a copy of the parameters."""
     return Average(jax.tree.map(jnp.copy, params), jnp.zeros((), int))
 
 

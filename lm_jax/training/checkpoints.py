@@ -102,7 +102,7 @@ class Checkpoints:
         if damaged:
             steps = sorted(damaged, reverse=True)
             got = f"{', '.join(map(str, steps))}: {damaged[steps[0]]}"
-            raise UserError(f"a run goes on from a checkpoint that can be read, got {got}")
+            raise UserError(f"a run resumes from a checkpoint that can be read, got {got}")
         return None
 
     def load_params(self, template: Params, step: int | None = None) -> Params:
@@ -125,7 +125,7 @@ class Checkpoints:
             aside = on_first(lambda step=step: _rename_damaged(self.folder, step))
             action = "no longer counted" if aside is None else f"set aside as {aside}"
             warnings.warn(
-                f"checkpoint {step} is damaged ({reason}); {action}; the run goes on from step {newest}", stacklevel=3
+                f"checkpoint {step} is damaged ({reason}); {action}; the run continues from step {newest}", stacklevel=3
             )
         on_first(lambda: _record_all(self.folder))
 

@@ -1,4 +1,4 @@
-"""Compile time of the steps of a run, and whether the compiler was needed: JAX tells both while it compiles."""
+"""Compile time of the training steps, and whether the program came from the cache, from JAX's own events."""
 
 import functools
 from collections.abc import Callable

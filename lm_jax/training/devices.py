@@ -1,4 +1,4 @@
-"""Where a training state lies on several devices: arrays are placed, the rest is the compiler's.
+"""Sharding of the training state over several devices: arrays are placed, the compiler does the rest.
 
     the arrays of an epoch [..., B], the carry [B, ...]     cut along B, one piece a device
     everything else                                         the same on every device
@@ -44,12 +44,12 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of devices."""
         return 1 if self.mesh is None else self.mesh.size
 
     @property
     def vocab_shards(self) -> int:
-        """Into how many pieces the vocabulary is cut."""
+        """Number of shards of the vocabulary."""
         return 1 if self.mesh is None else self.mesh.shape[VOCABULARY]
 
     def for_model(self, params: Params, vocab_axes: Any) -> "Devices":
@@ -63,7 +63,7 @@ class Devices:
         sizes = _vocabulary_sizes(params, vocab_axes)
         wrong = [size for size in sizes if size % self.vocab_shards]
         if wrong or not sizes:
-            got = f"{wrong[0]:,} types of the vocabulary" if wrong else "vocabulary of a model, which has none"
+            got = f"{wrong[0]:,} entries of the vocabulary" if wrong else "vocabulary of a model, which has none"
             fitting = [size - size % self.vocab_shards for size in wrong[:1]]
             hint = f"; with level=word, max_vocab={fitting[0]} makes it so" if wrong else ""
             names = ("vocab_shards", "max_vocab", "level")
@@ -98,7 +98,7 @@ class Devices:
         return jax.tree.map(lambda array: _put_own(array, self._rows(array.ndim - 1)), epoch)
 
     def hold(self, state: TrainState) -> TrainState:
-        """Inside a jitted function: the state, kept where `place` put it, so that every step finds it there."""
+        """Inside a jitted function, keeps the state where `place` put it."""
         if self.mesh is None:
             return state
         return jax.lax.with_sharding_constraint(state, self.shardings(state))
@@ -120,7 +120,7 @@ class Devices:
         return call
 
     def local(self, params: Params) -> Params:
-        """Parameters on one device, whole, for what is not training: validation, samples, telemetry."""
+        """Returns the parameters on one device, for validation, samples and telemetry."""
         if self.mesh is None:
             return params
         whole = jax.device_put(params, NamedSharding(self.mesh, PartitionSpec()))

@@ -20,7 +20,7 @@ def build_gradient(
 
     Args:
         loss_fn: the loss of a batch.
-        parts: the B rows are worked off in `parts` groups of B / parts, each with its own part of the carry, and the
+        parts: the B rows are processed in `parts` groups of B / parts, each with its own part of the carry, and the
             gradients are added up: the gradient of the whole in the memory of a part. With dropout each part draws
             masks of its own; without, the two are equal.
         hold_rows: (tree, axis) -> tree, spreads every part over the devices that work on it.

@@ -1,4 +1,4 @@
-"""The training loop: it knows a state, a function that advances it, and functions to call at the right steps.
+"""The training loop: advances a state, and calls functions at the steps of a plan.
 
 Between two reports nothing is fetched from the device but a scalar that says a dispatch is done. Validations,
 reports, checkpoints and stops happen at steps that depend on the configuration only, so a run that was stopped and
@@ -31,7 +31,7 @@ class LoopFunctions(NamedTuple):
     """Functions that the loop calls.
 
     validate: the score of parameters. save: a state, its history, and the rank that a validation gave it (None without
-    one). metrics: what is told of a mean loss beside it, by name. sample: a text to look at, from parameters and step.
+    one). metrics: measures to report beside a mean loss, by name. sample: a text to look at, from parameters and step.
     measure: telemetry from the step, parameters and the mean gradient norm. should_stop: whether to stop and save.
     """
 
@@ -175,7 +175,7 @@ class Training:
 
     def _close(self):
         """Saves the last state, if it was not saved at a validation. At the planned end it is validated too, on the
-        record only: a run that goes on from here later must find its schedule as if it had never ended."""
+        record only: a run that is resumed from here later must find its schedule as if it had never ended."""
         if self._step % self._plan.eval_every == 0 and self._step > 0:
             return
         check_state(self.state)

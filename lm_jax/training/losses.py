@@ -44,7 +44,7 @@ def sizes_of(chunk: Chunk) -> Sizes:
 
 
 class LossFn(Protocol):
-    """Computes what is minimised, and what comes out on the way: (loss, (carry, tally)).
+    """Computes the loss to minimise, the next carry, and a tally: (loss, (carry, tally)).
 
     The loss of a part of a batch is its share of the loss of the `whole`, so that the parts add up to it; None means
     that the batch is whole. Batches are what the batch source makes, for texts a `Chunk`.
@@ -116,11 +116,19 @@ def regularised_cross_entropy(model: LanguageModel, activation_reg: float, tempo
 
 
 def scheduled_sampling(loss_fn: LossFn, model: LanguageModel, rate: float) -> LossFn:
-    """A loss whose inputs are, with probability `rate`, the model's own predictions instead of the true tokens.
+    """Makes a loss whose inputs are, with probability `rate`, the model's own predictions instead of the true tokens.
 
     After Bengio et al. 2015, in the parallel form of Duckworth et al. 2019: the predictions are drawn from one pass
     over the true past, so that the second pass is an ordinary unroll. No gradient flows through the draws. The first
     input of a chunk, and of a line that starts with a reset, stays.
+
+    Args:
+        loss_fn: the loss on given inputs.
+        model: the language model that predicts.
+        rate: the probability.
+
+    Returns:
+        The loss.
     """
 
     def loss(params, carry, chunk, key, whole=None):

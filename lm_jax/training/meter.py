@@ -1,4 +1,4 @@
-"""Speed of training steps: how many make about a second, and how many are done in one."""
+"""Speed of training steps, and the number of steps that take about a second."""
 
 SECONDS_PER_DISPATCH = 1.0
 

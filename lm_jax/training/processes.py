@@ -1,4 +1,4 @@
-"""One run in several processes, each with devices of its own: how they find each other, and what they agree on.
+"""One run in several processes, each with devices of its own: how they connect, and the values that they share.
 
 All of them run the same program on the same steps. What depends on the clock, on a signal or on a file must
 therefore be the same for all: it is asked of one process, or of all, here.
@@ -24,12 +24,19 @@ def connect(
     process_id: int | None = None,
     heartbeat_timeout: int = 100,
 ) -> None:
-    """Makes this process one of several; before anything else that uses JAX. All devices are then those of all.
+    """Makes this process one of several, before anything else uses JAX.
 
-    coordinator: HOST:PORT of process 0, as all processes reach it, with the number of processes and the id of this
-    one, from 0. "auto": JAX finds all three by itself on Cloud TPU, under SLURM, Open MPI and Kubernetes.
-    heartbeat_timeout: seconds without a sign of life after which a process counts as dead, and the others end.
-    Raises UserError for what does not go together, and where the connection fails.
+    The devices are then those of all processes.
+
+    Args:
+        coordinator: HOST:PORT of process 0, as all processes reach it. "auto": JAX finds it and the next two by itself
+            on Cloud TPU, under SLURM, Open MPI and Kubernetes.
+        processes: number of processes.
+        process_id: number of this process, from 0.
+        heartbeat_timeout: seconds without a sign of life after which a process counts as dead, and the others end.
+
+    Raises:
+        UserError: for arguments that do not go together, and if the connection fails.
     """
     found: dict[str, Any] = _check(coordinator, processes, process_id, heartbeat_timeout)
     try:
@@ -44,7 +51,7 @@ def connect(
 
 
 def _check(coordinator, processes, process_id, heartbeat_timeout):
-    """What JAX is to be told."""
+    """The arguments of JAX's initialisation."""
     check_sizes(heartbeat_timeout=heartbeat_timeout)
     if coordinator == "auto":
         if (processes, process_id) != (None, None):
@@ -79,7 +86,7 @@ def smallest(number: int) -> int:
 
 
 def on_first(function: Callable[[], Any]) -> Any:
-    """What a function gives on process 0, of JSON types; a UserError there is one everywhere."""
+    """The result of a function on process 0, of JSON types; a UserError there is one everywhere."""
     if jax.process_count() == 1:
         return function()
     answer = {}

@@ -1,4 +1,4 @@
-"""The checkpoints of a folder as a reader sees them, which writes nothing: also beside a training that goes on."""
+"""The checkpoints of a folder as a reader sees them, which writes nothing: also during a training."""
 
 import math
 import time
@@ -21,7 +21,7 @@ ATTEMPTS, PAUSE = 6, 0.2  # a training removes a step once in a save: the second
 
 
 class SavedStep(NamedTuple):
-    """A step that there is, or should be.
+    """A saved step, which may be missing or damaged.
 
     record: None of a step of an older version, and of a damaged one. damage: what is seen at once, or None.
     """
@@ -46,7 +46,7 @@ class _Vanished(Exception):
 
 
 def find_steps(states: Path) -> list[SavedStep]:
-    """Returns the steps that there are or should be, oldest first.
+    """Returns the steps that exist or are recorded, oldest first.
 
     A folder of steps without any record is of a version that had none: nothing can be said of its steps.
     """

@@ -65,7 +65,7 @@ def fit_side_by_side(
 
     Args:
         trainings: of one model, one plan and one length of batches.
-        advance: does steps of all that still go on.
+        advance: does steps of all runs that are not finished.
         on_steps: hears, after a dispatch of all of them, how many steps of each it did, and its seconds.
         on_over: hears the place of a training that is over.
     """

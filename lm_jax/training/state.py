@@ -1,4 +1,4 @@
-"""Everything that training changes, as one pytree, and the steps that change it: many to a dispatch.
+"""The training state as one pytree, and the steps that advance it, many to a dispatch.
 
 The arrays of an epoch lie on the device. `train_steps(state, epoch, count)` runs `count` steps in one jitted loop
 with a traced count: one program for any number, and the same bits however the steps are divided into dispatches.
@@ -61,7 +61,7 @@ class TrainState:
 
     @property
     def evaluation_params(self) -> Params:
-        """What is validated, kept as the best, and loaded: the averaged weights where there are any."""
+        """The parameters to validate, keep and load: the averaged weights if there are any."""
         return self.params if self.average is None else self.average.params
 
 
@@ -78,7 +78,15 @@ def create_state(
     seed: int,
     averaged: bool = False,
 ) -> TrainState:
-    """Makes the state before the first step: everything random follows from the seed."""
+    """Makes the state before the first step. Everything random follows from the seed.
+
+    Args:
+        init: makes parameters from a key.
+        batches: the batches, whose initial carry the state has.
+        optimizer: the optimiser.
+        seed: seed of parameters, dropout and shuffling.
+        averaged: whether averaged weights are kept.
+    """
 
     def create(key):
         key_init, key_train = jax.random.split(key)
@@ -118,9 +126,10 @@ def build_train_steps(
         batches: where batches come from.
         optimizer: clips, decays and steps.
         clip: only counts the steps whose gradient norm passed it; clipping is the optimizer's.
-        accumulate: parts that the rows of a batch are worked off in, one after the other.
+        accumulate: gradient-accumulation steps, each with a part of the rows of a batch.
         update_average: moves the averaged weights; None without any.
-        hold, hold_rows: keep the state, and rows of the batch, on the devices where they lie (`Devices`).
+        hold: keeps the state on its devices (`Devices`).
+        hold_rows: keeps rows of the batch on theirs.
     """
     gradient = build_gradient(loss_fn, accumulate, hold_rows)
 

@@ -158,7 +158,7 @@ MISTAKES = {
     "one_token": (lambda: of("lstm", TOKENS[:1]), "this analysis needs at least two predictions, .* got 0"),
     "no_length": (lambda: of("lstm", lengths=()), "lengths must be chunk lengths, at least one, got none"),
     "zero": (lambda: of("lstm", lengths=(0, 1)), "lengths must be .* at least 1, got 0"),
-    "falling": (lambda: of("lstm", lengths=(2, 1)), r"lengths must be numbers that rise, got \(2, 1\)"),
+    "falling": (lambda: of("lstm", lengths=(2, 1)), r"lengths must be numbers that rise, got 2 1"),
     "diverged": (diverged, "this analysis needs gradients that are numbers, got NaN"),
     "carry": (lambda: of("rnn", carry=jnp.zeros((2, 4))), r"the shapes \(1, 4\), got \(2, 4\)"),
 }

@@ -138,7 +138,7 @@ def test_too_few_byte_pairs(refused):
     if importlib.util.find_spec("tokenizers") is None:
         pytest.skip("needs tokenizers")
     words = ["train", "--data", "other.txt", "--level", "bpe", "--max-vocab", "99"]
-    refused(words, ["--max-vocab of a bpe vocabulary", "at least 257 types", "got 99"])
+    refused(words, ["--max-vocab of a bpe vocabulary", "at least 257 entries", "got 99"])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_too_few_byte_pairs(refused):
         (["evaluate", "RUN", "--data", "table.parquet"], ["a text column named text"]),
         (
             ["train", "--resume", "RUN", "--data", "other.txt"],
-            ["a run goes on with the text it began with", "other.txt"],
+            ["a resumed run keeps the text it began with", "other.txt"],
         ),
         (["score", "RUN", "other.txt"], ["every character must be in the vocabulary, got 'x' in line 2"]),
         (["score", "RUN", "nowhere.txt"], ["a text file must be readable, got nowhere.txt"]),

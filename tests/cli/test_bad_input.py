@@ -46,7 +46,7 @@ TRAIN = {
     "--data one_line.txt": ["needs more lines, got 1 in", "one_line.txt; 20 of the same length are enough"],
     "--data half": ["half", "without valid"],
     "--data short.txt": ["must fill one batch of 32 streams x 64 steps = 2,048 tokens", "lower --batch-size or --bptt"],
-    "--data one_word.txt --level word": ["a vocabulary needs at least 2 types, got 1"],
+    "--data one_word.txt --level word": ["a vocabulary needs at least 2 entries, got 1"],
     "--data text --batch-size 4000": ["must fill one batch"],
     "--data text --batch-size 0": ["--batch-size must be a whole number of at least 1, got 0"],
     "--data text --steps -3": ["--steps must be a whole number of at least 1, got -3"],

@@ -131,7 +131,7 @@ def test_different_vocabularies(command, finished, finished_words):
         interval = row.interval("bits_per_character")
         assert "-" in line.split() and "{:.3f} [{:.3f}, {:.3f}]".format(*interval) in line
     assert any(
-        "vocabularies differ: " in line and "6 types (char)" in line and "7 types (word)" in line for line in rest
+        "vocabularies differ: " in line and "6 entries (char)" in line and "7 entries (word)" in line for line in rest
     )
 
 

@@ -159,7 +159,7 @@ def test_a_validation_shows_whether_it_is_best(console):
 def test_a_stopped_run_says_how_to_go_on(console):
     console.on_end(results(run="checkpoints/1", step=1234, stopped=True))
     assert lines(console)[-2:] == [
-        "stopped and saved after step 1,234; to go on:",
+        "stopped and saved after step 1,234; to continue:",
         "  lm-jax train --resume checkpoints/1",
     ]
     console.on_end(results(run="my runs/1", stopped=True, mirror="my drive", command="tag train"))

@@ -107,7 +107,7 @@ def test_a_finished_run_says_so_at_once(command, corpus, tmp_path, monkeypatch):
         for more in ([], ["--steps", "4"]):
             code, out, err = command("train", "--resume", run, *more)
             assert (code, err) == (0, "")
-            words = f"{run} is finished: 4 steps, as --steps 4 says; to go on: lm-jax train --resume {run} --steps 8"
+            words = f"{run} is finished: 4 steps, as --steps 4 says; to continue: lm-jax train --resume {run} --steps 8"
             assert out == f"{words}\n"
     assert tree(run) == before
     code, out, _ = command("train", "--resume", run, "--steps", "6")

@@ -44,7 +44,7 @@ def test_the_other_verbs_work_on_the_run(command, trigrams, corpus, tmp_path):
         (("train", "--method", "nothing"), "--method must be one of modified-kneser-ney, "),
         (("train", "--k", 0.5), "--k is a setting of add-k, got --method modified-kneser-ney"),
         (("train", "--data", "no-such-file.txt"), "no-such-file.txt"),
-        (("teach",), "must be one of train, ngram train, "),
+        (("teach",), "must be one of ngram train, ngram prune, "),
         (("trian",), "did you mean ngram train?"),
     ],
 )

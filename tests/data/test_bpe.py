@@ -100,7 +100,7 @@ def test_the_size_is_a_limit_only():
 @pytest.mark.parametrize("size", [3, 256])
 def test_too_small_a_size_is_refused(size):
     pytest.importorskip("tokenizers")
-    with pytest.raises(UserError, match=f"max_vocab of a bpe vocabulary must be at least 257 types .*, got {size}"):
+    with pytest.raises(UserError, match=f"max_vocab of a bpe vocabulary must be at least 257 entries .*, got {size}"):
         build_vocabulary("bpe", TRAIN, max_size=size)
 
 

@@ -146,7 +146,7 @@ def test_a_folder_that_lacks_a_file_is_refused(folder, missing):
 
 def test_a_vocabulary_of_one_is_refused(tmp_path):
     (tmp_path / "text.txt").write_text("\u00a0\n" * 50)  # no-break spaces: white space, but not to the bytes of a file
-    with pytest.raises(UserError, match="a vocabulary needs at least 2 types, got 1"):
+    with pytest.raises(UserError, match="a vocabulary needs at least 2 entries, got 1"):
         load_corpus(str(tmp_path / "text.txt"), "word")
 
 

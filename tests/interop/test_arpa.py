@@ -157,7 +157,7 @@ def test_words_that_an_arpa_file_cannot_hold_are_refused(word, tmp_path):
 
 def test_another_vocabulary_or_no_folder_is_refused(tmp_path):
     params, vocabulary = tables(TEXT, "word", 2, "katz")
-    with pytest.raises(UserError, match=rf"that of the tables, {len(vocabulary)} types, got 1"):
+    with pytest.raises(UserError, match=rf"that of the tables, {len(vocabulary)} entries, got 1"):
         write_arpa(params, Vocabulary("word", ("</s>",)), tmp_path / "a.arpa", "katz")
     with pytest.raises(UserError, match=r"must be writable, got .*: No such file or directory"):
         write_arpa(params, vocabulary, tmp_path / "none" / "a.arpa", "katz")
@@ -254,9 +254,9 @@ BROKEN = {
         line_of("1-grams:") - 3,
         "must have the number of the 1-grams",
     ),
-    "order 0": ("ngram 1=5", "ngram 0=5", 5, "must go on with ngram 1=.., got 'ngram 0=5'"),
-    "an order twice": ("ngram 3=2", "ngram 2=2", 7, "must go on with ngram 3=.., got 'ngram 2=2'"),
-    "no number": ("ngram 3=2", "ngram 3=two", 7, "must go on with ngram 3="),
+    "order 0": ("ngram 1=5", "ngram 0=5", 5, "must continue with ngram 1=.., got 'ngram 0=5'"),
+    "an order twice": ("ngram 3=2", "ngram 2=2", 7, "must continue with ngram 3=.., got 'ngram 2=2'"),
+    "no number": ("ngram 3=2", "ngram 3=two", 7, "must continue with ngram 3="),
     "a missing section": ("\\2-grams:", "\\3-grams:", line_of("2-grams:"), r"a line \\2-grams: must come next"),
     "no end": ("\\end\\\nwhatever\n", "", line_of("end") - 1, r"must end with \\end\\, got the end of the file"),
     "another order than promised": (

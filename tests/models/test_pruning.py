@@ -276,8 +276,8 @@ def test_pruning_by_count_leaves_less_and_costs_little():
 @pytest.mark.parametrize(
     ("thresholds", "method", "message"),
     [
-        ((1, 1), "katz", "begin with 0, got .1, 1."),
-        ((0, 2, 1), "katz", "never fall and begin with 0, got .0, 2, 1."),
+        ((1, 1), "katz", "begin with 0, such as 0 0 1, got 1 1"),
+        ((0, 2, 1), "katz", "never fall and begin with 0, such as 0 0 1, got 0 2 1"),
         ((0, -1), "katz", "must be whole numbers"),
         ((0, 0.5), "katz", "must be whole numbers"),
         ((0, 0, 0, 1), "katz", "one threshold for each of the orders 1 to 3, got .0, 0, 0, 1."),

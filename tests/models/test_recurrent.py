@@ -149,7 +149,7 @@ def test_equal_settings_make_the_same_model():
 
 MISTAKES = {
     "vocabulary_of_none": (lambda: recurrent_lm(0, lstm(3, 4)), "vocab_size must .* at least 1, got 0"),
-    "vocabulary_of_one": (lambda: recurrent_lm(1, lstm(3, 4)), "vocabulary of at least 2 types, got 1"),
+    "vocabulary_of_one": (lambda: recurrent_lm(1, lstm(3, 4)), "vocabulary of at least 2 entries, got 1"),
     "tied": (lambda: recurrent_lm(V, lstm(3, 4), tied=True), "embedding_size equal to hidden_size, got 3 and 4"),
     "rate": (lambda: recurrent_lm(V, lstm(3, 4), dropout_rate=1.5), r"dropout_rate .* \[0, 1\), got 1.5"),
     "input": (lambda: recurrent_lm(V, lstm(3, 4), input_dropout=-1), r"input_dropout .* \[0, 1\), got -1"),

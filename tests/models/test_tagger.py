@@ -194,5 +194,5 @@ def test_what_does_not_fit_is_refused():
         tagger(bidirectional(rnn(4, 3), rnn(4, 3)), tag_output("crf", TAGS), COUNTS, READERS["cnn"])
     with pytest.raises(UserError, match="char_size must be even, got 5"):
         lstm_reader(6, 3, 5)
-    with pytest.raises(UserError, match="dropout_rate is the share that is dropped"):
+    with pytest.raises(UserError, match="dropout_rate must be in"):
         make(dropout_rate=1.0)

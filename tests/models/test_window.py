@@ -322,7 +322,7 @@ MISTAKES = {
     "layers": (lambda: window_lm(V, layers=0), "layers must .* at least 1, got 0"),
     "hidden": (lambda: window_lm(V, hidden_size=0), "hidden_size must .* at least 1, got 0"),
     "top": (lambda: window_lm(V, top_size=0), "top_size must .* at least 1, got 0"),
-    "vocabulary": (lambda: window_lm(1), "vocabulary of at least 2 types, got 1"),
+    "vocabulary": (lambda: window_lm(1), "vocabulary of at least 2 entries, got 1"),
     "tied": (lambda: window_lm(V, tied=True), "embedding_size equal to hidden_size, got 64 and 256"),
     "residual": (
         lambda: window_lm(V, layers=2, connection="residual", top_size=9),

@@ -215,7 +215,7 @@ REFUSED = {
     "vocabularies": (
         ["five", "bytes"],
         {},
-        r"one vocabulary, .* got 6 types \(char\) of .*five and 256 types \(byte\) of",
+        r"one vocabulary, .* got 6 entries \(char\) of .*five and 256 entries \(byte\) of",
     ),
     "no size": (["lstm", "five"], {"cache": 0}, "cache must be a whole number of at least 1, got 0"),
     "no mixture": (
@@ -241,5 +241,5 @@ def test_types_in_another_order_are_another_vocabulary(here, tmp_path):
     shutil.copytree(here / "lstm", tmp_path / "turned")
     vocabulary = lm_jax.runs.open_run(here / "lstm").vocabulary
     lm_jax.data.Vocabulary(vocabulary.level, vocabulary.tokens[::-1]).save(tmp_path / "turned" / "vocabulary.json")
-    with pytest.raises(UserError, match=r"one vocabulary, .* got 6 types \(char\) of .*lstm and 6 types"):
+    with pytest.raises(UserError, match=r"one vocabulary, .* got 6 entries \(char\) of .*lstm and 6 entries"):
         compare([here / "lstm", tmp_path / "turned"], mixture=True)

@@ -174,7 +174,7 @@ def shard_shapes(array):
 
 def test_a_vocabulary_that_does_not_divide(tmp_path):
     config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, vocab_shards=4)
-    with pytest.raises(lm_jax.UserError, match=r"must divide the 6 types .* got 4; .* max_vocab=4 makes it so$"):
+    with pytest.raises(lm_jax.UserError, match=r"must divide the 6 entries .* got 4; .* max_vocab=4 makes it so$"):
         lm_jax.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -206,7 +206,7 @@ def test_when_the_machine_is_gone_the_run_goes_on_from_its_mirror(text, straight
         assert_equal_runs(folder, straight.folder, step=20)
         assert sorted(os.listdir(folder / "states")) == sorted(os.listdir(straight.folder / "states"))
     assert json.loads((drive / "run" / "results.json").read_text()) == json.loads(json.dumps(resumed.results.to_json()))
-    with pytest.raises(UserError, match="to go on with that run: resume checkpoints/run"):
+    with pytest.raises(UserError, match="to continue that run: resume checkpoints/run"):
         lm_jax.resume(drive / "run", mirror=drive)  # the machine is not gone
 
 
@@ -262,7 +262,7 @@ def test_a_place_that_cannot_be_a_mirror_is_refused_before_the_run_begins(text, 
         "file/drive": "is the drive mounted",
         ".": "another folder than the one that the run lies in",
         "run": "another folder than the one that the run lies in",
-        "drive": "to go on with that run: resume .*drive/run with mirror drive",
+        "drive": "to continue that run: resume .*drive/run with mirror drive",
     }
     for place, message in refused.items():
         with pytest.raises(UserError, match=message):

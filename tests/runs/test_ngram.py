@@ -51,7 +51,7 @@ def test_damaged_tables_are_told(run, tmp_path, damage):
 @pytest.mark.parametrize(
     "name, change, message",
     [
-        ("words_1", lambda a: a[:-1], "not the 6 types"),
+        ("words_1", lambda a: a[:-1], "not the 6 entries"),
         ("log_prob_2", lambda a: a[:-1], "2-grams have no number each"),
         ("log_prob_3", lambda a: np.where(np.arange(len(a)) == 1, np.nan, a), "3-grams have no number each"),
         ("log_backoff_1", lambda a: a[:5], "1-grams have no back-off weight each"),

@@ -149,7 +149,7 @@ def test_changes_are_refused_by_name(begun, name, value):
 def test_another_text_is_refused(begun):
     run, _ = begun
     write_corpus(run.parent / "text", seed=1)
-    with pytest.raises(UserError, match="a run goes on with the text it began with"):
+    with pytest.raises(UserError, match="a resumed run keeps the text it began with"):
         lm_jax.resume(run)
 
 

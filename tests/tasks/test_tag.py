@@ -108,7 +108,7 @@ def test_a_changed_file_is_refused_by_a_resumed_run(config, straight, tmp_path):
     other = tag_config(tmp_path / "all.tsv", output="crf")
     changed = (tmp_path / "all.tsv").read_text().replace("cab", "cabs")
     (tmp_path / "all.tsv").write_text(changed)
-    with pytest.raises(UserError, match="goes on with the text it began with"):
+    with pytest.raises(UserError, match="keeps the text it began with"):
         task.load(other, saved)
 
 

@@ -75,7 +75,7 @@ def check_restore(states, damaged):
     assert host == {"misses": expected}
     assert_identical(state, state_at(expected))
     assert len(said) == 1 and said[0].startswith(f"checkpoint {damaged} is damaged")
-    assert f"the run goes on from step {expected}" in said[0]
+    assert f"the run continues from step {expected}" in said[0]
     assert damaged not in saved.steps and all(damage_of(one) is None for one in find_steps(states))
 
 

@@ -53,7 +53,7 @@ def test_a_vocabulary_that_is_not_cut_may_be_any(devices, axes):
 
 @pytest.mark.parametrize(("shards", "fitting"), [(4, 4), (5, 5)])
 def test_shards_must_divide_the_vocabulary(shards, fitting):
-    message = f"vocab_shards must divide the 6 types of the vocabulary, got {shards}; .* max_vocab={fitting}"
+    message = f"vocab_shards must divide the 6 entries of the vocabulary, got {shards}; .* max_vocab={fitting}"
     with pytest.raises(UserError, match=message) as caught:
         described(2, shards).for_model(SHAPES, VOCAB_AXES)
     assert caught.value.settings == ("vocab_shards", "max_vocab", "level") and "\n" not in str(caught.value)

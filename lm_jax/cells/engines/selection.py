@@ -29,15 +29,23 @@ def with_recurrence(
     parts: FusedParts,
     others: Mapping[str, Callable[[], UnrollFn]] = MappingProxyType({}),
 ) -> Cell:
-    """Makes the cell, a plain one, with its unroll on the engine that is asked for;
-    `step` and `observe` stay as they are.
+    """Returns a plain cell with the unroll of another engine. `step` and `observe` stay as they are.
 
-    recurrence:  "scan", the unroll that the cell has; "fused"; or "auto": `fused` on the CPU, where it was measured
-                 to be faster for every cell, and `scan` elsewhere
-    project:     (params, xs [T, *B, E]) -> z [T, *B, kH], the inputs' share of the pre-activations that the parts read
-    weights:     params -> what the parts call weights, a tuple, uncast
-    others:      what makes the unroll of an engine that only this cell has, by name
-    Raises UserError for another recurrence, and what makes an engine may raise its own.
+    Args:
+        recurrence: "scan", the unroll that the cell has; "fused"; or "auto": `fused` on the CPU, where it was measured
+            to be faster for every cell, and `scan` elsewhere.
+        cell: the plain cell.
+        project: (params, xs [T, *B, E]) -> z [T, *B, kH], the inputs' share of the pre-activations that the parts
+            read.
+        weights: params -> the weights that the parts read, a tuple, uncast.
+        parts: the recurrence and its derivatives, for the fused engine.
+        others: by name, functions that make the unroll of an engine that only this cell has.
+
+    Returns:
+        The cell.
+
+    Raises:
+        UserError: for another recurrence; a function that makes an engine may raise its own.
     """
 
     def fused(params, carry, xs, *, mask=None, reset=None, key=None):

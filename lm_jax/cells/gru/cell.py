@@ -74,12 +74,23 @@ def gru(
     compute_dtype: str | None = None,
     recurrence: str = "auto",
 ) -> Cell:
-    """Makes a gated recurrent unit; the carry is h [*B, H].
+    """Makes a gated recurrent unit. The carry is h [*B, H].
 
-    reset: "after" (cuDNN form, default) or "before" (textbook form) the recurrent product; see the module.
-    compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/engines/selection.py.
-    Raises UserError for a size below 1, an unknown form or an unknown recurrence.
+    Args:
+        input_size: E, features of an input.
+        hidden_size: H, units.
+        reset: "after" (cuDNN form) or "before" (textbook form) the recurrent product; see the module.
+        w_x_init: initialiser of the input weights, gate by gate.
+        w_h_init: initialiser of the recurrent weights, gate by gate.
+        b_init: initialiser of the bias.
+        compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
+        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py.
+
+    Returns:
+        The cell.
+
+    Raises:
+        UserError: for a size below 1, an unknown form or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
     gates = one_of("reset", reset, GATES)

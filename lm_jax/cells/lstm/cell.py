@@ -81,13 +81,24 @@ def lstm(
     compute_dtype: str | None = None,
     recurrence: str = "auto",
 ) -> Cell:
-    """Makes a long short-term memory; the carry is LSTMCarry(h, c).
+    """Makes a long short-term memory. The carry is LSTMCarry(h, c).
 
-    forget_bias: added to the forget gate's block of the initial bias.
-    compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/engines/selection.py. Or "cudnn",
-    untested; see lm_jax/cells/lstm/cudnn.py.
-    Raises UserError for a size below 1 or an unknown recurrence, and for "cudnn" without an NVIDIA GPU.
+    Args:
+        input_size: E, features of an input.
+        hidden_size: H, units.
+        forget_bias: added to the forget gate's block of the initial bias.
+        w_x_init: initialiser of the input weights, gate by gate.
+        w_h_init: initialiser of the recurrent weights, gate by gate.
+        b_init: initialiser of the bias.
+        compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
+        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py. Or
+            "cudnn", untested; see lm_jax/cells/lstm/cudnn.py.
+
+    Returns:
+        The cell.
+
+    Raises:
+        UserError: for a size below 1 or an unknown recurrence, and for "cudnn" without an NVIDIA GPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
 

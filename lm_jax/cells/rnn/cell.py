@@ -45,12 +45,23 @@ def rnn(
     compute_dtype: str | None = None,
     recurrence: str = "auto",
 ) -> Cell:
-    """Makes a simple recurrent cell; the carry is h [*B, H].
+    """Makes a simple recurrent cell. The carry is h [*B, H].
 
-    nonlinearity: one of tanh, relu, sigmoid, identity (a linear network: the closed-form case of gradient analysis).
-    compute_dtype: the type of the operands of the products (e.g. "bfloat16"); None keeps the parameters' own.
-    recurrence: "scan", "fused" or "auto", how `unroll` is computed; see lm_jax/cells/engines/selection.py.
-    Raises UserError for a size below 1, an unknown nonlinearity or an unknown recurrence.
+    Args:
+        input_size: E, features of an input.
+        hidden_size: H, units.
+        nonlinearity: tanh, relu, sigmoid or identity (a linear network: the closed-form case of gradient analysis).
+        w_x_init: initialiser of the input weights.
+        w_h_init: initialiser of the recurrent weights.
+        b_init: initialiser of the bias.
+        compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
+        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py.
+
+    Returns:
+        The cell.
+
+    Raises:
+        UserError: for a size below 1, an unknown nonlinearity or an unknown recurrence.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
     f = one_of("nonlinearity", nonlinearity, NONLINEARITIES)

@@ -45,8 +45,16 @@ class ContinuousCacheCarry(NamedTuple):
 
 
 def continuous_cache_params(model_params: Params, theta: float = 0.3, weight: float = 0.1) -> ContinuousCacheParams:
-    """Returns the parameters of a cache around a trained model; weight: lambda.
-    Raises UserError unless it is in [0, 1]."""
+    """Returns the parameters of a cache around a trained model.
+
+    Args:
+        model_params: the parameters of the model.
+        theta: inverse temperature of the similarities.
+        weight: lambda, the weight of the cache.
+
+    Raises:
+        UserError: for a weight outside [0, 1].
+    """
     if not 0 <= weight <= 1:
         raise UserError(f"the weight of a cache must be in [0, 1], got {weight!r}")
     with np.errstate(divide="ignore"):

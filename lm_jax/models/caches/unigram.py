@@ -32,10 +32,21 @@ class UnigramCacheParams:
 
 @cached
 def unigram_cache(vocab_size: int, size: int = 2000, *, pseudo_count: float = 1.0, decay: float = 0.0) -> LanguageModel:
-    """Makes the model of the last `size` tokens; its carry is these tokens, int32 [*B, size], oldest first.
+    """Makes the model of the last `size` tokens. Its carry is these tokens, int32 [*B, size], oldest first.
 
-    pseudo_count and decay: what `init` gives as parameters. Randomness: none, keys are ignored.
-    Raises UserError for sizes below 1, a pseudo-count that is not above 0 or a decay below 0.
+    It is deterministic: keys are ignored.
+
+    Args:
+        vocab_size: V, vocabulary entries.
+        size: number of tokens that are remembered.
+        pseudo_count: k, spread evenly over the vocabulary; `init` gives it as a parameter.
+        decay: decay of a count with its age; `init` gives it as a parameter.
+
+    Returns:
+        The language model.
+
+    Raises:
+        UserError: for sizes below 1, a pseudo-count that is not above 0 or a decay below 0.
     """
     check_sizes(vocab_size=vocab_size, size=size)
     if not 0 < pseudo_count < math.inf:

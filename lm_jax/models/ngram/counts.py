@@ -22,7 +22,7 @@ ABSENT, BEFORE = -1, -2  # instead of a row: not in the tables; the line is not 
 
 @shortly_shown
 class NGrams(NamedTuple):
-    """The k-grams of a text, N of them, sorted by (prefix, word); at order 1 the V types in the order of their ids.
+    """The N k-grams of a text, sorted by (prefix, word); at order 1 the V vocabulary entries by id.
 
     words [N]: the last word. prefix, suffix [N]: rows of the first and the last k - 1 words in the table below.
     counts [N]: occurrences. starts [N]: whether the first word is <s>.
@@ -71,7 +71,7 @@ def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -
 
 
 def unigram_table(counts: np.ndarray) -> NGrams:
-    """Counts the types [V]."""
+    """Counts the vocabulary entries [V]."""
     nothing = np.zeros(len(counts), np.int32)
     return NGrams(np.arange(len(counts), dtype=np.int32), nothing, nothing, counts, np.zeros(len(counts), bool))
 

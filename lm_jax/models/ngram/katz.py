@@ -7,7 +7,7 @@
 alpha(h) hands the mass that the discounts leave to the unseen words. n_r: n-grams of the order seen r times. Where the
 counts of counts give no discount between 0 and 1 (small texts), all d_r of the order are 1 - n_1/(n_1 + 2 n_2) of a
 count off, as in absolute discounting; where a context leaves no mass although it has unseen words, it is as if it had
-been seen once more. Unigrams: what the discounts leave goes to the types that were never seen, in equal parts.
+been seen once more. Unigrams: what the discounts leave goes to unseen vocabulary entries, in equal parts.
 """
 
 import numpy as np

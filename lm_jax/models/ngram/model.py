@@ -22,9 +22,15 @@ BLOCK = 256  # continuations of a context that are written at once
 
 @cached
 def ngram_lm(order: int, vocab_size: int, eol_id: int) -> LanguageModel:
-    """Makes the language model of back-off tables of this order.
+    """Makes the language model of back-off tables. It is deterministic: keys are ignored.
 
-    eol_id: the token after which the context is the start of a line. Randomness: none, keys are ignored.
+    Args:
+        order: n, the order of the tables.
+        vocab_size: V, vocabulary entries.
+        eol_id: the token after which the context is the start of a line.
+
+    Returns:
+        The language model.
     """
     check_sizes(order=order, vocab_size=vocab_size)
 

@@ -42,7 +42,8 @@ def check_thresholds(thresholds: Sequence[int], order: int, method: str) -> list
     check_sizes(order=order)
     wanted = [*thresholds] or [0]
     if not all(isinstance(t, int) and t >= 0 for t in wanted) or wanted != sorted(wanted) or wanted[0] != 0:
-        raise UserError(f"thresholds for counts must be whole numbers that never fall and begin with 0, got {wanted}")
+        rule = "prune_counts must be whole numbers that never fall and begin with 0, such as 0 0 1"
+        raise UserError(f"{rule}, got {' '.join(map(str, wanted))}", ["prune_counts"])
     if len(wanted) > order:
         raise UserError(f"there must be at most one threshold for each of the orders 1 to {order}, got {wanted}")
     if any(wanted) and method == "maximum-likelihood":

@@ -83,7 +83,7 @@ def _read_array(archive, info, kind, axes=1):
 def _fault(params, vocab_size):
     """Returns what is wrong with tables, or None."""
     if not params.words or not np.array_equal(params.words[0], np.arange(vocab_size)):
-        return f"the unigrams are not the {vocab_size:,} types of the vocabulary"
+        return f"the unigrams are not the {vocab_size:,} entries of the vocabulary"
     for k, words in enumerate(params.words, 1):
         if np.shape(params.log_prob[k - 1]) != np.shape(words) or not (params.log_prob[k - 1] < np.inf).all():
             return f"the {k}-grams have no number each"

@@ -5,7 +5,7 @@
     logits_t = y_t W_out + b_out                [V]     W_out = embedding^T where tied (Press & Wolf 2017)
 
 For a large vocabulary the last line may be an adaptive softmax instead (lm_jax/models/recurrent/adaptive_softmax.py).
-Dropout acts only when a key is given: on whole types of the embedding (Gal & Ghahramani 2016), on embedded inputs,
+Dropout acts only when a key is given: on whole rows of the embedding (Gal & Ghahramani 2016), on embedded inputs,
 between layers (lm_jax/cells/stack.py) and on outputs.
 """
 
@@ -55,19 +55,30 @@ def recurrent_lm(
     compute_dtype: str | None = None,
     logits_limit: int = 2**29,
 ) -> LanguageModel:
-    """Makes a language model around any cell; the size of its embedding is the cell's input size.
+    """Makes a language model around any cell. The size of its embedding is the cell's input size.
 
-    dropout_rate: share dropped of embedded inputs and of outputs, unless input_dropout or output_dropout say another.
-    dropout_kind: "elementwise" or "locked" in time. embedding_dropout: share of the types that are absent from a call.
-    tied: the softmax uses the embedding, which needs cell.output_size == cell.input_size.
-    cutoffs: rising ids, such as (2000, 10000), that cut the vocabulary into the head and the tail clusters of an
-        adaptive softmax (tied: of an adaptive embedding too); none for the full softmax.
-    cutoff_factor: by which words of each further cluster have fewer numbers.
-    init_bound: embedding and softmax weights start uniform on (-init_bound, init_bound).
-    compute_dtype: the type of the operands of the softmax product; None keeps the parameters' own.
-    logits_limit: bytes of logits above which `score` works in pieces and holds no [T, B, V] array.
-    Raises UserError for a vocabulary below 2, a rate outside [0, 1), sizes that cannot be tied, cutoffs that do not
-    rise inside the vocabulary, or an encoder.
+    Args:
+        vocab_size: V, vocabulary entries.
+        cell: a recurrent cell, or a stack of cells.
+        tied: whether the softmax uses the embedding, which needs cell.output_size == cell.input_size.
+        cutoffs: rising ids, such as (2000, 10000), that cut the vocabulary into the head and the tail clusters of an
+            adaptive softmax (tied: of an adaptive embedding too); none for the full softmax.
+        cutoff_factor: factor by which the embedding size shrinks from one cluster to the next.
+        dropout_rate: dropout rate of embedded inputs and of outputs.
+        dropout_kind: "elementwise" or "locked" in time.
+        input_dropout: dropout rate of embedded inputs. Default: dropout_rate.
+        output_dropout: dropout rate of outputs. Default: dropout_rate.
+        embedding_dropout: share of the vocabulary entries that are dropped from a call.
+        init_bound: embedding and softmax weights start uniform on (-init_bound, init_bound).
+        compute_dtype: type of the operands of the softmax product. Default: that of the parameters.
+        logits_limit: bytes of logits above which `score` works in pieces and holds no [T, B, V] array.
+
+    Returns:
+        The language model.
+
+    Raises:
+        UserError: for a vocabulary below 2, a rate outside [0, 1), sizes that cannot be tied, cutoffs that do not rise
+            inside the vocabulary, or an encoder.
     """
     _check(vocab_size, cell, tied)
     rates = Dropout(dropout_rate, dropout_kind, input_dropout, None, output_dropout, embedding_dropout)

@@ -1,6 +1,6 @@
 """The log-probabilities of a softmax for some rows of many: those whose words are in one cluster of the vocabulary.
 
-How many they are is known only when the program runs. They are gathered and worked off ROWS at a time, by a loop that
+How many they are is known only when the program runs. They are gathered and processed ROWS at a time, by a loop that
 runs as often as it takes: exact for any number of them, at a cost that follows it. Autodiff cannot go back through such
 a loop: the derivative is written by hand (no forward mode, no second derivative), in a second loop that makes the
 logits again, so that nothing larger than [ROWS, V] is ever held.
