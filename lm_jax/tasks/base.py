@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from lm_jax.errors import UserError
 from lm_jax.report.table import Table
 from lm_jax.training.batch_source import BatchSource
+from lm_jax.training.diagnosis import DiagnoseFn
 from lm_jax.training.listener import Column, Score, Telemetry
 from lm_jax.training.losses import LossFn
 from lm_jax.types import Key, Params
@@ -159,6 +160,8 @@ class Task(NamedTuple):
     required_mode: settings -> the mode in which a text must be read; None where it is read alike in all.
     pretrained: settings -> the run that a new one takes parameters from; None without one.
     warm_start: (settings, data, params, Pretrained | None) -> params that a new run begins with; None: as they are.
+    diagnose: (model, params, carry, arrays of the batch by name) -> the first number inside the model that is none;
+        None: only rows of the batch are looked at.
     model_type: what its model is: decides which questions can be asked.
     with_absolute_paths: settings -> settings with paths that hold from every folder. movable: names of path settings,
         which a resumed run may change.
@@ -191,6 +194,7 @@ class Task(NamedTuple):
     movable: tuple[str, ...] = ()
     pretrained: Callable[[Any], str | None] = lambda settings: None
     warm_start: Callable[[Any, Any, Params, Pretrained | None], Params] | None = None
+    diagnose: DiagnoseFn | None = None
     unit: str = "targets"
     command: str = "train"
     model_type: str = "language model"
