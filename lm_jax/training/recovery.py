@@ -137,14 +137,14 @@ def note(policy: Policy, before: Incidents, fault: Int[Array, ""], outcome: Outc
     loss = outcome.nll / jnp.maximum(outcome.tokens, 1)
     count = jnp.where(bad, before.in_a_row + 1, 0)
     spike = ~bad & (before.seen >= SPIKE_AFTER) & (loss > before.mean + SPIKE * jnp.sqrt(before.variance))
-    told = bad | spike
+    noteworthy = bad | spike
     after = before._replace(
         skipped=before.skipped + bad,
         in_a_row=count,
         unreported=before.unreported + bad,
-        fault=jnp.where(told, fault, before.fault),
-        loss=jnp.where(told, loss, before.loss),
-        norm=jnp.where(told, outcome.norm, before.norm),
+        fault=jnp.where(noteworthy, fault, before.fault),
+        loss=jnp.where(noteworthy, loss, before.loss),
+        norm=jnp.where(noteworthy, outcome.norm, before.norm),
         rate=before.rate * jnp.where(bad & _due(count, policy.halve_rate), 0.5, 1.0),
         clip=before.clip * jnp.where(bad & _due(count, policy.tighten_clip), 0.5, 1.0),
         stopped=before.stopped | (count >= policy.stop),

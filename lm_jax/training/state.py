@@ -190,10 +190,10 @@ def _settle(policy, before, after, fault, outcome):
 
     before: the state with the carry that the batch began with, which at the start of an epoch is the initial one.
     """
-    kept = lambda old, new: jax.tree.map(lambda a, b: jnp.where(fault > 0, a, b), old, new)  # noqa: E731
-    sums = {name: kept(getattr(before.totals, name), getattr(after.totals, name)) for name in _OF_APPLIED}
+    unless_bad = lambda old, new: jax.tree.map(lambda a, b: jnp.where(fault > 0, a, b), old, new)  # noqa: E731
+    sums = {name: unless_bad(getattr(before.totals, name), getattr(after.totals, name)) for name in _OF_APPLIED}
     return after.replace(
-        carry=kept(before.carry, after.carry),
+        carry=unless_bad(before.carry, after.carry),
         totals=after.totals._replace(**sums),
         incidents=note(policy, before.incidents, fault, outcome),
     )
@@ -211,8 +211,8 @@ def _until_incident(step, state, count):
 
     def advance(loop):
         done, state, _ = loop
-        after, told = step(state), state.incidents.skipped + state.incidents.spikes
-        return done + 1, after, after.incidents.skipped + after.incidents.spikes == told
+        after, before = step(state), state.incidents.skipped + state.incidents.spikes
+        return done + 1, after, after.incidents.skipped + after.incidents.spikes == before
 
     whole = is_finite((state.params, state.opt_state, state.carry, state.average))
     _, after, _ = jax.lax.while_loop(going, advance, (0, state, whole))

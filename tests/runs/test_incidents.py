@@ -92,6 +92,7 @@ def test_a_resume_in_the_middle_of_incidents_decides_the_same(data, poisoned, tm
     assert resumed.results.incidents == straight.results.incidents == len(steps)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_finite_step_ends_with_its_last_checkpoint_and_the_command(data, poisoned, tmp_path, capsys):
     lm_jax.train(toy_config(data, steps=4), tmp_path / "run")
     poisoned(range(7))
@@ -108,6 +109,7 @@ def test_a_run_without_a_finite_step_ends_with_its_last_checkpoint_and_the_comma
     assert f"--resume {tmp_path / 'run'} --from-step 8 --learning-rate 0.003 --run " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_saved_state_that_is_not_finite_is_not_gone_on_with(data, tmp_path, monkeypatch):
     """A version that looked at parameters only saved infinite moments."""
     from lm_jax.training import loop
@@ -158,7 +160,10 @@ PLANTS = {
 }
 
 
-@pytest.mark.parametrize(("changes", "found"), PLANTS.values(), ids=PLANTS)
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [pytest.param(*plant, marks=[pytest.mark.slow] * (name != "embedding"), id=name) for name, plant in PLANTS.items()],
+)
 def test_a_planted_number_is_named_by_the_report(data, changes, found, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lm_jax.runs.setup.build_train_steps", planted(3, **changes))
     with pytest.raises(UserError, match="must stay finite, got"):
@@ -247,6 +252,7 @@ def test_a_branch_without_a_change_is_the_run_itself(straight, tmp_path):
     assert origin == {"run": str(straight.folder.resolve()), "step": step, "changed": {}}
 
 
+@pytest.mark.slow
 def test_a_branch_may_have_another_rate_and_clipping(straight, tmp_path):
     step = min(int(path.name) for path in (straight.folder / "states").iterdir())
     words = ["train", "--resume", str(straight.folder), "--from-step", str(step), "--run", str(tmp_path / "new")]
