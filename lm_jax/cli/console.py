@@ -13,7 +13,7 @@ from lm_jax.cli.tables import print_table
 from lm_jax.report.commands import shell_path
 from lm_jax.report.numbers import clock
 from lm_jax.runs.results import EstimateResults, TrainResults
-from lm_jax.training.listener import Column, Compilation, Listener, Report, Start, Telemetry, Validation
+from lm_jax.training.listener import Column, Compilation, Incident, Listener, Report, Start, Telemetry, Validation
 
 
 class TrainingConsole(Listener):
@@ -78,6 +78,10 @@ class TrainingConsole(Listener):
         self.rows += 1
         print_unbroken(self.console, " ".join(f"{column.show(report):>{column.width}}" for column in self.columns))
 
+    def on_incident(self, incident: Incident) -> None:
+        """Prints what was no number, what was done about it, and where the report is."""
+        self._print(f"  {incident_words(incident)}", style="red")
+
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Prints one line of measurements."""
         self._print(f"  {telemetry.words}", style="cyan")
@@ -102,6 +106,8 @@ class TrainingConsole(Listener):
         if results.finished_early:
             self._print(f"stopped early after step {results.step:,}: no improvement on the validation data")
         print_table(self.console, results.closing.table, "; results.json has all")
+        if results.incidents:
+            self._print(f"{results.incidents:,} steps were no numbers and were not applied; metrics.jsonl says which")
         self._print(
             f"{results.parameters:,} parameters, best step {results.best_step:,}, "
             f"{clock(results.seconds)} of wall time; loss curve: {results.run}/loss.png"
@@ -127,6 +133,20 @@ class TrainingConsole(Listener):
                 longer = f"  {phrase}"
             line = longer
         self._print(line)
+
+
+def incident_words(incident: Incident) -> str:
+    """Writes what happened at a step, and what was done."""
+    numbers = f"loss {incident.loss:.4g}, gradient norm {incident.grad_norm:.4g}"
+    if incident.fault == "spike":
+        return f"step {incident.step:,}: a spike of the loss ({numbers})"
+    factors = (("learning rate", incident.rate), ("clipping norm", incident.clip))
+    changed = "".join(f"; {name} now {factor:g} of what was set" for name, factor in factors if factor < 1)
+    row = f", {incident.in_a_row} in a row" if incident.in_a_row > 1 else ""
+    found = f"; first: {incident.found}" if incident.found else ""
+    report = f"; report: {incident.report}" if incident.report else ""
+    what = f"step {incident.step:,}: no number in the {incident.fault} ({numbers}), not applied"
+    return f"{what}{row}{changed}{found}{report}"
 
 
 def score_words(validation: Validation) -> str:

@@ -14,6 +14,7 @@ from lm_jax.cli.network import NetworkArguments
 from lm_jax.cli.parsing import parse_with_config
 from lm_jax.cli.screen import say
 from lm_jax.config import TrainConfig, config_given, read_settings, setting
+from lm_jax.config.settings import not_negative
 from lm_jax.errors import UserError
 from lm_jax.report.visible_text import one_line
 
@@ -32,6 +33,12 @@ class TrainArguments(NetworkArguments):
         "checkpoints/.",
         metavar="RUN",
         common=True,
+    )
+    from_step: int | None = setting(
+        None,
+        "Step of the run of --resume that a new run, --run, begins with. Learning rate, clipping and --on-nonfinite "
+        "may then change, too; the run that was resumed stays as it is.",
+        rule=not_negative,
     )
     mirror: str | None = setting(
         None,
@@ -169,7 +176,7 @@ def _train(arguments, config, given):
         if arguments.seeds is not None:
             train_seeds(config, arguments.seeds, arguments.run, console)
         elif arguments.resume:
-            resume(arguments.resume, config, console, arguments.mirror, arguments.run)
+            resume(arguments.resume, config, console, arguments.mirror, arguments.run, arguments.from_step)
         else:
             train(config, arguments.run, console, arguments.mirror)
     finally:
@@ -180,6 +187,11 @@ def _check_pairs(arguments):
     """Raises UserError for flags that exclude each other."""
     if arguments.resume and arguments.config_file:
         raise UserError(f"--resume keeps the run's own settings, got --config-file {arguments.config_file} too")
+    if arguments.from_step is not None and (arguments.resume is None or arguments.run is None):
+        raise UserError(
+            f"--from-step begins a new run, --run NEW, from a step of another, --resume RUN, got {arguments.from_step} "
+            f"without {'--run' if arguments.resume else '--resume'}"
+        )
     if arguments.seeds is not None and arguments.resume:
         raise UserError(f"--seeds begins new runs, each of which is resumed alone, got --resume {arguments.resume} too")
     if arguments.seeds is not None and arguments.mirror:

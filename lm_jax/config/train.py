@@ -57,6 +57,12 @@ class RunConfig:
     checkpoint_every: int | None = setting(
         None, "Steps between checkpoints besides the one at each validation.", rule=count, group="reports"
     )
+    on_nonfinite: Literal["skip", "halve-lr", "tighten-clip", "stop"] = setting(
+        "skip",
+        "What is done about a step whose loss or gradient is infinite or NaN, which is never applied. skip leaves its "
+        "batch out and halves the learning rate after 3 in a row; halve-lr and tighten-clip halve the learning rate, "
+        "or the clipping norm, each time. All three end the run after 10 in a row, stop after the first.",
+    )
     patience: int | None = setting(None, "Validations without improvement before it stops.", rule=count, common=True)
 
     def __post_init__(self):
@@ -65,6 +71,9 @@ class RunConfig:
     def check(self) -> None:
         """Raises UserError for a setting outside its range, or one that nothing would read."""
         check(self)
+        if self.on_nonfinite == "tighten-clip" and self.optimizer.clip is None:
+            names = ("on_nonfinite", "clip")
+            raise UserError("on_nonfinite=tighten-clip needs a norm to clip at, got clip none", names)
         if self.batch_size % self.accumulate:
             raise UserError(
                 f"accumulate must divide batch_size {self.batch_size}, got {self.accumulate}",

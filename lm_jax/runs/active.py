@@ -10,6 +10,7 @@ import jax
 
 from lm_jax.config import to_dict
 from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.incident_report import write_report
 from lm_jax.runs.journal import Journal
 from lm_jax.runs.mirror import mirrored
 from lm_jax.runs.results import Run, TrainResults
@@ -109,6 +110,7 @@ class ActiveRun:
             closing=closing,
             command=setup.task.command,
             mirror=None if self._mirror is None else str(self._mirror),
+            incidents=0 if training.state.incidents is None else int(training.state.incidents.skipped),
         )
 
     def _close(self, params, step):
@@ -147,6 +149,9 @@ class ActiveRun:
             assert instrument is not None
             return instrument(step, local(params), grad_norm)
 
+        def examine(state, epoch, length, incident):
+            return write_report(self._folder, setup, state, epoch, length, incident)
+
         return LoopFunctions(
             validate=validate,
             save=save,
@@ -154,4 +159,5 @@ class ActiveRun:
             sample=sample,
             measure=None if instrument is None else measure,
             should_stop=self.stopped.is_set,
+            examine=examine,
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, read_lines
-from lm_jax.training.listener import Compilation, Listener, Report, Start, Telemetry, Validation
+from lm_jax.training.listener import Compilation, Incident, Listener, Report, Start, Telemetry, Validation
 
 
 DRAWN_EVERY = 10.0  # seconds: a picture takes longer to draw than a small model takes to validate
@@ -49,6 +49,11 @@ class Journal(Listener):
         folder.append(folder.times, times)
         self._next.on_report(report)
 
+    def on_incident(self, incident: Incident) -> None:
+        """Writes to metrics.jsonl."""
+        self._folder.append(self._folder.metrics, incident_to_json(incident))
+        self._next.on_incident(incident)
+
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Writes to metrics.jsonl."""
         record = {"step": telemetry.step, "telemetry": dict(telemetry.values)}
@@ -88,6 +93,16 @@ def report_to_json(report: Report) -> dict[str, Any]:
         "clipped": report.clipped,
         "learning_rate": report.learning_rate,
     }
+
+
+def incident_to_json(incident: Incident) -> dict[str, Any]:
+    """Returns a line of metrics.jsonl; a loss that is no number is null, and so is a norm. Nothing of the report: a run
+    that goes on in another folder has the same lines."""
+    values = incident._asdict()
+    return {"step": values.pop("step"), "incident": {name: values[name] for name in values if name not in _OF_REPORT}}
+
+
+_OF_REPORT = ("report", "found", "count")
 
 
 def validation_to_json(validation: Validation) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lm_jax.training.listener import Listener, Report, Score, Start, Telemetry, Validation
+from lm_jax.training.listener import Incident, Listener, Report, Score, Start, Telemetry, Validation
 
 
 HUGE = 1e300  # numbers above it may have a sum beyond a float
@@ -79,6 +79,10 @@ class OneRun(Listener):
     def on_validation(self, validation: Validation) -> None:
         """Joins the validations of the other runs."""
         self._means.take(validation, _mean_validation, self._means.listener.on_validation)
+
+    def on_incident(self, incident: Incident) -> None:
+        """Hands on: what happens to one run is no mean."""
+        self._means.listener.on_incident(incident)
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
         """Hands on."""

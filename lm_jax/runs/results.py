@@ -16,7 +16,8 @@ class TrainResults(NamedTuple):
 
     step: steps done. stopped: by a signal, before the planned end. finished_early: by patience. parameters: how many
     numbers. closing: table and sample; None of a stopped run. best_step: of the parameters that are loaded.
-    seconds: wall time of all sessions. mirror: the folder of the copy.
+    seconds: wall time of all sessions. mirror: the folder of the copy. incidents: steps that were not applied, because
+    they were no numbers.
     """
 
     run: str
@@ -29,6 +30,7 @@ class TrainResults(NamedTuple):
     closing: Closing
     command: str
     mirror: str | None = None
+    incidents: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Returns what results.json holds."""
@@ -41,6 +43,7 @@ class TrainResults(NamedTuple):
             "parameters": self.parameters,
             **closing_to_json(self.closing, self.stopped),
             "best_step": self.best_step,
+            "incidents": self.incidents,
             **copies,
             "seconds": self.seconds,
         }

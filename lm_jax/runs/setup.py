@@ -16,6 +16,7 @@ from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.listener import Start
 from lm_jax.training.optimizers import build_averaging, build_optimizer, build_schedule
 from lm_jax.training.plan import Plan
+from lm_jax.training.recovery import POLICIES, Guard
 from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
 from lm_jax.types import Params
 
@@ -85,6 +86,7 @@ def set_up(
         update_average=update_average,
         hold=devices.hold,
         hold_rows=devices.hold_rows,
+        guard=Guard(POLICIES[config.on_nonfinite], schedule, config.optimizer.clip),
     )
 
     def init(key):
@@ -92,7 +94,7 @@ def set_up(
         return params if task.warm_start is None else task.warm_start(config, data, params, pretrained)
 
     def create():
-        state = create_state(init, batches, optimizer, config.seed, update_average is not None)
+        state = create_state(init, batches, optimizer, config.seed, update_average is not None, guarded=True)
         return devices.place(state)
 
     return Setup(

@@ -13,6 +13,8 @@ from lm_jax.config.flat import flat_values
 from lm_jax.config.text_defaults import fill_in
 from lm_jax.errors import UserError
 from lm_jax.runs.active import ActiveRun
+from lm_jax.runs.advice import advising
+from lm_jax.runs.branch import BRANCH_CHANGES, check_step, make_branch, read_branch, save_branch
 from lm_jax.runs.estimate import estimate
 from lm_jax.runs.folder import RunFolder, check_new, new_folder
 from lm_jax.runs.kept_text import as_recorded, keep_text
@@ -96,8 +98,11 @@ def resume(
     listener: Listener | None = None,
     mirror: str | Path | None = None,
     into: str | Path | None = None,
+    from_step: int | None = None,
 ) -> Run:
     """Goes on with a run from its newest checkpoint, bit for bit as if it had never been stopped.
+
+    With `from_step`: begins a new run in `into` from that step of this one, which stays as it is.
 
     Args:
         run: the folder of the run.
@@ -107,6 +112,7 @@ def resume(
         mirror: as in `train`.
         into: a new folder that the run is copied to and goes on in. Default: a run that lies in the mirror goes on in
             checkpoints/NAME, any other in its own folder.
+        from_step: a step that the run has a checkpoint of. learning_rate, clip and on_nonfinite may then change, too.
 
     Returns:
         The run, as `train` does.
@@ -115,6 +121,8 @@ def resume(
         UserError: for any other change, for a folder that is no run, and for data that the run did not begin with.
     """
     folder, listener = RunFolder(Path(run).expanduser()), Listener() if listener is None else listener
+    if from_step is not None:
+        return _branch(open_run(folder.path), from_step, config, into, listener, mirror)
     home = Path(on_first(lambda: str(home_of(folder.path, into, mirror))))
     opened = open_run(folder.path)
     task = resumable_task(opened)
@@ -147,6 +155,40 @@ def resume(
         return _train(setup, here, state, history, listener, mirror)
 
 
+def _branch(opened, step, config, into, listener, mirror):
+    """Begins a new run from a step of another."""
+    if into is None:
+        raise UserError(
+            f"from_step begins a new run: it needs run=FOLDER, got none for step {step}", ["from_step", "run"]
+        )
+    on_first(lambda: str(check_new(into)))
+    if mirror is not None:
+        on_first(lambda: check_free(into, mirror))
+    task = resumable_task(opened)
+    on_first(lambda: check_step(opened, step))
+    config = opened.config if config is None else _merge(task, opened.config, config, BRANCH_CHANGES)
+    config.check()
+    devices = find_devices(config.devices, config.vocab_shards)
+    data = task.load(config, SavedData(opened.vocabulary, opened.record["corpus"]))
+    setup = set_up(task, config, data, opened.record["decay_horizon"], devices)
+    if setup.plan.steps <= step:
+        raise UserError(
+            f"a run ends after the step that it begins with, {step}, got {setup.plan.steps} steps", ["steps"]
+        )
+    branch = read_branch(setup, opened, step)
+    with contextlib.ExitStack() as lock:
+
+        def make_folder():
+            folder = new_folder(into, task.folder_name(config), mirror)
+            lock.enter_context(claimed(folder.path))
+            make_branch(folder, setup, opened, branch)
+            return str(folder.path)
+
+        folder = RunFolder(Path(on_first(make_folder)), writes=is_first())
+        save_branch(folder, setup, branch)
+        return _train(setup, folder, branch.state, branch.history, listener, mirror)
+
+
 def resumable_task(opened: OpenedRun) -> Task:
     """Returns the task of a run; raises UserError for one that has no steps."""
     task = task_of(opened.config)
@@ -167,30 +209,31 @@ def _restore(setup: Setup, opened: OpenedRun, folder: RunFolder, state: TrainSta
     return state, History.from_record(record["history"])
 
 
-def _merge(task: Task, saved: RunConfig, config: RunConfig) -> RunConfig:
+def _merge(task: Task, saved: RunConfig, config: RunConfig, also: tuple[str, ...] = ()) -> RunConfig:
     """`config`, if it differs from the saved one only where it may; data may have moved (their sha256 is checked).
     What it leaves open is as saved."""
     config, _ = fill_in(config, flat_values(saved))
     if config.epochs != saved.epochs and config.steps == saved.steps:
         config = dataclasses.replace(config, steps=None)
-    _refuse_changes(task, saved, config)
+    _refuse_changes(task, saved, config, also)
     return task.with_absolute_paths(config)
 
 
-def _refuse_changes(task: Task, saved: RunConfig, wanted: RunConfig) -> None:
-    before, after = flat_values(saved), flat_values(wanted)
+def _refuse_changes(task: Task, saved: RunConfig, wanted: RunConfig, also: tuple[str, ...] = ()) -> None:
+    before, after, allowed = flat_values(saved), flat_values(wanted), (*CHANGEABLE, *also)
     for name, value in before.items():
-        if after.get(name, value) != value and name not in (*CHANGEABLE, *task.movable):
+        if after.get(name, value) != value and name not in (*allowed, *task.movable):
+            hint = "" if also or name not in BRANCH_CHANGES else "; from_step=N with run=NEW begins a new run that may"
             raise UserError(
-                f"a resumed run may change {', '.join(CHANGEABLE)} only, "
-                f"got {name} = {after[name]} (the run has {value})",
-                (*CHANGEABLE, name),
+                f"a resumed run may change {', '.join(allowed)} only, "
+                f"got {name} = {after[name]} (the run has {value}){hint}",
+                (*allowed, name, *(("from_step", "run") if hint else ())),
             )
 
 
 def _train(setup, folder, state, history, listener, mirror) -> Run:
     with ActiveRun(setup, folder, state, history, listener, mirror) as active:
         train_steps = reporting_compilation(setup.train_steps, active.journal.on_compilation)
-        with stop_on_signal(active.stopped):
+        with stop_on_signal(active.stopped), advising(setup, folder):
             fit(active.training, train_steps)
         return active.finish()

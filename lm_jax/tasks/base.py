@@ -19,6 +19,7 @@ from lm_jax.errors import UserError
 from lm_jax.report.table import Table
 from lm_jax.short_repr import shortly_shown
 from lm_jax.training.batch_source import BatchSource
+from lm_jax.training.diagnosis import DiagnoseFn
 from lm_jax.training.listener import Column, Score, Telemetry
 from lm_jax.training.losses import LossFn
 from lm_jax.types import Key, Params
@@ -180,6 +181,8 @@ class Task(NamedTuple):
     begin: (settings, Pretrained) -> settings with what those parameters say, and the vocabulary that comes with them;
         None: the settings and the vocabulary are the new run's own.
     warm_start: (settings, data, params, Pretrained | None) -> params that a new run begins with; None: as they are.
+    diagnose: (model, params, carry, arrays of the batch by name) -> the first number inside the model that is none;
+        None: only rows of the batch are looked at.
     model_type: what its model is: decides which questions can be asked.
     with_absolute_paths: settings -> settings with paths that hold from every folder. movable: names of path settings,
         which a resumed run may change.
@@ -222,6 +225,7 @@ class Task(NamedTuple):
     read_weights: Callable[[Any], Pretrained] | None = None
     begin: Callable[[Any, Pretrained], tuple[Any, SavedData]] | None = None
     warm_start: Callable[[Any, Any, Params, Pretrained | None], Params] | None = None
+    diagnose: DiagnoseFn | None = None
     unit: str = "targets"
     command: str = "train"
     model_type: str = "language model"

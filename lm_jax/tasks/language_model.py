@@ -6,8 +6,10 @@ import math
 import time
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
+from lm_jax.analysis.first_nonfinite import first_nonfinite
 from lm_jax.config import TrainConfig
 from lm_jax.config.text_defaults import fill_in, text_defaults
 from lm_jax.data.batching import Batches
@@ -41,9 +43,10 @@ from lm_jax.tasks.text_paths import with_absolute_paths, with_data
 from lm_jax.tasks.weight_files import read_weight_file
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.chunks import text_source
+from lm_jax.training.diagnosis import Finding
 from lm_jax.training.listener import Column, Score
 from lm_jax.training.losses import LossFn, cross_entropy, scheduled_sampling
-from lm_jax.types import Key, Params
+from lm_jax.types import Carry, Key, Params
 
 
 SAMPLE_TOKENS = {"char": 160, "byte": 160, "word": 40, "bpe": 60}
@@ -249,6 +252,13 @@ def evaluate(
     )
 
 
+def diagnose(model: LanguageModel, params: Params, carry: Carry, batch: dict[str, Any]) -> Finding | None:
+    """Finds the first number inside the model that is none, along the chunks of a batch."""
+    arrays = {name: jnp.asarray(batch[name]) for name in ("inputs", "targets", "mask")}
+    reset = batch.get("reset")
+    return first_nonfinite(model, params, carry, **arrays, reset=None if reset is None else jnp.asarray(reset))
+
+
 def check_seeds(settings: Any) -> None:
     """Raises UserError for lengths of chunks that are drawn, which every seed has its own of, and given weights."""
     if settings.init_from is not None:
@@ -281,5 +291,6 @@ language_model_task = functools.partial(
     warm_start=warm_start,
     stream=lambda corpus: corpus.stream,
     with_data=with_data,
+    diagnose=diagnose,
     unit="tokens",
 )

@@ -18,6 +18,7 @@ from lm_jax.errors import UserError
 from lm_jax.files import PART, sync_folder
 from lm_jax.training.arrays import describe_arrays, load_arrays, save_arrays
 from lm_jax.training.checksums import read_record, record_path, record_step, records_of, write_record
+from lm_jax.training.divergence import find_nonfinite
 from lm_jax.training.processes import on_first
 from lm_jax.training.saved_steps import (
     COPYING,
@@ -36,6 +37,7 @@ from lm_jax.types import Params
 
 NEWEST = 2  # how many of them stay, whatever the best is
 UNREADABLE = ".unreadable"
+ADDED_FIELDS = ("incidents",)  # of the state, which versions before had not; without one it begins anew
 
 
 class Checkpoints:
@@ -92,13 +94,12 @@ class Checkpoints:
             if saved.step in damaged:
                 continue
             try:
-                parts = load_arrays(saved.path, _parts(template))
-                host = describe_arrays(saved.path, "params")[1]
+                state, host = _read(saved, template)
             except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
                 damaged[saved.step] = root(error)
                 continue
             self._set_aside(damaged, saved.step)
-            return _whole(template, parts), host
+            return state, host
         if damaged:
             steps = sorted(damaged, reverse=True)
             got = f"{', '.join(map(str, steps))}: {damaged[steps[0]]}"
@@ -128,6 +129,32 @@ class Checkpoints:
                 f"checkpoint {step} is damaged ({reason}); {action}; the run continues from step {newest}", stacklevel=3
             )
         on_first(lambda: _record_all(self.folder))
+
+
+def restore_step(states: Path, template: TrainState, step: int) -> tuple[TrainState, dict[str, Any], float | None]:
+    """Reads a chosen step, its bookkeeping and the number that its validation ranks it by; writes nothing.
+
+    Raises UserError for a step that is not there, is damaged, or holds inf or nan.
+    """
+    saved = next((one for one in find_steps(Path(states).resolve()) if one.step == step), None)
+    damage = "it is not there" if saved is None else damage_of(saved)
+    if saved is None or damage is not None:
+        raise UserError(f"a checkpoint must be whole to be read, got step {step} of {states}: {damage}")
+    try:
+        return (*_read(saved, template), saved.valid_loss)
+    except Exception as error:
+        raise UserError(f"a run goes on from a checkpoint that can be read, got {step}: {root(error)}") from error
+
+
+def _read(saved, template):
+    """The state of a step and its bookkeeping. Raises whatever orbax does, and ValueError for inf or nan: a version
+    that looked at less before it saved may have left them."""
+    had, host = describe_arrays(saved.path, "train")
+    state = _whole(template, load_arrays(saved.path, _parts(template, set(had))))
+    bad = find_nonfinite({name: getattr(state, name) for name in ("params", "opt_state", "carry", "average")})
+    if bad is not None:
+        raise ValueError(f"{bad}, which no training goes on from")
+    return state, host
 
 
 def _commit(states, saving, step, valid_loss):
@@ -200,11 +227,17 @@ def _is_whole(record):
         return False
 
 
-def _parts(state):
-    """`params` is what a run is loaded with; where that is an average, the parameters themselves go to `train`."""
+def _parts(state, names=None):
+    """`params` is what a run is loaded with; where that is an average, the parameters themselves go to `train`.
+
+    names: of the fields that there are, where a version before a field was added may have saved them.
+    """
     rest = {field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "params"}
     if _is_empty(state.carry):  # such as [B, 0] of a window of one token: there is nothing to save
         rest["carry"] = ()
+    for name in ADDED_FIELDS:
+        if rest[name] is None or (names is not None and name not in names):
+            del rest[name]
     if state.average is None:
         return {"params": state.params, "train": rest}
     return {"params": state.average.params, "train": {**rest, "average": state.average.count, "raw": state.params}}

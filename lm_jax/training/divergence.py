@@ -1,38 +1,56 @@
-"""Divergence: a loss or a parameter that is no longer a number ends a run before such a state is saved."""
+"""Divergence: a state that is no longer finite is never saved, and a training that cannot go on ends with one line."""
 
 import math
+from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from lm_jax.errors import UserError
+from lm_jax.training.recovery import is_finite
 from lm_jax.training.state import TrainState
 
 
 ADVICE = "the run keeps its checkpoints from before; lower learning_rate or clip"
+SETTINGS = ("learning_rate", "clip")
+_STATE = ("params", "opt_state", "carry", "average")
 
 
 class Diverged(UserError):
-    """The loss is no longer a number; nothing of that state was saved."""
+    """The training has no finite step to take; nothing of a state that is not finite was saved."""
 
 
 def check_state(state: TrainState) -> None:
-    """Raises Diverged unless the sum of losses and all parameters are finite."""
+    """Raises Diverged unless the sum of losses and all that the next step begins with are finite."""
     check_loss(float(state.totals.nll), int(state.step))
-    if not _all_finite(state.params):
-        raise _diverged(f"the parameters must stay finite, got inf or nan by step {int(state.step)}: {ADVICE}")
+    parts = {name: getattr(state, name) for name in _STATE}
+    if not _all_finite(parts):
+        words = "parameters" if not _all_finite(state.params) else "training state"
+        raise diverged(f"the {words} must stay finite, got {find_nonfinite(parts)} by step {int(state.step)}")
 
 
 def check_loss(loss: float, step: int) -> None:
     """Raises Diverged unless a loss is finite."""
     if not math.isfinite(loss):
-        raise _diverged(f"the loss must stay finite, got {loss} by step {step}: {ADVICE}")
+        raise diverged(f"the loss must stay finite, got {loss} by step {step}")
 
 
-def _diverged(message):
-    return Diverged(message, settings=("learning_rate", "clip"))
+def diverged(message: str) -> Diverged:
+    """Makes the error, with what to do about it."""
+    return Diverged(f"{message}: {ADVICE}", settings=SETTINGS)
 
 
-@jax.jit
-def _all_finite(params):
-    return jax.tree.reduce(jnp.logical_and, jax.tree.map(lambda p: jnp.isfinite(p).all(), params))
+def find_nonfinite(tree: Any) -> str | None:
+    """Names the first array of a tree that has inf or nan in it, with the place; None where all are finite."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        if not jax.numpy.issubdtype(leaf.dtype, np.inexact) or _all_finite(leaf):
+            continue
+        values = np.asarray(leaf, np.float32)
+        place = np.argwhere(~np.isfinite(values))[0]
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        at = f"[{', '.join(map(str, place))}]" if place.size else ""
+        return f"{values[tuple(place)]} in {name}{at}"
+    return None
+
+
+_all_finite = jax.jit(is_finite)

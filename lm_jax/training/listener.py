@@ -103,6 +103,29 @@ class Validation(NamedTuple):
     error: Mapping[str, float] = {}
 
 
+class Incident(NamedTuple):
+    """Steps up to `step` that were no numbers and were not applied, or a spike of the loss, which was.
+
+    fault: what was infinite or NaN, such as "gradient"; "spike". loss: per target, and grad_norm, of the last of them.
+    count: how many since the last that was told of; in_a_row: up to this step; skipped: in the whole run.
+    rate, clip: factors of the learning rate and of the clipping norm from here on. stopped: the run ends.
+    report: the folder of the report; "" without one. found: its words.
+    """
+
+    step: int
+    fault: str
+    loss: float
+    grad_norm: float
+    count: int
+    in_a_row: int
+    skipped: int
+    rate: float
+    clip: float
+    stopped: bool
+    report: str = ""
+    found: str = ""
+
+
 class Telemetry(NamedTuple):
     """Measurements of the model after `step`: values of JSON types by name, and the same in words."""
 
@@ -128,6 +151,9 @@ class Listener:
 
     def on_report(self, report: Report) -> None:
         """Hears a report of the training figures."""
+
+    def on_incident(self, incident: Incident) -> None:
+        """Hears of steps that were not applied, and of spikes of the loss."""
 
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Hears measurements of the model."""

@@ -6,12 +6,12 @@ resumed does the same things at the same steps as one that never was.
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.training.averaging import has_stalled, trigger
@@ -19,7 +19,16 @@ from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.divergence import check_loss, check_state
 from lm_jax.training.history import History
-from lm_jax.training.listener import Listener, Report, Score, Telemetry, Validation
+from lm_jax.training.incident import (
+    applied_steps,
+    as_divergence,
+    count,
+    incident_since,
+    rate_factor,
+    with_new_sums,
+    without_numbers,
+)
+from lm_jax.training.listener import Incident, Listener, Report, Score, Telemetry, Validation
 from lm_jax.training.meter import Meter
 from lm_jax.training.plan import Plan
 from lm_jax.training.processes import on_first, smallest
@@ -33,6 +42,8 @@ class LoopFunctions(NamedTuple):
     validate: the score of parameters. save: a state, its history, and the rank that a validation gave it (None without
     one). metrics: measures to report beside a mean loss, by name. sample: a text to look at, from parameters and step.
     measure: telemetry from the step, parameters and the mean gradient norm. should_stop: whether to stop and save.
+    examine: looks into a step that was not applied, from the state after it, the epoch's arrays and the length of the
+    batch; returns the folder of its report and its words, both "" without.
     """
 
     validate: Callable[[Params], Score]
@@ -41,6 +52,7 @@ class LoopFunctions(NamedTuple):
     sample: Callable[[Params, int], str] = lambda params, step: ""
     measure: Callable[[int, Params, float], Telemetry] | None = None
     should_stop: Callable[[], bool] = lambda: False
+    examine: Callable[[TrainState, Any, int, Incident], tuple[str, str]] = lambda *_: ("", "")
 
 
 class StepsRequest(NamedTuple):
@@ -56,8 +68,9 @@ class Training:
     """One training from a state to the plan's last step, until patience runs out, or until asked to stop.
 
     `request` says which steps come next, whoever does them gives the new state to `accept`; so several trainings can
-    go side by side. `request` returns None when the training is over: the last state is then saved. Both raise
-    Diverged if the loss is not finite; the checkpoints before stay.
+    go side by side. Fewer steps may have been done, such as up to an incident: then the next request asks for the rest.
+    `request` returns None when the training is over: the last state is then saved. Both raise Diverged where it cannot
+    go on; the checkpoints before stay.
 
     Args:
         state: where it begins.
@@ -91,6 +104,7 @@ class Training:
         )
         self._step, self._meter, self._length = int(state.step), Meter(), 0
         self._number, self._epoch, self._lengths = None, None, np.zeros(0, int)
+        self._known = count(state)
 
     def request(self) -> StepsRequest | None:
         """Returns the steps to do next; None at the end, where the last state has been saved."""
@@ -102,19 +116,23 @@ class Training:
             return None
         per_epoch = self._batches.steps_per_epoch
         self._begin_epoch(self._step // per_epoch)
-        count = min(self._plan.next_stop(self._step, per_epoch) - self._step, most)
-        count, length = _equal_lengths(self._lengths[self._step % per_epoch :][:count])
+        wanted = min(self._plan.next_stop(self._step, per_epoch) - self._step, most)
+        wanted, length = _equal_lengths(self._lengths[self._step % per_epoch :][:wanted])
         self._length = length
-        return StepsRequest(self.state, self._epoch, count, length)
+        return StepsRequest(self.state, self._epoch, wanted, length)
 
-    def accept(self, state: TrainState, count: int, seconds: float) -> None:
-        """Takes the state after `count` of the steps asked for, and does what is due at this step."""
-        self._meter.note(count, self._length, seconds)
-        self.state, self._step, step = state, self._step + count, self._step + count
+    def accept(self, state: TrainState, seconds: float) -> None:
+        """Takes the state after steps that were asked for, and does what is due at its step."""
+        before, self.state = self._step, state
+        self._step = step = int(state.step)
+        if step == before:
+            self._refuse_state()
+        self._meter.note(step - before, self._length, seconds)
         self._listener.on_steps(step)
+        self._tell_incidents()
         plan, functions = self._plan, self._functions
         if plan.telemetry_every and functions.measure and step % plan.telemetry_every == 0:
-            grad_norm = _mean_grad_norm(state.totals)  # before a report begins new sums
+            grad_norm = _mean_grad_norm(state)  # before a report begins new sums
             self._listener.on_telemetry(functions.measure(step, state.params, grad_norm))
         if step % plan.log_every == 0:
             self._report()
@@ -123,29 +141,53 @@ class Training:
         elif plan.checkpoint_every and step % plan.checkpoint_every == 0 and step < plan.steps:
             self._save(None)
 
+    def _refuse_state(self):
+        """Ends a training whose state no step was made from, because it is not finite."""
+        incident = Incident(self._step + 1, "state", math.nan, math.nan, 1, 1, self._known.skipped, 1.0, 1.0, True)
+        report, found = self._functions.examine(self.state, self._epoch, self._length, incident)
+        self._listener.on_incident(incident._replace(report=report, found=found))
+        check_state(self.state)
+
+    def _tell_incidents(self):
+        """Tells of steps that were not applied and of spikes since the last dispatch; ends a training that must end."""
+        incident, self._known = incident_since(self.state, self._known), count(self.state)
+        if incident is None:
+            return
+        if incident.in_a_row:
+            report, found = self._functions.examine(self.state, self._epoch, self._length, incident)
+            incident = incident._replace(report=report, found=found)
+        self._listener.on_incident(incident)
+        self.state = without_numbers(self.state)
+        if incident.stopped:
+            raise as_divergence(incident)
+
     def _begin_epoch(self, number):
         if self._number != number:
             self._number, self._epoch = number, self._devices.place_epoch(self._batches.epoch(number))
             self._lengths = self._batches.lengths(number)
 
     def _report(self):
+        """Reports means over the steps that were applied; nothing where none was."""
         state, totals = self.state, jax.tree.map(np.asarray, self.state.totals)
-        loss = float(totals.nll) / max(1, int(totals.tokens))
-        check_loss(loss, self._step)
-        seconds, steps_per_second = self._meter.read()
-        per_step = int(totals.tokens) / int(totals.steps)
-        report = Report(
-            step=self._step,
-            loss=loss,
-            metrics=self._functions.metrics(loss),
-            grad_norm=_mean_grad_norm(totals),
-            clipped=int(totals.clipped) / int(totals.steps),
-            learning_rate=float(self._learning_rate(self._step - 1)) * float(state.learning_rate_scale),
-            seconds=seconds,
-            targets_per_second=None if steps_per_second is None else steps_per_second * per_step,
-        )
-        self._listener.on_report(report)
-        self.state = dataclasses.replace(state, totals=jax.tree.map(jnp.zeros_like, state.totals))  # where they were
+        applied = applied_steps(state)
+        if applied:
+            loss = float(totals.nll) / max(1, int(totals.tokens))
+            check_loss(loss, self._step)
+            seconds, steps_per_second = self._meter.read()
+            per_step = int(totals.tokens) / applied
+            rate = float(self._learning_rate(self._step - 1 - self._known.skipped))
+            report = Report(
+                step=self._step,
+                loss=loss,
+                metrics=self._functions.metrics(loss),
+                grad_norm=_mean_grad_norm(state),
+                clipped=int(totals.clipped) / int(totals.steps),
+                learning_rate=rate * float(state.learning_rate_scale) * rate_factor(state),
+                seconds=seconds,
+                targets_per_second=None if steps_per_second is None else steps_per_second * per_step,
+            )
+            self._listener.on_report(report)
+        self.state = with_new_sums(state)
 
     def _validate(self):
         check_state(self.state)
@@ -197,7 +239,7 @@ def fit(training: Training, train_steps: TrainStepsFn) -> None:
         started = time.perf_counter()
         state = train_steps(request.state, request.epoch, request.count, length=request.length)
         jax.block_until_ready(state.step)
-        training.accept(state, request.count, time.perf_counter() - started)
+        training.accept(state, time.perf_counter() - started)
 
 
 def _equal_lengths(lengths):
@@ -211,5 +253,6 @@ def _waits(average: Any) -> bool:
     return average.count == 0
 
 
-def _mean_grad_norm(totals):
-    return float(totals.grad_norm) / int(totals.steps)
+def _mean_grad_norm(state):
+    applied = applied_steps(state)
+    return float(state.totals.grad_norm) / applied if applied else math.nan

@@ -85,10 +85,24 @@ def fit_side_by_side(
 
 def _advance_all(going, requests, advance, on_steps):
     count, length = min(request.count for request in requests), requests[0].length
+    ends = [int(request.state.step) + count for request in requests]
     started = time.perf_counter()
     states = advance([r.state for r in requests], [r.epoch for r in requests], count, length)
     jax.block_until_ready([state.step for state in states])
     seconds = time.perf_counter() - started
     on_steps(count, seconds)
-    for training, state in zip(going.values(), states, strict=True):
-        training.accept(state, count, seconds / len(requests))
+    for training, state, end in zip(going.values(), states, ends, strict=True):
+        training.accept(state, seconds / len(requests))
+        _catch_up(training, end, advance)
+
+
+def _catch_up(training, end, advance):
+    """Does the steps that an incident left undone, so that all trainings stay at the same step."""
+    while int(training.state.step) < end:
+        request, started = training.request(), time.perf_counter()
+        if request is None:  # asked to stop meanwhile
+            return
+        count = min(request.count, end - int(request.state.step))
+        (state,) = advance([request.state], [request.epoch], count, request.length)
+        jax.block_until_ready(state.step)
+        training.accept(state, time.perf_counter() - started)

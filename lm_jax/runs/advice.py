@@ -1,0 +1,29 @@
+"""What to do about a run that has diverged: the command that goes on from before it, under another learning rate."""
+
+import contextlib
+import shlex
+from collections.abc import Iterator
+
+from lm_jax.runs.folder import RunFolder
+from lm_jax.runs.setup import Setup
+from lm_jax.training.divergence import Diverged
+from lm_jax.training.saved_steps import find_steps
+
+
+LOWER = 0.3  # share of the learning rate that is proposed
+_SETTINGS = ("resume", "from_step", "learning_rate", "run")
+
+
+@contextlib.contextmanager
+def advising(setup: Setup, folder: RunFolder) -> Iterator[None]:
+    """Adds to a divergence the command that begins a new run from the newest checkpoint, if there is one."""
+    try:
+        yield
+    except Diverged as error:
+        steps = [saved.step for saved in find_steps(folder.states) if saved.damage is None]
+        if not steps:
+            raise
+        rate = f"{setup.config.optimizer.learning_rate * LOWER:.3g}"
+        run, new = shlex.quote(str(folder.path)), shlex.quote(f"{folder.path}-again")
+        command = f"lm-jax {setup.task.command} resume={run} from_step={steps[-1]} learning_rate={rate} run={new}"
+        raise Diverged(f"{error}; from before it: {command}", (*error.settings, *_SETTINGS)) from error
