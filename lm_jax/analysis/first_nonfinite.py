@@ -34,7 +34,8 @@ def first_nonfinite(
         model: a language model.
         params: its parameters.
         carry: before the first token.
-        inputs, targets: ids [T, B].
+        inputs: ids [T, B].
+        targets: the ids after them, [T, B].
         mask: [T, B], False where there is no token.
         reset: [T, B], True where the carry is replaced by the initial one before a step; None for nowhere.
 
