@@ -40,7 +40,7 @@ SAYS = {
     "lm-jax ngram train": "5-gram MKN",
     "lm-jax train --cell rnn": "RNN 1x256",
     "lm-jax train --resume checkpoints/rnn": "is finished",
-    "lm-jax compare": "RNN 1x256",
+    "lm-jax compare": "(?i)rnn",
 }
 
 
