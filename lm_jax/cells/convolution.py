@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, masked_scan
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import UserError
 from lm_jax.types import Carry, Mask, Params
 
@@ -55,7 +56,7 @@ def convolved(cell: Cell, width: int) -> Cell:
         return ConvolvedParams(w, jnp.zeros((cell.input_size,), jnp.float32), cell.init(key_cell))
 
     def initial_carry(params, batch_shape):
-        window = jnp.zeros((*batch_shape, width - 1, cell.input_size), params.w.dtype)
+        window = jnp.zeros((*batch_shape, width - 1, cell.input_size), state_dtype(params.w))
         return ConvolvedCarry(window, cell.initial_carry(params.cell, batch_shape))
 
     def read(params, seen):

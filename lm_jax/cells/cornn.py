@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.saturation import SATURATED
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.initializers import Initializer, lecun_normal, zeros
 from lm_jax.layers import cast, product
@@ -82,7 +83,7 @@ def cornn(
         )
 
     def initial_carry(params, batch_shape):
-        shape, dtype = (*batch_shape, hidden_size), params.w_h.dtype
+        shape, dtype = (*batch_shape, hidden_size), state_dtype(params.w_h)
         return CoRNNCarry(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
     def force(w_h, carry, z):

@@ -19,6 +19,7 @@ from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.lstm import LSTMCarry
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, uniform, zeros
 from lm_jax.layers import cast, product
@@ -93,7 +94,7 @@ def diagonal_gru(
 
     return hoisted_cell(
         init=lambda key: _draw(key, input_size, hidden_size, 3, w_x_init, a_init, b_init),
-        initial_carry=lambda params, batch_shape: jnp.zeros((*batch_shape, hidden_size), params.a.dtype),
+        initial_carry=lambda params, batch_shape: jnp.zeros((*batch_shape, hidden_size), state_dtype(params.a)),
         project=_project(compute_dtype),
         recurrent_weights=lambda params: params.a,
         recur=recur,
@@ -136,7 +137,7 @@ def diagonal_lstm(
         return DiagonalParams(params.w_x, params.a, b)
 
     def initial_carry(params, batch_shape):
-        shape, dtype = (*batch_shape, hidden_size), params.a.dtype
+        shape, dtype = (*batch_shape, hidden_size), state_dtype(params.a)
         return LSTMCarry(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
     def gates(a, h, projected):

@@ -28,6 +28,7 @@ from lm_jax.cells.engines.chunkwise import Chunk
 from lm_jax.cells.heads import head_size
 from lm_jax.cells.matrix_memory import matrix_memory_cell, pairs, split_heads
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import UserError
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, zeros
 from lm_jax.layers import cast, product
@@ -134,7 +135,7 @@ def gated_deltanet(
         )
 
     def initial_carry(params, batch_shape):
-        return GatedDeltaNetCarry(jnp.zeros((*batch_shape, heads, size, size), params.a.dtype))
+        return GatedDeltaNetCarry(jnp.zeros((*batch_shape, heads, size, size), state_dtype(params.a)))
 
     def read(params, xs):
         x = jax.nn.silu(product(xs, cast(params.w_x, compute_dtype)))

@@ -13,6 +13,7 @@ from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, InitFn, InitialCarryFn, Observed, masked_scan
 from lm_jax.cells.engines.associative import linear_recurrence
+from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
 
@@ -70,6 +71,7 @@ def linear_cell(
     def scan(params, carry, xs, *, mask=None, reset=None, key=None):
         del key
         initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
+        params, initial, carry, xs, mask, reset = same_axes(params, initial, wide(carry), xs, mask, reset)
         decay, inputs, beside = terms(params, xs)
 
         def recur(carry, slices):
@@ -81,8 +83,8 @@ def linear_cell(
 
     def associative(params, carry, xs, *, mask=None, reset=None, key=None):
         del key
+        carry, initial = wide(carry), to_state(initial_carry(params, xs.shape[1:-1]))
         decay, inputs, beside = terms(params, xs)
-        initial = to_state(initial_carry(params, xs.shape[1:-1]))
         states = linear_recurrence(decay, inputs, to_state(carry), initial, mask, reset)
         return (to_carry(states[-1]) if len(states) else carry), readout(params, states, beside)
 

@@ -23,6 +23,7 @@ from jaxtyping import Array, Complex, Float
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell
 from lm_jax.cells.linear import Terms, linear_cell
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.initializers import lecun_normal
 from lm_jax.layers import cast, product
@@ -51,7 +52,8 @@ class LRUCarry(NamedTuple):
 
 def eigenvalues(params: LRUParams) -> Complex[Array, "H"]:
     """Returns lambda."""
-    return jnp.exp(jax.lax.complex(-jnp.exp(params.nu), jnp.exp(params.theta)))
+    nu, theta = (a.astype(state_dtype(a)) for a in (params.nu, params.theta))
+    return jnp.exp(jax.lax.complex(-jnp.exp(nu), jnp.exp(theta)))
 
 
 @cached
@@ -99,7 +101,7 @@ def lru(
         return LRUParams(nu, theta, gamma, half * b_re, half * b_im, c_re, c_im, d)
 
     def initial_carry(params, batch_shape):
-        shape, dtype = (*batch_shape, hidden_size), params.nu.dtype
+        shape, dtype = (*batch_shape, hidden_size), state_dtype(params.nu)
         return LRUCarry(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
     def terms(params, xs):

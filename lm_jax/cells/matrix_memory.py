@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, InitFn, InitialCarryFn, Observed, masked_scan
 from lm_jax.cells.engines.chunkwise import Chunk, chunkwise
+from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
 
@@ -53,11 +54,13 @@ def matrix_memory_cell(
     def scan(params, carry, xs, *, mask=None, reset=None, key=None):
         del key
         initial = None if reset is None else initial_carry(params, xs.shape[1:-1])
+        params, initial, carry, xs, mask, reset = same_axes(params, initial, wide(carry), xs, mask, reset)
         carry, out = masked_scan(recur, initial, carry, read(params, xs), mask, reset)
         return carry, finish(params, xs, out)
 
     def in_chunks(params, carry, xs, *, mask=None, reset=None, key=None):
         del key
+        params, carry, xs, mask, reset = same_axes(params, wide(carry), xs, mask, reset)
         carry, out = chunkwise(of_chunk, carry, read(params, xs), xs.shape[1:-1], mask, reset)
         return carry, finish(params, xs, out)
 

@@ -20,6 +20,7 @@ from lm_jax.cells.base import Cell, Observed
 from lm_jax.cells.linear import Terms, linear_cell
 from lm_jax.cells.mingru import positive
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, zeros
 from lm_jax.layers import cast, product
@@ -66,7 +67,7 @@ def minlstm(
         return MinLSTMParams(by_gate(w_x_init, key_x, input_size, hidden_size, 3), b)
 
     def initial_carry(params, batch_shape):
-        return jnp.zeros((*batch_shape, hidden_size), params.b.dtype)
+        return jnp.zeros((*batch_shape, hidden_size), state_dtype(params.b))
 
     def opened(params, xs):
         a_f, a_i, a_n = jnp.split(product(xs, cast(params.w_x, compute_dtype)) + params.b, 3, axis=-1)

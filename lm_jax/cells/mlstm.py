@@ -29,6 +29,7 @@ from lm_jax.cells.engines.chunkwise import Chunk
 from lm_jax.cells.heads import head_size
 from lm_jax.cells.matrix_memory import matrix_memory_cell, pairs, split_heads
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, zeros
 from lm_jax.layers import cast, product
 
@@ -143,7 +144,7 @@ def mlstm(
         )
 
     def initial_carry(params, batch_shape):
-        shape, dtype = (*batch_shape, heads, size), params.b_o.dtype
+        shape, dtype = (*batch_shape, heads, size), state_dtype(params.b_o)
         return MLSTMCarry(jnp.zeros((*shape, size), dtype), jnp.zeros(shape, dtype), jnp.zeros(shape[:-1], dtype))
 
     def read(params, xs):

@@ -21,6 +21,7 @@ from lm_jax.cells.base import Cell, Observed
 from lm_jax.cells.convolution import convolved
 from lm_jax.cells.linear import Terms, linear_cell
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, zeros
 from lm_jax.layers import cast, product
@@ -81,7 +82,7 @@ def rglru(
         )
 
     def initial_carry(params, batch_shape):
-        return jnp.zeros((*batch_shape, hidden_size), params.b_x.dtype)
+        return jnp.zeros((*batch_shape, hidden_size), state_dtype(params.b_x))
 
     def opened(params, xs):
         u = product(xs, cast(params.w_x, compute_dtype)) + params.b_x

@@ -26,6 +26,7 @@ from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
 from lm_jax.cells.heads import head_size
 from lm_jax.cells.saturation import saturated_share
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import one_of
 from lm_jax.initializers import Initializer, by_gate, lecun_normal, orthogonal, zeros
 from lm_jax.layers import cast, product
@@ -95,7 +96,7 @@ def slstm(
         )
 
     def initial_carry(params, batch_shape):
-        shape, dtype = (*batch_shape, hidden_size), params.w_h.dtype
+        shape, dtype = (*batch_shape, hidden_size), state_dtype(params.w_h)
         return SLSTMCarry(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.full(shape, NOTHING, dtype))
 
     def project(params, xs):

@@ -6,17 +6,44 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
-from lm_jax.cells import gru, lstm, rnn
+from lm_jax.cells import (
+    block,
+    cornn,
+    diagonal_gru,
+    diagonal_lstm,
+    gated_deltanet,
+    gru,
+    lru,
+    lstm,
+    mingru,
+    minlstm,
+    mlstm,
+    rglru,
+    rnn,
+    slstm,
+)
+
+
+def convolved_rglru(input_size, hidden_size, recurrence):
+    return rglru(input_size, hidden_size, convolution=3, recurrence=recurrence)
+
+
+def lru_block(input_size, hidden_size):
+    return block(lru(input_size, hidden_size))
 
 
 XS = jax.random.normal(jax.random.key(1), (4, 2, 3))
 MASK = jnp.array([[1, 1], [1, 1], [1, 0], [0, 0]], bool)
 RESET = jnp.zeros((4, 2), bool).at[2, 0].set(True)
 OPTIONS = {"plain": {}, "masked": {"mask": MASK, "reset": RESET}}
+ENGINES = dict.fromkeys((lstm, rnn, gru), ("scan", "fused"))
+ENGINES |= dict.fromkeys((mingru, minlstm, lru, rglru, convolved_rglru), ("scan", "associative"))
+ENGINES |= dict.fromkeys((mlstm, gated_deltanet), ("scan", "chunkwise"))
+ENGINES |= dict.fromkeys((slstm, cornn, diagonal_gru, diagonal_lstm, lru_block), (None,))
 CASES = [
     pytest.param((make, recurrence, options), id=f"{make.__name__}-{recurrence}-{name}", marks=marks)
-    for make in (lstm, rnn, gru)
-    for recurrence in ("scan", "fused")
+    for make, engines in ENGINES.items()
+    for recurrence in engines
     for name, options in OPTIONS.items()
     for marks in ([] if (make, recurrence, name) == (lstm, "fused", "masked") else [pytest.mark.slow],)
 ]
@@ -36,7 +63,7 @@ def loss_of(cell, options):
 def case(request):
     """A cell, its parameters, its options, its loss, and the gradient of it."""
     make, recurrence, options = request.param
-    cell = make(3, 4, recurrence=recurrence)
+    cell = make(3, 4) if recurrence is None else make(3, 4, recurrence=recurrence)
     params, loss = cell.init(jax.random.key(0)), loss_of(cell, options)
     return cell, params, options, loss, jax.grad(loss)(params, XS)
 
