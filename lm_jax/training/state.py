@@ -130,8 +130,8 @@ def build_train_steps(
         accumulate: parts that the rows of a batch are worked off in, one after the other.
         update_average: moves the averaged weights; None without any.
         hold, hold_rows: keep the state, and rows of the batch, on the devices where they lie (`Devices`).
-        guard: leaves out steps that are no numbers; for a state with `incidents`. Finite steps have the bits that they
-            have without.
+        guard: leaves out steps that are no numbers; for a state with `incidents`. Finite steps are those without up to
+            rounding: the compiler may fuse the update in another way.
     """
     gradient = build_gradient(loss_fn, accumulate, hold_rows)
 
