@@ -140,8 +140,8 @@ def build_train_steps(
         update_average: moves the averaged weights; None without any.
         hold: keeps the state on its devices (`Devices`).
         hold_rows: keeps rows of the batch on theirs.
-        guard: leaves out steps that are no numbers; for a state with `incidents`. Finite steps have the bits that they
-            have without.
+        guard: leaves out steps that are no numbers; for a state with `incidents`. Finite steps are those without up to
+            rounding: the compiler may fuse the update in another way.
     """
     gradient = build_gradient(loss_fn, accumulate, hold_rows)
 
