@@ -97,7 +97,7 @@ def test_settings_are_one_object(tmp_path, content):
         {"lr": {}},
         {"cutoffs": 5},
         {"cutoffs": [[1]]},
-        {"dropout": None},
+        {"layers": None},
         {"batch_size": 1e300},
         {"seed": "1"},
         {"kind": []},
@@ -127,7 +127,7 @@ def test_the_unknown_word_in_capitals_is_the_unknown_word(tmp_path):
     params, vocabulary = read_arpa(arpa(tmp_path, text))
     assert vocabulary.tokens == ("</s>", "<unk>") and vocabulary.encode("never seen\n").tolist() == [1, 1, 0]
     assert params.words[1].tolist() == [1]
-    write_arpa(tmp_path / "ours", params, Vocabulary("word", ("</s>", "<UNK>")), "katz")  # a word of that spelling
+    write_arpa(params, Vocabulary("word", ("</s>", "<UNK>")), tmp_path / "ours", "katz")  # a word of that spelling
     assert read_arpa(tmp_path / "ours")[1].tokens == ("</s>", "<UNK>")
 
 

@@ -30,7 +30,18 @@ PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "READ
 LONGEST_START = 10_000, 180  # bytes and lines of the first page
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OWN_CELLS = "# my_cells.py\n"  # the first line of a block that is a file of the reader's
-NOT_OURS = ("--full", "--data", "--forms", "--kenlm", "--smoke", "--page", "--out", "--runs")  # of studies
+NOT_OURS = (
+    "--full",
+    "--seconds",
+    "--direction",
+    "--data",
+    "--forms",
+    "--kenlm",
+    "--smoke",
+    "--page",
+    "--out",
+    "--runs",
+)  # of studies
 
 
 def blocks(page, language):

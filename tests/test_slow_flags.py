@@ -48,6 +48,19 @@ RUNS = {
     "table": "--data table --text-column line",
     "file": "--config-file settings.json",
     "goes on": "--resume begun --steps 6 --mirror mirror",
+    "guarded": "--on-nonfinite halve-lr --level word --tokenizer simple --lower",
+    "strict": "--on-nonfinite stop",
+    "tightened": "--on-nonfinite tighten-clip --clip 0.5",
+    "minimal": "--cell mingru --recurrence associative --layers 2 --connection block",
+    "minimal lstm": "--cell minlstm --recurrence associative",
+    "eigenvalues": "--cell lru --r-min 0.5 --r-max 0.9 --max-phase 1",
+    "convolved": "--cell rglru --convolution 3",
+    "exponential": "--cell slstm --heads 2 --forget exponential",
+    "matrix": "--cell mlstm --heads 2 --recurrence chunkwise",
+    "corrected": "--cell gated_deltanet --beta-max 1",
+    "oscillators": "--cell cornn --dt 0.05 --gamma 2 --epsilon 4",
+    "diagonal": "--cell diagonal_gru",
+    "diagonal lstm": "--cell diagonal_lstm",
 }
 # A run that lacks what a setting means something beside does not use it; other kinds than its own refuse it.
 MEANS_SOMETHING = {
@@ -99,11 +112,13 @@ SETTINGS = settings()
 
 # Weights to begin with are in tests/cli/test_convert.py.
 WEIGHTS = {"init_from", "vocabulary"}
+# A run that begins with a step of another is in tests/runs/test_incidents.py.
+BRANCH = {"from_step"}
 # These begin processes of their own: tests/runs/test_devices.py and test_processes.py.
 MANY_DEVICES = {"devices", "vocab_shards", "coordinator", "processes", "process_id", "heartbeat_timeout"}
 
 
-@pytest.mark.parametrize("name", sorted(set(SETTINGS) - MANY_DEVICES - WEIGHTS - {"run", "seeds", "file"}))
+@pytest.mark.parametrize("name", sorted(set(SETTINGS) - MANY_DEVICES - WEIGHTS - BRANCH - {"run", "seeds", "file"}))
 def test_every_flag_and_every_choice_has_a_run(name):
     default, options = SETTINGS[name]
     values = used(name)

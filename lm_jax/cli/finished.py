@@ -5,7 +5,6 @@ from typing import Any
 
 from lm_jax.config.flat import flat_values
 from lm_jax.report.commands import shell_path
-from lm_jax.runs.folder import read_results
 
 
 def finished_words(path: Path, config: Any, command: str) -> str | None:
@@ -18,6 +17,8 @@ def finished_words(path: Path, config: Any, command: str) -> str | None:
         config: its settings.
         command: words of the command line that train it.
     """
+    from lm_jax.runs.folder import read_results  # loads JAX
+
     try:
         results = read_results(path)
         newer = (path / "config.json").stat().st_mtime > (path / "results.json").stat().st_mtime

@@ -5,6 +5,7 @@ A flag is not given by default, so that what a user types can be distinguished f
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple, get_origin
 
 from lm_jax.cli.readers import Reading, kind_reader, plain_type, reader_of
@@ -13,6 +14,7 @@ from lm_jax.config.settings import choices
 
 
 WIDEST_METAVAR = 48  # columns; longer choices are listed in the help
+MOST_LISTED = 8  # choices in the short help
 SHORT_NAMES = {name: [f"--{short}"] for short, name in ALIASES.items()}
 # titles of groups in the order of the help; a setting without a group of its own is in that of its dataclass
 GROUPS = {name: name for name in ("options", "run", "text", "model", "training", "regularisation", "search")}
@@ -150,11 +152,20 @@ def _flag(name: str, field: dataclasses.Field, reading: Reading, group: str, def
     if options is not None:
         metavar = "{" + ",".join(options) + "}"
     if len(metavar) > WIDEST_METAVAR:
-        metavar, help = "NAME", f"{help.removesuffix('.')}: {', '.join(options or ())}."
+        metavar, help = "NAME", f"{help.removesuffix('.')}: {_listed(options or ())}"
     words: dict[str, Any] = {"type": read, "metavar": metavar}
     if get_origin(field.type) is tuple:
         words["nargs"] = "*"
     return Flag(name, group, common, help, shown, words, choices=tuple(options or ()))
+
+
+def _listed(options: Sequence[str]) -> str:
+    """Lists choices; of many the first ones, and the others in a sentence of their own, which the short help leaves
+    out."""
+    if len(options) <= MOST_LISTED:
+        return f"{', '.join(options)}."
+    first, others = options[:3], options[3:]
+    return f"{', '.join(first)}, {len(others)} more. The others: {', '.join(others)}."
 
 
 def _default(default: Any, unset: str | None = None) -> str:

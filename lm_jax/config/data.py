@@ -31,9 +31,7 @@ class DataConfig(DependentSettings):
     )
     lower: bool = setting(False, "Whether words are read in lower case, in every text that the run reads.")
     text_column: str = setting("text", "Column of a table that holds the lines.", metavar="NAME")
-    min_count: int | None = setting(
-        None, "Occurrences below which a word is <unk>.", rule=count, common=True, unset=BY_TEXT
-    )
+    min_count: int | None = setting(None, "Occurrences below which a word is <unk>.", rule=count, unset=BY_TEXT)
     max_vocab: int | None = setting(
         None, "Largest size of a word or bpe vocabulary (bpe: 8,192 if not given).", rule=count
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from lm_jax.config.kinds import NoSettings
 from lm_jax.config.settings import DependentSettings, flat_name, is_settings, leaves
-from lm_jax.errors import UserError, did_you_mean
+from lm_jax.errors import UserError, did_you_mean, nearest
 
 
 Config = TypeVar("Config")
@@ -109,10 +109,11 @@ def _misplaced(cls, config, name):
 
 
 def _names_in(cls, name):
-    return (
-        name,
-        *dict.fromkeys(role for entry in flat_settings(cls) if entry.name == name for role, _ in entry.owners),
-    )
+    """The settings that the message about a misplaced name speaks of."""
+    entries = list(flat_settings(cls))
+    roles = dict.fromkeys(role for entry in entries if entry.name == name for role, _ in entry.owners)
+    meant = nearest(name, [*dict.fromkeys(entry.name for entry in entries), *ALIASES])
+    return name, *roles, *([meant] if meant else [])
 
 
 def chosen_kinds(config: Any) -> dict[str, str]:

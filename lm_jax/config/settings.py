@@ -13,7 +13,7 @@ from lm_jax.errors import UserError, check_rate, check_rising, check_sizes, did_
 
 
 Rule = Callable[[str, Any], None]  # (name, value) -> raises UserError; None is always allowed where it is a choice
-BY_TEXT = "by the text"  # a default that level and size of the text choose
+BY_TEXT = "by text"  # a default that level and size of the text choose
 
 
 def setting(

@@ -59,7 +59,7 @@ class RunConfig:
     )
     on_nonfinite: Literal["skip", "halve-lr", "tighten-clip", "stop"] = setting(
         "skip",
-        "What is done about a step whose loss or gradient is infinite or NaN, which is never applied. skip leaves its "
+        "Policy for a step whose loss or gradient is infinite or NaN, which is never applied. skip leaves its "
         "batch out and halves the learning rate after 3 in a row; halve-lr and tighten-clip halve the learning rate, "
         "or the clipping norm, each time. All three end the run after 10 in a row, stop after the first.",
     )

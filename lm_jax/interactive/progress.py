@@ -51,7 +51,7 @@ def hearing(listener: Hearing, what: str) -> Iterator[Listener | None]:
 
 
 def _listener(listener, what):
-    if listener is None or isinstance(listener, Listener):
+    if listener is None or (hasattr(listener, "on_report") and not isinstance(listener, type)):
         return listener
     if not isinstance(listener, str) or listener not in ("auto", "print"):
         raise UserError(f'listener must be a Listener, "auto", "print" or None, got {listener!r}', ["listener"])

@@ -180,9 +180,12 @@ def resume(
     listener: Hearing = "auto",
     mirror: str | Path | None = None,
     into: str | Path | None = None,
+    from_step: int | None = None,
     **settings: Settings,
 ) -> Run:
     """Goes on with a run from its newest checkpoint, bit for bit as if it had never been stopped.
+
+    With `from_step`: begins a new run in `into` from that step of this one, which stays as it is.
 
     Args:
         run: the folder of the run.
@@ -191,8 +194,10 @@ def resume(
         mirror: as of `train`.
         into: a new folder that the run is copied to and goes on in. Default: a run that lies in the mirror goes on in
             checkpoints/NAME, any other in its own folder.
+        from_step: a step that the run has a checkpoint of.
         **settings: what changes, such as epochs=16: epochs, steps, log_every, telemetry_every, checkpoint_every,
-            devices, vocab_shards. cell: the user's own cell that the run was trained with.
+            devices, vocab_shards; with from_step learning_rate, clip and on_nonfinite too. cell: the user's own cell
+            that the run was trained with.
 
     Returns:
         The run, as of `train`.
@@ -205,7 +210,7 @@ def resume(
         base = open_run(run).config if config is None else config
         config = requested_config(type(base), base, settings)
     with hearing(listener, "steps") as heard:
-        return runs.resume(run, config, heard, mirror, into)
+        return runs.resume(run, config, heard, mirror, into, from_step)
 
 
 def _train(cls, data, settings, run, listener, mirror=None):

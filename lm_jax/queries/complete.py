@@ -11,11 +11,13 @@ from lm_jax.inference.word_search import GAP, NEW_WORD, SIGN, SPECIAL, WORD, sea
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
 from lm_jax.queries.next_tokens import next_tokens
 from lm_jax.queries.token_text import Text, to_ids, to_text
+from lm_jax.short_repr import shortly_shown
 
 
 SPECIAL_WORDS = frozenset({END_OF_LINE, UNKNOWN, OUT_OF_VOCABULARY, "<s>", "<pad>", "<eos>", "<bos>"})
 
 
+@shortly_shown
 class Completion(NamedTuple):
     """A word, or a special token, that may come next. added: what the text gets; of a word that the prompt has begun
     the rest."""
@@ -25,6 +27,7 @@ class Completion(NamedTuple):
     probability: float
 
 
+@shortly_shown
 class Completions(NamedTuple):
     """The most probable words, best first. covered: their probability in all; the rest are other words and special
     tokens. exact: whether the search was over, so that no other word is more probable."""
@@ -83,16 +86,16 @@ def _searched(run, prompt, k, special):
         run.model, run.params, to_ids(vocabulary, prompt), token_kinds(vocabulary), k, eol_id=vocabulary.eol_id
     )
     begun = _begun_word(to_text(vocabulary, prompt))
-    best: dict[str, Completion] = {}
+    best: dict[tuple[str, bool], Completion] = {}  # by word, and whether it continues the prompt's last one
     for one in found.words:  # the most probable first; of a word after one space or two, the probabilities are added
         word = vocabulary.decode(one.tokens[one.start :]).strip()
         goes_on = one.start == 0 and _in_word(word[:1]) and not vocabulary.decode(one.tokens)[:1].isspace()
         word = begun + word if goes_on else word
-        known = best.get(word, Completion(word, vocabulary.decode(one.tokens), 0.0))
-        best[word] = known._replace(probability=known.probability + one.probability)
+        known = best.get((word, goes_on), Completion(word, vocabulary.decode(one.tokens), 0.0))
+        best[word, goes_on] = known._replace(probability=known.probability + one.probability)
     if special:
         for i, probability in found.special.items():
-            best[vocabulary.tokens[i]] = Completion(vocabulary.decode([i]), vocabulary.decode([i]), probability)
+            best[vocabulary.tokens[i], False] = Completion(vocabulary.decode([i]), vocabulary.decode([i]), probability)
     return list(best.values()), found.exact
 
 

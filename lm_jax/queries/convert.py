@@ -16,6 +16,7 @@ from lm_jax.queries.loaded_run import UserCell, as_language_model
 from lm_jax.queries.ngram_files import export_arpa, import_arpa
 from lm_jax.runs.folder import RunFolder, check_new, new_folder
 from lm_jax.runs.lock import claimed
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks import Pretrained, task_of
 from lm_jax.tasks.weight_files import read_weight_file
 from lm_jax.training.checkpoints import Checkpoints
@@ -26,6 +27,7 @@ PROGRAMS = ("torch", "linen", "arpa")
 TORCH_NONLINEARITIES = ("tanh", "relu")
 
 
+@shortly_shown
 class Converted(NamedTuple):
     """What a conversion wrote: a file or the folder of a run. words: about it, for a person."""
 
@@ -61,7 +63,7 @@ def convert_run(
     tensors = language_model_to_torch(loaded.model, params) if to == "torch" else language_model_to_linen(params)
     if vocabulary is not None:
         write_vocabulary_file(loaded.vocabulary, vocabulary)
-    save_safetensors(file, tensors)
+    save_safetensors(tensors, file)
     words = "" if vocabulary is None else f"; words in {vocabulary}"
     return Converted(Path(file), f"{len(tensors)} tensors, {_mib(file)} MiB{words}")
 

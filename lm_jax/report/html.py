@@ -5,6 +5,7 @@ import html
 import io
 from typing import Any
 
+from lm_jax.report.picture_file import draw_into
 from lm_jax.report.table import Table
 
 
@@ -61,5 +62,5 @@ def image_html(png: bytes, caption: str) -> str:
 def figure_html(figure: Any, caption: str) -> str:
     """Writes a matplotlib figure into the page itself."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
+    draw_into(figure, buffer, format="png", dpi=80)
     return image_html(buffer.getvalue(), caption)

@@ -127,7 +127,7 @@ def test_without_a_rate_it_is_the_cell_itself():
 
 @pytest.mark.parametrize("rate", [1.0, -0.1, math.nan])
 def test_a_rate_out_of_range_is_refused(rate):
-    with pytest.raises(UserError, match=r"weight_drop .* must be in \[0, 1\)"):
+    with pytest.raises(UserError, match=r"weight_drop must be in \[0, 1\)"):
         drop_connect(LINEAR, rate)
 
 

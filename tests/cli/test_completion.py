@@ -32,7 +32,7 @@ def script(tmp_path_factory):
         (["tr"], "train translate"),
         (["ngram", ""], "train prune import export"),
         (["ngram", "train", "--method", "k"], "kneser-ney katz"),
-        (["train", "--cell", ""], "rnn gru lstm"),
+        (["train", "--cell", "l"], "lstm lru"),
         (["train", "my.txt", "--cel"], "--cell"),
         (["train", "--lr"], "--lr"),
         (["train", "--no-t"], "--no-tied"),

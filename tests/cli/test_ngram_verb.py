@@ -90,7 +90,7 @@ def test_pruning_prints_before_and_after(command, trigrams, tmp_path):
     [
         (("import", "no-such.arpa"), "no-such.arpa"),
         (("export", "no-such-run", "x.arpa"), "no-such-run"),
-        (("train", "--prune-counts", 1, 0), "got [1, 0]"),
+        (("train", "--prune-counts", 1, 0), "got 1 0"),
         (("train", "--method", "arpa"), "--method must be one of"),
     ],
 )

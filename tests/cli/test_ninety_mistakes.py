@@ -124,7 +124,7 @@ MISTAKES = {
     "evaluate nowhere --split validation": "did you mean valid?",
     "generate checkpoints/lstm-char-1 The": "a prompt is given as --prompt TEXT",
     "generate nowhere --temperature hot": "--temperature must be a number",
-    "complete nowhere": "required: PROMPT",
+    "complete nowhere": "an existing folder, got nowhere",
     "score nowhere text.txt --pertoken": "did you mean --per-token?",
     "minimal-pairs nowhere": "required: FILE",
     "gradients nowhere --max-lags 5": "did you mean --max-lag?",

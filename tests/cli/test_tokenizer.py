@@ -42,7 +42,7 @@ def test_the_run_records_how_words_are_split(command, folder, tmp_path):
 def test_every_text_is_split_so(command, ngrams, folder):
     tokens = lm_jax.load(ngrams).vocabulary.encode("the dog doesn't")
     expected = lm_jax.load(ngrams).next_tokens(tokens, 3)
-    code, out, _ = command("complete", ngrams, "THE dog doesn't", "--k", "3", "--json")
+    code, out, _ = command("complete", ngrams, "THE dog doesn't", "--k", "3", "--tokens", "--special", "--json")
     assert code == 0
     assert [one["token"] for one in json.loads(out)["completions"]] == [one.token for one in expected]
     text = folder / "one.txt"

@@ -78,7 +78,7 @@ def test_translators_with_and_without_attention(bleu):
         for form in forms.values():
             for scores in (*form["searches"].values(), *form["by length"]):
                 scores["bleu"] = scores["chrf"] = None
-    expected = [True, True, True, True, None] if bleu else [None] * 5
+    expected = [True] * 5 if bleu else [None] * 5
     found = translation(results)
     assert holds(found) == expected and ("BLEU" in found.answer) == bleu
 

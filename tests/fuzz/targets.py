@@ -34,7 +34,7 @@ def _arpa(random, folder):
     path = folder / "x.arpa"
     path.write_bytes(damaged(ARPA.encode(), random))
     params, vocabulary = read_arpa(path)
-    write_arpa(folder / "again", params, vocabulary, "katz")  # what is read can be written, and read again
+    write_arpa(params, vocabulary, folder / "again", "katz")  # what is read can be written, and read again
     again, same = read_arpa(folder / "again")
     assert same == vocabulary and [words.tolist() for words in again.words] == [w.tolist() for w in params.words]
 

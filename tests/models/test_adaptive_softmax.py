@@ -208,7 +208,7 @@ MISTAKES = {
     "outside": (lambda: recurrent_lm(V, rnn(3, 4), cutoffs=(9, V)), rf"below the size .* {V}, got \(9, {V}\)"),
     "factor": (lambda: recurrent_lm(V, rnn(3, 4), cutoffs=(9,), cutoff_factor=0), "cutoff_factor .* at least 1, got 0"),
     "tied": (lambda: recurrent_lm(V, rnn(3, 4), tied=True, cutoffs=(9,)), "embedding_size equal to hidden_size"),
-    "settings": (lambda: TrainConfig(model=model_config(cutoffs=(5, 3))).check(), r"rise, got \(5, 3\)"),
+    "settings": (lambda: TrainConfig(model=model_config(cutoffs=(5, 3))).check(), r"rise, got 5 3"),
     "window": (
         lambda: model_config(model="window", cutoffs=(5,)).check(),
         "cutoffs is a setting of recurrent, got model window",

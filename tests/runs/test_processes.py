@@ -40,7 +40,7 @@ def test_settings_that_do_not_go_together_are_refused(settings, message):
 
 
 def test_processes_without_a_coordinator_are_refused():
-    with pytest.raises(UserError, match="must go with --coordinator HOST:PORT, got --processes 2 --process-id None"):
+    with pytest.raises(UserError, match="must go with --coordinator HOST:PORT, got --processes 2 alone"):
         NetworkArguments(processes=2).check()
 
 
