@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell
+from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes
 from lm_jax.initializers import lecun_normal
 from lm_jax.layers import cast, layer_norm, product
@@ -82,7 +83,7 @@ def block(cell: Cell, *, expansion: int = 3, compute_dtype: str | None = None) -
         return cell.initial_carry(params.cell, batch_shape)
 
     def inside(params, xs):
-        return layer_norm(xs, params.norm_cell.scale, params.norm_cell.offset)
+        return layer_norm(xs.astype(state_dtype(xs)), params.norm_cell.scale, params.norm_cell.offset)
 
     def beside(params, xs, ys):
         us = xs + product(ys, cast(params.w_o, compute_dtype))

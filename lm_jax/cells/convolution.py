@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, masked_scan
-from lm_jax.cells.varying import state_dtype
+from lm_jax.cells.varying import same_axes, state_dtype, wide
 from lm_jax.errors import UserError
 from lm_jax.types import Carry, Mask, Params
 
@@ -93,6 +93,8 @@ def _windows(
         seen = jnp.concatenate([window, x[..., None, :]], axis=-2)
         return seen[..., 1:, :], seen
 
+    window = wide(window)
+    window, xs, mask, reset = same_axes(window, xs.astype(window.dtype), mask, reset)
     if mask is not None or reset is not None:  # which inputs are a step's last ones depends on the row
         return masked_scan(shift, jnp.zeros_like(window), window, xs, mask, reset)
     before = window.shape[-2]

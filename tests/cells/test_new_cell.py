@@ -93,7 +93,7 @@ def test_a_cell_without_settings_needs_no_dataclass(mgu_file, monkeypatch, capsy
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_trains_by_its_name(name, text, tmp_path):
     run = lm_jax.train(toy_config(text, cell=name, steps=2), tmp_path / "run")
-    assert run.results.step == 2 and open_run(run.folder).config.model.cell == CELLS[name].config()
+    assert run.results.step == 2 and open_run(run.folder).config.model.cell == CELLS[name].defaults(name)
 
 
 def test_a_cell_in_a_users_file_is_given_again_whenever_its_run_is_opened(mgu_file, text, tmp_path, capsys):
