@@ -68,7 +68,7 @@ def runs(folder):
     (folder / "t.txt").write_text(TEXT)
     for name, settings in {
         "ema": {"averaging": "ema", "cell": "gru"},
-        "nt-asgd": {"averaging": "nt-asgd", "dropout": 0.2, "optimizer": "sgd"},
+        "nt-asgd": {"averaging": "ntasgd", "dropout": 0.2, "optimizer": "sgd"},
         "adaptive": {"level": "word", "cutoffs": [3, 6], "averaging": "ema"},
         "window": {"model": "window", "level": "word"},
     }.items():
@@ -82,7 +82,7 @@ def runs(folder):
     config = NGramConfig(DataConfig(str(folder / "t.txt"), "word"), order=3)
     lm_jax.train(config, run=folder / "ngram")
     yield lm_jax.evaluate(folder / "ngram").cross_entropy
-    yield lm_jax.compare([folder / "adaptive", folder / "ngram"], mixture=True, samples=100)[-1].cross_entropy
+    yield lm_jax.compare([folder / "adaptive", folder / "ngram"], mixture=True, samples=100, eval_streams=2)[-1].cross_entropy
 
 
 def main(folder: Path) -> int:

@@ -67,7 +67,7 @@ VERBS = {
         "GradientsArguments",
     ),
     "compare": Verb("runs on the same text, with intervals and tests", "compare:main", "CompareArguments"),
-    "convert": Verb("weights from and to torch, Flax linen and ARPA files", "convert:main", "ConvertArguments"),
+    "convert": Verb("weights from and to torch, linen and ARPA files", "convert:main", "ConvertArguments"),
     "runs": Verb("list the runs: model, text, best validation, state", "runs:main", "RunsArguments"),
     "completion": Verb("a script that completes in bash, zsh or fish", "completion:main", "CompletionArguments"),
     "doctor": Verb("versions, devices, memory and speed of the machine", "doctor:main", "DoctorArguments"),

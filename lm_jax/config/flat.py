@@ -113,7 +113,7 @@ def _names_in(cls, name):
     entries = list(flat_settings(cls))
     roles = dict.fromkeys(role for entry in entries if entry.name == name for role, _ in entry.owners)
     meant = nearest(name, [*dict.fromkeys(entry.name for entry in entries), *ALIASES])
-    return name, *roles, *([meant] if meant else [])
+    return tuple(dict.fromkeys((name, *roles, *([meant] if meant else []))))
 
 
 def chosen_kinds(config: Any) -> dict[str, str]:
