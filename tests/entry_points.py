@@ -82,7 +82,8 @@ def runs(folder):
     config = NGramConfig(DataConfig(str(folder / "t.txt"), "word"), order=3)
     lm_jax.train(config, run=folder / "ngram")
     yield lm_jax.evaluate(folder / "ngram").cross_entropy
-    yield lm_jax.compare([folder / "adaptive", folder / "ngram"], mixture=True, samples=100, eval_streams=2)[-1].cross_entropy
+    rows = lm_jax.compare([folder / "adaptive", folder / "ngram"], mixture=True, samples=100, eval_streams=2)
+    yield rows[-1].cross_entropy
 
 
 def main(folder: Path) -> int:
