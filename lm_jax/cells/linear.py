@@ -33,10 +33,10 @@ def linear_cell(
     init: InitFn,
     initial_carry: InitialCarryFn,
     terms: Callable[[Params, Array], Terms],
-    readout: Callable[[Params, Array, Any], Array],
     input_size: int,
     output_size: int,
     *,
+    readout: Callable[[Params, Array, Any], Array] = lambda params, states, beside: states,
     recurrence: str = "auto",
     to_state: Callable[[Carry], Array] = lambda carry: carry,
     to_carry: Callable[[Array], Carry] = lambda state: state,
@@ -48,9 +48,9 @@ def linear_cell(
         init: key -> params.
         initial_carry: (params, batch_shape) -> the carry before the first step.
         terms: (params, xs [..., E]) -> a, b and what the readout needs, for any leading axes.
-        readout: (params, states [..., N], what terms gave beside) -> ys [..., H].
         input_size: E.
         output_size: H.
+        readout: (params, states [..., N], what terms gave beside) -> ys [..., H]; default: the states.
         recurrence: "scan", the loop; "associative", the parallel prefix; "auto", by device and length.
         to_state: The carry as one array [*B, N], real or complex.
         to_carry: The inverse.

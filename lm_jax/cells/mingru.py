@@ -88,7 +88,6 @@ def mingru(
         init,
         initial_carry,
         terms,
-        lambda params, states, beside: states,
         input_size,
         hidden_size,
         recurrence=recurrence,

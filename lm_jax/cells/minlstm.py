@@ -85,7 +85,6 @@ def minlstm(
         init,
         initial_carry,
         terms,
-        lambda params, states, beside: states,
         input_size,
         hidden_size,
         recurrence=recurrence,

@@ -102,7 +102,6 @@ def rglru(
         init,
         initial_carry,
         terms,
-        lambda params, states, beside: states,
         input_size,
         hidden_size,
         recurrence=recurrence,
