@@ -111,9 +111,10 @@ def _misplaced(cls, config, name):
 def _names_in(cls, name):
     """The settings that the message about a misplaced name speaks of."""
     entries = list(flat_settings(cls))
-    roles = dict.fromkeys(role for entry in entries if entry.name == name for role, _ in entry.owners)
+    roles = [role for entry in entries if entry.name == name for role, _ in entry.owners]
     meant = nearest(name, [*dict.fromkeys(entry.name for entry in entries), *ALIASES])
-    return tuple(dict.fromkeys((name, *roles, *([meant] if meant else []))))
+    names: list[str] = [name, *roles, *([meant] if meant else [])]
+    return tuple(dict.fromkeys(names))
 
 
 def chosen_kinds(config: Any) -> dict[str, str]:

@@ -23,7 +23,9 @@ def advising(setup: Setup, folder: RunFolder) -> Iterator[None]:
         steps = [saved.step for saved in find_steps(folder.states) if saved.damage is None]
         if not steps:
             raise
-        rate = f"{setup.config.optimizer.learning_rate * LOWER:.3g}"
+        given = setup.config.optimizer.learning_rate
+        assert given is not None, "a run's settings are complete: the defaults of its text are filled in before"
+        rate = f"{given * LOWER:.3g}"
         run, new = shlex.quote(str(folder.path)), shlex.quote(f"{folder.path}-again")
         command = f"lm-jax {setup.task.command} resume={run} from_step={steps[-1]} learning_rate={rate} run={new}"
         raise Diverged(f"{error}; from before it: {command}", (*error.settings, *_SETTINGS)) from error

@@ -105,7 +105,8 @@ def write_report(
     arrays = {f"batch.{name}": array for name, array in named_arrays(step.batch).items()}
     arrays |= {f"carry.{name}": array for name, array in named_arrays(step.carry).items()}
     with replacing(part / "batch.npz") as file:
-        np.savez(file, key=np.asarray(jax.random.key_data(step.key)), **arrays)
+        savez: Any = np.savez  # its stubs take a keyword of their own for one of these
+        savez(file, key=np.asarray(jax.random.key_data(step.key)), **arrays)
     write_text(part / "show.py", SHOW.format(step=incident.step))
     write_json(part / "incident.json", {**_numbers(incident), "found": words, "finding": found})
     part.rename(path)
