@@ -40,12 +40,20 @@ def edge_norms(
     layers: list[list[int]],
     rows: int,
 ) -> tuple[list[list[Float[Array, "T-1 S B"]]], list[Int[Array, "T-1 S B"]]]:
-    """Norms of the adjoints on the edges that leave steps 0 .. T-2, as exp(m) * 2^e: m [layer][leaf], e [layer].
+    """Norms of the adjoints on the edges that leave steps 0 .. T-2, as exp(m) * 2^e.
 
-    carries: the carry before each step, leaves [T, B, ...]. layers: the leaves of each layer, as places in
-    `jax.tree.leaves(carry)`; other leaves are held. rows: the largest lag; S is a little larger.
-    At index t-1 (the edge that leaves step t-1), slot s has the row i = T-1-s modulo S of t .. t+S-1; where i >= T
-    there is nothing to be read. m is -inf for a gradient of zero.
+    Args:
+        cell: The recurrent cell.
+        params: Its parameters.
+        carries: The carry before each step, leaves [T, B, ...].
+        xs: The inputs of the cell.
+        output_gradients: dJ_i / dy_i of every step i.
+        layers: The leaves of each layer, as places in `jax.tree.leaves(carry)`; other leaves are held.
+        rows: The largest lag; S is a little larger.
+
+    Returns:
+        m [layer][leaf], and e [layer]. At index t-1 (the edge that leaves step t-1), slot s has the row i = T-1-s
+        modulo S of t .. t+S-1; where i >= T there is nothing to be read. m is -inf for a gradient of zero.
     """
     steps, batch_size = xs.shape[:2]
     chunk = min(rows, -(-CHUNK // batch_size))

@@ -27,11 +27,15 @@ def check_opened(model: LanguageModel) -> Opened:
 def inputs_and_targets(
     tokens: TextIds, targets: TextIds | None, vocab_size: int
 ) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
-    """Returns inputs and targets of int32. Without targets,
-    `tokens` [T+1, B] are predicted from those before them, all but the first.
+    """Returns inputs and targets of int32. A text [T+1] or [T] is a batch of one.
 
-    A text [T+1] or [T] is a batch of one. Raises UserError for other shapes, fewer than two predictions, or ids that
-    are not in the vocabulary.
+    Args:
+        tokens: Ids [T, B]; without targets [T+1, B], of which all but the first are predicted from those before them.
+        targets: Ids [T, B], the token that follows each input; None: see `tokens`.
+        vocab_size: Ids are below it.
+
+    Raises:
+        UserError: For other shapes, fewer than two predictions, and ids that are not in the vocabulary.
     """
     try:
         inputs = np.atleast_1d(np.asarray(tokens))

@@ -95,7 +95,14 @@ def _compiled(opened: Opened, places, rows: int) -> Callable:
 def flow_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
     """Computes a gradient flow on the device: log ||dJ_i/dy_i|| [T, B], and the result of `edge_norms`.
 
-    places: of each layer, (name, place in the flattened carry) of its leaves. rows: the largest lag.
+    Args:
+        opened: The parts of a recurrent language model.
+        places: Of each layer, (name, place in the flattened carry) of its leaves.
+        rows: The largest lag.
+        params: Parameters of the language model.
+        carry: The carry before the first step, leaves [B, ...].
+        inputs: Ids [T, B].
+        targets: Ids [T, B].
     """
     xs, carries, ys = forward_pass(opened, params, carry, inputs)
     gradients = jax.grad(lambda ys: -jnp.sum(opened.log_probs(params, ys, targets)))(ys)

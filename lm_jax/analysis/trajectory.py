@@ -75,7 +75,17 @@ def open_text(
 def forward_pass(
     opened: Opened, params: Params, carry: Carry, inputs: Tokens
 ) -> tuple[Float[Array, "T B E"], Carry, Float[Array, "T B H"]]:
-    """(xs, carries, ys): the embedded inputs, the carry before each step (leaves [T, B, ...]), and the top outputs."""
+    """Runs a recurrent language model over a text and keeps what the instruments read.
+
+    Args:
+        opened: The parts of the model.
+        params: Its parameters.
+        carry: The carry before the first step, leaves [B, ...].
+        inputs: Ids [T, B].
+
+    Returns:
+        The embedded inputs, the carry before each step (leaves [T, B, ...]), and the outputs of the top layer.
+    """
     xs = opened.embed(params, inputs)
 
     def forward(carry, x):

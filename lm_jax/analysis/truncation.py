@@ -124,7 +124,19 @@ def truncated_gradient(
     inputs: Int[np.ndarray, "T B"],
     targets: Int[np.ndarray, "T B"],
 ) -> Params:
-    """dJ/dparams with chunks of `length` steps; carries: before every step of the text, leaves [T, B, ...]."""
+    """Returns dJ/dparams where gradients end at the beginning of each chunk.
+
+    Args:
+        model: Any language model that is trained by steps.
+        length: Steps in a chunk.
+        params: Its parameters.
+        carries: The carry before every step of the text, leaves [T, B, ...].
+        inputs: Ids of the text.
+        targets: Ids that follow them.
+
+    Returns:
+        A pytree as `params`, of the mean loss over T * B predictions in nats.
+    """
     steps, batch_size = inputs.shape
     chunks = -(-steps // length)
 

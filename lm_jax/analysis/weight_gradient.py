@@ -121,8 +121,16 @@ def _compiled(opened: Opened, places, rows: int) -> Callable:
 def weight_gradient_on_device(opened: Opened, places, rows, params, carry, inputs, targets):
     """Computes on the device the gradient as leaves and exponents of two, log norms [T, P], and shares.
 
-    places: of the leaves of the flattened carry that have a derivative. rows: the largest lag L.
     The shares are projections on the unit vector along the gradient, [L+1, P], and their exponents; P parameters.
+
+    Args:
+        opened: The parts of a recurrent language model.
+        places: Of the leaves of the flattened carry that have a derivative.
+        rows: The largest lag L.
+        params: Parameters of the language model.
+        carry: The carry before the first step, leaves [B, ...].
+        inputs: Ids [T, B].
+        targets: Ids [T, B].
     """
     xs, carries, ys = forward_pass(opened, params, carry, inputs)
     gradients = jax.grad(lambda ys: -jnp.mean(opened.log_probs(params, ys, targets)))(ys)

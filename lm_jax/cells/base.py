@@ -93,7 +93,13 @@ class Cell(NamedTuple):
 
 
 def select(condition: Array, on_true: Any, on_false: Any) -> Any:
-    """Leaf by leaf `where(condition, on_true, on_false)`, the condition [*B] against leaves [*B, ...]."""
+    """Leaf by leaf `where(condition, on_true, on_false)`, the condition [*B] against leaves [*B, ...].
+
+    Args:
+        condition: Bool [*B].
+        on_true: A pytree whose leaves are [*B, ...].
+        on_false: A pytree of the same structure and shapes.
+    """
 
     def leaf(a, b):
         return jnp.where(condition.reshape(condition.shape + (1,) * (a.ndim - condition.ndim)), a, b)

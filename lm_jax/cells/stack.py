@@ -47,7 +47,16 @@ class StackParams:
 
 
 def input_sizes(connection: str, input_size: int, hidden_sizes: Sequence[int]) -> list[int]:
-    """Returns the input size of each layer of a stack whose layers have these hidden sizes."""
+    """Returns the input size of each layer of a stack whose layers have these hidden sizes.
+
+    Args:
+        connection: How the layers are joined; with "dense" each reads the input and the outputs of all layers below.
+        input_size: E of the first layer.
+        hidden_sizes: H of each layer, the lowest first.
+
+    Raises:
+        UserError: For an input_size below 1.
+    """
     check_sizes(input_size=input_size)
     sizes = [input_size]
     for hidden_size in list(hidden_sizes)[:-1]:
@@ -136,7 +145,16 @@ def _observer(cells, through_layers):
 
 
 def connect(gate: HighwayParams | None, u: Float[Array, "*B H"], y: Float[Array, "*B H"]) -> Float[Array, "*B H"]:
-    """Joins the input of a layer with its output: their sum, or by a highway gate."""
+    """Joins the input of a layer with its output: their sum, or by a highway gate.
+
+    Args:
+        gate: Parameters of the highway gate t; None for a sum.
+        u: The input of the layer.
+        y: Its output.
+
+    Returns:
+        u + y, or t y + (1 - t) u, [*B, H].
+    """
     if gate is None:
         return u + y
     t = jax.nn.sigmoid(product(u, gate.w_t) + gate.b_t)

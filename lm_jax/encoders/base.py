@@ -101,6 +101,15 @@ def masked(mask: Mask | None, values: Float[Array, "T *B E"]) -> Float[Array, "T
 
 
 def check_kind(kind: type, rule: str, given: object) -> None:
-    """Raises UserError with the rule unless what is given is of a kind."""
+    """Raises UserError unless an argument has the type that it must have.
+
+    Args:
+        kind: The type.
+        rule: The first half of the message.
+        given: The argument.
+
+    Raises:
+        UserError: For an argument of another type; the message ends with the type's name.
+    """
     if not isinstance(given, kind):
         raise UserError(f"{rule}, got {type(given).__name__}")

@@ -73,7 +73,19 @@ def bidirectional(forward_cell: Cell, backward_cell: Cell) -> Encoder:
 
 
 def unroll_at(cell, params, xs, mask, key, place):
-    """Goes over a sequence by the cell's own unroll; an `UnrollAtFn`."""
+    """Goes over a sequence by the cell's own unroll; an `UnrollAtFn`.
+
+    Args:
+        cell: The cell of this layer and direction.
+        params: Its parameters.
+        xs: Inputs, [T, *B, E].
+        mask: Bool [T, *B], False where a step is padding; None for none.
+        key: The key of dropout; None for none.
+        place: The layer, and whether it reads from the right.
+
+    Returns:
+        The outputs [T, *B, H], in the order of the inputs.
+    """
     if place.reverse:
         # Padding leaves the carry untouched, so that after a plain flip a row still begins with its last valid step:
         # it is reversed within its own length.

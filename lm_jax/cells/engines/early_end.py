@@ -24,7 +24,18 @@ def real_steps(mask: Mask) -> Int[Array, ""]:
 def scan_first(
     count: Array, body: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, xs: Any, reverse: bool = False
 ) -> tuple[Carry, Any]:
-    """`lax.scan` over the first `count` steps of xs, in reverse from the last of them; the other outputs are zeros."""
+    """`lax.scan` over the first `count` steps of xs, in reverse from the last of them; the other outputs are zeros.
+
+    Args:
+        count: The number of steps, a traced integer from 0 to T.
+        body: The function of a step, as `lax.scan` takes it: (carry, x) -> (carry, y).
+        carry: The carry before the first step.
+        xs: A pytree of inputs, leaves [T, ...].
+        reverse: Begins with step count - 1 and ends with step 0.
+
+    Returns:
+        The carry after the last step, and the outputs [T, ...].
+    """
 
     def at(t):
         return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, t, keepdims=False), xs)

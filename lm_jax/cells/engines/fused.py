@@ -57,8 +57,21 @@ class FusedParts(NamedTuple):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def fused_scan(parts: FusedParts, weights, carry, z, mask, reset) -> tuple[Carry, Float[Array, "T *B H"]]:
-    """Runs all steps of a recurrence whose initial carry is zeros: (last carry, ys).
-    It has one derivative, in reverse mode."""
+    """Runs all steps of a recurrence whose initial carry is zeros.
+
+    It has one derivative, in reverse mode.
+
+    Args:
+        parts: The equations of the cell.
+        weights: The recurrent weights, a pytree as `parts.arrange` takes it.
+        carry: The carry before the first step, leaves [*B, ...].
+        z: The projected inputs, [T, *B, kH] for k gates.
+        mask: Bool [T, *B], False where a step is padding; None for none.
+        reset: Bool [T, *B], True where the carry is zeros before the step; None for none.
+
+    Returns:
+        The carry after the last step, and the outputs [T, *B, H].
+    """
 
     def recur(start, x):
         new, y, _ = parts.step(arranged, start, x)
@@ -121,7 +134,13 @@ def _zeros(carry):
 def over_rows(
     left: Float[Array, "T *B H"], right: Float[Array, "T *B N"], compute_dtype: str | None
 ) -> Float[Array, "H N"]:
-    """left^T right as one product over all T * B rows, with operands in the type of the other products."""
+    """left^T right as one product over all T * B rows, with operands in the type of the other products.
+
+    Args:
+        left: The left operand.
+        right: The right operand.
+        compute_dtype: The type of the operands in the product; None keeps theirs. Sums have the type of `left`.
+    """
     accumulate = left.dtype
     left, right = (cast(a, compute_dtype) for a in (left, right))
     if on_a_mesh():

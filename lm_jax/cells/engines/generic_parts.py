@@ -26,8 +26,11 @@ def cell_parts(
 ) -> FusedParts:
     """Makes the parts for f; weights are (w_h,). Make them once a cell: JAX traces anew for new ones.
 
-    f:       (s, z [*B, kH], p [*B, kH]) -> (new carry, y [*B, H])
-    hidden:  the leaf [*B, H] of a carry that W_h multiplies, such as `lambda carry: carry.h`
+    Args:
+        f: (s, z [*B, kH], p [*B, kH]) -> (new carry, y [*B, H]), one step.
+        hidden: Takes from a carry the leaf [*B, H] that W_h multiplies, such as `lambda carry: carry.h`. Default: the
+            carry itself.
+        compute_dtype: The type of the operands of products; None leaves it as it is.
     """
 
     def arrange(weights):

@@ -19,9 +19,16 @@ from lm_jax.types import Params
 
 
 def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, plain: UnrollFn) -> UnrollFn:
-    """Makes the unroll of an LSTM on cuDNN. plain: that of the same cell, for calls with a mask or resets.
+    """Makes the unroll of an LSTM on cuDNN.
 
-    Raises UserError without an NVIDIA GPU, and for a compute_dtype other than float32.
+    Args:
+        input_size: E.
+        hidden_size: H.
+        compute_dtype: None or "float32".
+        plain: The unroll of the same cell by `lax.scan`, for calls with a mask or resets.
+
+    Raises:
+        UserError: Without an NVIDIA GPU, and for another compute_dtype.
     """
     check_device()
     if compute_dtype not in (None, "float32"):

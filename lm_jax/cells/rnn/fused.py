@@ -27,7 +27,13 @@ DERIVATIVES: dict[str, Callable[[Float[Array, "..."]], Float[Array, "..."]]] = {
 
 @cached
 def rnn_parts(f: Callable[[Array], Array], nonlinearity: str, compute_dtype: str | None) -> FusedParts:
-    """Makes the parts for f, one of `DERIVATIVES` by its name; weights are (w_h, b), z comes without the bias."""
+    """Makes the parts for f; weights are (w_h, b), z comes without the bias.
+
+    Args:
+        f: The nonlinearity.
+        nonlinearity: Its name in `DERIVATIVES`.
+        compute_dtype: The type of the operands of products; None leaves it as it is.
+    """
 
     def step(weights, start, z):
         w_h, b = weights
