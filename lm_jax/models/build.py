@@ -174,7 +174,14 @@ def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
 
 
 def build_classifier(config: ClassifierConfig, vocab_size: int, classes: int, unk_id: int) -> Classifier:
-    """Builds the classifier that a configuration describes."""
+    """Builds the classifier that a configuration describes.
+
+    Args:
+        config: The settings of the model.
+        vocab_size: Entries of the vocabulary, V.
+        classes: The number of labels.
+        unk_id: The id that word dropout puts in the place of a word.
+    """
     return classifier(
         vocab_size,
         classes,
@@ -189,7 +196,14 @@ def build_classifier(config: ClassifierConfig, vocab_size: int, classes: int, un
 
 
 def build_translator(config: TranslatorConfig, source_size: int, target_size: int, unk_id: int) -> Translator:
-    """Builds the translator that a configuration describes."""
+    """Builds the translator that a configuration describes.
+
+    Args:
+        config: The settings of the model.
+        source_size: Entries of the vocabulary of the source language.
+        target_size: Entries of that of the target language.
+        unk_id: The id that word dropout puts in the place of a word.
+    """
     encoder = build_encoder(config, config.embedding_size)
     units = config.decoder_size or config.hidden_size
     sizes = Sizes(config.embedding_size, encoder.output_size, config.embedding_size if config.tied else units)

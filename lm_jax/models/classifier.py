@@ -184,14 +184,26 @@ def _poolings(encoder):
 def pool_attention(
     params: AttentionPoolParams, ys: Float[Array, "T *B H"], mask: Mask | None = None
 ) -> Float[Array, "*B H"]:
-    """Returns the mean of a row's outputs over its valid steps, weighted by `attention_weights`; zeros without one."""
+    """Returns the mean of a row's outputs over its valid steps, weighted by `attention_weights`; zeros without one.
+
+    Args:
+        params: The parameters of the attention.
+        ys: The outputs of the encoder.
+        mask: Bool [T, *B], False where a step is padding; None for none.
+    """
     return jnp.sum(attention_weights(params, ys, mask)[..., None] * ys, axis=0)
 
 
 def attention_weights(
     params: AttentionPoolParams, ys: Float[Array, "T *B H"], mask: Mask | None = None
 ) -> Float[Array, "T *B"]:
-    """Returns the weight of each step: they sum to one over the valid steps, and are zero elsewhere."""
+    """Returns the weight of each step: they sum to one over the valid steps, and are zero elsewhere.
+
+    Args:
+        params: The parameters of the attention.
+        ys: The outputs of the encoder.
+        mask: Bool [T, *B], False where a step is padding; None for none.
+    """
     scores = jnp.tanh(product(ys, params.w) + params.b) @ params.query
     valid = jnp.ones(scores.shape, bool) if mask is None else mask
     return jnp.moveaxis(masked_softmax(jnp.moveaxis(scores, 0, -1), jnp.moveaxis(valid, 0, -1)), -1, 0)

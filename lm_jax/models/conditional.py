@@ -151,7 +151,16 @@ class Sizes(NamedTuple):
 
 
 def decoder_input_size(form: str, sizes: Sizes, input_feeding: bool = True) -> int:
-    """Returns the input size that the cell of a decoder needs."""
+    """Returns the input size that the cell of a decoder needs.
+
+    Args:
+        form: The attention: "plain" (none), "additive" or "multiplicative".
+        sizes: The sizes of embedding, memory and readout.
+        input_feeding: Whether multiplicative attention feeds its last readout in beside the embedding.
+
+    Raises:
+        UserError: For another form.
+    """
     fed = {"plain": 0, "additive": sizes.memory, "multiplicative": sizes.readout if input_feeding else 0}
     return sizes.embedding + one_of("attention", form, fed)
 

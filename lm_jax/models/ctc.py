@@ -70,7 +70,13 @@ def best_path(
 ) -> tuple[Int[Array, "T B"], Int[Array, "B"]]:
     """Returns the string of the most likely path of every row, `blank_id` after its end, and its length.
 
-    Raises UserError for a mask that does not have the shape of the logits, or is not boolean.
+    Args:
+        logits: A row of C labels, the blank among them, for each step.
+        mask: Bool [T, B], False where a step is padding; None for none.
+        blank_id: The id of the blank.
+
+    Raises:
+        UserError: For a mask that does not have the shape of the logits, or is not boolean.
     """
     valid, path = _valid(logits, mask), jnp.argmax(logits, axis=-1)
     before = jnp.concatenate([jnp.full_like(path[:1], blank_id), path[:-1]])

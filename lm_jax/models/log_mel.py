@@ -117,7 +117,15 @@ def mel_triangles(
     sample_rate: int, size: int, bands: int, lowest: float, highest: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the weights of the bands, float64 [F / 2 + 1, M], for a transform of `size` samples, F, and the centres
-    of the bands in Hz [M]."""
+    of the bands in Hz [M].
+
+    Args:
+        sample_rate: Samples per second.
+        size: F, the samples of a transform.
+        bands: M, the number of bands.
+        lowest: The lower edge of the first band, in Hz.
+        highest: The upper edge of the last band, in Hz.
+    """
     edges = np.linspace(to_mel(lowest), to_mel(highest), bands + 2)
     found = to_mel(np.arange(size // 2 + 1) * sample_rate / size)[:, None]
     rising = (found - edges[:-2]) / (edges[1:-1] - edges[:-2])

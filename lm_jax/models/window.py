@@ -191,6 +191,13 @@ def read_windows(
     """Returns the last tokens at every step, the newest first, and the carry after the last step; integers only.
 
     A masked step is left out of all later windows; a reset puts `initial` before its step.
+
+    Args:
+        initial: The window before the first token of a text.
+        carry: The last W tokens, the newest first.
+        tokens: The tokens of the chunk, [T, *B].
+        mask: Bool [T, *B], False where a step is padding; None for none.
+        reset: Bool [T, *B], True where a new text begins; None for none.
     """
     if not carry.shape[-1]:  # a window of one token: there is nothing to remember, to mask or to reset
         return carry, tokens[..., None]

@@ -60,7 +60,13 @@ class CNNReaderParams:
 def lstm_reader(characters: int, embedding_size: int, output_size: int) -> WordReader:
     """Makes a word reader of two LSTMs, each of which has half of the vector.
 
-    Raises UserError for a size below 1, and an output_size that is odd.
+    Args:
+        characters: The number of characters that are known.
+        embedding_size: Size of a character's embedding.
+        output_size: Size of a word's vector, an even number.
+
+    Raises:
+        UserError: For a size below 1, and an output_size that is odd.
     """
     check_sizes(characters=characters, char_embedding_size=embedding_size, char_size=output_size)
     if output_size % 2:
@@ -91,11 +97,18 @@ def lstm_reader(characters: int, embedding_size: int, output_size: int) -> WordR
 
 @cached
 def cnn_reader(characters: int, embedding_size: int, output_size: int, width: int = 5) -> WordReader:
-    """Makes a word reader of filters over `width` characters, of each the largest answer.
+    """Makes a word reader of filters over characters, of each the largest answer.
 
     At the ends of a word a filter sees zeros, so that beginnings and endings differ from what stands inside.
 
-    Raises UserError for a size below 1.
+    Args:
+        characters: The number of characters that are known.
+        embedding_size: Size of a character's embedding.
+        output_size: Size of a word's vector: the number of filters.
+        width: The characters that a filter sees.
+
+    Raises:
+        UserError: For a size below 1.
     """
     check_sizes(characters=characters, char_embedding_size=embedding_size, char_size=output_size, char_width=width)
 

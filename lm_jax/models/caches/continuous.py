@@ -117,10 +117,15 @@ def masked_softmax(logits: Float[Array, "*N J"], seen: Array) -> Float[Array, "*
 
 
 def interpolate(logit_weight: Array, log_probs: Array, cached: Array, filled: Array) -> Array:
-    """Returns the log of (1 - lambda) exp(log_probs) + lambda cached where the cache is filled,
-    log_probs where it is not.
+    """Returns the log of (1 - lambda) exp(log_probs) + lambda cached where the cache is filled, log_probs where it is not.
 
-    Of `cached`, a probability, no logarithm is taken where it is 0: nor is the gradient NaN there.
+    Of `cached` no logarithm is taken where it is 0: nor is the gradient NaN there.
+
+    Args:
+        logit_weight: log(lambda / (1 - lambda)), a scalar.
+        log_probs: log P of the model.
+        cached: The probabilities of the cache, of the same shape.
+        filled: True where the cache holds something.
     """
     model_share = jax.nn.log_sigmoid(-logit_weight) + log_probs
     some = cached > 0

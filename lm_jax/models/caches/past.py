@@ -45,7 +45,14 @@ class Past(NamedTuple):
 
 
 def look_back(window: Int[Array, "*B W"], tokens: Tokens, mask: Mask | None, reset: Mask | None) -> Past:
-    """Finds what each step of a chunk of tokens [T, *B] sees, after a window of tokens; mask and reset [T, *B]."""
+    """Finds what each step of a chunk sees.
+
+    Args:
+        window: The W tokens before the chunk, the newest last.
+        tokens: The tokens of the chunk, [T, *B].
+        mask: Bool [T, *B], False where a step is left out; None for none.
+        reset: Bool [T, *B], True where nothing before the step is seen; None for none.
+    """
     size, axis = window.shape[-1], window.ndim - 1
     tokens = jnp.concatenate([window, jnp.moveaxis(tokens, 0, -1).astype(jnp.int32)], axis=-1)
     unmasked = _over_all(window, mask, tokens.shape, outside=True)
@@ -80,7 +87,13 @@ def _over_all(window, switch, shape, outside, absent=True):
 
 
 def sum_by_word(weights: Float[Array, "T *B J"], words: Int[Array, "*B J"], vocab_size: int) -> Float[Array, "T *B V"]:
-    """Adds up the weights of equal words. A word that is EMPTY must have weight 0."""
+    """Adds up the weights of equal words.
+
+    Args:
+        weights: The weight of each place J that is looked back on; 0 for a word that is EMPTY.
+        words: The word of each place.
+        vocab_size: V.
+    """
 
     def sum_in_row(weights, words):
         return jnp.zeros(vocab_size, weights.dtype).at[jnp.maximum(words, 0)].add(weights)

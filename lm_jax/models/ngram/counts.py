@@ -36,9 +36,19 @@ class NGrams(NamedTuple):
 
 
 def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -> list[NGrams]:
-    """Counts the n-grams of orders 1 .. order of a text, ids int [N].
+    """Counts the n-grams of orders 1 .. order of a text. Time and memory are those of sorting N integers for each order.
 
-    Time and memory are those of sorting N integers for each order. Raises UserError for an order below 1.
+    Args:
+        tokens: The text, ids int [N].
+        order: The largest n.
+        vocab_size: Ids are below it.
+        eol_id: The id of the end of a line, after which contexts are empty.
+
+    Returns:
+        The tables of each order, in the order of their keys.
+
+    Raises:
+        UserError: For an order below 1, and for an empty text.
     """
     check_sizes(order=order, vocab_size=vocab_size)
     if len(tokens) == 0:
@@ -127,7 +137,13 @@ def continuation_counts(tables: list[NGrams]) -> list[np.ndarray]:
 
 
 def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
-    """Returns int64 [N]: an n-gram as one integer; ascending, as the tables are sorted."""
+    """Returns int64 [N]: an n-gram as one integer; ascending, as the tables are sorted.
+
+    Args:
+        prefix: The row of each n-gram's context in the table of the order below, int [N].
+        words: Its last word, int [N].
+        vocab_size: Words are below it.
+    """
     keys = prefix.astype(np.int64)
     keys *= vocab_size
     keys += words
@@ -137,11 +153,19 @@ def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndar
 def rows_in_text(
     keys: list[np.ndarray], tokens: np.ndarray, vocab_size: int, eol_id: int, starts: Sequence[int] = ()
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Finds the rows of a text's n-grams, ids int [N], in the tables whose `trie_keys` of orders 2 .. n are given.
+    """Finds the rows of a text's n-grams in tables of n-grams.
 
-    starts: positions where the context is empty, besides those after the end of a line. Returns for each order the
-    rows of the n-grams that end with each token, and for each order but the top the rows of the contexts before it,
-    int64 [N] each: ABSENT where the n-gram is in no table, BEFORE where the line is not that long.
+    Args:
+        keys: The sorted `trie_keys` of orders 2 .. n.
+        tokens: The text, ids int [N].
+        vocab_size: Ids are below it.
+        eol_id: The id of the end of a line.
+        starts: Positions where the context is empty, besides those after the end of a line.
+
+    Returns:
+        For each order the rows of the n-grams that end with each token, and for each order but the top the rows of the
+        contexts before it, int64 [N] each: ABSENT where the n-gram is in no table, BEFORE where the line is not that
+        long.
     """
     words = np.asarray(tokens, np.int64)
     before = np.concatenate([[eol_id], words[:-1]])
@@ -156,10 +180,15 @@ def rows_in_text(
 
 
 def find_rows(keys: np.ndarray, contexts: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
-    """Returns the rows [N] of the n-grams "context word" in a table of sorted `trie_keys`; contexts
-    may be ABSENT or BEFORE.
+    """Returns the rows [N] of the n-grams "context word" in a table.
 
     Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster.
+
+    Args:
+        keys: The sorted `trie_keys` of the table.
+        contexts: Rows of the contexts in the table of the order below, int [N]; may be ABSENT or BEFORE.
+        words: The words after them, int [N].
+        vocab_size: Words are below it.
     """
     known = np.flatnonzero(contexts >= 0)
     rows = np.where(contexts == BEFORE, BEFORE, ABSENT)

@@ -18,7 +18,16 @@ BOUNDS = (1e-6, 1 - 1e-6)
 
 
 def jelinek_mercer(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> tuple[BackoffParams, list[str]]:
-    """Returns the model, and a note with its weights. held_out: ids int [N], not part of what was counted."""
+    """Returns the model, and a note with its weights.
+
+    Args:
+        tables: The counted n-grams of each order.
+        held_out: Ids int [N], not part of what was counted.
+        eol_id: The id of the end of a line.
+
+    Raises:
+        UserError: Without held-out text.
+    """
     if held_out is None or len(held_out) == 0:
         raise UserError("Jelinek-Mercer needs held-out text for its weights, got none")
     weights = learn_weights(tables, held_out, eol_id)
@@ -36,7 +45,13 @@ def jelinek_mercer(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> t
 
 
 def learn_weights(tables: list[NGrams], held_out: np.ndarray, eol_id: int) -> np.ndarray:
-    """lambda_1 .. lambda_n by EM: the share of held-out words that each order accounts for, of those that reach it."""
+    """lambda_1 .. lambda_n by EM: the share of held-out words that each order accounts for, of those that reach it.
+
+    Args:
+        tables: The counted n-grams of each order.
+        held_out: Ids int [N], not part of what was counted.
+        eol_id: The id of the end of a line.
+    """
     vocab_size = len(tables[0].words)
     keys = [trie_keys(table.prefix, table.words, vocab_size) for table in tables[1:]]
     rows, contexts = rows_in_text(keys, held_out, vocab_size, eol_id)

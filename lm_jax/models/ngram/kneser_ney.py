@@ -34,7 +34,16 @@ def absolute_discounting(tables: list[NGrams]) -> tuple[BackoffParams, list[str]
 
 
 def interpolate(tables: list[NGrams], adjusted: list[np.ndarray], *, modified: bool) -> tuple[BackoffParams, list[str]]:
-    """Interpolated discounting of the given counts, from the unigrams up."""
+    """Interpolated discounting of the given counts, from the unigrams up.
+
+    Args:
+        tables: The counted n-grams of each order.
+        adjusted: Their counts as the discounting takes them, int [N_k] of each order k.
+        modified: Three discounts an order, for counts 1, 2 and 3 or more; else one.
+
+    Returns:
+        The model, and notes about discounts that the counts do not give.
+    """
     vocab_size = len(tables[0].words)
     lower = np.full(1, 1.0 / vocab_size)  # the distribution below the unigrams, one row: uniform
     log_probs, backoffs, notes = [], [], []  # float32 as soon as they are no longer needed in double

@@ -36,8 +36,14 @@ TINY = 1e-12  # what is left of a distribution where rounding says that nothing 
 def check_thresholds(thresholds: Sequence[int], order: int, method: str) -> list[int]:
     """Returns one threshold for each order: the last one holds for the orders above too; none are zeros.
 
-    Raises UserError unless they are whole numbers that never fall, 0 for the 1-grams, no more than the orders, and
-    the estimator has shorter contexts to give probability to.
+    Args:
+        thresholds: Of order 1, 2, ...; n-grams that occur as often, or less, are left out.
+        order: The largest n.
+        method: The name of the estimator.
+
+    Raises:
+        UserError: Unless thresholds are whole numbers that never fall, 0 for the 1-grams, no more than the orders, and
+            the estimator has shorter contexts to give probability to.
     """
     check_sizes(order=order)
     wanted = [*thresholds] or [0]
@@ -56,9 +62,14 @@ def prune_by_count(
 ) -> BackoffParams:
     """Leaves out the n-grams that occur as often as the threshold of their order, or less.
 
-    params: what the estimator `method` has made of `ngrams`. thresholds: as `check_thresholds` returns them. Where
-    estimators interpolate, gamma takes over as above; Katz keeps the other probabilities and finds alpha anew; the
-    scores of stupid back-off stay as they are.
+    Where estimators interpolate, gamma takes over as above; Katz keeps the other probabilities and finds alpha anew;
+    the scores of stupid back-off stay as they are.
+
+    Args:
+        params: What the estimator has made of `ngrams`.
+        ngrams: The counted n-grams of each order.
+        thresholds: One for each order, as `check_thresholds` returns them.
+        method: The name of the estimator.
     """
     if not any(thresholds):
         return params

@@ -16,7 +16,14 @@ from lm_jax.models.ngram.tables import BackoffParams
 
 def find_child(params: BackoffParams, k: int, rows: Int[Array, "*N"], words: Int[Array, "*N"]) -> Int[Array, "*N"]:
     """Returns the rows of order k + 1 that continue `rows` of order k by `words`; ABSENT for none,
-    BEFORE after BEFORE."""
+    BEFORE after BEFORE.
+
+    Args:
+        params: The tables.
+        k: The order of `rows`.
+        rows: Rows of order k; may be ABSENT or BEFORE.
+        words: The word after each.
+    """
     children = _search(params.child_start[k - 1], params.words[k], rows, words)
     return jnp.where(rows == BEFORE, BEFORE, children)
 
@@ -38,15 +45,26 @@ def _search(start, table, rows, words):
 
 
 def extend(params: BackoffParams, context: list[Int[Array, "*N"]], words: Int[Array, "*N"]) -> list[Int[Array, "*N"]]:
-    """Returns the rows of the n-grams of orders 1 .. n that end with `words`, after contexts of orders 1 .. n - 1."""
+    """Returns the rows of the n-grams of orders 1 .. n that end with `words`, after contexts of orders 1 .. n - 1.
+
+    Args:
+        params: The tables.
+        context: Rows of the contexts, an array for each order 1 .. n - 1.
+        words: The word after each context.
+    """
     return [words, *(find_child(params, k, rows, words) for k, rows in enumerate(context, 1))]
 
 
 def log_prob(
     params: BackoffParams, context: list[Int[Array, "*N"]], extended: list[Int[Array, "*N"]]
 ) -> Float[Array, "*N"]:
-    """Returns log P of the words that `extend` was called with: the longest n-gram found, and the
-    back-off weights above it."""
+    """Returns log P of words in nats: that of the longest n-gram found, and the back-off weights above it.
+
+    Args:
+        params: The tables.
+        context: Rows of the contexts, an array for each order 1 .. n - 1.
+        extended: What `extend` has made of them and the words.
+    """
     result = params.log_prob[0][extended[0]]
     for k, rows in enumerate(context, 1):
         present = extended[k] >= 0
@@ -56,7 +74,12 @@ def log_prob(
 
 
 def backoff_weight(params: BackoffParams, k: int, rows: Int[Array, "*N"]) -> Float[Array, "*N"]:
-    """Returns log of what the probability after the contexts `rows` of order k is scaled by, where
-    a shorter one is used."""
+    """Returns log of what the probability after a shorter context is scaled by, where the longer n-gram is in no table.
+
+    Args:
+        params: The tables.
+        k: The order of the contexts.
+        rows: Their rows; may be ABSENT or BEFORE.
+    """
     known = params.log_backoff[k - 1][jnp.maximum(rows, 0)]
     return jnp.where(rows >= 0, known, jnp.where(rows == ABSENT, params.log_missing, 0.0))

@@ -12,10 +12,14 @@ from lm_jax.models.ngram.tables import BackoffParams
 
 
 def text_log_probs(params: BackoffParams, tokens: np.ndarray, eol_id: int, starts: Any = ()) -> np.ndarray:
-    """Returns log P [N] in nats of each token of a text, ids int [N]; float32.
+    """Returns log P [N] in nats of each token of a text, float32.
 
-    starts: positions where the context is empty, besides those after the end of a line: where the parallel streams
-    begin that other models read the text in.
+    Args:
+        params: The tables.
+        tokens: The text, ids int [N].
+        eol_id: The id of the end of a line.
+        starts: Positions where the context is empty, besides those after the end of a line: where the parallel streams
+            begin that other models read the text in.
     """
     vocab_size = len(params.words[0])
     keys = [_keys(params, k, vocab_size) for k in range(1, params.order)]

@@ -23,10 +23,17 @@ SHARD = np.dtype([("key", np.int64), ("count", np.int64), ("suffix", np.int32), 
 
 
 def count_in_shards(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int, max_memory: int) -> list[NGrams]:
-    """Counts as `count_ngrams` does, with about max_memory bytes besides the result. tokens: int
-    [N]; may be a np.memmap.
+    """Counts as `count_ngrams` does, in bounded memory. Shards go to a temporary folder (TMPDIR).
 
-    Shards go to a temporary folder (TMPDIR). Raises UserError for an order below 1, or too little memory.
+    Args:
+        tokens: The text, ids int [N]; may be a np.memmap.
+        order: The largest n.
+        vocab_size: Ids are below it.
+        eol_id: The id of the end of a line.
+        max_memory: Bytes that may be used besides the result, about.
+
+    Raises:
+        UserError: For an order below 1, an empty text, or too little memory.
     """
     check_sizes(order=order, vocab_size=vocab_size, max_memory=max_memory)
     block = max_memory // BYTES_A_TOKEN

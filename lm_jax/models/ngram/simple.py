@@ -25,7 +25,16 @@ def parents_of(tables: list[NGrams], k: int) -> int:
 
 
 def context_totals(tables: list[NGrams], k: int, weights: np.ndarray) -> np.ndarray:
-    """Sums of weights of the n-grams of order k over each of their contexts."""
+    """Sums of weights of the n-grams of order k over each of their contexts.
+
+    Args:
+        tables: The counted n-grams of each order.
+        k: The order.
+        weights: A weight for each n-gram of that order, [N_k].
+
+    Returns:
+        The sums, a number for each n-gram of order k - 1; a single one for k = 1.
+    """
     return np.bincount(tables[k - 1].prefix, weights=weights, minlength=parents_of(tables, k))
 
 

@@ -45,8 +45,11 @@ def with_suffixes(params: BackoffParams) -> Suffixes:
 def lower_log_probs(tables: Suffixes, k: int, retained: list[np.ndarray], log_backoff: list[np.ndarray]) -> np.ndarray:
     """Returns log P(w | h') [N_k] of the n-grams h w of order k, with only the retained n-grams in the tables.
 
-    retained: bool [N_j] for each order j. log_backoff: of the orders below k - 1; 0 for contexts that no retained
-    n-gram continues.
+    Args:
+        tables: The tables, with the rows of every suffix.
+        k: The order.
+        retained: Bool [N_j] for each order j.
+        log_backoff: Of the orders below k - 1; 0 for contexts that no retained n-gram continues.
     """
     result = tables.log_prob[0][tables.words[k - 1]]
     for j in range(2, k):

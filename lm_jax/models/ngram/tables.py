@@ -50,11 +50,16 @@ def ngram_sizes(params: object) -> list[int] | None:
 def build_tables(
     ngrams: list[NGrams], log_probs: list[np.ndarray], log_backoffs: list[np.ndarray], log_missing: float = 0.0
 ) -> BackoffParams:
-    """Returns the tables from an estimator's numbers:
-    log_probs of every order, log_backoffs of every order but the top.
+    """Returns the tables from an estimator's numbers.
 
-    An order without n-grams (a text too short for it) gets one row that nothing points to, so that no array is empty.
-    A probability that rounding has put above 1 is 1.
+    An order without n-grams (a text too short for it) gets one row that nothing points to, so that no array is empty. A
+    probability that rounding has put above 1 is 1.
+
+    Args:
+        ngrams: The n-grams of each order.
+        log_probs: Of every order, in nats.
+        log_backoffs: Of every order but the top.
+        log_missing: The weight after a context that is in no table.
     """
     ranges = [child_ranges(above.prefix, len(below.words)) for below, above in pairwise(ngrams)]
     return BackoffParams(

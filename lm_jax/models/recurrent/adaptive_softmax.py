@@ -68,7 +68,17 @@ class AdaptiveLMParams:
 
 
 def cut_vocabulary(vocab_size: int, cutoffs: tuple[int, ...], width: int, factor: int) -> Clusters:
-    """Returns the clusters, for outputs of `width` numbers; UserError unless cutoffs rise inside the vocabulary."""
+    """Cuts a vocabulary into clusters of falling frequency.
+
+    Args:
+        vocab_size: V.
+        cutoffs: The first id of each cluster after the head.
+        width: Size of the outputs, and of the words of the head.
+        factor: By which the words of each further cluster are narrower.
+
+    Raises:
+        UserError: Unless cutoffs rise inside the vocabulary and factor is at least 1.
+    """
     check_sizes(cutoff_factor=factor)
     check_rising("cutoffs", cutoffs)
     if not cutoffs or cutoffs[-1] >= vocab_size:
@@ -80,7 +90,13 @@ def cut_vocabulary(vocab_size: int, cutoffs: tuple[int, ...], width: int, factor
 
 def init_adaptive(key, clusters: Clusters, init_bound: float) -> AdaptiveParams:
     """Words uniform on (-init_bound, init_bound), biases 0; projections of variance 1 / d_c, by which embeddings and
-    logits have the same variance in every cluster."""
+    logits have the same variance in every cluster.
+
+    Args:
+        key: The key of the draw.
+        clusters: The clusters of the vocabulary.
+        init_bound: The bound of the words' values.
+    """
     key_head, key_clusters, *keys = jax.random.split(key, 1 + len(clusters.sizes))
     draw, width = initializers.uniform(init_bound), clusters.widths[0]
 
@@ -103,7 +119,13 @@ def init_adaptive(key, clusters: Clusters, init_bound: float) -> AdaptiveParams:
 
 
 def adaptive_embedding(params: AdaptiveParams, clusters: Clusters, ids: Int[Array, "*N"]) -> Float[Array, "*N H"]:
-    """Returns the tied embedding of words."""
+    """Returns the tied embedding of words.
+
+    Args:
+        params: The parameters of the softmax.
+        clusters: The clusters of the vocabulary.
+        ids: The words.
+    """
     xs = params.head[_within(ids, clusters, 0)]
     for c, tail in enumerate(params.tails, 1):
         embedded = product(tail.words[_within(ids, clusters, c)], tail.projection)
@@ -112,7 +134,13 @@ def adaptive_embedding(params: AdaptiveParams, clusters: Clusters, ids: Int[Arra
 
 
 def adaptive_log_softmax(params: AdaptiveParams, clusters: Clusters, ys: Float[Array, "*N H"]) -> Float[Array, "*N V"]:
-    """Returns log P(w) of all words: logits that are already normalised."""
+    """Returns log P(w) of all words: logits that are already normalised.
+
+    Args:
+        params: The parameters of the softmax.
+        clusters: The clusters of the vocabulary.
+        ys: The outputs of the cell.
+    """
     head = jax.nn.log_softmax(product(ys, _head_weights(params)) + params.b_head)
     parts = [head[..., : clusters.sizes[0]]]
     for c, tail in enumerate(params.tails):
@@ -124,7 +152,15 @@ def adaptive_log_softmax(params: AdaptiveParams, clusters: Clusters, ys: Float[A
 def adaptive_log_probs(
     params: AdaptiveParams, clusters: Clusters, ys: Float[Array, "*N H"], targets: Int[Array, "*N"], logits_limit: int
 ) -> Float[Array, "*N"]:
-    """Returns log P(target): of a tail cluster, only the rows whose targets are in it."""
+    """Returns log P(target): of a tail cluster, only the rows whose targets are in it.
+
+    Args:
+        params: The parameters of the softmax.
+        clusters: The clusters of the vocabulary.
+        ys: The outputs of the cell.
+        targets: Ids.
+        logits_limit: The most bytes that logits may take; where they would take more, they are made in pieces.
+    """
     shape, ys, targets = targets.shape, ys.reshape(-1, ys.shape[-1]), targets.reshape(-1)
     cluster = sum(((targets >= start).astype(jnp.int32) for start in clusters.starts[1:]), jnp.zeros_like(targets))
     in_head = jnp.where(cluster == 0, targets, clusters.sizes[0] + cluster - 1)
@@ -145,7 +181,18 @@ def _within(ids, clusters, c):
 
 
 def adaptive_readout(vocab_size, cell, cutoffs, factor, tied, init_bound, compute_dtype, logits_limit) -> Readout:
-    """Makes the readout of a recurrent model with an adaptive softmax and, where tied, an adaptive embedding."""
+    """Makes the readout of a recurrent model with an adaptive softmax and, where tied, an adaptive embedding.
+
+    Args:
+        vocab_size: V.
+        cell: The recurrent cell below.
+        cutoffs: The first id of each cluster after the head.
+        factor: By which the words of each further cluster are narrower.
+        tied: Embeds words by the softmax's own vectors.
+        init_bound: The bound of the words' initial values.
+        compute_dtype: The type of the operands of products; None leaves it as it is.
+        logits_limit: The most bytes that logits may take; where they would take more, they are made in pieces.
+    """
     clusters = cut_vocabulary(vocab_size, cutoffs, cell.output_size, factor)
 
     def init(key_e, key_o, cell_params):

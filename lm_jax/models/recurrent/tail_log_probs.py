@@ -26,7 +26,15 @@ def tail_log_probs(
     targets: Int[Array, "N"],
     members: Bool[Array, "N"],
 ) -> Float[Array, "N"]:
-    """Returns log softmax(hs words^T + bias)[targets] of the members, 0 of the others; of these no target matters."""
+    """Returns log softmax(hs words^T + bias)[targets] of the members, 0 of the others.
+
+    Args:
+        hs: The outputs, projected to the width d of the cluster.
+        words: The vectors of the cluster's V words.
+        bias: Their biases.
+        targets: Places in the cluster; of rows that are no members they do not matter.
+        members: The rows whose target is in the cluster.
+    """
     return _tail_forward(hs, words, bias, targets, members)[0]
 
 
