@@ -35,12 +35,25 @@ class Batch(NamedTuple):
 
 
 def cut_streams(tokens: np.ndarray, num_streams: int, eol_id: int) -> Streams:
-    """Cuts the text into contiguous streams whose lengths differ by at most one."""
+    """Cuts the text into contiguous streams whose lengths differ by at most one.
+
+    Args:
+        tokens: The text, ids int [N].
+        num_streams: The number of streams, B.
+        eol_id: The id of the end of a line, the first input of every stream.
+    """
     return _lay_out(np.array_split(tokens, num_streams), eol_id)
 
 
 def pack_lines(tokens: np.ndarray, num_streams: int, eol_id: int, generator: np.random.Generator | None) -> Streams:
-    """Whole lines, shuffled if there is a generator, packed into streams of nearly equal length."""
+    """Whole lines, shuffled if there is a generator, packed into streams of nearly equal length.
+
+    Args:
+        tokens: The text, ids int [N].
+        num_streams: The number of streams, B.
+        eol_id: The id of the end of a line.
+        generator: Shuffles the lines; None leaves them in order.
+    """
     ends = np.flatnonzero(tokens == eol_id) + 1
     if len(ends) == 0 or ends[-1] != len(tokens):
         ends = np.append(ends, len(tokens))
@@ -137,7 +150,15 @@ class Batches:
 
 
 def chunk(streams: Streams, start: int, length: int, mode: str, eol_id: int) -> Batch:
-    """`length` steps of the streams from step `start` on."""
+    """Returns `length` steps of the streams from step `start` on.
+
+    Args:
+        streams: The streams, B of them.
+        start: The first step.
+        length: The number of steps.
+        mode: "stream": the carry is reset before step 0 alone; "sentence": after each end of a line.
+        eol_id: The id of the end of a line.
+    """
     inputs = streams.tokens[start : start + length]
     targets = streams.tokens[start + 1 : start + length + 1]
     times = np.arange(start, start + length)[:, None]

@@ -20,7 +20,16 @@ def _library():
 
 
 def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]:
-    """Returns a tokenizer of at most `size` entries, as JSON, and its entries in the order of their ids."""
+    """Returns a tokenizer, as JSON, and its entries in the order of their ids.
+
+    Args:
+        text: The training text.
+        size: The most entries.
+        end_of_line: The entry for the end of a line.
+
+    Raises:
+        UserError: For fewer than 257 entries, and without the `tokenizers` package.
+    """
     library = _library()
     if size < 257:
         rule = "max_vocab of a bpe vocabulary must be at least 257 entries (256 bytes and the end of a line)"
@@ -39,7 +48,13 @@ def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]
 
 
 def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:
-    """Returns the ids of a text, int32 [N]; every newline is `eol_id`."""
+    """Returns the ids of a text, int32 [N]; every newline is `eol_id`.
+
+    Args:
+        tokenizer_json: The tokenizer that `learn` has made.
+        text: The text.
+        eol_id: The id of the end of a line.
+    """
     tokenizer = _tokenizer(tokenizer_json)
     text = text.encode("utf-8", "replace").decode()  # lone surrogates, as of undecodable arguments, have no bytes
     pieces = []

@@ -102,7 +102,13 @@ class Corpus:
 
 
 def bits_per(units: float, cross_entropy: float, tokens: int) -> float:
-    """Spreads the bits of a text over its units, characters or bytes; cross_entropy in nats per token."""
+    """Spreads the bits of a text over its units.
+
+    Args:
+        units: The number of its characters or bytes.
+        cross_entropy: In nats per token.
+        tokens: The number of its tokens.
+    """
     return cross_entropy * tokens / math.log(2) / units
 
 
@@ -125,14 +131,22 @@ def load_corpus(
 ) -> Corpus:
     """Loads a corpus, with a vocabulary of its own or a given one.
 
-    data: None (the Python documentation topics that every CPython carries); a text file (the first 90 % of its
-    characters for training, 5 % for validation, 5 % for testing, cut at line ends), or "-" for standard input; a
-    folder with train, valid and test as .txt, .csv, .json(l) or .parquet, or with .txt files of other names, which are
-    joined and split like one file; or a name of `lm_jax.data.sources.HUB`.
-    level: "char", "byte", "word" or "bpe". text_column: of tables. texts: those of `data`, where they are read already.
-    min_count, max_vocab, tokenizer, lower: of words, see `build_vocabulary`; a min_count of None is chosen as by a run
-    (`text_defaults`).
-    Raises UserError for what cannot be read as text.
+    Args:
+        data: None (the Python documentation topics that every CPython carries); a text file (the first 90 % of its
+            characters for training, 5 % for validation, 5 % for testing, cut at line ends), or "-" for standard input;
+            a folder with train, valid and test as .txt, .csv, .json(l) or .parquet, or with .txt files of other names,
+            which are joined and split like one file; or a name of `lm_jax.data.sources.HUB`.
+        level: "char", "byte", "word" or "bpe".
+        vocabulary: A vocabulary to encode by. Default: that of the training text.
+        text_column: The column of tables that has the text.
+        min_count: Words rarer than it become `<unk>`; None is chosen as by a run (`text_defaults`).
+        max_vocab: The most entries of the vocabulary, of words and of bpe.
+        texts: The texts of `data`, where they are read already.
+        tokenizer: How a text is split into words, see `split_words`.
+        lower: Whether words are in lower case.
+
+    Raises:
+        UserError: For what cannot be read as text.
     """
     texts = load_texts(data, level, text_column) if texts is None else texts
     splits = {split: getattr(texts, split) for split in SPLITS}
@@ -178,7 +192,16 @@ def _min_count(texts, tokenizer, lower):
 
 
 def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:
-    """Loads the three texts of a source; see `load_corpus`."""
+    """Loads the three texts of a source.
+
+    Args:
+        data: A source, as for `load_corpus`.
+        level: "char", "byte", "word" or "bpe".
+        text_column: The column of tables that has the text.
+
+    Raises:
+        UserError: For what cannot be read as text.
+    """
     if data is None:
         text = default_text()
         source = f"pydoc_data.topics of Python {platform.python_version()}"
@@ -191,7 +214,16 @@ def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts
 
 
 def load_whole_text(data: str | None, level: str, text_column: str = "text") -> str | bytes:
-    """Loads all of a source as one text, not split."""
+    """Loads all of a source as one text, not split.
+
+    Args:
+        data: A source, as for `load_corpus`.
+        level: "char", "byte", "word" or "bpe"; a text of bytes is bytes.
+        text_column: The column of tables that has the text.
+
+    Raises:
+        UserError: For what cannot be read as text.
+    """
     if data is None:
         text = default_text()
         return text.encode() if level == "byte" else text
@@ -208,7 +240,17 @@ def check_split(split: str) -> None:
 
 
 def load_split(data: str | None, level: str, text_column: str, split: str) -> str | bytes:
-    """Loads one split of a source, or all of it."""
+    """Loads one split of a source, or all of it.
+
+    Args:
+        data: A source, as for `load_corpus`.
+        level: "char", "byte", "word" or "bpe"; a text of bytes is bytes.
+        text_column: The column of tables that has the text.
+        split: "train", "valid", "test" or "all".
+
+    Raises:
+        UserError: For what cannot be read as text.
+    """
     if split == "all":
         return load_whole_text(data, level, text_column)
     return getattr(load_texts(data, level, text_column), split)

@@ -63,7 +63,16 @@ class LabelledCorpus:
 
 
 def read_splits(data: str | None, text_column: str, label_column: str) -> tuple[str, Splits]:
-    """Reads labelled texts by split, and says where they come from; without data those that Python carries."""
+    """Reads labelled texts by split, and says where they come from; without data those that Python carries.
+
+    Args:
+        data: A file or a folder, see `read_labelled`; None for passages of the standard library.
+        text_column: The column of tables that has the text.
+        label_column: The column that has the label.
+
+    Raises:
+        UserError: For anything that is not there or cannot be read.
+    """
     if data is None:
         source, passages = library_passages()
         return source, split_at_random([LabelledText(*one) for one in passages], source)
@@ -79,7 +88,19 @@ def fingerprint(splits: Splits) -> str:
 def build_label_vocabulary(
     splits: Splits, level: str, tokenizer: str, lower: bool, min_count: int, max_vocab: int | None
 ) -> LabelVocabulary:
-    """Makes the vocabulary of the training texts; raises UserError for fewer than two classes."""
+    """Makes the vocabulary of the training texts and their labels.
+
+    Args:
+        splits: The texts by split.
+        level: "char" or "word".
+        tokenizer: How a text is split into words, see `split_words`.
+        lower: Whether texts are in lower case.
+        min_count: Words rarer than it become `<unk>`.
+        max_vocab: The most entries; None for no limit.
+
+    Raises:
+        UserError: For fewer than two classes, and for limits on characters.
+    """
     train = splits["train"]
     labels = tuple(sorted({one.label for one in train}))
     if len(labels) < 2:
@@ -97,7 +118,16 @@ def build_label_vocabulary(
 
 
 def encode_split(vocabulary: LabelVocabulary, texts: list[LabelledText], max_length: int) -> LabelledTokens:
-    """Encodes the texts of a split; raises UserError for a label without an id and for a text that is too long."""
+    """Encodes the texts of a split; raises UserError for a label without an id and for a text that is too long.
+
+    Args:
+        vocabulary: The vocabulary of texts and labels.
+        texts: The texts of a split.
+        max_length: The most tokens of a text.
+
+    Raises:
+        UserError: For a label that training lacks, and for a text that is too long.
+    """
     tokens, labels = [], []
     for one in texts:
         ids = vocabulary.encode(one.text)

@@ -33,7 +33,14 @@ def read_labelled(data: str, text_column: str, label_column: str) -> Splits:
 
     A folder has a file for each split. Of one file 5 % of the texts are drawn for validation, 5 % for testing: it may
     be sorted by its labels.
-    Raises UserError for anything that is not there or cannot be read.
+
+    Args:
+        data: A file of lines LABEL<tab>TEXT, a table, or a folder.
+        text_column: The column of tables that has the text.
+        label_column: The column that has the label.
+
+    Raises:
+        UserError: For anything that is not there or cannot be read.
     """
     path = Path(data).expanduser()
     if path.is_dir():

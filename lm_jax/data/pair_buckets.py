@@ -98,7 +98,14 @@ def lay_out_pairs(
     sources: Sequence[np.ndarray],
     targets: Sequence[np.ndarray],
 ) -> np.ndarray:
-    """Returns the pairs of a pass, int32 [sum of the lengths, B]: of each batch sources, then targets; -1 pads."""
+    """Returns the pairs of a pass, int32 [sum of the lengths, B]: of each batch sources, then targets; -1 pads.
+
+    Args:
+        bucketed: Which pairs are in which batch.
+        source_rows: By the length of a batch in rows, how many of them are for sources.
+        sources: Ids of the source sentences, int [S] each.
+        targets: Ids of the target sentences, int [T] each.
+    """
     columns = np.full((int(bucketed.lengths.sum()), bucketed.rows.shape[1]), PADDING, np.int32)
     starts = np.cumsum(bucketed.lengths) - bucketed.lengths
     for start, length, rows in zip(starts, bucketed.lengths, bucketed.rows, strict=True):

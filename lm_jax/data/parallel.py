@@ -71,7 +71,16 @@ class ParallelCorpus:
 
 
 def read_pairs(data: str | None, source: str, target: str) -> tuple[str, PairSplits]:
-    """Reads pairs by split, and says where they come from; without data those that the program makes."""
+    """Reads pairs by split, and says where they come from; without data those that the program makes.
+
+    Args:
+        data: A file or a folder, see `read_parallel`; None for dates that the program makes.
+        source: The language that is translated: the ending of its files, or its column.
+        target: The other language.
+
+    Raises:
+        UserError: For anything that is not there or cannot be read.
+    """
     if data is not None:
         return data, read_parallel(data, source, target)
     made = date_pairs().items()
@@ -87,7 +96,19 @@ def fingerprint(splits: PairSplits) -> str:
 def build_parallel_vocabulary(
     splits: PairSplits, level: str, tokenizer: str, lower: bool, min_count: int, max_vocab: int | None
 ) -> ParallelVocabulary:
-    """Makes the vocabularies of the training pairs."""
+    """Makes the vocabularies of the training pairs, one for each language.
+
+    Args:
+        splits: The pairs by split.
+        level: "char", "word" or "bpe".
+        tokenizer: How a sentence is split into words, see `split_words`.
+        lower: Whether sentences are in lower case.
+        min_count: Words rarer than it become `<unk>`.
+        max_vocab: The most entries of each language; None for no limit.
+
+    Raises:
+        UserError: For limits on characters.
+    """
     sides = []
     for side in ("source", "target"):
         texts = {split: [_lowered(getattr(pair, side), lower) for pair in of] for split, of in splits.items()}
@@ -102,7 +123,16 @@ def _lowered(text, lower):
 
 
 def encode_pairs(vocabulary: ParallelVocabulary, pairs: list[Pair], max_length: int) -> PairTokens:
-    """Encodes the pairs of a split; raises UserError for a sentence of more than max_length tokens."""
+    """Encodes the pairs of a split; raises UserError for a sentence of more than max_length tokens.
+
+    Args:
+        vocabulary: The vocabularies of the two languages.
+        pairs: The pairs of a split.
+        max_length: The most tokens of a sentence.
+
+    Raises:
+        UserError: For a sentence that is longer.
+    """
     sources, targets = [], []
     for pair in pairs:
         source, target = vocabulary.encode_source(pair.source), encode_target(vocabulary, pair)

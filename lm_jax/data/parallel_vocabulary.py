@@ -114,6 +114,17 @@ def build_side(
     """Makes the vocabulary of one language from its training sentences.
 
     Of characters those of the other splits are known too: an alphabet is known, not learnt.
+
+    Args:
+        level: "char", "word" or "bpe".
+        tokenizer: How a sentence is split into words, see `split_words`.
+        train: The training sentences.
+        others: The sentences of the other splits.
+        min_count: Words rarer than it become `<unk>`.
+        max_size: The most entries; None for no limit.
+
+    Raises:
+        UserError: For limits on characters.
     """
     if level == "word":
         text = "\n".join(" ".join(split_words(sentence, tokenizer)) for sentence in train) + "\n"

@@ -44,9 +44,16 @@ def read_source(data: str, level: str, text_column: str) -> dict[str, str | byte
     """Reads the texts of a source by split; a source that is one text has the single key "all".
 
     A table is the text of one column, a line a row, from a file of one of the kinds of `TABLES`; any other file is a
-    text itself. The case of a file's ending does not matter. A folder has a file for each split, or text files that
-    are joined to one text. "-" is standard input.
-    Raises UserError for anything that is not there or cannot be read as text.
+    text itself. The case of a file's ending does not matter. A folder has a file for each split, or text files that are
+    joined to one text. "-" is standard input.
+
+    Args:
+        data: A file, a folder, "-" or a name of `HUB`.
+        level: "byte" reads bytes; any other level text.
+        text_column: The column of tables that has the text.
+
+    Raises:
+        UserError: For anything that is not there or cannot be read as text.
     """
     if data == STANDARD_INPUT:
         return {"all": as_text(read_standard_input(), level, "standard input")}

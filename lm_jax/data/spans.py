@@ -72,7 +72,13 @@ def scheme_of(tags: Iterable[str]) -> str | None:
 
 
 def is_legal(scheme: str, previous: str | None, tag: str | None) -> bool:
-    """Says whether a tag may follow another; None before is the beginning of a sentence, None after its end."""
+    """Says whether a tag may follow another.
+
+    Args:
+        scheme: "BIO" or "IOBES".
+        previous: The tag before; None at the beginning of a sentence.
+        tag: The tag after it; None at the end of a sentence.
+    """
     (before, kind_before), (after, kind) = _parts(previous or "^"), _parts(tag or "$")
     if after not in _LEGAL[scheme][before]:
         return False

@@ -129,7 +129,17 @@ def _check_parquet(table, column, path, size):
 
 
 def check_column(columns: Any, column: str, place: Any, setting: str = "text_column") -> None:
-    """Raises UserError unless a table has exactly one column of that name."""
+    """Raises UserError unless a table has exactly one column of a name.
+
+    Args:
+        columns: The names of its columns.
+        column: The name.
+        place: The table, for the message.
+        setting: The setting that has the name.
+
+    Raises:
+        UserError: For none, and for several.
+    """
     if list(columns).count(column) != 1:
         got = " ".join(", ".join(columns).split())[:200]  # without a header, the first row: it may be long
         rule = f"a table needs a {setting.replace('_', ' ')} named {column} ({setting})"

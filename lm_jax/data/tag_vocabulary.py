@@ -112,7 +112,10 @@ class TagVocabulary:
     def encode(self, sentences: Sequence[Sentence], word_length: int, fold_case: bool = False) -> EncodedSentences:
         """Returns the arrays of sentences whose tags are all known.
 
-        word_length: W; of a longer word the beginning and the end are read. fold_case: see `encode_words`.
+        Args:
+            sentences: Words with a tag each.
+            word_length: W, the characters that are read of a word; of a longer one the beginning and the end are.
+            fold_case: Looks up words that training lacks without regard to case; see `encode_words`.
         """
         words = [word for sentence in sentences for word in sentence.words]
         tag_ids = {tag: i for i, tag in enumerate(self.tags)}
@@ -126,8 +129,11 @@ class TagVocabulary:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns ids int32 [N], ids of characters int32 [N, W], and which words training lacks, bool [N].
 
-        fold_case: a word that training lacks has the id of one that differs from it in case alone, where there is one.
-        `<unk>` itself has no characters.
+        Args:
+            words: The N words; `<unk>` itself has no characters.
+            word_length: W, the characters that are read of a word; of a longer one the beginning and the end are.
+            fold_case: A word that training lacks has the id of one that differs from it in case alone, where there is
+                one.
         """
         types = {word: i for i, word in enumerate(dict.fromkeys(words))}
         folded = self.folded_ids if fold_case else {}

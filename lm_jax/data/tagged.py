@@ -36,13 +36,16 @@ class TaggedTexts(NamedTuple):
 def load_tagged(data: str | None = None, column: str = "upos", max_length: int = 512) -> TaggedTexts:
     """Loads the sentences of a source, in three splits.
 
-    data: None (functions of the standard library, see python_names.py); a folder with one file each for train, valid
-        and test, whose names are or end with these words (dev for valid, en_ewt-ud-train.conllu); or one file, of which
-        every 20 sentences give one to valid and one to test.
-    column: of a CoNLL-U file, one of `COLUMNS`.
-    max_length: most words of a sentence.
-    Raises UserError for what cannot be read so, a sentence that is longer, a tag that only valid or test have, and
-    where tags are BIO or IOBES for an illegal sequence.
+    Args:
+        data: None (functions of the standard library, see python_names.py); a folder with one file each for train,
+            valid and test, whose names are or end with these words (dev for valid, en_ewt-ud-train.conllu); or one
+            file, of which every 20 sentences give one to valid and one to test.
+        column: The column of a CoNLL-U file that has the tags, one of `COLUMNS`.
+        max_length: The most words of a sentence.
+
+    Raises:
+        UserError: For what cannot be read so, a sentence that is longer, a tag that only valid or test have, and where
+            tags are BIO or IOBES for an illegal sequence.
     """
     if data is None:
         return _checked(_python_names(), max_length)
@@ -57,7 +60,14 @@ def load_tagged(data: str | None = None, column: str = "upos", max_length: int =
 def load_tagged_split(data: str | None, column: str, max_length: int, split: str) -> list[Sentence]:
     """Loads one split of a source, or "all"; of a single file all sentences are there, however few.
 
-    Raises UserError as `load_tagged` does.
+    Args:
+        data: A source, as for `load_tagged`.
+        column: The column of a CoNLL-U file that has the tags.
+        max_length: The most words of a sentence.
+        split: "train", "valid", "test" or "all".
+
+    Raises:
+        UserError: As `load_tagged` does.
     """
     path = None if data is None else Path(data).expanduser()
     if split == "all" and path is not None and not path.is_dir():

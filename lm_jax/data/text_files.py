@@ -14,11 +14,18 @@ def read_text(path: Path, level: str) -> str | bytes:
 
 
 def as_text(raw: str | bytes, level: str, source: str) -> str | bytes:
-    """Bytes, or a string, as a text of this level, with a newline at the end.
+    """Returns bytes, or a string, as a text of this level, with a newline at the end.
 
     At byte level the bytes are left as they are. At the others they are UTF-8, and a line ends with a newline: one
     after a return (Windows) becomes a newline alone, and so does a return in a text without any newline (old Macs).
-    Raises UserError for a text that is empty, not UTF-8, or, but at byte level, binary.
+
+    Args:
+        raw: The contents of a file.
+        level: "byte" returns bytes; any other level a string.
+        source: The name of the file, for messages.
+
+    Raises:
+        UserError: For a text that is empty, not UTF-8, or, but at byte level, binary.
     """
     raw = _encode(raw, source) if isinstance(raw, str) else raw
     if not raw.removeprefix(codecs.BOM_UTF8).strip():

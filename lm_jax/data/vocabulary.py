@@ -229,13 +229,20 @@ def build_vocabulary(
 ) -> Vocabulary:
     """Returns the vocabulary of a training text.
 
-    char: the sorted characters of all the texts, and the newline (an alphabet is known, not learned).
-    byte: the 256 bytes. word: the words of the training text and `</s>`, by falling count, then by spelling; words
-    rarer than min_count become `<unk>`, and so do all further words of the other texts; where that makes
-    more than max_size types, the max_size - 2 most frequent words stay beside `<unk>` and `</s>`.
-    bpe: byte pairs merged until there are max_size types (8,192 by default).
-    unknown: `<unk>` is a word even where no text needs it. tokenizer, lower: how words are split, see `split_words`.
-    Raises UserError for a text with the word `</s>`, or limits where there is nothing to limit.
+    Args:
+        level: "char": the sorted characters of all the texts, and the newline (an alphabet is known, not learned).
+            "byte": the 256 bytes. "word": the words of the training text and `</s>`, by falling count, then by
+            spelling. "bpe": byte pairs, merged until there are max_size types.
+        train: The training text.
+        others: The other texts; words that only they have become `<unk>`.
+        min_count: Words rarer than it become `<unk>`.
+        max_size: The most types; of words the most frequent stay beside `<unk>` and `</s>`; 8,192 by default for bpe.
+        unknown: `<unk>` is a word even where no text needs it.
+        tokenizer: How words are split, see `split_words`.
+        lower: Whether words are in lower case.
+
+    Raises:
+        UserError: For a text with the word `</s>`, or limits where there is nothing to limit.
     """
     if level != "word" and (min_count > 1 or (max_size is not None and level != "bpe")):
         raise UserError(

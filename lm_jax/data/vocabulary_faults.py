@@ -12,7 +12,16 @@ SPACE = re.compile(r"\s")  # the white space that `str.split` knows: words of a 
 
 
 def check_types(level: Any, tokens: Any, merges: Any) -> None:
-    """Raises ValueError, in a few words, for types that no vocabulary of this level has."""
+    """Raises ValueError, in a few words, for types that no vocabulary of this level has.
+
+    Args:
+        level: What a file gives as its level.
+        tokens: What it gives as its types.
+        merges: What it gives as its tokenizer; None for none.
+
+    Raises:
+        ValueError: With the rule that is broken.
+    """
     if level not in (*END, "byte"):
         raise ValueError(f"its level must be char, byte, word or bpe, got {level!r:.40}")
     if merges is not None and not isinstance(merges, str):
