@@ -63,7 +63,16 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
 
 
 def one_of(name: str, choice: str, options: Mapping[str, Value]) -> Value:
-    """options[choice], or a UserError that names the options."""
+    """Returns the option that a name chooses.
+
+    Args:
+        name: The setting, for the message.
+        choice: The name that was given.
+        options: The options by name.
+
+    Raises:
+        UserError: For another name; the message lists the options.
+    """
     if choice not in options:
         raise UserError(
             f"{name} must be one of {', '.join(options)}, got {choice!r}{did_you_mean(choice, options)}", [name]

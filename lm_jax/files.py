@@ -46,7 +46,13 @@ def replacing(path: str | Path, lasting: bool = False) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str, lasting: bool = False) -> None:
-    """Writes a text as UTF-8, whatever the locale, as `replacing` does."""
+    """Writes a text as UTF-8, whatever the locale, as `replacing` does.
+
+    Args:
+        path: The file.
+        text: Its contents.
+        lasting: Returns only when the disk has it.
+    """
     with replacing(path, lasting) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 

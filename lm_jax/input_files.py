@@ -61,7 +61,16 @@ def read_input(path: str | Path, limit: int | None = None, pipes: bool = True) -
 
 
 def read_bounded(file: BinaryIO, limit: int = PIPE_LIMIT, path: str | Path = "standard input") -> bytes:
-    """Reads an open file to its end; raises OSError for one with more bytes than the limit."""
+    """Reads an open file to its end.
+
+    Args:
+        file: The file, open for bytes.
+        limit: The most bytes that it may have.
+        path: Its name, for the message.
+
+    Raises:
+        OSError: For a file with more bytes than the limit.
+    """
     blocks, size = [], 0
     while block := file.read(BLOCK):
         blocks.append(block)
@@ -73,7 +82,16 @@ def read_bounded(file: BinaryIO, limit: int = PIPE_LIMIT, path: str | Path = "st
 
 
 def bounded_lines(file: IO[bytes] | io.BufferedIOBase, most: int, longest: int = LINE_LIMIT) -> Iterator[bytes]:
-    """The lines of an open file; raises OSError for a longer one, and for more bytes in all than there may be."""
+    """Yields the lines of an open file.
+
+    Args:
+        file: The file, open for bytes.
+        most: The most bytes in all.
+        longest: The most bytes of a line.
+
+    Raises:
+        OSError: For a longer line, and for more bytes in all.
+    """
     while line := file.readline(longest + 1):
         most -= len(line)
         if len(line) > longest:

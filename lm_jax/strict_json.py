@@ -18,7 +18,13 @@ def to_json(record, indent: int | None = None) -> str:
 
 
 def write_json(path: Path, record, indent: int | None = 2) -> None:
-    """Writes a record as a file that is whole or not there; the disk has it when this returns."""
+    """Writes a record as a file that is whole or not there; the disk has it when this returns.
+
+    Args:
+        path: The file.
+        record: A record of numbers, texts, lists, tuples, dataclasses and dicts.
+        indent: Spaces of indentation; None writes one line.
+    """
     write_text(path, to_json(record, indent) + "\n", lasting=True)
 
 

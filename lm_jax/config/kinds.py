@@ -44,6 +44,11 @@ def choose(role: str, value: Any, table: Mapping[str, Kind]) -> Any:
     """Returns the settings of a kind: the value itself, or the defaults of the kind that a string names.
 
     Raises UserError for a name that is not in the table, and for a value that is no kind's settings.
+
+    Args:
+        role: The setting that has the kind, for the message.
+        value: The name of a kind, or its settings.
+        table: The kinds by name.
     """
     if isinstance(value, str) and value in table:
         return table[value].defaults(value)

@@ -50,7 +50,13 @@ class Beams(NamedTuple):
 
 
 def normalised(log_probs: Array, lengths: Array, length_penalty: float) -> Array:
-    """Returns log P / length^length_penalty; an empty hypothesis counts as of length 1."""
+    """Returns log P / length^length_penalty; an empty hypothesis counts as of length 1.
+
+    Args:
+        log_probs: log P of hypotheses, in nats.
+        lengths: Their lengths in tokens.
+        length_penalty: The exponent; 0 leaves log P as it is.
+    """
     return log_probs / jnp.maximum(lengths, 1).astype(jnp.float32) ** length_penalty
 
 

@@ -30,7 +30,15 @@ def spell(
 
 
 def write(model: Translator, params: Params, vocabulary: ParallelVocabulary, source: str, target: np.ndarray) -> str:
-    """Returns a translation as a text; arguments as for `spell`."""
+    """Returns a translation as a text.
+
+    Args:
+        model: The translator.
+        params: Its parameters.
+        vocabulary: The vocabularies of the two languages.
+        source: The source sentence.
+        target: Ids of the translation, int [T].
+    """
     if vocabulary.level != "word":
         return vocabulary.decode(target)
     return vocabulary.join(spell(model, params, vocabulary, source, target))

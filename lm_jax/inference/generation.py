@@ -66,7 +66,21 @@ def stream(
     num_samples: int = 1,
     sampler: Sampler = Sampler(),
 ) -> Iterator[np.ndarray]:
-    """Yields the same continuations in chunks [at most 32, num_samples], each as soon as it is ready."""
+    """Yields the same continuations in chunks [at most 32, num_samples], each as soon as it is ready.
+
+    Args:
+        model: Any language model.
+        params: Its parameters.
+        prompt: Ids int [P]; may be empty.
+        num_tokens: How many tokens to add.
+        key: Made by jax.random.key.
+        eol_id: Id of the end-of-line token, which the prompt follows.
+        num_samples: How many continuations.
+        sampler: How a token is chosen.
+
+    Raises:
+        UserError: For a text in the place of ids, a seed in the place of a key, and numbers below 1.
+    """
     if num_tokens < 1 or num_samples < 1:
         rule = "tokens and num_samples must be at least 1"
         raise UserError(f"{rule}, got {num_tokens} and {num_samples}", ["tokens", "num_samples"])
@@ -81,8 +95,18 @@ def stream(
 def next_tokens(
     model: LanguageModel, params: Params, prompt: np.ndarray, k: int, *, eol_id: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the k most likely tokens after a prompt (ids int [P]), most likely first, and their probabilities;
-    [k] both."""
+    """Returns the most likely tokens after a prompt, most likely first, and their probabilities; [k] both.
+
+    Args:
+        model: Any language model.
+        params: Its parameters.
+        prompt: Ids int [P]; may be empty.
+        k: How many tokens.
+        eol_id: Id of the end-of-line token, which the prompt follows.
+
+    Raises:
+        UserError: For k below 1, and for a text in the place of ids.
+    """
     check_sizes(k=k)
     carry, token = read_prompt(model, params, prompt, eol_id, 1)
     probs, ids = _jitted_top(model, min(k, model.vocab_size))(params, carry, token)
@@ -94,8 +118,17 @@ def read_prompt(
 ) -> tuple[Carry, np.ndarray]:
     """Returns the carry after all of a prompt but its last token, and that token [rows]: what the next `step` takes.
 
-    The prompt follows an end-of-line token. It is read in one `unroll`, padded to a power of two: prompts of many
-    lengths share one compiled program.
+    The prompt is read in one `unroll`, padded to a power of two: prompts of many lengths share one compiled program.
+
+    Args:
+        model: Any language model.
+        params: Its parameters.
+        prompt: Ids int [P]; may be empty.
+        eol_id: Id of the end-of-line token, which the prompt follows.
+        rows: The batch size; every row reads the same prompt.
+
+    Raises:
+        UserError: For a text in the place of ids.
     """
     inputs = np.concatenate([[eol_id], checked_ids(prompt, model.vocab_size, "prompt")]).astype(np.int32)
     before, token = inputs[:-1], np.full((rows,), inputs[-1], np.int32)

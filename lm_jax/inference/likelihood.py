@@ -140,7 +140,16 @@ def score_streams(
     mode: str = "stream",
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Log-probabilities [N, B] of all targets of the streams, 0 where a stream has ended."""
+    """Returns the log-probabilities [N, B] of all targets of the streams in nats, 0 where a stream has ended.
+
+    Args:
+        model: Any language model.
+        params: Its parameters.
+        streams: The text in B parallel streams.
+        eol_id: Id of the end-of-line token.
+        mode: "stream" keeps the carry over line ends, "sentence" resets it.
+        progress: Called with (chunks done, chunks in all).
+    """
     steps = len(streams.tokens) - 1
     length = min(CHUNK, steps)
     chunks = math.ceil(steps / length)

@@ -72,7 +72,13 @@ class NotebookProgress(Listener):
         self._show(seldom=True)
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
-        """Shows how far a validation or the closing table is."""
+        """Shows how far a validation or the closing table is.
+
+        Args:
+            stage: What is being done, such as "validating".
+            done: Parts that are done.
+            total: Parts in all.
+        """
         self._stage = f"{stage} {done / total:.0%}"
         self._show(seldom=True)
 

@@ -67,7 +67,16 @@ def _escaped(token):
 
 
 def unspell(spelled: list[str], level: str, merges: str | None) -> Vocabulary:
-    """Returns the vocabulary that `spell` was given; raises UserError for types that do not fit their level."""
+    """Returns the vocabulary that `spell` was given.
+
+    Args:
+        spelled: The words of an ARPA file, in the order of their ids.
+        level: "char", "byte", "word" or "bpe".
+        merges: The JSON of a bpe tokenizer; None at other levels.
+
+    Raises:
+        UserError: For types that do not fit their level.
+    """
     if level == "word":
         return Vocabulary(level, tuple(spelled))
     try:

@@ -42,7 +42,16 @@ class Lines:
             self.current = lines[0].strip() or None
 
     def fail(self, rule: str, got: bytes | str | None, line: int | None = None) -> NoReturn:
-        """Raises UserError: the rule, and what was got instead (None: the end of the file)."""
+        """Raises UserError for a line of the file.
+
+        Args:
+            rule: What must be there.
+            got: What is there instead; None at the end of the file.
+            line: The number of the line. Default: the current one.
+
+        Raises:
+            UserError: Always.
+        """
         if isinstance(got, bytes):
             got = repr(got.decode(errors="replace")[:60])
         where = f"{self.path}, line {self.number if line is None else line}"
@@ -110,7 +119,16 @@ class Block(NamedTuple):
 
 
 def read_section(lines: Lines, k: int, counts: list[int]) -> Iterator[Block]:
-    """The n-grams of order k."""
+    """Yields the n-grams of one order, a block at a time.
+
+    Args:
+        lines: The lines of the file, at the head of the section.
+        k: The order.
+        counts: The number of n-grams of each order, by the header.
+
+    Raises:
+        UserError: For a section that is not as the header promises.
+    """
     if lines.current != f"\\{k}-grams:".encode():
         lines.fail(f"a line \\{k}-grams: must come next", lines.current)
     done, count = 0, counts[k - 1]

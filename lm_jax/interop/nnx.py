@@ -53,7 +53,13 @@ class NNXCell(nnx.RNNCellBase):
         return self.cell.step(self.params(), carry, inputs)
 
     def initialize_carry(self, input_shape, rngs=None, carry_init=None):
-        """Returns the cell's initial carry for inputs [*B, E]."""
+        """Returns the cell's initial carry for inputs [*B, E].
+
+        Args:
+            input_shape: The shape of an input, [*B, E].
+            rngs: Not used: nothing in the carry is drawn.
+            carry_init: Not used.
+        """
         del rngs, carry_init  # nothing in it is drawn
         return self.cell.initial_carry(self.params(), tuple(input_shape[:-1]))
 

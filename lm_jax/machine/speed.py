@@ -30,7 +30,13 @@ def speeds(accelerator: bool, seconds: float = 6.0) -> Iterator[tuple[str, Calla
 
 
 def gflops(dtype, size: int, seconds: float) -> float:
-    """Measures products of two [size, size] matrices, in GF/s, at JAX's default precision."""
+    """Measures products of two [size, size] matrices, in GF/s, at JAX's default precision.
+
+    Args:
+        dtype: The type of the operands.
+        size: Rows and columns of a matrix.
+        seconds: How long to measure, about.
+    """
     generator = np.random.default_rng(0)
     x, w = jnp.asarray(generator.standard_normal((2, size, size), np.float32) / size**0.5, dtype)
     multiply = jax.jit(lambda x, w: jax.lax.fori_loop(0, PRODUCTS, lambda _, x: x @ w, x))
@@ -58,7 +64,13 @@ def lstm_tokens_per_second(seconds: float) -> float:
 
 
 def rate(function: Callable, state, seconds: float) -> float:
-    """Calls of `state = function(state)` a second, once compiled; rounds of doubling length until the time is up."""
+    """Calls of `state = function(state)` a second, once compiled; rounds of doubling length until the time is up.
+
+    Args:
+        function: The function, from a state to the next.
+        state: The first state.
+        seconds: How long to measure, about.
+    """
     state = jax.block_until_ready(function(state))
     calls, start, round_ = 0, time.perf_counter(), 1
     while (elapsed := time.perf_counter() - start) < seconds / 2 or calls == 0:

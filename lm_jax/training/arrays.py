@@ -24,9 +24,15 @@ def _quiet(below=logging.ERROR):
 
 
 def save_arrays(folder: Path, parts: dict[str, Any], host: dict[str, Any]) -> None:
-    """Writes pytrees of arrays by name, and a record of JSON types, to a new folder; all processes together.
+    """Writes pytrees of arrays and a record to a new folder; all processes together.
 
-    Raises OSError where the machine refuses: no space, a quota, a limit, no permission.
+    Args:
+        folder: The folder to be made.
+        parts: The pytrees by name.
+        host: A record of JSON types.
+
+    Raises:
+        OSError: Where the machine refuses: no space, a quota, a limit, no permission.
     """
     from orbax.checkpoint import v1 as ocp
 

@@ -74,7 +74,13 @@ class Checkpoints:
     def save(self, state: TrainState, host: dict[str, Any], valid_loss: float | None) -> None:
         """Saves a state under its step; a step that is there already is left as it is.
 
-        valid_loss: the number that its validation ranks it by, lower is better; None without one.
+        Args:
+            state: The training state.
+            host: What the host keeps beside it, of JSON types.
+            valid_loss: The number that its validation ranks it by, lower is better; None without one.
+
+        Raises:
+            OSError: Where the machine refuses to write.
         """
         step = int(state.step)
         if on_first(lambda: step in self.steps):
@@ -134,7 +140,13 @@ class Checkpoints:
 def restore_step(states: Path, template: TrainState, step: int) -> tuple[TrainState, dict[str, Any], float | None]:
     """Reads a chosen step, its bookkeeping and the number that its validation ranks it by; writes nothing.
 
-    Raises UserError for a step that is not there, is damaged, or holds inf or nan.
+    Args:
+        states: The folder of steps.
+        template: A state with the structure, shapes and devices of the one that is read.
+        step: The number of the step.
+
+    Raises:
+        UserError: For a step that is not there, is damaged, or holds inf or nan.
     """
     saved = next((one for one in find_steps(Path(states).resolve()) if one.step == step), None)
     damage = "it is not there" if saved is None else damage_of(saved)

@@ -38,7 +38,13 @@ def record_path(states: Path, step: int) -> Path:
 
 
 def record_step(folder: Path, step: int, valid_loss: float | None) -> StepRecord:
-    """Makes the record of the step that a folder holds."""
+    """Makes the record of the step that a folder holds.
+
+    Args:
+        folder: The folder of the step.
+        step: Its number.
+        valid_loss: The number that its validation ranks it by; None without one.
+    """
     files = {path: [size, _checksum(folder / path)] for path, size in sorted(_sizes(folder).items())}
     return StepRecord(step, valid_loss, files)
 
@@ -68,7 +74,10 @@ def read_record(path: Path) -> StepRecord | None:
 def find_damage(folder: Path, record: StepRecord, unread: str | None = None) -> str | None:
     """Returns what differs between a step's folder and its record in a few words, or None.
 
-    unread: a part whose files are compared by their sizes only, because nothing is read of them.
+    Args:
+        folder: The folder of the step.
+        record: Sizes and checksums of its files.
+        unread: A part whose files are compared by their sizes only, because nothing is read of them.
     """
     try:
         sizes = _sizes(folder)

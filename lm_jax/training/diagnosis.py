@@ -49,6 +49,13 @@ def find_by_row(loss_fn: LossFn, params: Any, carry: Any, batch: Any, key: Any) 
     the parameter; then the parameter whose gradient is largest, if the norm overflows.
 
     Each row is looked at alone, with dropout masks of its own, as a part of the batch.
+
+    Args:
+        loss_fn: The loss that is trained.
+        params: The parameters before the step.
+        carry: The carry before it, leaves [B, ...].
+        batch: The batch, leaves [T, B, ...].
+        key: The key of the step.
     """
 
     def of_row(row):

@@ -159,7 +159,13 @@ class Listener:
         """Hears measurements of the model."""
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
-        """Hears how far a validation or the closing table is."""
+        """Hears how far a validation or the closing table is.
+
+        Args:
+            stage: What is being done, such as "validating".
+            done: Parts that are done.
+            total: Parts in all.
+        """
 
     def on_validation(self, validation: Validation) -> None:
         """Hears the outcome of a validation."""

@@ -93,9 +93,17 @@ def smoothed_cross_entropy(model: LanguageModel, label_smoothing: float) -> Loss
 def regularised_cross_entropy(model: LanguageModel, activation_reg: float, temporal_reg: float) -> LossFn:
     """Cross-entropy with penalties on the top layer's outputs y (Merity et al. 2018, section 4.7).
 
-        J + alpha mean(dropout(y)^2) + beta mean((y_t - y_{t-1})^2)        alpha, beta: activation_reg, temporal_reg
+        J + alpha mean(dropout(y)^2) + beta mean((y_t - y_{t-1})^2)
 
     The means are over real steps; differences across a reset do not count. The tally is of J alone.
+
+    Args:
+        model: A recurrent language model.
+        activation_reg: alpha.
+        temporal_reg: beta.
+
+    Raises:
+        UserError: For a model that is no recurrent network.
     """
 
     opened = model.opened

@@ -12,7 +12,13 @@ class Meter:
         self._steps, self._seconds = 0, 0.0
 
     def note(self, count: int, length: int, seconds: float) -> None:
-        """Takes in how long `count` steps took; the first of a length compiles and says nothing."""
+        """Takes in how long `count` steps took; the first of a length compiles and says nothing.
+
+        Args:
+            count: The number of steps.
+            length: The length of their chunks, for each of which a program is compiled.
+            seconds: How long they took.
+        """
         if length not in self._compiled:
             self._compiled.add(length)
             return

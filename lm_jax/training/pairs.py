@@ -53,7 +53,13 @@ def pair_source(
 
 
 def as_pairs(rows: Tokens, source_rows: int, eol_id: int) -> Pairs:
-    """Makes a batch of padded ids [S + T, B], in which -1 is padding."""
+    """Makes a batch of padded ids [S + T, B], in which -1 is padding.
+
+    Args:
+        rows: Ids, the S rows of sources first.
+        source_rows: S.
+        eol_id: Id of the end-of-line token, the decoder's first input.
+    """
     source, target = rows[:source_rows], teacher_forced(rows[source_rows:], eol_id)
     return Pairs(jnp.maximum(source, 0), source >= 0, Chunk(*target, None))
 

@@ -111,7 +111,14 @@ def is_finite(tree: Any) -> Bool[Array, ""]:
 
 
 def tighten(guard: Guard, incidents: Incidents, grads: Any, norm: Float[Array, ""]) -> Any:
-    """Scales gradients to the tightened norm, if the policy ever tightens it; those that are shorter stay."""
+    """Scales gradients to the tightened norm, if the policy ever tightens it; those that are shorter stay.
+
+    Args:
+        guard: The policy, clipping and learning rate of the run.
+        incidents: The counters of the run, with the factor on the norm.
+        grads: The gradients.
+        norm: Their global norm.
+    """
     if guard.policy.tighten_clip is None or guard.clip is None:
         return grads
     shrunk = jnp.minimum(1.0, guard.clip * incidents.clip / norm)
@@ -120,7 +127,13 @@ def tighten(guard: Guard, incidents: Incidents, grads: Any, norm: Float[Array, "
 
 
 def judge(guard: Guard, step: Int[Array, ""], outcome: Outcome) -> Int[Array, ""]:
-    """Returns the place in FAULTS of the first thing in a step that is no number; 0 where all are."""
+    """Returns the place in FAULTS of the first thing in a step that is no number; 0 where all are.
+
+    Args:
+        guard: The policy, clipping and learning rate of the run.
+        step: The number of the step.
+        outcome: What the step has computed.
+    """
     reach = guard.learning_rate(step) * outcome.scale * jnp.maximum(outcome.norm, ADAM_REACH)
     faults = [
         ~jnp.isfinite(outcome.nll),
@@ -132,7 +145,14 @@ def judge(guard: Guard, step: Int[Array, ""], outcome: Outcome) -> Int[Array, ""
 
 
 def note(policy: Policy, before: Incidents, fault: Int[Array, ""], outcome: Outcome) -> Incidents:
-    """Returns the counters after a step with this fault, 0 for none."""
+    """Returns the counters after a step with this fault, 0 for none.
+
+    Args:
+        policy: What is done about a step that is no number.
+        before: The counters before the step.
+        fault: The place of the fault in FAULTS.
+        outcome: What the step has computed.
+    """
     bad = fault > 0
     loss = outcome.nll / jnp.maximum(outcome.tokens, 1)
     count = jnp.where(bad, before.in_a_row + 1, 0)

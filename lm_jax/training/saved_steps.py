@@ -75,10 +75,17 @@ def damage_of(saved: SavedStep, unread: str | None = None) -> str | None:
 
 
 def load_step(states: Path, template: Params, step: int | None = None) -> LoadedStep:
-    """Reads the parameters of a step (default: the best), on one device, however many they were saved from.
+    """Reads the parameters of a step, on one device, however many they were saved from.
 
     A damaged step is a warning, and the next best one is read; the one that is asked for must be whole.
-    Raises UserError where there is none to be read, and for one that does not fit the template.
+
+    Args:
+        states: The folder of steps.
+        template: Parameters with the structure and shapes of those that are read.
+        step: The number of the step. Default: the best.
+
+    Raises:
+        UserError: Where there is none to be read, and for one that does not fit the template.
     """
     for attempt in range(ATTEMPTS):
         try:

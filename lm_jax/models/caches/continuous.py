@@ -117,7 +117,7 @@ def masked_softmax(logits: Float[Array, "*N J"], seen: Array) -> Float[Array, "*
 
 
 def interpolate(logit_weight: Array, log_probs: Array, cached: Array, filled: Array) -> Array:
-    """Returns the log of (1 - lambda) exp(log_probs) + lambda cached where the cache is filled, log_probs where it is not.
+    """Returns the log of (1 - lambda) exp(log_probs) + lambda cached where the cache is filled, else log_probs.
 
     Of `cached` no logarithm is taken where it is 0: nor is the gradient NaN there.
 

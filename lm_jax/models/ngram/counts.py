@@ -36,7 +36,9 @@ class NGrams(NamedTuple):
 
 
 def count_ngrams(tokens: np.ndarray, order: int, vocab_size: int, eol_id: int) -> list[NGrams]:
-    """Counts the n-grams of orders 1 .. order of a text. Time and memory are those of sorting N integers for each order.
+    """Counts the n-grams of orders 1 .. order of a text.
+
+    Time and memory are those of sorting N integers for each order.
 
     Args:
         tokens: The text, ids int [N].
