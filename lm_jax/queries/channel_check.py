@@ -10,7 +10,16 @@ NAMELESS = (ParallelDataConfig().source, ParallelDataConfig().target)  # say not
 
 
 def check_channel(direct: LoadedRun, reverse: LoadedRun, language_model: LoadedRun) -> None:
-    """Raises UserError for runs that do not belong together: other languages, other tokens, no probabilities."""
+    """Checks that the three models of a noisy channel belong together.
+
+    Args:
+        direct: The translator whose translations are reranked.
+        reverse: A translator in the other direction.
+        language_model: A language model of the language that is written.
+
+    Raises:
+        UserError: For other languages, other tokens, and a language model whose scores are no probabilities.
+    """
     names, other = ((run.config.data.source, run.config.data.target) for run in (direct, reverse))
     if NAMELESS not in (names, other) and other != names[::-1]:
         rule = f"the reverse run must translate {names[1]} into {names[0]}"

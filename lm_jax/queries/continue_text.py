@@ -89,7 +89,23 @@ def continue_text(
     num_samples: int = 1,
     cell: UserCell | None = None,
 ) -> list[Continuation]:
-    """Samples continuations of a prompt; arguments as for `generate`, with the way of choosing in one record."""
+    """Samples continuations of a prompt, as `generate` does, with the token ids beside the texts.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        prompt: The text to continue, or its ids; it follows an end of line.
+        tokens: How many tokens to add.
+        sampler: How a token is chosen.
+        seed: Seed of the choices.
+        num_samples: How many continuations.
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        A record for each continuation.
+
+    Raises:
+        UserError: For no run, a prompt that the vocabulary cannot encode, and numbers below 1.
+    """
     run = as_language_model(run, cell)
     chunks = list(_chunks(run, prompt, tokens, sampler, seed, num_samples))
     columns = np.concatenate(chunks).T.tolist()
@@ -104,7 +120,19 @@ def stream_text(
     seed: int = 0,
     cell: UserCell | None = None,
 ) -> Iterator[str]:
-    """Yields the text of one continuation piece by piece, each as soon as it is there, after the prompt."""
+    """Yields the text of one continuation piece by piece, each as soon as it is there, after the prompt.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        prompt: The text to continue, or its ids; it follows an end of line.
+        tokens: How many tokens to add.
+        sampler: How a token is chosen.
+        seed: Seed of the choices.
+        cell: The user's own cell that the run was trained with.
+
+    Raises:
+        UserError: For no run, a prompt that the vocabulary cannot encode, and numbers below 1.
+    """
     run = as_language_model(run, cell)
     chunks = _chunks(run, prompt, tokens, sampler, seed, 1)
     ids = (int(i) for chunk in chunks for i in chunk[:, 0])

@@ -207,6 +207,12 @@ def tune_weights(
 def candidate_statistics(
     lists: Sequence[Sequence[Candidate]], references: Sequence[str], measure: CorpusMeasure
 ) -> np.ndarray:
-    """Returns the statistics [N, K, S] of each candidate beside its reference, in the layout of `stack`."""
+    """Returns the statistics [N, K, S] of each candidate beside its reference, in the layout of `stack`.
+
+    Args:
+        lists: K candidates for each of N texts.
+        references: The reference translation of each text.
+        measure: BLEU or chrF, with S numbers for a sentence.
+    """
     pairs = zip(lists, references, strict=True)
     return stack([np.stack([measure.statistics(one.text, right) for one in of_text]) for of_text, right in pairs])

@@ -83,7 +83,21 @@ def score_tokens(
     progress: Callable[[int, int], None] | None = None,
     cell: UserCell | None = None,
 ) -> list[TokenScore]:
-    """Scores every token of a text; arguments as for `score`."""
+    """Scores every token of a text.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        text: The text, or its ids.
+        alone: Score each line by itself; by default it is scored in the context of all the lines before it.
+        progress: Called with (chunks done, chunks in all).
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        A record for each token, in the order of the text: its log-probability in nats.
+
+    Raises:
+        UserError: For no run, and a text that the vocabulary cannot encode.
+    """
     run = as_language_model(run, cell)
     tokens, log_probs = _log_probs(run, text, alone, progress)
     return Rows(TokenScore(float(p), run.vocabulary.tokens[token]) for token, p in zip(tokens, log_probs, strict=True))

@@ -78,7 +78,21 @@ def tag(run: RunLike, sentence: str | Sequence[str], n_best: int = 1, cell: User
 def tag_sentences(
     run: RunLike, sentences: Sequence[str | Sequence[str]], n_best: int = 1, cell: UserCell | None = None
 ) -> list[TaggedSentence]:
-    """Tags many sentences, as `tag` does each; in batches, so that it is faster."""
+    """Tags many sentences, as `tag` does each; in batches, so that it is faster.
+
+    Args:
+        run: The folder of a tagger's run, or a run that is loaded.
+        sentences: Each of them words with white space between, or a list of words.
+        n_best: Number of tag sequences of each; there are fewer if no more are legal.
+        cell: The user's own cell that the run was trained with.
+
+    Returns:
+        The words of each sentence with their tags.
+
+    Raises:
+        UserError: For no run of a tagger, one sentence in the place of several, a sentence without a word or with too
+            many, and n_best below 1.
+    """
     check_sizes(n_best=n_best)
     loaded = as_loaded(run, cell, "tagger")
     if isinstance(sentences, str):

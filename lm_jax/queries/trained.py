@@ -41,7 +41,24 @@ class TrainedLanguageModel(LoadedRun):
         seed: int = 0,
         num_samples: int = 1,
     ) -> str | list[str]:
-        """Continues a prompt and returns the text, the prompt included; as `lm_jax.generate`."""
+        """Continues a prompt.
+
+        Args:
+            prompt: The text to continue, or its ids; it follows an end of line.
+            tokens: How many tokens to add.
+            temperature: Logits are divided by it; above 0, lower is safer.
+            top_k: Choose among the k most likely tokens only.
+            top_p: Choose among the most likely tokens whose probabilities add up to p only.
+            greedy: Always the most likely token.
+            seed: Seed of the choices.
+            num_samples: How many continuations.
+
+        Returns:
+            The text, the prompt included; a list of texts where num_samples is above 1.
+
+        Raises:
+            UserError: For a prompt that the vocabulary cannot encode, and settings outside their range.
+        """
         return generate(
             self,
             prompt,
@@ -57,13 +74,36 @@ class TrainedLanguageModel(LoadedRun):
     def stream(
         self, prompt: Text = "", tokens: int = 200, sampler: Sampler = Sampler(), seed: int = 0
     ) -> Iterator[str]:
-        """Yields a continuation piece by piece, each as soon as it is there, without the prompt."""
+        """Yields a continuation piece by piece, each as soon as it is there, without the prompt.
+
+        Args:
+            prompt: The text to continue, or its ids; it follows an end of line.
+            tokens: How many tokens to add.
+            sampler: How a token is chosen.
+            seed: Seed of the choices.
+
+        Raises:
+            UserError: For a prompt that the vocabulary cannot encode, and tokens below 1.
+        """
         return stream_text(self, prompt, tokens, sampler, seed)
 
     def beam_search(
         self, prompt: Text = "", tokens: int = 200, beam_size: int = 5, length_penalty: float = 0.0
     ) -> list[Hypothesis]:
-        """Searches for the most probable continuations of the line that a prompt begins."""
+        """Searches for the most probable continuations of the line that a prompt begins.
+
+        Args:
+            prompt: The text to continue, or its ids; it follows an end of line.
+            tokens: The most tokens to add; a continuation ends at an end of line.
+            beam_size: Number of hypotheses in the beam.
+            length_penalty: Log-probabilities are divided by length to this power.
+
+        Returns:
+            At most beam_size hypotheses, best first; none of probability 0.
+
+        Raises:
+            UserError: For a prompt that the vocabulary cannot encode, and settings outside their range.
+        """
         return beam_search(self, prompt, tokens, beam_size, length_penalty)
 
     def next(self, prompt: Text = "", k: int = 10) -> list[NextToken]:
@@ -71,7 +111,16 @@ class TrainedLanguageModel(LoadedRun):
         return next_tokens(self, prompt, k)
 
     def complete(self, prompt: Text = "", k: int = 10, *, special: bool = False) -> Completions:
-        """Finds the k words that are most likely to come next, whatever the tokens of the model are."""
+        """Finds the k words that are most likely to come next, whatever the tokens of the model are.
+
+        Args:
+            prompt: The text before, or its ids; it follows an end of line.
+            k: How many words.
+            special: Whether the end of a line, <unk> and the like are offered too.
+
+        Raises:
+            UserError: For a prompt that the vocabulary cannot encode, and a k below 1.
+        """
         return complete(self, prompt, k, special=special)
 
     def next_tokens(self, prompt: Text = "", k: int = 10) -> list[NextToken]:
@@ -94,7 +143,18 @@ class TrainedLanguageModel(LoadedRun):
         eval_streams: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Evaluation:
-        """Scores one split of a text, by default the run's own; as `lm_jax.evaluate`."""
+        """Scores one split of a text.
+
+        Args:
+            data: A text as `DataConfig.data` names it. Default: the run's own.
+            split: "train", "valid", "test" or "all".
+            eval_streams: Parallel streams that the text is cut into. Default: the run's setting.
+            progress: Called with (chunks done, chunks in all).
+
+        Raises:
+            UserError: For an unknown split, a text with tokens that the vocabulary lacks, and a model whose numbers are
+                no probabilities.
+        """
         return evaluate(self, data, split, eval_streams=eval_streams, progress=progress)
 
     @overload

@@ -36,11 +36,29 @@ class TrainedClassifier(LoadedRun):
         return explain(self, text)
 
     def gradient_map(self, text: str, label: str | None = None, *, layer: int | None = None) -> SourceGradientMap:
-        """Measures which words and states a label rests on, by default the most probable one."""
+        """Measures which words and states a label rests on.
+
+        Args:
+            text: A text.
+            label: One of the run's labels. Default: the most probable one.
+            layer: The layer whose states are measured, 0 is nearest to the input, -1 the top. Default: all.
+
+        Raises:
+            UserError: For a text that is empty or too long, and a label that the run lacks.
+        """
         return label_gradients(self, text, label, layer=layer)
 
     def evaluate(
         self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None
     ) -> Classification:
-        """Scores one split of labelled texts, by default of the run's own; as `lm_jax.evaluate`."""
+        """Scores one split of labelled texts.
+
+        Args:
+            data: Labelled texts as for training. Default: the run's own.
+            split: "train", "valid", "test" or "all".
+            progress: Called with (batches done, batches in all).
+
+        Raises:
+            UserError: For an unknown split, and data that cannot be read.
+        """
         return evaluate(self, data, split, progress=progress)

@@ -36,11 +36,29 @@ class TrainedTagger(LoadedRun):
         return tag_sentences(self, sentences, n_best)
 
     def gradient_map(self, sentence: str, tags: str | None = None, *, layer: int | None = None) -> SourceGradientMap:
-        """Measures which words and states each tag rests on, by default of the most probable string."""
+        """Measures which words and states each tag rests on.
+
+        Args:
+            sentence: Words with white space between.
+            tags: As many tags of the run, with white space between. Default: the most probable string.
+            layer: The layer whose states are measured, 0 is nearest to the input, -1 the top. Default: all.
+
+        Raises:
+            UserError: For a sentence without a word or with too many, and other tags or another number.
+        """
         return tag_gradients(self, sentence, tags, layer=layer)
 
     def evaluate(
         self, data: str | None = None, split: str = "test", *, progress: Callable[[int, int], None] | None = None
     ) -> Tagging:
-        """Scores one split of tagged sentences, by default of the run's own; as `lm_jax.evaluate`."""
+        """Scores one split of tagged sentences.
+
+        Args:
+            data: Tagged sentences as for training. Default: the run's own.
+            split: "train", "valid", "test" or "all".
+            progress: Called with (batches done, batches in all).
+
+        Raises:
+            UserError: For an unknown split, and data that cannot be read.
+        """
         return evaluate(self, data, split, progress=progress)

@@ -50,6 +50,14 @@ def read_branch(setup: Setup, opened: OpenedRun, step: int) -> Branch:
     """Reads a step of another run for a setup that may have another learning rate or clipping.
 
     Clipping has no state of its own, so that the optimiser's arrays are the same with and without it.
+
+    Args:
+        setup: The setup of the new run.
+        opened: The other run.
+        step: The number of the step.
+
+    Raises:
+        UserError: For a step that is not there or is damaged, and for another vocabulary.
     """
     before = dataclasses.replace(
         setup.config, optimizer=opened.config.optimizer, on_nonfinite=opened.config.on_nonfinite
@@ -66,7 +74,14 @@ def read_branch(setup: Setup, opened: OpenedRun, step: int) -> Branch:
 
 
 def make_branch(folder: RunFolder, setup: Setup, opened: OpenedRun, branch: Branch) -> None:
-    """Writes what a new run has before its first step: settings, vocabulary, logs."""
+    """Writes what a new run has before its first step: settings, vocabulary, logs.
+
+    Args:
+        folder: The folder of the new run.
+        setup: Its setup.
+        opened: The run that it begins from.
+        branch: Where it begins.
+    """
     step, vocabulary = int(branch.state.step), setup.data.vocabulary
     old, new = flat_values(opened.config), flat_values(setup.config)
     changed = {name: {"from": old[name], "to": new[name]} for name in new if old.get(name) != new[name]}
@@ -80,7 +95,13 @@ def make_branch(folder: RunFolder, setup: Setup, opened: OpenedRun, branch: Bran
 
 
 def save_branch(folder: RunFolder, setup: Setup, branch: Branch) -> None:
-    """Saves the step that a new run begins with: it can be resumed from then on."""
+    """Saves the step that a new run begins with: it can be resumed from then on.
+
+    Args:
+        folder: The folder of the new run.
+        setup: Its setup.
+        branch: Where it begins.
+    """
     vocabulary = None if setup.data.vocabulary is None else setup.data.vocabulary.sha256
     record = {"history": branch.history.to_record(), "config": to_dict(setup.config), "vocabulary": vocabulary}
     with Checkpoints(Path(folder.states)) as states:

@@ -33,7 +33,13 @@ def copy_changes(source: Path, waiting: Path, target: Path, seen: dict[str, tupl
     """One round: brings the mirror of a run up to date, so that it can be resumed after every single operation.
 
     The logs are read after the steps were listed, so they reach at least as far as these. Steps are copied oldest
-    first: the best one is there before the newer ones that remember it. seen: the files as last copied.
+    first: the best one is there before the newer ones that remember it.
+
+    Args:
+        source: The folder of the run.
+        waiting: The folder of the steps that wait to be copied.
+        target: The mirror.
+        seen: The files as last copied; it is brought up to date.
     """
     ready, current = whole_steps(waiting), whole_steps(source / "states")
     (target / "states").mkdir(parents=True, exist_ok=True)
@@ -95,7 +101,13 @@ def _copy_step(source, target, step):
 
 
 def copy_record(source: Path, target: Path, step: int) -> None:
-    """Copies the record of a step from one folder of steps to another, if there is one."""
+    """Copies the record of a step from one folder of steps to another, if there is one.
+
+    Args:
+        source: The folder of steps that has it.
+        target: The folder of steps that it is copied to.
+        step: The number of the step.
+    """
     record = record_path(source, step)
     if record.exists():
         records_of(target).mkdir(exist_ok=True)

@@ -65,7 +65,13 @@ class RunFolder:
         return self.path / "times.jsonl"
 
     def create(self, config: Any, vocabulary: Any, record: dict[str, Any]) -> None:
-        """Writes config.json and vocabulary.json. record: what else is to be known of the run later."""
+        """Writes config.json and vocabulary.json.
+
+        Args:
+            config: The settings of the run.
+            vocabulary: Its vocabulary; None for none.
+            record: JSON values that are to be known of the run later.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         head = {"format": FORMAT, "task": config.task, "config": to_dict(config), "python": platform.python_version()}
         write_json(self.config, head | record)

@@ -51,7 +51,15 @@ class Step(NamedTuple):
 
 
 def step_of(setup: Setup, state: TrainState, epoch: Any, length: int, made: bool) -> Step:
-    """Makes anew what a step was computed from. made: whether it counts as a step of the state, though not applied."""
+    """Makes anew what a step was computed from.
+
+    Args:
+        setup: The setup of the run.
+        state: Its state after the step.
+        epoch: The arrays of the epoch.
+        length: Steps of the chunk.
+        made: Whether the step counts as one of the state, though it was not applied.
+    """
     per_epoch = setup.batches.steps_per_epoch
     number = int(state.step) - made
     start = int(state.position) - length if made else (0 if number % per_epoch == 0 else int(state.position))
@@ -62,7 +70,13 @@ def step_of(setup: Setup, state: TrainState, epoch: Any, length: int, made: bool
 
 
 def diagnose(setup: Setup, state: TrainState, step: Step) -> Finding | None:
-    """Finds the first number that was none in a step."""
+    """Finds the first number that was none in a step.
+
+    Args:
+        setup: The setup of the run.
+        state: Its state after the step.
+        step: What the step was computed from.
+    """
     local = setup.devices.local
     params = local(state.params)
     found = find_in_state({"batch": step.batch, "params": params, "opt_state": state.opt_state, "carry": step.carry})
@@ -80,9 +94,19 @@ def diagnose(setup: Setup, state: TrainState, step: Step) -> Finding | None:
 def write_report(
     folder: RunFolder, setup: Setup, state: TrainState, epoch: Any, length: int, incident: Incident
 ) -> tuple[str, str]:
-    """Writes the report of a step that was not applied; returns its folder and the finding in words.
+    """Writes the report of a step that was not applied.
 
-    Both are "" where there are enough reports already, and in a run of several processes, whose arrays no one has.
+    Args:
+        folder: The folder of the run.
+        setup: Its setup.
+        state: Its state after the step.
+        epoch: The arrays of the epoch.
+        length: Steps of the chunk.
+        incident: What is known of the step.
+
+    Returns:
+        The folder of the report and the finding in words; "" twice where there are enough reports already, and in a run
+        of several processes, whose arrays no one has.
     """
     path = folder.path / f"incident-{incident.step}"
     if not folder.writes or jax.process_count() > 1:

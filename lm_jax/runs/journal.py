@@ -61,7 +61,13 @@ class Journal(Listener):
         self._next.on_telemetry(telemetry)
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
-        """Hands on."""
+        """Hands on how far a validation or the closing table is.
+
+        Args:
+            stage: What is being done, such as "validating".
+            done: Parts that are done.
+            total: Parts in all.
+        """
         self._next.on_progress(stage, done, total)
 
     def on_validation(self, validation: Validation) -> None:

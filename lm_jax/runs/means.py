@@ -58,7 +58,13 @@ class Means:
         return [FirstRun(self), *(OneRun(self) for _ in range(self.going - 1))]
 
     def take(self, event: Report | Validation, mean: Callable[[list[Any]], Any], tell: Callable[[Any], None]) -> None:
-        """Keeps an event until every run has reported the same step; then reports their mean."""
+        """Keeps an event until every run has reported the same step; then reports their mean.
+
+        Args:
+            event: The event of one run.
+            mean: Makes one event of those of all runs.
+            tell: Reports it.
+        """
         key = (type(event), event.step)
         group = self._waiting.setdefault(key, [])
         group.append(event)
@@ -85,7 +91,13 @@ class OneRun(Listener):
         self._means.listener.on_incident(incident)
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
-        """Hands on."""
+        """Hands on how far a validation or the closing table is.
+
+        Args:
+            stage: What is being done, such as "validating".
+            done: Parts that are done.
+            total: Parts in all.
+        """
         self._means.listener.on_progress(stage, done, total)
 
 

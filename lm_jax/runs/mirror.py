@@ -72,9 +72,15 @@ def check_free(run: str | Path | None, mirror: str | Path) -> None:
 
 
 def check_same_run(folder: RunFolder, target: Path, changeable: tuple[str, ...]) -> None:
-    """Raises UserError if a folder to be mirrored to is another run, or has gone on further than this one.
+    """Checks that a folder may become the mirror of a run.
 
-    changeable: settings that may differ.
+    Args:
+        folder: The run.
+        target: The folder to be mirrored to.
+        changeable: Settings that may differ.
+
+    Raises:
+        UserError: If it is another run, or has gone on further than this one.
     """
     other = RunFolder(target)
     if not target.exists() or _is_empty(target):
@@ -104,8 +110,18 @@ def _without(settings, names):
 
 
 def home_of(run: Path, into: str | Path | None, mirror: str | Path | None) -> Path:
-    """Where a resumed run goes on: in the new folder `into`; a run that lies in the mirror in checkpoints/NAME; any
-    other where it is. Raises UserError for a folder in use and for a mirror that cannot be written to."""
+    """Says where a resumed run goes on.
+
+    That is the new folder `into`; for a run that lies in the mirror checkpoints/NAME; for any other its own folder.
+
+    Args:
+        run: The folder of the run.
+        into: A new folder; None for none.
+        mirror: The folder of its copies; None for none.
+
+    Raises:
+        UserError: For a folder in use, and for a mirror that cannot be written to.
+    """
     path = run.resolve()
     if mirror is not None and check_mirror(mirror) == path.parent and into is None:
         into = DEFAULT_PARENT / path.name
@@ -113,7 +129,17 @@ def home_of(run: Path, into: str | Path | None, mirror: str | Path | None) -> Pa
 
 
 def move_home(folder: RunFolder, home: Path, mirror: str | Path | None, changeable: tuple[str, ...]) -> RunFolder:
-    """The folder that a resumed run continues in, with all that the run has so far."""
+    """Moves a resumed run to the folder that it continues in, with all that it has so far.
+
+    Args:
+        folder: The folder of the run.
+        home: Where it continues, as `home_of` says.
+        mirror: The folder of its copies; None for none.
+        changeable: Settings that may differ between run and mirror.
+
+    Raises:
+        UserError: For a mirror that is another run or is ahead of this one.
+    """
     if mirror is not None:
         check_same_run(folder, check_place(home, mirror), changeable)
     if home == folder.path:

@@ -144,7 +144,14 @@ def count_parameters(params: Params) -> int:
 
 
 def start_of(setup: Setup, run: Path, state: TrainState, mirror: str | Path | None = None) -> Start:
-    """Describes a run in the folder `run` before its next step."""
+    """Describes a run before its next step.
+
+    Args:
+        setup: Its setup.
+        run: Its folder.
+        state: Its state.
+        mirror: The folder of its copies; None for none.
+    """
     task, config, devices = setup.task, setup.config, setup.devices
     shards = f", {devices.vocab_shards} for the vocabulary" if devices.vocab_shards > 1 else ""
     processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
