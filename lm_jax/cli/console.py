@@ -66,7 +66,13 @@ class TrainingConsole(Listener):
             self.bar.update(self.task, completed=step, description="training")
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
-        """Prints beside the bar how far a validation is."""
+        """Prints beside the bar how far a validation is.
+
+        Args:
+            stage: What is being done, such as "validating".
+            done: Parts that are done.
+            total: Parts in all.
+        """
         if self.bar is not None:
             self.bar.update(self.task, description=f"{stage} {done / total:.0%}")
 
@@ -166,7 +172,13 @@ def _metric_name(name):
 
 
 def print_closing(console, results: TrainResults | EstimateResults, repeated: str = "") -> None:
-    """Prints the task's remarks, a sample and the next command, with the flags to repeat."""
+    """Prints the task's remarks, a sample and the next command.
+
+    Args:
+        console: Where to print.
+        results: The results of the run.
+        repeated: Flags that the next command must repeat, with a space before.
+    """
     closing = results.closing
     for remark in closing.remarks:
         print_line(console, remark)

@@ -42,9 +42,14 @@ class Flag(NamedTuple):
 
 
 def positional(help: str, metavar: str, *, several: bool = False, optional: bool = False, shown: bool = True) -> Any:
-    """Declares an argument without a flag; several: one or more words; optional: one or none, None then.
+    """Declares an argument without a flag.
 
-    shown: whether the help describes it, besides its usage.
+    Args:
+        help: Its description.
+        metavar: What it is called in the usage.
+        several: One or more words.
+        optional: One word or none; None then.
+        shown: Whether the help describes it, besides its usage.
     """
     nargs = "+" if several else "?" if optional else None
     metadata = {"help": help if shown else argparse.SUPPRESS, "metavar": metavar, "nargs": nargs, "positional": True}
@@ -131,7 +136,13 @@ def _needed(paths, tables):
 
 
 def add_flags(parser: Parser, flags: list[Flag], full: bool) -> None:
-    """Adds flags in groups. full: the help shows all of them, sorted by name; without, the common ones as they come."""
+    """Adds flags in groups.
+
+    Args:
+        parser: The parser of a verb.
+        flags: The flags.
+        full: The help shows all of them, sorted by name; without, the common ones as they come.
+    """
     by_group = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
     for flag in sorted(flags, key=lambda flag: flag.name) if full else flags:
         first = flag.help.partition(". ")[0].removesuffix(".") + "."

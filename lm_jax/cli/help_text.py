@@ -44,7 +44,13 @@ def usage(cls: Any, verb: str) -> str:
 
 
 def epilog(verb: str, hidden: int, settings: int) -> str:
-    """Writes the examples, and how to see the settings that are hidden."""
+    """Writes the examples, and how to see the settings that are hidden.
+
+    Args:
+        verb: The words of the verb, such as "ngram train".
+        hidden: The number of settings that the help does not show.
+        settings: The number of all settings.
+    """
     lines = ["examples:", *(f"  {example}" for example in EXAMPLES[verb])]
     if hidden:
         lines += ["", f"lm-jax {verb} --help-all shows all {settings} settings"]

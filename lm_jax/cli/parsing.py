@@ -72,9 +72,13 @@ def parse_with_config(
 
 
 def build_parser(cls: Any, config: type | None, verb: str, full: bool = True) -> OneLineParser:
-    """Makes the parser of a verb. full: its help has all settings; without, those that people change.
+    """Makes the parser of a verb. A verb without a configuration has so few settings that its help is always full.
 
-    A verb without a configuration has so few that its help is always full.
+    Args:
+        cls: The dataclass of the verb's own arguments.
+        config: The dataclass of its settings; None for none.
+        verb: The words of the verb, such as "ngram train".
+        full: The help has all settings; without, those that people change.
     """
     flags = own_flags(cls, "options" if config is None else "run")
     if config is not None:

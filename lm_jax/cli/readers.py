@@ -51,7 +51,13 @@ def choice_reader(options: Sequence[str], elsewhere: Elsewhere) -> Reader:
 
 
 def kind_reader(table: Mapping[str, Any], own: str | None, elsewhere: Elsewhere) -> Reader:
-    """Returns a reader of the name of a kind. own: what a user's own kind is written as, such as FILE.py:NAME."""
+    """Returns a reader of the name of a kind.
+
+    Args:
+        table: The kinds by name.
+        own: What a user's own kind is written as, such as FILE.py:NAME; None where there can be none.
+        elsewhere: Choices of other settings, and the flag that has each.
+    """
     plain = choice_reader(list(table), elsewhere)
     if own is None:
         return plain

@@ -65,14 +65,26 @@ def make_console(file: Any = None, wide: bool = False) -> Any:
 
 
 def print_line(console: Any, text: str, style: str | None = None) -> None:
-    """Prints a text, its words on as many lines as it needs; a word that is longer than a line is not cut."""
+    """Prints a text, its words on as many lines as it needs; a word that is longer than a line is not cut.
+
+    Args:
+        console: Where to print.
+        text: The text.
+        style: A style of rich's; None for none.
+    """
     from rich.text import Text
 
     console.print(Text(visible(text), style=style or ""), overflow="ignore", crop=False)
 
 
 def print_unbroken(console: Any, text: str, style: str | None = None) -> None:
-    """Prints a text with no line ends but its own: a command, which is copied, or a text of the user's."""
+    """Prints a text with no line ends but its own: a command, which is copied, or a text of the user's.
+
+    Args:
+        console: Where to print.
+        text: The text.
+        style: A style of rich's; None for none.
+    """
     from rich.text import Text
 
     console.print(Text(visible(text), style=style or ""), soft_wrap=True)

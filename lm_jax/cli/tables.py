@@ -11,9 +11,12 @@ GAPS = (2, 1)  # between columns, the wider one if there is room
 
 
 def print_table(console: Any, table: Table | None, hint: str = "") -> None:
-    """Prints a table of texts, and which columns there was no room for; nothing where there is no table.
+    """Prints a table of texts, and which columns there was no room for.
 
-    hint: how to see those columns.
+    Args:
+        console: Where to print.
+        table: The table; None prints nothing.
+        hint: How to see the columns without room.
     """
     from rich.text import Text
 

@@ -26,7 +26,15 @@ def to_json(rows: Sequence[ComparisonRow]) -> str:
 
 def write_comparison(rows: Sequence[ComparisonRow], out: str | Path, name: str = "ledger") -> list[Path]:
     """Writes NAME.json, NAME.csv and NAME.png, and returns their paths.
-    Raises UserError for a folder that cannot be written."""
+
+    Args:
+        rows: A row for each model.
+        out: The folder.
+        name: NAME.
+
+    Raises:
+        UserError: For a folder that cannot be written.
+    """
     path = check_folder(out)
     paths = [path / f"{name}.{form}" for form in FORMATS]
     try:

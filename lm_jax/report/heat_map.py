@@ -43,7 +43,11 @@ def heat_map(
 ) -> Any:
     """Makes a matplotlib figure: a row for each predicted token, a column for each token before it, colour by log10.
 
-    title: the finding, written above.
+    Args:
+        log_shares: Natural logs of the shares of the gradient, predictions by past tokens.
+        past: The tokens that were read, the first is the start.
+        predicted: The tokens that were predicted.
+        title: The finding, written above.
     """
     from matplotlib.figure import Figure
 
@@ -81,7 +85,13 @@ def reach(log_shares: Float[np.ndarray, "N N"], threshold: float) -> list[int | 
 
 
 def answer(log_shares: Float[np.ndarray, "N N"], past: Sequence[str], predicted: Sequence[str]) -> str:
-    """Says in one sentence how far the loss on the last token reaches."""
+    """Says in one sentence how far the loss on the last token reaches.
+
+    Args:
+        log_shares: Natural logs of the shares of the gradient, predictions by past tokens.
+        past: The tokens that were read, the first is the start.
+        predicted: The tokens that were predicted.
+    """
     last = len(predicted) - 1
     lag_10, lag_1 = (reach(log_shares, threshold)[last] for threshold in (0.1, 0.01))
     if lag_10 is None or lag_1 is None:
@@ -108,6 +118,12 @@ def reach_rows(
     """Returns a row for each predicted token: its loss, and the farthest past tokens with 10 % and 1 % of its gradient.
 
     back_10 and back_1 are how many tokens back these are, 1 for the token just before.
+
+    Args:
+        log_shares: Natural logs of the shares of the gradient, predictions by past tokens.
+        past: The tokens that were read, the first is the start.
+        predicted: The tokens that were predicted.
+        nats: The loss on each predicted token.
     """
     rows = [
         {"position": i + 1, "token": token, "nats": float(loss)}
@@ -130,8 +146,13 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def shaded(log_shares: Float[np.ndarray, "N N"], predicted: Sequence[str], width: int) -> Any:
-    """Returns the map as a rich Text, two characters a cell, its columns in the order of its rows;
-    None if it is too wide."""
+    """Returns the map as a rich Text, two characters a cell, columns in the order of the rows; None if it is too wide.
+
+    Args:
+        log_shares: Natural logs of the shares of the gradient, predictions by past tokens.
+        predicted: The tokens that were predicted.
+        width: The columns of the terminal.
+    """
     from rich.text import Text
 
     predicted = [one_line(token) for token in predicted]
@@ -172,7 +193,14 @@ def write_heat_map(
 ) -> list[Path]:
     """Writes heat_map.json, heat_map.csv, heat_map.png and report.html, and returns their paths.
 
-    record: the measured values, for the JSON.
+    Args:
+        folder: Where to write.
+        log_shares: Natural logs of the shares of the gradient, predictions by past tokens.
+        past: The tokens that were read, the first is the start.
+        predicted: The tokens that were predicted.
+        nats: The loss on each predicted token.
+        record: The measured values, for the JSON.
+        command: The command that makes the page.
     """
     caption = (
         f"Layer {record['layer']} of {record['run']}. Each row is a predicted token, each column a token read "

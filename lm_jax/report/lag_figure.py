@@ -21,7 +21,12 @@ def lag_figure(profiles: dict[str, LagProfile], level: str, title: str = "") -> 
     """Makes a matplotlib figure of one layer, a line for each leaf of its carry, the finding above it.
 
     The line is the median over predictions, the dark band its 95 % bootstrap band over texts, the light band half of
-    all predictions (their quartiles). level: what a token is ("char", "byte", "word", "bpe").
+    all predictions (their quartiles).
+
+    Args:
+        profiles: The profile of each leaf by its name.
+        level: What a token is: "char", "byte", "word" or "bpe".
+        title: The finding.
     """
     from matplotlib.figure import Figure
 

@@ -117,7 +117,13 @@ def write_profiles(
 ) -> list[Path]:
     """Writes gradients.json, gradients.csv, lag_profile.png and report.html, and returns their paths.
 
-    layer: the one of the picture and the answer. record: the measured values, for the JSON.
+    Args:
+        folder: Where to write.
+        profiles: Of each layer, the profile of each leaf by its name.
+        layer: The layer of the picture and the answer.
+        level: What a token is: "char", "byte", "word" or "bpe".
+        record: The measured values, for the JSON.
+        command: The command that makes the page.
     """
     caption = (
         f"What is left of a gradient in layer {layer} against the distance it has come: median, its 95 % band over "

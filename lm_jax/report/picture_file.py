@@ -16,13 +16,25 @@ FALLBACKS = (
 
 
 def save_figure(figure: Any, path: Path, dpi: int = 120) -> None:
-    """Writes a figure in the format that the name of the file ends with."""
+    """Writes a figure in the format that the name of the file ends with.
+
+    Args:
+        figure: A matplotlib figure.
+        path: The file; without an ending it is a PNG.
+        dpi: Pixels per inch.
+    """
     with replacing(path) as file:
         draw_into(figure, file, format=path.suffix.removeprefix(".") or "png", dpi=dpi)
 
 
 def draw_into(figure: Any, file: IO[bytes], **options: Any) -> None:
-    """Writes a figure into an open file, whatever letters its texts have; options: of `savefig`."""
+    """Writes a figure into an open file, whatever letters its texts have.
+
+    Args:
+        figure: A matplotlib figure.
+        file: The file, open for bytes.
+        **options: Options of `savefig`.
+    """
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):

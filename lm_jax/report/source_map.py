@@ -189,7 +189,13 @@ def _shortened(word):
 
 
 def write_source_map(folder: Path, found: SourceMap, command: str) -> list[Path]:
-    """Writes heat_map.json, heat_map.csv, heat_map.png and report.html, and returns their paths."""
+    """Writes heat_map.json, heat_map.csv, heat_map.png and report.html, and returns their paths.
+
+    Args:
+        folder: Where to write.
+        found: The gradients of the answers.
+        command: The command that makes the page.
+    """
     caption = (
         f"Of {found.run}. Above, each row is an answer and each column a word of the sentence; below, each row is a "
         "state of the encoder, with an arrow for the direction in which it reads. The colour is the norm of the "

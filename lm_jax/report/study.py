@@ -80,8 +80,17 @@ def remember(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any
 
 
 def write_study(folder: Path, record: Record, pictures: Sequence[Picture]) -> list[Path]:
-    """Writes NAME.json (all of it), NAME.csv (the rows), a PNG for each picture, and report.html,
-    which needs no other file; returns their paths."""
+    """Writes NAME.json (all of it), NAME.csv (the rows), a PNG for each picture, and report.html, which needs no other
+    file.
+
+    Args:
+        folder: Where to write.
+        record: The record of the study.
+        pictures: Its pictures; one without a figure stays as it lies in the folder.
+
+    Returns:
+        The paths of the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [p for p in pictures if p.figure is not None or (folder / f"{p.name}.png").exists()]
     record = record._replace(figures={picture.name: picture.caption for picture in pictures})

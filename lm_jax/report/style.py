@@ -30,7 +30,16 @@ def clean(axes: Any) -> None:
 def draw_band(
     axes: Any, x: Sequence[float], values: Any, colour: str, style: str = "-", label: str | None = None
 ) -> Any:
-    """Draws the mean over the rows of `values` as a line and their range as a band, and returns the mean."""
+    """Draws the mean over the rows of `values` as a line and their range as a band, and returns the mean.
+
+    Args:
+        axes: The axes of matplotlib.
+        x: The places, [N].
+        values: A row for each seed, [S, N].
+        colour: Of line and band.
+        style: The format of the line, as for `plot`.
+        label: The name of the line in a legend.
+    """
     values = np.asarray(values, float)
     mean = values.mean(0)
     axes.plot(x, mean, style, color=colour, markersize=3, label=label)
@@ -39,16 +48,28 @@ def draw_band(
 
 
 def threshold(axes: Any, level: float, text: str, x: float = 0.01) -> None:
-    """Draws a dotted horizontal line with its name above it, at a share x of the width."""
+    """Draws a dotted horizontal line with its name above it.
+
+    Args:
+        axes: The axes of matplotlib.
+        level: Where, in the units of the y axis.
+        text: The name.
+        x: Where the name begins, as a share of the width.
+    """
     axes.axhline(level, color=QUIET, linewidth=0.8, linestyle=":")
     where = {"xycoords": axes.get_yaxis_transform(), "xytext": (0, 2), "textcoords": "offset points"}
     axes.annotate(text, (x, level), **where, fontsize=8, color=QUIET)
 
 
 def label_ends(axes: Any, labels: Sequence[tuple[float, float, str, str]], fontsize: float = 8.5) -> None:
-    """Writes text beside line ends (x, y, text, colour), moved apart up and down so that none covers another.
+    """Writes text beside line ends, moved apart up and down so that none covers another.
 
     Scales, and limits that are not automatic, must be set before. Ends outside the limits are put at the border.
+
+    Args:
+        axes: The axes of matplotlib.
+        labels: (x, y, text, colour) of each line end.
+        fontsize: In points.
     """
     axes.get_xlim()  # matplotlib puts off automatic limits until somebody asks
     axes.get_ylim()

@@ -12,9 +12,14 @@ HORIZONS = {"horizon_10": "10 %", "horizon_1": "1 %"}
 
 
 def draw_telemetry(records: list[dict[str, Any]], path: Path, level: str) -> None:
-    """The first lags where less than 10 % and 1 % of a gradient is left, of the telemetry in metrics.jsonl, as a PNG.
+    """Draws the first lags where less than 10 % and 1 % of a gradient is left, against the training step, as a PNG.
 
     A horizon beyond the largest lag that is measured is drawn there, as an open triangle. No picture without telemetry.
+
+    Args:
+        records: The lines of metrics.jsonl.
+        path: The file.
+        level: What a token is: "char", "byte", "word" or "bpe".
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

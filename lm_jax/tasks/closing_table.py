@@ -75,7 +75,14 @@ def closing_rows(corpus: Corpus, models: dict[str, ScoreFn]) -> tuple[ClosingRow
 def model_scorer(
     model: LanguageModel, params: Params, reading: TextReading, progress: Callable[[str, int, int], None]
 ) -> ScoreFn:
-    """Makes the score function of any language model; progress hears (stage, done, total)."""
+    """Makes the score function of any language model.
+
+    Args:
+        model: The model.
+        params: Its parameters.
+        reading: How a text is read: in how many streams, in which mode.
+        progress: Called with (stage, parts done, parts in all).
+    """
 
     def score(tokens, split):
         def hear(done, total):

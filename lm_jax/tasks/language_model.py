@@ -39,13 +39,14 @@ from lm_jax.tasks.closing_table import (
     table_scorer,
 )
 from lm_jax.tasks.next_command import next_command
+from lm_jax.tasks.sampled_inputs import with_sampled_inputs
 from lm_jax.tasks.text_paths import with_absolute_paths, with_data
 from lm_jax.tasks.weight_files import read_weight_file
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.chunks import text_source
 from lm_jax.training.diagnosis import Finding
 from lm_jax.training.listener import Column, Score
-from lm_jax.training.losses import LossFn, cross_entropy, scheduled_sampling
+from lm_jax.training.losses import LossFn, cross_entropy
 from lm_jax.types import Carry, Key, Params
 
 
@@ -142,12 +143,6 @@ def loss(settings: Any, model: LanguageModel) -> LossFn:
     return with_sampled_inputs(cross_entropy(model), settings, model)
 
 
-def with_sampled_inputs(loss_fn: LossFn, settings: Any, model: LanguageModel) -> LossFn:
-    """Adds scheduled sampling to a loss, where it is asked for."""
-    rate = settings.scheduled_sampling
-    return scheduled_sampling(loss_fn, model, rate) if rate else loss_fn
-
-
 def metrics(loss: float) -> dict[str, float]:
     """Returns the perplexity of a mean loss."""
     return {"perplexity": _perplexity(loss)}
@@ -212,9 +207,14 @@ def close(
 def closing(
     corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str, network: str | None = None
 ) -> Closing:
-    """Makes the closing of a run from the score functions of its own models by name, and a sample.
+    """Makes the closing of a run.
 
-    network: the name of the one that is trained by steps; None where there is none.
+    Args:
+        corpus: The texts of the run.
+        reading: How a text is read: in how many streams, in which mode.
+        own: The score functions of its own models by name.
+        text: A sample.
+        network: The name of the one that is trained by steps; None where there is none.
     """
     scorers = {baseline: table_scorer(tables, reading) for baseline, tables in baselines(corpus).items()}
     rows = closing_rows(corpus, scorers | own)

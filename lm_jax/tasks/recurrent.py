@@ -8,6 +8,7 @@ from lm_jax.config import cell_title
 from lm_jax.errors import UserError
 from lm_jax.tasks import language_model as lm
 from lm_jax.tasks.base import TelemetryKind
+from lm_jax.tasks.sampled_inputs import with_sampled_inputs
 from lm_jax.tasks.telemetry import build_telemetry, draw_telemetry
 from lm_jax.training.losses import cross_entropy, regularised_cross_entropy
 
@@ -24,7 +25,7 @@ def _name(settings):
 def _loss(settings, model):
     penalties = settings.model.activation_reg, settings.model.temporal_reg
     loss = regularised_cross_entropy(model, *penalties) if any(penalties) else cross_entropy(model)
-    return lm.with_sampled_inputs(loss, settings, model)
+    return with_sampled_inputs(loss, settings, model)
 
 
 def _engine(settings):

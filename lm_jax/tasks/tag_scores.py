@@ -42,7 +42,16 @@ def score_row(
     tags: np.ndarray,
     cross_entropy: float | None = None,
 ) -> TagRow:
-    """Compares tags [N] with the true ones of encoded sentences."""
+    """Compares tags with the true ones.
+
+    Args:
+        split: The name of the split.
+        model: The name of the model.
+        vocabulary: The vocabulary, with the tags and their scheme.
+        sentences: N encoded words with their true tags.
+        tags: Ids of the tags to compare, int [N].
+        cross_entropy: Nats per tag; None for a model without probabilities.
+    """
     right, unseen = tags == sentences.tags, sentences.unseen
     f1 = None
     if vocabulary.scheme is not None:

@@ -31,7 +31,14 @@ def build_telemetry(settings: Any, corpus: Corpus, model: LanguageModel) -> Meas
     natural log of the median share of the gradient; horizon_10 and horizon_1, the first lag where it is below 10 % and
     1 %; lyapunov, the largest exponents in nats per step, means over the texts; and grad_norm. None where a horizon is
     beyond max_lag, or where something is no finite number: a run that diverges is not stopped here.
-    Raises UserError for a validation text of fewer than two tokens.
+
+    Args:
+        settings: The settings of the run.
+        corpus: Its texts.
+        model: A recurrent language model.
+
+    Raises:
+        UserError: For a validation text of fewer than two tokens.
     """
     eol_id, tokens = corpus.vocabulary.eol_id, corpus.valid
     if settings.mode == "stream":
@@ -61,7 +68,13 @@ def build_telemetry(settings: Any, corpus: Corpus, model: LanguageModel) -> Meas
 
 
 def draw_telemetry(settings: Any, records: list[dict[str, Any]], path: Path) -> None:
-    """Draws the horizons of the telemetry in metrics.jsonl against the step."""
+    """Draws the horizons of the telemetry in metrics.jsonl against the step.
+
+    Args:
+        settings: The settings of the run.
+        records: The lines of metrics.jsonl.
+        path: The file.
+    """
     telemetry_figure.draw_telemetry(records, path, settings.data.level)
 
 

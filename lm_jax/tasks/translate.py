@@ -126,7 +126,13 @@ class Reader(NamedTuple):
         return -float(sums.sum()) / int(pairs.target_lengths.sum())
 
     def translations(self, pairs: PairTokens, search: SearchSettings, progress=None) -> list[str]:
-        """The best translation of each source."""
+        """Returns the best translation of each source.
+
+        Args:
+            pairs: The pairs of a split.
+            search: How translations are searched for.
+            progress: Called with (batches done, batches in all).
+        """
         eol_id = self.vocabulary.target.eol_id
         found = translate_batch(self.model, self.params, pairs.sources, eol_id, search, progress)
         texts = zip(pairs.pairs, found, strict=True)
