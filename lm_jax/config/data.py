@@ -6,6 +6,12 @@ from typing import Literal
 from lm_jax.config.settings import BY_TEXT, DependentSettings, count, setting
 
 
+WAYS_TO_SPLIT = (
+    "at white space, or words and punctuation apart (simple), or by the tokenizers package (extra bpe): as BERT does "
+    "(bert), each digit alone too (digits), where the script changes (scripts)"
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig(DependentSettings):
     """The text and how it becomes tokens."""
@@ -24,10 +30,9 @@ class DataConfig(DependentSettings):
         "Unit of a token. Every line ends with an end-of-line token.",
         common=True,
     )
-    tokenizer: Literal["whitespace", "simple"] = setting(
+    tokenizer: Literal["whitespace", "simple", "bert", "digits", "scripts"] = setting(
         "whitespace",
-        "How words are split, in every text that the run reads: at white space, or words and punctuation apart "
-        "(simple).",
+        f"How words are split, in every text that the run reads: {WAYS_TO_SPLIT}.",
     )
     lower: bool = setting(False, "Whether words are read in lower case, in every text that the run reads.")
     text_column: str = setting("text", "Column of a table that holds the lines.", metavar="NAME")

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from lm_jax.config.data import WAYS_TO_SPLIT
 from lm_jax.config.settings import count, setting
 
 
@@ -19,8 +20,8 @@ class LabelledDataConfig:
         common=True,
     )
     level: Literal["word", "char"] = setting("word", "Unit of a token.", common=True)
-    tokenizer: Literal["whitespace", "simple"] = setting(
-        "simple", "How words are split: at white space, or words and punctuation apart (simple)."
+    tokenizer: Literal["whitespace", "simple", "bert", "digits", "scripts"] = setting(
+        "simple", f"How words are split: {WAYS_TO_SPLIT}."
     )
     lower: bool = setting(False, "Whether everything is read in lower case.")
     text_column: str = setting("text", "Column of a table that holds the texts.", metavar="NAME")

@@ -5,17 +5,19 @@ each ends with the end-of-line token.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 
 from lm_jax.errors import UserError
 
 
-def _library():
+def library(wanted: str = "level bpe") -> Any:
+    """Imports `tokenizers`; raises UserError where it is missing. wanted: what needs it."""
     try:
         import tokenizers
     except ImportError as error:
-        raise UserError('level bpe needs the extra "bpe": pip install "lm-jax[bpe]"') from error
+        raise UserError(f'{wanted} needs the extra "bpe": pip install "lm-jax[bpe]"') from error
     return tokenizers
 
 
@@ -30,16 +32,16 @@ def learn(text: str, size: int, end_of_line: str) -> tuple[str, tuple[str, ...]]
     Raises:
         UserError: For fewer than 257 entries, and without the `tokenizers` package.
     """
-    library = _library()
+    tokenizers = library()
     if size < 257:
         rule = "max_vocab of a bpe vocabulary must be at least 257 entries (256 bytes and the end of a line)"
         raise UserError(f"{rule}, got {size}", ["max_vocab"])
-    tokenizer = library.Tokenizer(library.models.BPE())
-    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = library.trainers.BpeTrainer(
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=[end_of_line],
-        initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(text.split("\n"), trainer)
@@ -65,9 +67,9 @@ def encode(tokenizer_json: str, text: str, eol_id: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def _tokenizer(tokenizer_json):
-    library = _library()
+    tokenizers = library()
     try:
-        tokenizer = library.Tokenizer.from_str(tokenizer_json)
+        tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
     except Exception as error:  # of the library's own, plain types
         raise UserError(f"the merges of a bpe vocabulary must be those of a tokenizer, got {error!s:.100}") from error
     tokenizer.encode_special_tokens = True  # the end-of-line token, spelled out in a text, is a text like any other

@@ -4,10 +4,12 @@
 "don't (now)" is don ￭'￭ t (￭ now ￭), and the text comes back but for its white space. <unk> is one word always.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from lm_jax.data.pre_tokenizers import PRE_TOKENIZERS, pre_tokenize
 from lm_jax.errors import UserError
 
 
@@ -21,8 +23,11 @@ def split_words(text: str, tokenizer: str = "whitespace", lower: bool = False) -
     Args:
         text: any text; line ends are white space.
         tokenizer: "whitespace", or "simple": runs of letters, digits and underscores, and every other sign alone; or
-            "joined": the same, and signs say where there was no space.
+            "joined": the same, and signs say where there was no space; or one of `PRE_TOKENIZERS`.
         lower: in lower case.
+
+    Raises:
+        UserError: For a pre-tokeniser without the `tokenizers` library.
     """
     return TOKENIZERS[tokenizer](text.lower() if lower else text)
 
@@ -65,4 +70,4 @@ TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
     "whitespace": str.split,
     "simple": re.compile(f"<unk>|{_PIECES.pattern}").findall,
     "joined": _joined,
-}
+} | {name: functools.partial(pre_tokenize, name=name) for name in PRE_TOKENIZERS}

@@ -1,6 +1,7 @@
 """Words and punctuation apart: recorded in a run, and so in every text that the run reads or writes."""
 
 import json
+import sys
 
 import pytest
 
@@ -86,3 +87,27 @@ def test_it_is_refused_where_there_are_no_words(command, level, flag, name, fold
         assert (code, out) == (2, "") and f"--{name} needs --level word" in err
     with pytest.raises(UserError, match=f"{name} needs level word"):
         lm_jax.train(TrainConfig(data=DataConfig(level=level, **{name: "simple" if name == "tokenizer" else True})))
+
+
+def test_a_pre_tokenizer_is_recorded_and_applied_to_prompts(command, folder, tmp_path):
+    pytest.importorskip("tokenizers")
+    run = tmp_path / "bert"
+    split = ["--level", "word", "--tokenizer", "bert", "--lower", "--min-count", "1"]
+    assert command("ngram", "train", "--data", folder, *split, "--order", "2", "--run", run)[0] == 0
+    assert json.loads((run / "config.json").read_text())["config"]["data"]["tokenizer"] == "bert"
+    vocabulary = lm_jax.load(run).vocabulary
+    assert (vocabulary.tokenizer, vocabulary.lower) == ("bert", True) and {"'", "(", "sat"} < set(vocabulary.tokens)
+    code, out, err = command("generate", run, "--prompt", "The CAT(sat),", "--tokens", "2", "--greedy")
+    assert code == 0 and "unknown" not in err and "cat" in out.lower()
+
+
+def test_a_missing_extra_is_named_and_nothing_is_written(command, folder, tmp_path, monkeypatch):
+    from lm_jax.data import pre_tokenizers
+
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    pre_tokenizers._pre_tokenizer.cache_clear()
+    run = tmp_path / "run"
+    code, out, err = command("train", "--data", folder, "--level", "word", "--tokenizer", "digits", "--run", run)
+    pre_tokenizers._pre_tokenizer.cache_clear()
+    assert (code, out) == (2, "") and 'tokenizer digits needs the extra "bpe": pip install "lm-jax[bpe]"' in err
+    assert len(err.splitlines()) == 1 and not run.exists()

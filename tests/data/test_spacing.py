@@ -35,6 +35,31 @@ def test_words_at_white_space_are_joined_by_it():
     assert spaced(["a", ",", "'b'"], "whitespace") == "a , 'b'"
 
 
+@pytest.mark.parametrize("tokenizer", ["bert", "digits", "scripts"])
+def test_so_it_does_by_a_pre_tokenizer(tokenizer):
+    """A sign may be none to it: by BERT's rule £ is no punctuation, and £5 is a word."""
+    pytest.importorskip("tokenizers")
+    rng = np.random.default_rng(0)
+    text = "abZ_7.,;:!?()[]{}'\"-—/%$£€<>«»&* é字タワー don't 1990 <unk> £5 5% ).\n"
+    types = sorted({*split_words(text, tokenizer), *(one for sign in text for one in split_words(sign, tokenizer))})
+    for _ in range(500):
+        words = list(rng.choice(types, rng.integers(1, 12)))
+        assert split_words(spaced(words, tokenizer), tokenizer) == words
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text"),
+    [
+        ("bert", 'He paid £5 (5%) in 1990, "no more"; it isn\'t much.'),
+        ("digits", "on 24 May 1990, at 10:30, it's 3.14!"),
+        ("scripts", "in 1990, it's 3.14: 東京タワー!"),
+    ],
+)
+def test_usual_text_comes_back_by_a_pre_tokenizer(tokenizer, text):
+    pytest.importorskip("tokenizers")
+    assert spaced(split_words(text, tokenizer), tokenizer) == text
+
+
 def test_the_text_splits_into_the_same_words_again():
     rng = np.random.default_rng(0)
     types = [*"abZ_7.,;:!?()[]{}'’\"-—/%$<>«»&*é字", "<unk>", "don", "s", "t", "1990", "unk"]
