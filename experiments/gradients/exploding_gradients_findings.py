@@ -17,7 +17,7 @@ from experiments.gradients.exploding_gradients_figures import (
     draw_recovery,
 )
 from experiments.harness import Findings, Verdict
-from experiments.harness.means import RANGE, means, percent, with_range
+from experiments.harness.means import RANGE, means, percent, seeds_of, with_range
 from experiments.harness.rows import only, where
 from lm_jax.report.study import Picture
 
@@ -72,7 +72,7 @@ def findings(results: dict[str, Any]) -> Findings:
         Picture(
             "losses",
             draw_losses(found, uniform, title),
-            f"Median of {seeds} seed(s), bands: their range; recurrent weights start orthogonal.",
+            f"Median of {seeds_of(seeds)}, bands: their range; recurrent weights start orthogonal.",
         ),
         Picture(
             "cliff",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from experiments.harness.figures import finish, headline, panels
+from experiments.harness.figures import ON_LINES, finish, headline, panels
+from experiments.harness.means import seeds_of
 from experiments.harness.rows import where
 from lm_jax.report.study import Picture
 from lm_jax.report.style import COLOURS, SERIES, draw_band
@@ -67,7 +68,7 @@ def draw_constants(results, title: str):
             middle = np.exp(np.mean(np.log(np.clip(found, 1e-3, 1e6)), axis=0))
             axes.plot(middle, share, color=colour, linewidth=2)
             axes.fill_betweenx(share, found.min(0), np.clip(found.max(0), 0, 1e6), color=colour, alpha=0.2, linewidth=0)
-            k, style = np.argmin(np.abs(share - at)), {"color": colour, "fontsize": 9}
+            k, style = np.argmin(np.abs(share - at)), {"color": colour, "fontsize": 9, "bbox": ON_LINES}
             axes.annotate(stage, (middle[k], share[k]), (6, 2), textcoords="offset points", **style)
         finish(axes, title=variant, xscale="log", xlim=(0.05, 1000), ylim=(0, 1.02), **words)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -98,8 +99,8 @@ def draw_gates(results, title: str):
 def pictures(results, kept, size, titles: tuple[str, str, str]) -> list[Picture]:
     """All figures; titles: the finding of each."""
     constants = (
-        f"Time constants of the units of networks of {size['hidden']} units, {size['seeds']} seed(s) (line: geometric "
-        f"mean, band: range), {size['steps']} training steps by character; from "
+        f"Time constants of the units of networks of {size['hidden']} units, {seeds_of(size['seeds'])} (line: "
+        f"geometric mean, band: range), {size['steps']} training steps by character; from "
         f"{results[0]['stages'][STAGES[0]]['values']:,} values of the gate in held-out text for each."
     )
     values = f"Values of every gate of the {SHOWN}; bands are the range over seeds."

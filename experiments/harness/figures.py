@@ -11,6 +11,7 @@ from lm_jax.report.style import SERIES, clean, label_ends
 
 
 LETTERS_AN_INCH = 10  # of a headline
+ON_LINES = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # behind a label that crosses a line
 
 
 def panels(size: tuple[float, float], rows: int = 1, columns: int = 1, **shared: Any) -> tuple[Figure, Any]:
@@ -65,8 +66,11 @@ def bars(
     axes.barh(places, list(values.values()), 0.62, color=SERIES[0])
     if line is not None:
         axes.axvline(line, color="black", linewidth=1, linestyle=":")
+    style = {"textcoords": "offset points", "va": "center", "fontsize": 9}
+    if line is not None:  # a number that stands on it stays legible
+        style["bbox"] = ON_LINES
     for place, value in zip(places, values.values(), strict=True):
-        axes.annotate(show.format(value), (value, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.annotate(show.format(value), (value, place), (4, 0), **style)
     axes.set_yticks(places, list(values))
     axes.invert_yaxis()
     axes.margins(x=0.14)

@@ -25,6 +25,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def seeds_of(count: int) -> str:
+    """The number of seeds in words, such as "3 seeds"."""
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
 def with_interval(values: Sequence[float | None], show: Show = number) -> str:
     """The mean of the values that are known, with the 95 % interval of a mean where there are several."""
     known = [value for value in values if value is not None and math.isfinite(value)]

@@ -65,9 +65,7 @@ def findings(results: dict) -> Findings:
         ),
         Picture(
             "sparsity_size",
-            draw(
-                rows, "ngrams", f"A model grows as the {power:.2f}th power of its text", "n-grams in the model", "log"
-            ),
+            draw(rows, "ngrams", f"A model grows as its text to the power {power:.2f}", "n-grams in the model", "log"),
             f"N-grams of all orders up to n in the model; the power is that of {n}.",
         ),
         Picture(

@@ -15,11 +15,12 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 1.5rem auto;
        padding: 0 1rem; overflow-wrap: break-word; }
 a { color: #0072B2; } h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-nav a { margin-right: 1.2rem; } .quiet, figcaption, dd { color: #595959; }
+nav a { margin-right: 1.2rem; display: inline-block; } .quiet, figcaption, dd { color: #595959; }
 .answer { font-size: 1.3rem; line-height: 1.4; border-left: .3rem solid #0072B2; padding-left: 1rem; }
 .mark { border: 1px solid currentColor; border-radius: .3rem; padding: 0 .4rem; white-space: nowrap; }
 figure { margin: 2rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }
 div.wide { overflow-x: auto; max-width: 100%; }
+@media (max-width: 40rem) { figure img { max-width: none; width: 40rem; } }
 table { border-collapse: collapse; margin-bottom: 1rem; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top; }
 th { max-width: 9rem; vertical-align: bottom; } td { white-space: nowrap; }
@@ -47,7 +48,8 @@ def to_html(record: dict[str, Any], images: Sequence[tuple[bytes, str]]) -> str:
     """
     words = {name: html.escape(record[name]) for name in ("title", "question", "answer", "command")}
     figures = "".join(
-        f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(image).decode()}">'
+        f'<figure><div class="wide"><img alt="{html.escape(caption)}" '
+        f'src="data:image/png;base64,{base64.b64encode(image).decode()}"></div>'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         for image, caption in images
     )
