@@ -91,7 +91,7 @@ def _print_explanations(run, lines, arguments):
         if arguments.json:
             print(to_json(explanation), flush=True)
         else:
-            console.print(coloured_words(explanation), overflow="ignore", crop=False)
+            console.print(coloured_words(explanation), crop=False)
         if arguments.pictures is not None:
             folder = Path(arguments.pictures).expanduser()
             folder.mkdir(parents=True, exist_ok=True)

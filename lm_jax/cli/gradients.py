@@ -152,7 +152,7 @@ def _print_shaded(result, before, after):
         return False
     for line in (*before, ""):
         print_line(console, line)
-    console.print(text, soft_wrap=True)
+    console.print(text, crop=False)  # its rows have room, and the words below them wrap
     for line in after:
         print_line(console, line)
     return True

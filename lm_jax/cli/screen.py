@@ -7,6 +7,7 @@ notebook sets FORCE_COLOR by itself, so there it tells nothing. COLUMNS is the w
 """
 
 import os
+import re
 import sys
 from typing import Any, NamedTuple, TextIO
 
@@ -16,6 +17,7 @@ from lm_jax.report.visible_text import visible
 NOTEBOOK = "JPY_PARENT_PID"  # in the environment of a Jupyter kernel and of all that it starts
 NOTEBOOK_WIDTH = 80
 UNLIMITED = 100_000  # columns of a pipe
+INDENT = re.compile(r" *(\| )?")  # of a line, and of a line of a sample
 
 
 class Screen(NamedTuple):
@@ -74,7 +76,24 @@ def print_line(console: Any, text: str, style: str | None = None) -> None:
     """
     from rich.text import Text
 
-    console.print(Text(visible(text), style=style or ""), overflow="ignore", crop=False)
+    lines = [part for line in visible(text).split("\n") for part in _fitted(line, console.width)]
+    console.print(Text("\n".join(lines), style=style or ""), soft_wrap=True)
+
+
+def _fitted(line, width):
+    """A line as lines of at most so many columns, if no word is longer; those after it are indented as it is."""
+    from rich.cells import cell_len
+
+    indent = INDENT.match(line)[0]
+    current, *words = line.removeprefix(indent).split(" ")
+    current = indent + current
+    for word in words:
+        longer = f"{current} {word}"
+        if cell_len(longer) > width:
+            yield current
+            longer = indent + word
+        current = longer
+    yield current
 
 
 def print_unbroken(console: Any, text: str, style: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lm_jax.cli.screen import print_line
 from lm_jax.report.table import Table
 from lm_jax.report.visible_text import one_line
 
@@ -27,7 +28,7 @@ def print_table(console: Any, table: Table | None, hint: str = "") -> None:
         console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
     missing = [title for title in table.titles if title not in fitted.titles]
     if missing:
-        console.print(Text(f"no room for: {', '.join(missing)}{hint}", style="dim"), overflow="ignore", crop=False)
+        print_line(console, f"no room for: {', '.join(missing)}{hint}", "dim")
 
 
 def fit(table: Table, width: int) -> Table:

@@ -78,11 +78,25 @@ def test_words_are_not_cut(width, monkeypatch):
     words = ["a" * 7, "long" * 60, *["word"] * 40, "[bold]", ":smile:"]
     print_line(make_console(file), " ".join(words))
     assert file.getvalue().split() == words
-    assert all(len(line) <= width for line in file.getvalue().splitlines() if "longlong" not in line)
+    lines = file.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines if "longlong" not in line)
+    assert [line for line in lines if "longlong" in line] == ["long" * 60] and len(lines) > 3
     file.seek(0)
     file.truncate()
     print_unbroken(make_console(file), " ".join(words))
     assert file.getvalue() == " ".join(words) + "\n"
+
+
+def test_a_line_goes_on_with_its_indent(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "12")
+    for text, expected in (
+        ("  | ab cd ef gh\n\n  ab  cd efg h", "  | ab cd ef\n  | gh\n\n  ab  cd efg\n  h\n"),
+        ("日本語 日本語 a", "日本語\n日本語 a\n"),  # two columns each
+        ("", "\n"),
+    ):
+        file = io.StringIO()
+        print_line(make_console(file), text)
+        assert file.getvalue() == expected
 
 
 def test_control_codes_are_written_out():
