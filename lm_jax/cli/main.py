@@ -55,7 +55,7 @@ def _print_failure(error, training):
 def _run(argv):
     if argv[:1] == ["help"]:
         argv = [*argv[1:], "--help"]
-    if argv and argv[0] in ("--version", "-V", "version"):
+    if argv and argv[0] in ("--version", "-V", "-v", "version"):
         print(_version())
         return
     words = 2 if any(verb.startswith(f"{argv[0]} ") for verb in VERBS if argv) else 1

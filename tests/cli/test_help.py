@@ -140,7 +140,7 @@ def test_help_of_a_verb_in_other_words(command):
 def test_the_versions(command):
     import jax
 
-    for word in ("--version", "-V", "version"):
+    for word in ("--version", "-V", "-v", "version"):
         code, out, _ = command(word)
         assert code == 0 and out.startswith(f"lm-jax {lm_jax.__version__} (JAX {jax.__version__}, Python 3.")
 
