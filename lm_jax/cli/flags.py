@@ -5,6 +5,7 @@ A flag is not given by default, so that what a user types can be distinguished f
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_origin
 
@@ -20,6 +21,7 @@ SHORT_NAMES = {name: [f"--{short}"] for short, name in ALIASES.items()}
 GROUPS = {name: name for name in ("options", "run", "text", "model", "training", "regularisation", "search")}
 GROUPS |= {"reports": "reports, validations, checkpoints", "devices": "memory, devices, machines"}
 SECTIONS = {"data": "text", "model": "model"}
+SETTING = re.compile(r"(?<![\w(])[a-z]+(?:_[a-z]+)+\b")  # another setting in a description; not in a formula
 Parser = argparse.ArgumentParser
 
 
@@ -144,9 +146,11 @@ def add_flags(parser: Parser, flags: list[Flag], full: bool) -> None:
         full: The help shows all of them, sorted by name; without, the common ones as they come.
     """
     by_group = {name: parser.add_argument_group(title) for name, title in GROUPS.items()}
+    settings = {flag.name for flag in flags}
     for flag in sorted(flags, key=lambda flag: flag.name) if full else flags:
         first = flag.help.partition(". ")[0].removesuffix(".") + "."
         help = f"{flag.help}{flag.needs}{flag.default}" if full else f"{first}{flag.default}"
+        help = SETTING.sub(lambda found: flag_name(found[0]) if found[0] in settings else found[0], help)
         shown = help.replace("%", "%%") if full or flag.common else argparse.SUPPRESS
         names = [flag_name(flag.name), *SHORT_NAMES.get(flag.name, [])]
         by_group[flag.group].add_argument(*names, dest=flag.name, default=argparse.SUPPRESS, help=shown, **flag.words)

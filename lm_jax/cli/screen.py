@@ -17,7 +17,7 @@ from lm_jax.report.visible_text import visible
 NOTEBOOK = "JPY_PARENT_PID"  # in the environment of a Jupyter kernel and of all that it starts
 NOTEBOOK_WIDTH = 80
 UNLIMITED = 100_000  # columns of a pipe
-INDENT = re.compile(r" *(\| )?")  # of a line, and of a line of a sample
+INDENT = re.compile(r" *(?:\| )?")  # of a line, and of a line of a sample
 
 
 class Screen(NamedTuple):
@@ -84,7 +84,7 @@ def _fitted(line, width):
     """A line as lines of at most so many columns, if no word is longer; those after it are indented as it is."""
     from rich.cells import cell_len
 
-    indent = INDENT.match(line)[0]
+    indent = INDENT.findall(line)[0]
     current, *words = line.removeprefix(indent).split(" ")
     current = indent + current
     for word in words:

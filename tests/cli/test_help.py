@@ -61,6 +61,13 @@ def test_the_short_help_fits_a_screen(verb, shown):
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_descriptions_name_other_settings_as_flags(verb, shown):
+    text = shown(verb, "--help-all").replace("1/sqrt(hidden_size)", "")  # a formula
+    names = {flag.name for flag in flags(verb)} | {"init_from", "decay_factor"}
+    assert not [name for name in names if "_" in name and re.search(rf"\b{name}\b", text)]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_whole_help_has_every_setting_once_and_sorted(verb, shown):
     text = shown(verb, "--help-all")
     assert all(len(line) <= 80 for line in text.splitlines())
