@@ -10,6 +10,7 @@ recurrence is solved as the states are, by iterations up to a residual, or the l
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -48,14 +49,14 @@ class _Layout(NamedTuple):
 
     def flat(self, carry: Carry, axes: int) -> Array:
         """Leaves [*A, ...] as [*A, n], `axes` the number of A."""
-        leaves = [leaf.reshape(*leaf.shape[:axes], -1) for leaf in jax.tree.leaves(carry)]
+        leaves = [leaf.reshape(*leaf.shape[:axes], math.prod(leaf.shape[axes:])) for leaf in jax.tree.leaves(carry)]
         return jnp.concatenate(leaves, axis=-1)
 
     def carry(self, flat: Array) -> Carry:
         """The inverse."""
         leaves, start = [], 0
         for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
-            size = _size(shape)
+            size = math.prod(shape)
             leaves.append(flat[..., start : start + size].reshape(*flat.shape[:-1], *shape).astype(dtype))
             start += size
         return jax.tree.unflatten(self.tree, leaves)
@@ -80,7 +81,7 @@ def unroll_parallel(
     reset: Mask | None = None,
     jacobian: str = "dense",
     damping: float = 0.0,
-    max_iterations: int | None = None,
+    max_iterations: int = 64,
     tolerance: float | None = None,
 ) -> Unrolled:
     """Unrolls any cell in parallel over time, without dropout: the same numbers as `cell.unroll`, and their gradients.
@@ -100,7 +101,7 @@ def unroll_parallel(
             diagonal, n numbers, more iterations; "units", the leaves of the carry unit by unit, the whole Jacobian
             where units see only themselves (`diagonal_gru`, `diagonal_lstm`, mingru, minlstm, lru, rglru), and cheap.
         damping: Share by which Jacobians are lessened, in [0, 1).
-        max_iterations: After which, if the residual is still above the bound, the loop is run. Default: T.
+        max_iterations: After which, if the residual is still above the bound, the loop is run; T of them always do.
         tolerance: The bound of the residual. Default: 32 times the rounding of a number, 4e-6 in float32.
 
     Returns:
@@ -116,19 +117,22 @@ def unroll_parallel(
         carry, outputs = cell.unroll(params, carry, xs, mask=mask, reset=reset)
         return Unrolled(carry, outputs, nothing.astype(jnp.int32), nothing, nothing.astype(bool))
     carry, batch_shape = wide(carry), xs.shape[1:-1]
-    layout, axes = _layout(carry, len(batch_shape), jacobian), len(batch_shape)
+    axes, count = len(batch_shape), math.prod(batch_shape)
+    layout = _layout(carry, axes, jacobian)
     problem = _Problem(cell, layout, jacobian, Settings(damping, max_iterations, tolerance))
 
-    def rows(leaf, leading=1):  # the batch axes, after some leading ones, as one
-        return None if leaf is None else jnp.reshape(leaf, (*leaf.shape[:leading], -1, *leaf.shape[leading + axes :]))
+    def rows(carry):
+        flat = layout.flat(carry, axes)
+        return flat.reshape(count, flat.shape[-1])
 
-    start = rows(layout.flat(carry, axes), 0)
-    initial = rows(layout.flat(cell.initial_carry(params, batch_shape), axes), 0).astype(start.dtype)
-    slices = rows(xs), rows(mask), rows(reset)
-    states, *record = _trajectory(problem, params, start, initial, *slices)
-    _, ys = cell.step(params, layout.carry(_begun(before(start, states), initial, slices[2])), slices[0])
-    last = layout.carry(states[-1].reshape(*batch_shape, -1))
-    return Unrolled(last, ys.reshape(*xs.shape[:-1], -1), *record)
+    start, initial = rows(carry), rows(wide(cell.initial_carry(params, batch_shape)))
+    x_rows = jnp.reshape(xs, (len(xs), count, xs.shape[-1]))
+    mask, reset = (None if m is None else jnp.reshape(m, (len(xs), count)) for m in (mask, reset))
+    solved: Any = _trajectory(problem, params, start, initial.astype(start.dtype), x_rows, mask, reset)
+    states, *record = solved
+    _, ys = cell.step(params, layout.carry(_begun(before(start, states), initial, reset)), x_rows)
+    last = layout.carry(states[-1].reshape(*batch_shape, states.shape[-1]))
+    return Unrolled(last, ys.reshape(*xs.shape[:-1], ys.shape[-1]), *record)
 
 
 def _advance(problem, params, initial, slices, state):
@@ -144,17 +148,17 @@ def _begun(state, initial, restart):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _trajectory(problem, params, start, initial, xs, mask, reset):
+def _trajectory(problem, params, start, initial, xs, mask, reset) -> tuple[Array, Array, Array, Array]:
     """(states [T, R, n], iterations, residual, sequential)."""
     slices = xs, mask, reset
     step = functools.partial(_advance, problem, params, initial)
     every = functools.partial(step, slices)
     blocks = functools.partial(_blocks, problem, every)
-    return tuple(solve(Recurrence(step, every, blocks, slices), start, problem.settings))
+    return solve(Recurrence(step, every, blocks, slices), start, problem.settings)[:]
 
 
 def _forward(problem, params, start, initial, xs, mask, reset):
-    solved = _trajectory(problem, params, start, initial, xs, mask, reset)
+    solved: Any = _trajectory(problem, params, start, initial, xs, mask, reset)
     return solved, (params, start, initial, xs, mask, reset, solved[0])
 
 
@@ -181,7 +185,8 @@ def _backward(problem, saved, cotangents):
         )
 
         def step(slices, adjoint):
-            return slices[2] + back(*slices[:2], adjoint)
+            entered, state, asked = slices
+            return asked + back(entered, state, adjoint)
 
         recurrence = Recurrence(step, functools.partial(step, data), lambda _: matrices, data)
         settings = problem.settings._replace(damping=0.0)
@@ -234,16 +239,8 @@ def _layout(carry, axes, jacobian):
     return _Layout(tree, shapes, tuple(leaf.dtype for leaf in leaves))
 
 
-def _size(shape):
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
 def _check(damping, max_iterations, tolerance):
     check_rate("damping", damping)
-    if max_iterations is not None:
-        check_sizes(max_iterations=max_iterations)
+    check_sizes(max_iterations=max_iterations)
     if tolerance is not None and not tolerance > 0:
         raise UserError(f"tolerance must be above 0, got {tolerance}", ["tolerance"])

@@ -26,13 +26,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 BOUND, TARGET = 32, 4  # residuals in units of rounding: one that is accepted, and one below which nothing is gained
+SMALL = 4  # numbers of a block up to which its products are sums written out, not calls of a product of matrices
 
 
 class Settings(NamedTuple):
     """How the iteration goes: see `lm_jax.cells.unroll_parallel`."""
 
     damping: float
-    max_iterations: int | None
+    max_iterations: int
     tolerance: float | None
 
 
@@ -63,7 +64,7 @@ class Solved(NamedTuple):
 def solve(recurrence: Recurrence, start: Float[Array, "R n"], settings: Settings) -> Solved:
     """Computes all states of a recurrence of at least one step, from the state before the first."""
     steps = len(jax.tree.leaves(recurrence.slices)[0])
-    limit = steps if settings.max_iterations is None else min(settings.max_iterations, steps)
+    limit = min(settings.max_iterations, steps)
     rounding = float(jnp.finfo(start.dtype).eps)
     bound = BOUND * rounding if settings.tolerance is None else settings.tolerance
     guess = jnp.broadcast_to(start, (steps, *start.shape))
@@ -102,12 +103,11 @@ def linear_states(matrices: Float[Array, "T R U L L"], inputs: Float[Array, "T R
     """Computes d_t = A_t d_{t-1} + b_t from d_0 = 0, the blocks' numbers one leaf of the state after the other."""
     *leading, blocks, size, _ = matrices.shape
     columns = jnp.swapaxes(inputs.reshape(*leading, size, blocks), -1, -2)[..., None]
-    if size == 1:
-        times = jnp.multiply
-    else:  # products in full precision: on a GPU others have the mantissa of bfloat16
 
-        def times(a, b):
-            return jnp.matmul(a, b, precision="highest")
+    def times(a, b):
+        if size <= SMALL:
+            return sum(a[..., :, k, None] * b[..., k, None, :] for k in range(size))
+        return jnp.matmul(a, b, precision="highest")  # on a GPU others have the mantissa of bfloat16
 
     def in_a_row(first, second):
         return times(second[0], first[0]), times(second[0], first[1]) + second[1]
