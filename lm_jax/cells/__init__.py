@@ -14,6 +14,7 @@ from lm_jax.cells.lstm import LSTMCarry, LSTMParams, lstm
 from lm_jax.cells.mingru import mingru
 from lm_jax.cells.minlstm import minlstm
 from lm_jax.cells.mlstm import mlstm
+from lm_jax.cells.parallel import Unrolled, unroll_parallel
 from lm_jax.cells.rglru import rglru
 from lm_jax.cells.rnn import RNNParams, rnn
 from lm_jax.cells.slstm import slstm
@@ -30,6 +31,7 @@ __all__ = [
     "Observed",
     "RNNParams",
     "StackParams",
+    "Unrolled",
     "block",
     "convolved",
     "cornn",
@@ -51,4 +53,5 @@ __all__ = [
     "scan_unroll",
     "slstm",
     "stacked",
+    "unroll_parallel",
 ]

@@ -23,7 +23,14 @@ WORDS, NUMBERS, LARGEST = 25, 3, 1_000_000  # of an answer; bytes of a file
 
 
 def test_every_kind_of_question_has_studies():
-    assert {found.study.folder for found in ENTRIES} == {"gradients", "language_models", "tasks", "uses", "benchmarks"}
+    assert {found.study.folder for found in ENTRIES} == {
+        "gradients",
+        "recurrences",
+        "language_models",
+        "tasks",
+        "uses",
+        "benchmarks",
+    }
     assert len(ENTRIES) >= 23 and {found.study.name for found in STUDIES if not is_recorded(found)} <= NOT_RUN
 
 

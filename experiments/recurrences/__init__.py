@@ -1,0 +1,1 @@
+"""Studies of recurrences: how they run over time, and what decides it."""
