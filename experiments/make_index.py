@@ -16,7 +16,7 @@ from lm_jax.report.verdict import overall
 
 
 HERE = Path(__file__).resolve().parent
-FOLDERS = ("gradients", "language_models", "tasks", "uses", "benchmarks")
+FOLDERS = ("gradients", "language_models", "tasks", "uses", "recurrences", "benchmarks")
 IS_STUDY = re.compile(r"^STUDY = Study\(", re.MULTILINE)
 WIDTH = 200  # of a small picture, in pixels
 MARKS = {
