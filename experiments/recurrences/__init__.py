@@ -1,1 +1,1 @@
-"""Studies of recurrences: how they run over time, and what decides it."""
+"""Studies of recurrences, old and new: what each can keep in mind, what it cannot, and how fast it runs."""

@@ -1,0 +1,76 @@
+"""Networks of the studies of recurrences: sizes and states; their problems: answers looked up one by one."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.recurrences.architectures import HEADS, NETWORKS, build, hidden_size, parameters, state_size
+from experiments.recurrences.learning import Plan, learn
+from experiments.recurrences.recall import KEYS, PAIRS, draw, tell
+from experiments.recurrences.state_tracking import TASKS
+from experiments.recurrences.state_tracking import draw as draw_state
+
+
+UNITS = 16
+OF_A_HEAD = UNITS // HEADS
+STATES = {  # of one layer, counted from the papers' equations
+    "rnn": UNITS,
+    "gru": UNITS,
+    "lstm": 2 * UNITS,  # h, c
+    "mingru": UNITS,
+    "minlstm": UNITS,
+    "lru": 2 * UNITS,  # a complex number a unit
+    "rglru": UNITS,
+    "slstm": 3 * UNITS,  # h, and c, n, m, of which two are independent
+    "mlstm": HEADS * (OF_A_HEAD**2 + OF_A_HEAD + 1),  # C, n, m
+    "gated_deltanet": HEADS * OF_A_HEAD**2,
+    "cornn": 2 * UNITS,  # place and speed
+    "diagonal_gru": UNITS,
+    "diagonal_lstm": 2 * UNITS,
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_states_are_those_of_the_equations(network):
+    assert state_size(build(network, 5, UNITS)) == 2 * STATES[network]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_networks_are_of_about_one_size(network):
+    assert parameters(build(network, 2, hidden_size(network, 2, 40_000))) == pytest.approx(40_000, rel=0.09)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_answers_follow_the_state(task):
+    tokens, answers, asked = (np.asarray(a) for a in draw_state(task, 12, 5, jax.random.key(3)))
+    assert asked.all() and tokens.max() < TASKS[task]
+    for column, found in zip(tokens.T, answers.T, strict=True):
+        for end in range(12):
+            string = column[: end + 1].tolist()
+            changes = sum(a != b for a, b in itertools.pairwise(string))
+            expected = {"parity": string.count(1) % 2, "sum modulo 5": sum(string) % 5, "even pairs": changes % 2 == 0}
+            assert found[end] == expected[task]
+
+
+def test_recall_asks_for_every_key_once():
+    tokens, answers, asked = (np.asarray(a) for a in tell(8, 3, jax.random.key(0)))
+    assert tokens.shape == (24, 3) and (asked[:16] == 0).all() and (asked[16:] == 1).all()
+    for column, found in zip(tokens.T, answers.T, strict=True):
+        told = dict(zip(column[:16:2].tolist(), column[1:16:2].tolist(), strict=True))
+        assert len(told) == 8 and max(told) < KEYS <= min(told.values())
+        assert sorted(told) == sorted(column[16:].tolist())
+        assert [told[key] for key in column[16:].tolist()] == found[16:].tolist()
+
+
+def test_batches_of_recall_have_all_numbers_of_pairs():
+    make = jax.jit(lambda key: draw(2, key).asked.sum() / 2)
+    assert {int(make(jax.random.key(seed))) for seed in range(40)} == set(PAIRS)
+
+
+def test_learning_lowers_the_loss_and_draws_anew():
+    model = build("gru", 2, 8)
+    seen = list(learn(model, lambda key: draw_state("even pairs", 6, 16, key), Plan(60, 20), jax.random.key(0)))
+    assert [step for step, *_ in seen] == [20, 40, 60]
+    assert seen[-1][2] < seen[0][2]
