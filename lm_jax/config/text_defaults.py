@@ -20,13 +20,14 @@ class TextDefaults(NamedTuple):
     dropout: float = 0.0
     epochs: int = 8
     min_count: int = 1
+    bptt: int = 64
 
 
 UNCHOSEN = TextDefaults()  # where nothing has chosen, such as of a model without a run; so for texts too short to learn
 CHARACTERS = (  # training tokens up to which, and the values
     (20_000, UNCHOSEN),
     (200_000, TextDefaults(dropout=0.2, epochs=30)),
-    (700_000, UNCHOSEN),
+    (700_000, TextDefaults(learning_rate=1e-2, epochs=5, bptt=32)),
     (2_000_000, TextDefaults(dropout=0.1, epochs=8)),
     (20_000_000, TextDefaults(dropout=0.1, epochs=3)),
     (math.inf, TextDefaults(dropout=0.1, epochs=1)),
