@@ -6,7 +6,7 @@
 
 # %%
 REPOSITORY = ""  # where lm_jax is: the address of a git repository, or a folder; may stay empty where it is installed
-STEPS = 300  # of training; 1640 are the eight epochs that `lm-jax train` has by default
+STEPS = 300  # of training; `lm-jax train` has 2,045 by default
 
 # %% [markdown]
 # Installing. lm_jax's lower bounds are the versions of Colab's image, so its JAX stays; the version that is there is

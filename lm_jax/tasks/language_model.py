@@ -111,7 +111,8 @@ def warm_start(settings: Any, corpus: Corpus, params: Params, pretrained: Pretra
 
 def choose(settings: Any, corpus: Corpus) -> tuple[Any, dict[str, Any]]:
     """Fills in the settings that level and size of the text choose."""
-    defaults = text_defaults(corpus.vocabulary.level, len(corpus.train))
+    cell = getattr(getattr(getattr(settings, "model", None), "cell", None), "kind", None)  # n-grams have no model
+    defaults = text_defaults(corpus.vocabulary.level, len(corpus.train), cell=cell)
     filled, chosen = fill_in(settings, defaults._replace(min_count=corpus.min_count)._asdict())
     if corpus.vocabulary.level != "word":
         chosen.pop("min_count", None)  # of which there is no choice then

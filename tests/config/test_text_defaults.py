@@ -15,6 +15,8 @@ from lm_jax.config.text_defaults import ROWS, UNCHOSEN, TextDefaults, fill_in, t
 
 def test_the_default_text_keeps_its_settings():
     assert text_defaults("char", 420_000) == TextDefaults(1e-2, 0.0, 5, 1, 32)
+    assert text_defaults("char", 420_000, cell="gru") == text_defaults("char", 420_000)
+    assert text_defaults("char", 420_000, cell="rnn") == text_defaults("byte", 420_000, cell=None) == UNCHOSEN
     assert UNCHOSEN == TextDefaults(5e-3, 0.0, 8, 1, 64)
 
 
