@@ -1,5 +1,5 @@
-"""The first hour of a newcomer: a fresh clone, the first page's blocks in order, texts of one's own, every help, every
-mistake, the notebook.
+"""The first hour of a newcomer: a fresh clone, the first page's blocks in order, texts of one's own, every help, ninety
+mistakes. The notebook is run in tests/experiments/test_notebook.py.
 
 The clone has what is committed. Its commands are run by this test's interpreter, since an environment of its own cannot
 be installed without a network; .ci/run installs one as the first page says, for each version of Python, and runs this
