@@ -19,7 +19,7 @@ def valid_losses(config, folder):
 
 
 def test_the_default_settings_soon_beat_unigrams(tmp_path):
-    """A sixteenth of the default run, by half a nat: about half of what bigrams gain."""
+    """A twentieth of the default run, by half a nat: about half of what bigrams gain."""
     unigram, _, _, model = valid_losses(TrainConfig(steps=100, eval_every=100), tmp_path / "run")
     assert model < unigram - 0.5
 

@@ -1,6 +1,6 @@
 """The model over the characters of single lines that exposure_bias.py and uses/spelling.py share, and its lines."""
 
-from lm_jax.config import LSTMConfig, RecurrentConfig, TrainConfig
+from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig, TrainConfig
 from lm_jax.data.corpora import Texts
 
 
@@ -8,6 +8,9 @@ def settings(seed: int, smoke: bool, scheduled_sampling: float = 0.0) -> TrainCo
     """An LSTM of 128 units, every line alone."""
     return TrainConfig(
         model=RecurrentConfig(cell=LSTMConfig(recurrence="scan"), hidden_size=16 if smoke else 128, embedding_size=32),
+        optimizer=OptimizerConfig(learning_rate=5e-3),
+        epochs=8,
+        bptt=64,
         mode="sentence",
         scheduled_sampling=scheduled_sampling,
         steps=6 if smoke else None,

@@ -18,7 +18,7 @@ from pathlib import Path
 from experiments.harness import Study
 from experiments.harness.runs import trained
 from experiments.language_models.window_size_findings import WINDOWS, findings
-from lm_jax.config import DataConfig, TrainConfig, WindowConfig
+from lm_jax.config import DataConfig, OptimizerConfig, TrainConfig, WindowConfig
 from lm_jax.data import load_corpus
 
 
@@ -31,7 +31,8 @@ def settings(window: int, seed: int, arguments) -> TrainConfig:
     size = {"embedding_size": 4, "hidden_size": 8} if arguments.smoke else {"embedding_size": 32, "hidden_size": 128}
     length = {"steps": 6} if arguments.smoke else {"epochs": 4}
     model = WindowConfig(window=window, **size)
-    return TrainConfig(data=DataConfig(arguments.data), model=model, seed=seed, **length)
+    optimizer = OptimizerConfig(learning_rate=5e-3)
+    return TrainConfig(optimizer, data=DataConfig(arguments.data), model=model, bptt=64, seed=seed, **length)
 
 
 def measure(window: int, seed: int, arguments) -> dict:

@@ -82,7 +82,8 @@ def settings(texts: Path, smoke: bool) -> TrainConfig:
     """One author's model."""
     network = {"cell": "gru", "recurrence": "scan", "dropout": 0.3}
     network |= {"hidden_size": 8 if smoke else 128, "embedding_size": 32}
-    training = {"batch_size": 16, "epochs": 20, "steps": 3 if smoke else None, "seed": SEED}
+    training = {"batch_size": 16, "bptt": 64, "learning_rate": 5e-3, "epochs": 20, "seed": SEED}
+    training |= {"steps": 3 if smoke else None}
     return from_flat(TrainConfig, network | training, TrainConfig(data=DataConfig(str(texts), "byte")))
 
 

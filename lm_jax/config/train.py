@@ -128,11 +128,12 @@ class TrainConfig(RunConfig):
         "recurrent state is carried across lines.",
         group="text",
     )
-    bptt: int = setting(
-        64,
+    bptt: int | None = setting(
+        None,
         "Chunk length of truncated backpropagation. In tokens; the recurrent state is carried to the next chunk.",
         rule=count,
         common=True,
+        unset=BY_TEXT,
     )
     random_bptt: bool = setting(
         False, "Whether chunk lengths are random, with learning rates in proportion.", group="regularisation"

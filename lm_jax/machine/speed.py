@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.config import RecurrentConfig, TrainConfig
+from lm_jax.config.text_defaults import UNCHOSEN
 from lm_jax.models.build import from_config
 
 
@@ -45,14 +46,14 @@ def gflops(dtype, size: int, seconds: float) -> float:
 
 def lstm_tokens_per_second(seconds: float) -> float:
     """Measures gradient descent on the default LSTM, in tokens per second (32 streams of 64 steps, V = 100)."""
-    config = TrainConfig()
+    bptt, batch_size = UNCHOSEN.bptt, TrainConfig().batch_size
     model = from_config(RecurrentConfig(), VOCABULARY)
     params = jax.jit(model.init)(jax.random.key(0))
-    shape = (config.bptt, config.batch_size)
+    shape = (bptt, batch_size)
     inputs, targets = jnp.asarray(np.random.default_rng(0).integers(0, VOCABULARY, (2, *shape), np.int32))
 
     def loss(params):
-        carry = model.initial_carry(params, (config.batch_size,))
+        carry = model.initial_carry(params, (batch_size,))
         _, log_probs = model.score(params, carry, inputs, targets)
         return -jnp.mean(log_probs)
 
@@ -60,7 +61,7 @@ def lstm_tokens_per_second(seconds: float) -> float:
     def step(params):
         return jax.tree.map(lambda p, g: p - 0.1 * g, params, jax.grad(loss)(params))
 
-    return rate(step, params, seconds) * config.bptt * config.batch_size
+    return rate(step, params, seconds) * bptt * batch_size
 
 
 def rate(function: Callable, state, seconds: float) -> float:

@@ -90,7 +90,7 @@ def set_up(
     )
 
     def init(key):
-        params = model.init(key)
+        params = jax.jit(model.init)(key)
         return params if task.warm_start is None else task.warm_start(config, data, params, pretrained)
 
     def create():

@@ -11,7 +11,7 @@ import numpy as np
 
 from lm_jax.analysis.first_nonfinite import first_nonfinite
 from lm_jax.config import TrainConfig
-from lm_jax.config.text_defaults import fill_in, text_defaults
+from lm_jax.config.text_defaults import UNCHOSEN, fill_in, text_defaults
 from lm_jax.data.batching import Batches
 from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
 from lm_jax.data.vocabulary import Vocabulary
@@ -112,7 +112,8 @@ def warm_start(settings: Any, corpus: Corpus, params: Params, pretrained: Pretra
 
 def choose(settings: Any, corpus: Corpus) -> tuple[Any, dict[str, Any]]:
     """Fills in the settings that level and size of the text choose."""
-    defaults = text_defaults(corpus.vocabulary.level, len(corpus.train))
+    cell = getattr(getattr(getattr(settings, "model", None), "cell", None), "kind", None)  # n-grams have no model
+    defaults = text_defaults(corpus.vocabulary.level, len(corpus.train), cell=cell)
     filled, chosen = fill_in(settings, defaults._replace(min_count=corpus.min_count)._asdict())
     if corpus.vocabulary.level != "word":
         chosen.pop("min_count", None)  # of which there is no choice then
@@ -130,7 +131,7 @@ def batches(settings: Any, corpus: Corpus, model: LanguageModel) -> BatchSource:
         tokens=corpus.train,
         eol_id=corpus.vocabulary.eol_id,
         batch_size=settings.batch_size,
-        bptt=settings.bptt,
+        bptt=settings.bptt or UNCHOSEN.bptt,
         mode=settings.mode,
         seed=settings.seed,
         random_bptt=settings.random_bptt,

@@ -132,12 +132,18 @@ def _load(saved, template):
             raise UserError(
                 f"a checkpoint must fit its config.json, got arrays of {have} at step {saved.step}, not {want}"
             )
-        return LoadedStep(saved.step, load_arrays(saved.path, {"params": abstract})["params"], host)
+        return LoadedStep(saved.step, _bound_to_none(load_arrays(saved.path, {"params": abstract})["params"]), host)
     except UserError:
         raise
     except Exception as error:  # of many types; what the user can act on is its cause
         _check_there(saved)
         raise UserError(f"a checkpoint must fit its config.json, got step {saved.step}: {root(error)}") from error
+
+
+def _bound_to_none(params):
+    """The parameters as arrays that may go to any device, as new ones are: those that orbax reads are bound to one, and
+    a program that was compiled for the others is compiled again for them."""
+    return jax.device_put(jax.device_get(params))
 
 
 def _check_there(saved):

@@ -14,7 +14,10 @@ from lm_jax.config.text_defaults import ROWS, UNCHOSEN, TextDefaults, fill_in, t
 
 
 def test_the_default_text_keeps_its_settings():
-    assert text_defaults("char", 420_000) == UNCHOSEN == TextDefaults(5e-3, 0.0, 8, 1)
+    assert text_defaults("char", 420_000) == TextDefaults(1e-2, 0.0, 5, 1, 32)
+    assert text_defaults("char", 420_000, cell="gru") == text_defaults("char", 420_000)
+    assert text_defaults("char", 420_000, cell="rnn") == text_defaults("byte", 420_000, cell=None) == UNCHOSEN
+    assert UNCHOSEN == TextDefaults(5e-3, 0.0, 8, 1, 64)
 
 
 @pytest.mark.parametrize("level", ROWS)
@@ -39,7 +42,7 @@ def test_open_settings_are_filled_in_and_given_ones_stay():
     assert chosen == values
     found = filled.optimizer.learning_rate, filled.model.dropout, filled.epochs, filled.data.min_count
     assert found == (0.25, 0.75, 5, 4)
-    own = from_flat(TrainConfig, {"learning_rate": 5e-3, "dropout": 0.0, "epochs": 8, "min_count": 1})
+    own = from_flat(TrainConfig, {"learning_rate": 5e-3, "dropout": 0.0, "epochs": 8, "min_count": 1, "bptt": 64})
     assert fill_in(own, values) == (own, {}) and fill_in(filled, UNCHOSEN._asdict()) == (filled, {})
     assert fill_in(from_flat(TrainConfig, {"dropout_output": 0.1}), values)[1]["dropout"] == 0.0
     assert fill_in(NGramConfig(), values)[1] == {"min_count": 4}
@@ -73,7 +76,8 @@ def test_a_run_records_what_the_text_chose(text, tmp_path):
     run = lm_jax.train(config, tmp_path / "run", Heard())
     rate, dropout, epochs, data = recorded(tmp_path / "run")
     assert (rate, dropout, epochs, data["min_count"]) == (5e-3, 0.5, 40, 2)
-    assert starts[0].chosen == {"learning_rate": 5e-3, "dropout": 0.5, "min_count": 2}  # epochs are idle beside steps
+    chosen = {"learning_rate": 5e-3, "dropout": 0.5, "min_count": 2, "bptt": 64}  # epochs are idle beside steps
+    assert starts[0].chosen == chosen
     assert run.vocabulary.unk_id is not None and "once3" not in run.vocabulary.tokens and "n3" in run.vocabulary.tokens
     # the record gives the same run again, and a resume needs nothing that was left open
     again = read_settings(tmp_path / "run" / "config.json")
@@ -116,5 +120,6 @@ def test_the_readme_has_these_values():
         for most, values in rows:
             size = f"to {most:,}" if most < math.inf else "more"
             rare = f", min_count {values.min_count}" if values.min_count > 1 else ""
-            values_of = f"lr {values.learning_rate:g}, dropout {values.dropout:g}, epochs {values.epochs}{rare}"
+            chunks = f", bptt {values.bptt}" if values.bptt != UNCHOSEN.bptt else ""
+            values_of = f"lr {values.learning_rate:g}, dropout {values.dropout:g}, epochs {values.epochs}{rare}{chunks}"
             assert f"| {levels} | {size} | {values_of} |" in text

@@ -43,8 +43,29 @@ def test_a_notebook_has_sources_and_nothing_else(maker):
     assert words == {"cell_type": "markdown", "metadata": {}, "source": ["Words."]}
 
 
+def code_cells(record):
+    return [cell for cell in record["cells"] if cell["cell_type"] == "code"]
+
+
+def assert_shown(record):
+    """Every cell ran, in order and without an error; nothing it shows has codes for a terminal."""
+    assert [cell["execution_count"] for cell in code_cells(record)] == [k + 1 for k in range(len(code_cells(record)))]
+    outputs = [output for cell in code_cells(record) for output in cell["outputs"]]
+    assert len(outputs) > 5 and "error" not in {output["output_type"] for output in outputs}
+    assert "\x1b" not in json.dumps(outputs, ensure_ascii=False) and "\\u001b" not in json.dumps(outputs)
+    printed = "".join(text for output in outputs for text in output.get("text", ()))
+    for part in ("versions: python", "in the mirror: steps", "bits each", "The ", "below 10 %"):
+        assert part in printed
+    lines = [output["data"]["text/plain"] for output in outputs if "</progress>" in str(output.get("data"))]
+    assert len(lines) == 2 and all("finished: " in "".join(line) for line in lines)  # one updated output a training
+
+
 def test_the_notebook_is_up_to_date(maker):
-    assert (COLAB / "quickstart.ipynb").read_text() == maker.notebook(SCRIPT)
+    record = json.loads((COLAB / "quickstart.ipynb").read_text())
+    assert_shown(record)
+    for cell in code_cells(record):
+        cell |= {"execution_count": None, "outputs": []}
+    assert record == json.loads(maker.notebook(SCRIPT))
 
 
 def test_its_code_is_plain_python(maker):
@@ -70,3 +91,14 @@ def test_every_cell_runs(maker, tmp_path, monkeypatch, capsys):
     assert names["RUN"].is_dir() and max(names["mirrored_steps"]()) == names["STEPS"] and out.count("Traceback") == 0
     assert names["score"].bits_per_character < 4.0  # less than what a unigram model takes
     assert "data:image/png" in names["run"]._repr_html_() and "data:image/png" in names["found"]._repr_html_()
+
+
+@pytest.mark.slow
+def test_a_kernel_runs_it(maker, tmp_path, monkeypatch):
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(COLAB.parents[1]), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    assert_shown(json.loads(maker.executed(maker.notebook(SCRIPT), tmp_path)))
