@@ -62,12 +62,15 @@ class LabelledCorpus:
         )
 
 
-def read_splits(data: str | None, text_column: str, label_column: str) -> tuple[str, Splits]:
-    """Reads labelled texts by split, and says where they come from; without data those that Python carries."""
+def read_splits(data: str | None, text_column: str, label_column: str, whole: bool = False) -> tuple[str, Splits]:
+    """Reads labelled texts by split, and says where they come from; without data those that Python carries.
+
+    whole: see `read_labelled`.
+    """
     if data is None:
         source, passages = library_passages()
         return source, split_at_random([LabelledText(*one) for one in passages], source)
-    return data, read_labelled(data, text_column, label_column)
+    return data, read_labelled(data, text_column, label_column, whole)
 
 
 def fingerprint(splits: Splits) -> str:

@@ -70,10 +70,13 @@ class ParallelCorpus:
         )
 
 
-def read_pairs(data: str | None, source: str, target: str) -> tuple[str, PairSplits]:
-    """Reads pairs by split, and says where they come from; without data those that the program makes."""
+def read_pairs(data: str | None, source: str, target: str, whole: bool = False) -> tuple[str, PairSplits]:
+    """Reads pairs by split, and says where they come from; without data those that the program makes.
+
+    whole: see `read_parallel`.
+    """
     if data is not None:
-        return data, read_parallel(data, source, target)
+        return data, read_parallel(data, source, target, whole)
     made = date_pairs().items()
     return DATES, {split: [Pair(*one, f"date {k} of {split}") for k, one in enumerate(of, 1)] for split, of in made}
 
