@@ -2,22 +2,17 @@
 
 import dataclasses
 import itertools
-import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Literal
 
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
+from lm_jax.cli.lines import read_batches, refused_by_line
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import make_console, say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import ClassifyConfig, setting
 from lm_jax.errors import UserError
 from lm_jax.strict_json import to_json
-
-
-ROWS = 64  # lines of a file that are read at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +36,7 @@ class ClassifyPredictArguments:
     """Predict the label of every line of a file, or of standard input."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("Texts, one a line, if not from standard input.", "FILE", optional=True)
+    file: str | None = positional("Texts, one a line; - or nothing for standard input.", "FILE", optional=True)
     explain: bool = setting(False, "Whether words are coloured by their contribution to the label, with the numbers.")
     pictures: str | None = setting(None, "Folder for a picture of each explanation (with --explain).", metavar="FOLDER")
     cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
@@ -65,54 +60,39 @@ def predict(argv: list[str]) -> None:
         raise UserError(
             f"pictures are of explanations, got {arguments.pictures} without explain", ["pictures", "explain"]
         )
-    lines = read_lines(arguments.file)
+    from lm_jax.report.out_folder import check_folder
+
+    folder = None if arguments.pictures is None else check_folder(arguments.pictures, "pictures")
+    batches = ([line for line in batch if line.text] for batch in read_batches(arguments.file))
 
     from lm_jax.machine.compile_cache import keep_compiled
+    from lm_jax.queries.classify import encode_text
     from lm_jax.queries.load import load_as
     from lm_jax.queries.trained_classifier import TrainedClassifier
 
     keep_compiled()
     run = load_as(TrainedClassifier, arguments.run, arguments.cell)
-    if arguments.explain:
-        _print_explanations(run, lines, arguments)
-        return
-    for batch in in_batches(lines):
-        for prediction in run.classify(batch):
+    numbers = itertools.count(1)
+    for batch in batches:
+        for line in batch:
+            with refused_by_line(line):
+                encode_text(run, line.text)
+        if arguments.explain:
+            for line in batch:
+                _print_explanation(run.explain(line.text), next(numbers), folder, arguments)
+            continue
+        for prediction in run.classify([line.text for line in batch]):
             words = f"{prediction.label}\t{prediction.probability:.4f}\t{prediction.text}"
             say(to_json(prediction) if arguments.json else words)
 
 
-def _print_explanations(run, lines, arguments):
+def _print_explanation(explanation, number, folder, arguments):
     from lm_jax.report.word_weights import coloured_words, draw_words
 
-    console = make_console()
-    for number, line in enumerate(lines, 1):
-        explanation = run.explain(line)
-        if arguments.json:
-            print(to_json(explanation), flush=True)
-        else:
-            console.print(coloured_words(explanation), crop=False)
-        if arguments.pictures is not None:
-            folder = Path(arguments.pictures).expanduser()
-            folder.mkdir(parents=True, exist_ok=True)
-            draw_words(explanation, folder / f"text-{number}.png")
-
-
-def read_lines(file: str | None) -> Iterator[str]:
-    """Yields the lines of a file, or of standard input, that hold a word.
-
-    Raises UserError for a file that cannot be read, before the first line.
-    """
-    if file is None:
-        return (line.strip() for line in sys.stdin if line.strip())
-    from lm_jax.data.text_files import read_text
-
-    return (line.strip() for line in str(read_text(Path(file), "char")).split("\n") if line.strip())
-
-
-def in_batches(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yields lines in lists: one by one where a person types them."""
-    size = 1 if sys.stdin.isatty() else ROWS
-    lines = iter(lines)
-    while batch := list(itertools.islice(lines, size)):
-        yield batch
+    if arguments.json:
+        print(to_json(explanation), flush=True)
+    else:
+        make_console().print(coloured_words(explanation), crop=False)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_words(explanation, folder / f"text-{number}.png")

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Literal
 
-from lm_jax.cli.classify import in_batches, read_lines
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
+from lm_jax.cli.lines import read_batches, refused_by_line
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
@@ -36,7 +36,7 @@ class TagPredictArguments:
     """Tag every line of a file, or of standard input: a sentence of words with spaces between."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
+    file: str | None = positional("Sentences, one a line; - or nothing for standard input.", "FILE", optional=True)
     n_best: int = setting(
         1,
         "Tag sequences for each sentence, the most probable first, each after its log-probability.",
@@ -68,16 +68,21 @@ def predict(argv: list[str]) -> None:
             "columns have one tag sequence and no JSON, got columns with n_best or json",
             ["columns", "n_best", "json"],
         )
-    lines = read_lines(arguments.file)
+    batches = ([line for line in batch if line.text] for batch in read_batches(arguments.file))
 
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries.load import load_as
+    from lm_jax.queries.tag import words_of
     from lm_jax.queries.trained_tagger import TrainedTagger
 
     keep_compiled()
     run = load_as(TrainedTagger, arguments.run, arguments.cell)
-    for batch in in_batches(lines):
-        for sentence in run.tag_sentences(batch, arguments.n_best):
+    run.tag_sentences([], arguments.n_best)  # refuses what cannot be, before a line is read
+    for batch in batches:
+        for line in batch:
+            with refused_by_line(line):
+                words_of(run, line.text)
+        for sentence in run.tag_sentences([line.text for line in batch], arguments.n_best):
             say(to_json(sentence) if arguments.json else _words(sentence, arguments))
 
 

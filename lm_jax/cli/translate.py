@@ -1,23 +1,17 @@
 """`lm-jax translate train | evaluate | predict`: sentences and their translations."""
 
 import dataclasses
-import itertools
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
+from lm_jax.cli.lines import read_batches, refused_by_line
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import TranslateConfig, setting
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.strict_json import to_json
-
-
-ROWS = 64  # lines of a file that are read at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +35,7 @@ class TranslatePredictArguments:
     """Translate every line of a file, or of standard input."""
 
     run: str = positional("Folder of the run.", "RUN")
-    file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
+    file: str | None = positional("Sentences, one a line; - or nothing for standard input.", "FILE", optional=True)
     beam_size: int | None = setting(None, "Beam size, if not the run's setting.")
     length_penalty: float | None = setting(
         None, "Exponent of the length that log-probabilities are divided by, if not the run's setting."
@@ -69,38 +63,32 @@ def predict(argv: list[str]) -> None:
     """Parses the arguments and prints the translations of every line, as soon as they are there."""
     arguments = parse(TranslatePredictArguments, "translate predict", argv)
     check_sizes(n_best=arguments.n_best)
-    lines = lines_of(arguments.file)
+    from lm_jax.report.out_folder import check_folder
+
+    folder = None if arguments.attention is None else check_folder(arguments.attention, "attention")
+    batches = read_batches(arguments.file)
 
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries.load import load_as
     from lm_jax.queries.trained_translator import TrainedTranslator
+    from lm_jax.queries.translate import encode_source
 
     keep_compiled()
     run = load_as(TrainedTranslator, arguments.run, arguments.cell)
     search = _search(arguments, run)
     if arguments.attention is not None and run.model.align is None:
         raise UserError(f"pictures of attention need a translator with attention, got {run.run}", ["attention"])
-    numbered = enumerate(lines, 1)
-    while batch := list(itertools.islice(numbered, 1 if sys.stdin.isatty() else ROWS)):
-        wanted = [line for _, line in batch if line]
-        translated = iter(run.translate_all(wanted, n_best=arguments.n_best, **search))
-        for number, line in batch:
-            translations = next(translated) if line else []
-            _print(line, translations, arguments)
-            if translations and arguments.attention is not None:
-                _draw(run, line, translations[0], Path(arguments.attention).expanduser() / f"line-{number}.png")
-
-
-def lines_of(file: str | None) -> Iterator[str]:
-    """Yields the lines of a file, or of standard input, without white space at their ends.
-
-    Raises UserError for a file that cannot be read, before the first line.
-    """
-    if file is None:
-        return (line.strip() for line in sys.stdin)
-    from lm_jax.data.text_files import read_text
-
-    return (line.strip() for line in str(read_text(Path(file), "char")).split("\n")[:-1])
+    for batch in batches:
+        wanted = [line for line in batch if line.text]
+        for line in wanted:
+            with refused_by_line(line):
+                encode_source(run, line.text)
+        translated = iter(run.translate_all([line.text for line in wanted], n_best=arguments.n_best, **search))
+        for line in batch:
+            translations = next(translated) if line.text else []
+            _print(line.text, translations, arguments)
+            if translations and folder is not None:
+                _draw(run, line.text, translations[0], folder / f"line-{line.number}.png")
 
 
 def _search(arguments: TranslatePredictArguments, run: Any) -> dict[str, Any]:

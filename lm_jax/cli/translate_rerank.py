@@ -1,13 +1,11 @@
 """`lm-jax translate rerank RUN FILE`: translations chosen by the noisy channel, and its weights tuned."""
 
 import dataclasses
-import itertools
-import sys
 
 from lm_jax.cli.flags import positional
+from lm_jax.cli.lines import read_batches, refused_by_line
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
-from lm_jax.cli.translate import ROWS, lines_of
 from lm_jax.config.settings import setting
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.strict_json import to_json
@@ -18,7 +16,7 @@ class RerankArguments:
     """Translate every line of a file, or of standard input, by the noisy channel: the best of a beam by P(x|y) P(y)."""
 
     run: str = positional("Folder of the translator's run: P(y|x).", "RUN")
-    file: str | None = positional("Sentences, one a line, if not from standard input.", "FILE", optional=True)
+    file: str | None = positional("Sentences, one a line; - or nothing for standard input.", "FILE", optional=True)
     reverse: str | None = setting(None, "Run of a translator in the other direction: P(x|y).", metavar="RUN")
     language_model: str | None = setting(
         None, "Run of a language model of the language that is written: P(y).", metavar="RUN"
@@ -39,12 +37,13 @@ def main(argv: list[str]) -> None:
     """Parses the arguments and prints the translations of every line, or the tuned weights."""
     arguments = parse(RerankArguments, "translate rerank", argv)
     _check(arguments)
-    lines = () if arguments.tune else lines_of(arguments.file)
+    batches = () if arguments.tune else read_batches(arguments.file)
 
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries import TrainedTranslator
     from lm_jax.queries.load import load_as
     from lm_jax.queries.trained import TrainedLanguageModel
+    from lm_jax.queries.translate import encode_source
 
     keep_compiled()
     run, reverse = (load_as(TrainedTranslator, path) for path in (arguments.run, str(arguments.reverse)))
@@ -56,11 +55,14 @@ def main(argv: list[str]) -> None:
     if arguments.weights:
         others["weights"] = arguments.weights
     run.rerank([], n_best=arguments.n_best, **others)  # refuses what cannot be, before a line is read
-    numbered = iter(lines)
-    while batch := list(itertools.islice(numbered, 1 if sys.stdin.isatty() else ROWS)):
-        found = iter(run.rerank([line for line in batch if line], n_best=arguments.n_best, **others))
+    for batch in batches:
+        wanted = [line for line in batch if line.text]
+        for line in wanted:
+            with refused_by_line(line):
+                encode_source(run, line.text)
+        found = iter(run.rerank([line.text for line in wanted], n_best=arguments.n_best, **others))
         for line in batch:
-            _print(line, next(found) if line else [], arguments)
+            _print(line.text, next(found) if line.text else [], arguments)
 
 
 def _check(arguments: RerankArguments) -> None:

@@ -62,21 +62,23 @@ class LabelledCorpus:
         )
 
 
-def read_splits(data: str | None, text_column: str, label_column: str) -> tuple[str, Splits]:
+def read_splits(data: str | None, text_column: str, label_column: str, whole: bool = False) -> tuple[str, Splits]:
     """Reads labelled texts by split, and says where they come from; without data those that Python carries.
 
     Args:
         data: A file or a folder, see `read_labelled`; None for passages of the standard library.
         text_column: The column of tables that has the text.
         label_column: The column that has the label.
+        whole: Whether one file is all of "all", see `read_labelled`.
 
     Raises:
         UserError: For anything that is not there or cannot be read.
+
     """
     if data is None:
         source, passages = library_passages()
         return source, split_at_random([LabelledText(*one) for one in passages], source)
-    return data, read_labelled(data, text_column, label_column)
+    return data, read_labelled(data, text_column, label_column, whole)
 
 
 def fingerprint(splits: Splits) -> str:

@@ -28,7 +28,7 @@ class LabelledText(NamedTuple):
 Splits = dict[str, list[LabelledText]]
 
 
-def read_labelled(data: str, text_column: str, label_column: str) -> Splits:
+def read_labelled(data: str, text_column: str, label_column: str, whole: bool = False) -> Splits:
     """Reads labelled texts by split.
 
     A folder has a file for each split. Of one file 5 % of the texts are drawn for validation, 5 % for testing: it may
@@ -38,16 +38,19 @@ def read_labelled(data: str, text_column: str, label_column: str) -> Splits:
         data: A file of lines LABEL<tab>TEXT, a table, or a folder.
         text_column: The column of tables that has the text.
         label_column: The column that has the label.
+        whole: Whether one file is not split: its texts, however few, are those of "all".
 
     Raises:
         UserError: For anything that is not there or cannot be read.
+
     """
     path = Path(data).expanduser()
     if path.is_dir():
         return {split: _read(file, text_column, label_column) for split, file in split_files(path).items()}
     if not path.exists():
         raise UserError(f"data must be an existing file or folder, got {data}{near_files(data)}", ["data"])
-    return split_at_random(_read(path, text_column, label_column), data)
+    texts = _read(path, text_column, label_column)
+    return {"all": texts} if whole else split_at_random(texts, data)
 
 
 def split_at_random(texts: Sequence, source: str) -> dict[str, list]:

@@ -70,19 +70,21 @@ class ParallelCorpus:
         )
 
 
-def read_pairs(data: str | None, source: str, target: str) -> tuple[str, PairSplits]:
+def read_pairs(data: str | None, source: str, target: str, whole: bool = False) -> tuple[str, PairSplits]:
     """Reads pairs by split, and says where they come from; without data those that the program makes.
 
     Args:
         data: A file or a folder, see `read_parallel`; None for dates that the program makes.
         source: The language that is translated: the ending of its files, or its column.
         target: The other language.
+        whole: Whether one file is all of "all", see `read_parallel`.
 
     Raises:
         UserError: For anything that is not there or cannot be read.
+
     """
     if data is not None:
-        return data, read_parallel(data, source, target)
+        return data, read_parallel(data, source, target, whole)
     made = date_pairs().items()
     return DATES, {split: [Pair(*one, f"date {k} of {split}") for k, one in enumerate(of, 1)] for split, of in made}
 

@@ -25,7 +25,7 @@ class Pair(NamedTuple):
 PairSplits = dict[str, list[Pair]]
 
 
-def read_parallel(data: str, source: str, target: str) -> PairSplits:
+def read_parallel(data: str, source: str, target: str, whole: bool = False) -> PairSplits:
     """Reads pairs of sentences by split.
 
     Args:
@@ -34,6 +34,7 @@ def read_parallel(data: str, source: str, target: str) -> PairSplits:
             folder is split 90/5/5 by a draw that is always the same.
         source: the ending of the files in the language that is read, or the column of a table.
         target: the same for the language that is written.
+        whole: what is no folder is not split; its pairs, however few, are those of "all".
 
     Raises:
         UserError: for what is not there or cannot be read, files of different length, and an empty sentence.
@@ -44,7 +45,8 @@ def read_parallel(data: str, source: str, target: str) -> PairSplits:
     if path.is_dir():
         return {split: _split_of(path, split, source, target) for split in SPLIT_NAMES}
     if path.is_file():
-        return split_at_random(_read_file(path, source, target), data)
+        pairs = _read_file(path, source, target)
+        return {"all": pairs} if whole else split_at_random(pairs, data)
     files = [path.with_name(f"{path.name}.{ending}") for ending in (source, target)]
     if not any(file.is_file() for file in files):
         raise UserError(
@@ -52,7 +54,8 @@ def read_parallel(data: str, source: str, target: str) -> PairSplits:
             f"{source!r}, target {target!r}), got {data}{near_files(data)}",
             ["data", "source", "target"],
         )
-    return split_at_random(_read_two(*files), data)
+    pairs = _read_two(*files)
+    return {"all": pairs} if whole else split_at_random(pairs, data)
 
 
 def _split_of(folder, split, source, target):

@@ -1,8 +1,9 @@
 """Files of tagged words: CoNLL-U and two columns.
 
 CoNLL-U: ten columns with tabs, a word a line, a blank line after each sentence (universaldependencies.org/format).
-Lines with an id such as 8-9 (a token of several words) or 8.1 (a word that is not in the text) are skipped. Any other
-file has two columns, word and tag, between them a tab or other white space, and blank lines between sentences.
+Lines with an id such as 8-9 (a token of several words) or 8.1 (a word that is not in the text) are skipped. "_" is no
+tag; among features (feats) it is one, of the words that have none. Any other file has two columns, word and tag,
+between them a tab or other white space, and blank lines between sentences.
 """
 
 from collections.abc import Iterator
@@ -65,6 +66,7 @@ def _column_words(text, file, column):
 
 def _conllu_words(text, file, column):
     at, expected, comments = COLUMNS[column], 1, False
+    no_tags = ("",) if column == "feats" else ("", "_")
     for number, line in enumerate(text.split("\n"), 1):
         place = f"in line {number} of {file}"
         if not line.strip():
@@ -83,7 +85,7 @@ def _conllu_words(text, file, column):
             continue
         if fields[0] != str(expected):
             raise UserError(f"ids of CoNLL-U count the words of a sentence, here {expected}, got {fields[0]!r} {place}")
-        if not fields[1].strip() or fields[at] in ("", "_"):
+        if not fields[1].strip() or fields[at] in no_tags:
             missing, got = ("a form", fields[1]) if not fields[1].strip() else (f"a tag in column {column}", fields[at])
             raise UserError(f"a word of CoNLL-U needs {missing}, got {got!r} {place}")
         expected += 1

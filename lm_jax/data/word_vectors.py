@@ -35,9 +35,14 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary, size: int) -> WordVec
     wanted = set(vocabulary.tokens) | {token.lower() for token in vocabulary.tokens}
     found: dict[str, np.ndarray] = {}
     for number, line in enumerate(_lines(Path(path).expanduser()), 1):
-        word, *numbers = line.rstrip().split(" ")
+        word, *numbers = (line.removeprefix("\ufeff") if number == 1 else line).rstrip().split(" ")
         if number == 1 and len(numbers) == 1 and word.isdigit():
             continue
+        if not numbers and number <= 2:
+            raise UserError(
+                f"a line of vectors must be a word and {size} numbers with spaces between, got line {number} of {path}",
+                ["vectors"],
+            )
         if len(numbers) != size and number <= 2:
             raise UserError(
                 f"embedding_size must be that of the vectors, {len(numbers)} in {path}, got {size}",

@@ -14,6 +14,7 @@ at or below log P / longest^alpha. So stopping loses nothing that longer search 
 """
 
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -98,7 +99,7 @@ def beam_search(
 def check_search(beam_size: int, length_penalty: float) -> None:
     """Raises UserError for a beam below 1 or a length penalty below 0."""
     check_sizes(beam_size=beam_size)
-    if not 0 <= length_penalty < float("inf"):
+    if not isinstance(length_penalty, numbers.Real) or not 0 <= length_penalty < float("inf"):
         raise UserError(f"length_penalty must be at least 0, got {length_penalty!r}", ["length_penalty"])
 
 

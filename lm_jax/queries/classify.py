@@ -19,6 +19,7 @@ import numpy as np
 from lm_jax.errors import UserError
 from lm_jax.inference.classification import class_log_probs
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.queries.texts import checked_text, checked_texts
 from lm_jax.report.html import fragment, table_html
 from lm_jax.report.rows import Rows
 from lm_jax.report.table import Table
@@ -71,8 +72,7 @@ def classify(run: RunLike, texts: Sequence[str], cell: UserCell | None = None) -
         UserError: For no run of a classifier, and a text that is empty or too long.
     """
     loaded = as_loaded(run, cell, "classifier")
-    if isinstance(texts, str):
-        raise UserError(f"texts must be a list of texts, got one text: {texts[:40]!r}")
+    texts = checked_texts(texts)
     if not texts:
         return []
     ids = [encode_text(loaded, text) for text in texts]
@@ -132,7 +132,7 @@ def _gradients(model):
 
 def encode_text(run: LoadedRun, text: str) -> np.ndarray:
     """Returns the ids of a text; raises UserError for one that is empty or too long."""
-    ids, limit = run.vocabulary.encode(text), run.config.data.max_length
+    ids, limit = run.vocabulary.encode(checked_text(text)), run.config.data.max_length
     if not len(ids):
         raise UserError(f"a text must hold a word, got {text!r}")
     if len(ids) > limit:

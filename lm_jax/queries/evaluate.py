@@ -1,10 +1,12 @@
 """Scoring data with a finished run, whatever task it trained."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
 from lm_jax.data.corpora import check_split
+from lm_jax.errors import UserError
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded, as_opened, check_model_type
 from lm_jax.queries.scorable import check_scorable
 from lm_jax.tasks import EvaluationRequest
@@ -39,6 +41,8 @@ def evaluate(
             are no probabilities.
     """
     check_split(split)
+    if data is not None and not isinstance(data, str | os.PathLike):
+        raise UserError(f"data must be the name of a file or folder, got {type(data).__name__} {data!r}", ["data"])
     check_scorable(as_opened(run), data)
     loaded = as_loaded(run, cell)
     settings = loaded.config

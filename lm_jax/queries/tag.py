@@ -11,9 +11,13 @@ from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.tagging import TagStrings, best_tags
 from lm_jax.models.build_tagger import word_length
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.queries.texts import checked_text, checked_texts
 from lm_jax.report.html import table_html
 from lm_jax.report.table import Table
 from lm_jax.short_repr import short_text, shortly_shown
+
+
+MOST = 1000  # tag sequences of a sentence: all their beginnings are in memory
 
 
 @shortly_shown
@@ -70,7 +74,8 @@ def tag(run: RunLike, sentence: str | Sequence[str], n_best: int = 1, cell: User
         The words with their tags.
 
     Raises:
-        UserError: For no run of a tagger, a sentence without a word or with too many, and n_best below 1.
+        UserError: For no run of a tagger, a sentence without a word or with too many, and an n_best that is not from 1
+            to 1,000.
     """
     return tag_sentences(run, [sentence], n_best, cell)[0]
 
@@ -94,9 +99,10 @@ def tag_sentences(
             many, and n_best below 1.
     """
     check_sizes(n_best=n_best)
+    if n_best > MOST:
+        raise UserError(f"n_best must be at most {MOST:,}, got {n_best:,}", ["n_best"])
     loaded = as_loaded(run, cell, "tagger")
-    if isinstance(sentences, str):
-        raise UserError(f"sentences must be a list of sentences, got one: {sentences[:40]!r}")
+    sentences = checked_texts(sentences, "sentences")
     if not sentences:
         return []
     split = [words_of(loaded, sentence) for sentence in sentences]
@@ -125,9 +131,13 @@ def _named(vocabulary, words: list[str], found: TagStrings) -> TaggedSentence:
 
 def words_of(run: LoadedRun, sentence: str | Sequence[str]) -> list[str]:
     """Returns the words of a sentence; raises UserError for one without a word, or with too many."""
-    words, limit = sentence.split() if isinstance(sentence, str) else list(sentence), run.config.data.max_length
+    words, limit = sentence.split() if isinstance(sentence, str) else _listed(sentence), run.config.data.max_length
     if not words or not all(words):
         raise UserError(f"a sentence must hold words, got {sentence!r}")
     if len(words) > limit:
         raise UserError(f"a sentence has at most {limit:,} words, the run's max_length, got {len(words):,}")
     return words
+
+
+def _listed(sentence):
+    return [checked_text(word, "a word") for word in checked_texts(sentence, "words")]

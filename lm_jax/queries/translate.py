@@ -9,6 +9,7 @@ from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.copying import write
 from lm_jax.inference.translation import Found, SearchSettings, alignment, translate_batch
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
+from lm_jax.queries.texts import checked_text, checked_texts
 from lm_jax.report.attention_figure import attention_figure
 from lm_jax.report.html import figure_html
 from lm_jax.report.rows import Rows
@@ -68,8 +69,7 @@ def translate(
         UserError: For no run of a translator, a text that is empty or too long, and a setting out of its range.
     """
     loaded = as_loaded(run, cell, "translator")
-    if isinstance(texts, str):
-        raise UserError(f"texts must be a list of texts, got one text: {texts[:40]!r}")
+    texts = checked_texts(texts)
     config = loaded.config
     search = SearchSettings(
         config.beam_size if beam_size is None else beam_size,
@@ -112,7 +112,7 @@ def attention_map(run: RunLike, source: str, target: str, cell: UserCell | None 
     """
     loaded = as_loaded(run, cell, "translator")
     vocabulary = loaded.vocabulary
-    ids = vocabulary.encode_target(target)
+    ids = vocabulary.encode_target(checked_text(target, "a translation"))
     weights = alignment(loaded.model, loaded.params, encode_source(loaded, source), ids, vocabulary.target.eol_id)
     spelled = [*vocabulary.target_tokens(ids[:-1]), END]
     return AttentionMap(vocabulary.source_tokens(source), spelled, weights.tolist())
@@ -123,7 +123,7 @@ END = "⏎"
 
 def encode_source(run: LoadedRun, text: str) -> np.ndarray:
     """Returns the ids of a sentence; raises UserError for one that is empty or too long."""
-    ids, limit = run.vocabulary.encode_source(text), run.config.data.max_length
+    ids, limit = run.vocabulary.encode_source(checked_text(text, "a sentence")), run.config.data.max_length
     if not len(ids):
         raise UserError(f"a sentence must hold a word, got {text!r}")
     if len(ids) > limit:

@@ -7,9 +7,9 @@ from pathlib import Path
 from lm_jax.errors import UserError
 
 
-def check_folder(out: str | Path) -> Path:
+def check_folder(out: str | Path, setting: str = "out") -> Path:
     """Returns the path of a folder that can be written, or made and written; raises UserError otherwise.
-    Leaves nothing."""
+    setting: what names it. Leaves nothing."""
     path = Path(out).expanduser().absolute()
     missing = [parent for parent in (path, *path.parents) if not parent.exists()]
     try:
@@ -17,7 +17,8 @@ def check_folder(out: str | Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             return path
     except OSError as error:
-        raise UserError(f"out must be a folder that can be written, got {out}: {error.strerror}", ["out"]) from error
+        rule = f"{setting} must be a folder that can be written"
+        raise UserError(f"{rule}, got {out}: {error.strerror}", [setting]) from error
     finally:
         for made in missing:
             with contextlib.suppress(OSError):

@@ -212,7 +212,7 @@ def _evaluate(
 ) -> Classification:
     data, started = settings.data, time.perf_counter()
     source = data.data if request.data is None else request.data
-    _, splits = read_splits(source, data.text_column, data.label_column)
+    _, splits = read_splits(source, data.text_column, data.label_column, whole=request.split == "all")
     wanted = list(splits) if request.split == "all" else [request.split]
     texts = encode_split(vocabulary, [one for split in wanted for one in splits[split]], data.max_length)
     log_probs = class_log_probs(model, params, texts.tokens, request.progress)

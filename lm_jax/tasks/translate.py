@@ -221,7 +221,7 @@ def _evaluate(
 ) -> TranslationEvaluation:
     data, started = settings.data, time.perf_counter()
     source = data.data if request.data is None else request.data
-    _, splits = read_pairs(source, data.source, data.target)
+    _, splits = read_pairs(source, data.source, data.target, whole=request.split == "all")
     wanted = list(splits) if request.split == "all" else [request.split]
     pairs = encode_pairs(vocabulary, [one for split in wanted for one in splits[split]], data.max_length)
     reader = Reader(model, params, vocabulary)

@@ -65,6 +65,21 @@ def test_scores_are_a_line_or_json(command, run):
     assert json.loads(out)["texts"] == 80
 
 
+def test_all_of_a_file_is_scored_however_few_its_texts_are(command, run, folder):
+    (folder / "three.tsv").write_text("good\tgood cab\npoor\tpoor\ngood\tgood\n")
+    code, out, _ = command("classify", "evaluate", run, "--data", folder / "three.tsv", "--split", "all")
+    assert code == 0 and out.startswith("3 texts: accuracy")
+    code, out, err = command("classify", "evaluate", run, "--data", folder / "three.tsv")
+    assert code == 2 and not out and "needs at least 20 texts, got 3" in err
+
+
+def test_a_text_that_is_too_long_is_refused_by_its_line(command, run, folder):
+    (folder / "long.txt").write_text("good\n\n" + "cab " * 10_000)
+    code, out, err = command("classify", "predict", run, folder / "long.txt")
+    message = "error: a text has at most 1,000 tokens, as those of the run, got 10,000 in line 3\n"
+    assert (code, out, err) == (2, "", message)
+
+
 WRONG = {
     "no data": (("train", "--data", "nowhere"), "--data must be an existing file or folder, got nowhere"),
     "a setting of another kind": (
@@ -75,6 +90,7 @@ WRONG = {
     "no such vectors": (("train", "--vectors", "nowhere.txt"), "vectors must be a readable text file"),
     "no run": (("predict", "nowhere"), "a run must be an existing folder, got nowhere"),
     "no explanation": (("predict", "RUN", "--pictures", "x"), "--pictures are of explanations"),
+    "no folder": (("predict", "RUN", "--explain", "--pictures", __file__), "--pictures must be a folder that can be"),
     "no file": (("predict", "RUN", "nowhere.txt"), "nowhere.txt"),
     "no init": (("train", "--init-from", "nowhere"), "a run must be an existing folder, got nowhere"),
 }

@@ -91,9 +91,15 @@ def test_bad_flags(flags, message, command, tmp_path):
 
 
 def test_sentences_that_cannot_be_tagged(command, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("a " * 10_000))
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n" + "a " * 10_000))
     code, out, err = command("tag", "predict", run)
-    assert code == 2 and not out and err == "error: a sentence has at most 12 words, the run's max_length, got 10,000\n"
+    assert (
+        code == 2
+        and not out
+        and err == "error: a sentence has at most 12 words, the run's max_length, got 10,000 in line 2\n"
+    )
+    code, out, err = command("tag", "predict", run, "--n-best", "1000000")
+    assert code == 2 and not out and err == "error: --n-best must be at most 1,000, got 1,000,000\n"
     code, _, err = command("tag", "predict", run, "--columns", "--json")
     assert code == 2 and "--columns" in err
     assert command("tag", "predict", run, tmp_path / "nowhere.txt")[0] == 2

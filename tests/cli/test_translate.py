@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import lm_jax
+from lm_jax.errors import UserError
 from lm_jax.queries import TrainedTranslator
 from tests.cli.conftest import tree
 from tests.queries.untrained import untrained
@@ -37,6 +38,9 @@ def test_it_trains(command, folder):
     assert code == 0 and out.startswith("60 pairs: cross-entropy")
     _, out, _ = command("evaluate", new, "--split", "all", "--json")
     assert json.loads(out)["pairs"] == 60
+    (folder / "few.tsv").write_text("eins.\tone!\n")
+    code, out, _ = command("translate", "evaluate", new, "--data", folder / "few.tsv", "--split", "all")
+    assert code == 0 and out.startswith("1 pairs: cross-entropy")
 
 
 def test_translations_stream_line_by_line(command, run, folder, monkeypatch):
@@ -61,6 +65,11 @@ def test_translations_stream_line_by_line(command, run, folder, monkeypatch):
     (several,) = loaded.translate_all(["eins zwei."], n_best=2)
     assert loaded.predict("eins zwei.") == several[0].text == loaded.predict(["eins zwei."])[0]
     assert several[0] == loaded.translate("eins zwei.") and len(several) == 2 and several[0].log_prob < 0
+    for ask in (loaded.translate, loaded.predict, lambda wrong: loaded.attention("eins", wrong)):
+        with pytest.raises(UserError, match=r"must be a (list of|string)"):
+            ask(5)
+    with pytest.raises(UserError, match="length_penalty must be at least 0, got '3'"):
+        loaded.translate("eins", length_penalty="3")
     found = loaded.attention("eins zwei.", "one!")
     assert found.source == ["eins", "zwei", "￭."] and found.target == ["one", "￭!", "⏎"]
     assert [sum(row) for row in found.weights] == pytest.approx([1, 1, 1], abs=1e-5)
@@ -74,6 +83,8 @@ WRONG = {
     ),
     "no run": (("predict", "nowhere"), "a run must be an existing folder, got nowhere"),
     "no file": (("predict", "RUN", "nowhere.txt"), "nowhere.txt"),
+    "no folder": (("predict", "RUN", "LINES", "--attention", __file__), "--attention must be a folder that can be"),
+    "too long": (("predict", "RUN", "LONG"), "a sentence has at most 200 tokens, as those of the run, got 10,000 in"),
     "more than the beam": (
         ("predict", "RUN", "LINES", "--n-best", "9"),
         "--n-best must be at most --beam-size 3",
@@ -86,7 +97,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_mistakes_are_one_line_and_write_nothing(name, command, run, folder, tmp_path, monkeypatch):
     (folder / "lines.txt").write_text("eins zwei.\n")
+    (folder / "long.txt").write_text("eins.\n" + "eins " * 10_000)
     places = {"RUN": run, "LINES": str(folder / "lines.txt"), "PAIRS": write_parallel(folder / "pairs.tsv")}
+    places["LONG"] = str(folder / "long.txt")
     monkeypatch.chdir(tmp_path)
     before, (words, message) = tree(tmp_path), WRONG[name]
     code, out, err = command("translate", *(places.get(word, word) for word in words))

@@ -39,6 +39,15 @@ def test_conllu_words_with_their_tags_and_lines(tmp_path):
     assert [s.tags for s in read_sentences(path, "xpos")] == [("PRP", "VBP", "RB"), ("NN",)]
 
 
+def test_a_word_without_features_has_them_as_its_tag(tmp_path):
+    fields = [row(1, "cats", "NOUN", "NNS").split("\t"), row(2, ".", "PUNCT", "_").split("\t")]
+    fields[0][5], fields[1][5] = "Number=Plur", "_"
+    path = write(tmp_path / "a.conllu", ["\t".join(one) for one in fields])
+    assert [sentence.tags for sentence in read_sentences(path, "feats")] == [("Number=Plur", "_")]
+    with pytest.raises(UserError, match="needs a tag in column xpos, got '_' in line 2"):
+        read_sentences(path, "xpos")
+
+
 @pytest.mark.parametrize("gap", ["\t", " ", "   ", " \t "], ids=["tab", "space", "spaces", "both"])
 def test_two_columns_and_blank_lines(gap, tmp_path):
     path = write(tmp_path / "a.txt", [f"#{gap}SYM", f"cat{gap}B-x", "", "", f"sat{gap}O", ""])

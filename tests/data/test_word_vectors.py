@@ -15,11 +15,12 @@ LINES = "the 1 2 3\ndog 4 5 6\ncat 7 8 9.5\n"
 
 
 @pytest.mark.parametrize("header", ["", "3 3\n"], ids=["glove", "word2vec"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "mark"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_vectors_go_to_their_words(header, packed, tmp_path):
+def test_vectors_go_to_their_words(header, packed, mark, tmp_path):
     path = tmp_path / ("vectors.txt.gz" if packed else "vectors.txt")
     with gzip.open(path, "wt") if packed else path.open("w") as file:
-        file.write(header + LINES)
+        file.write(mark + header + LINES)
     found = read_vectors(path, VOCABULARY, 3)
     np.testing.assert_array_equal(found.ids, [0, 2])
     np.testing.assert_array_equal(found.vectors, [[1, 2, 3], [7, 8, 9.5]])
@@ -33,6 +34,7 @@ def test_vectors_go_to_their_words(header, packed, tmp_path):
         ("the 1 2 3\ncat 1 x 3\n", 3, "line 2"),
         ("the 1 2 3\ndog 1 2 3\ncat 1 2\n", 3, "line 3"),
         ("dog 1 2 3\n", 3, "none of them"),
+        ("the\t1\t2\t3\n", 3, "with spaces between, got line 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(text, size, message, tmp_path):

@@ -62,6 +62,10 @@ def test_texts_that_cannot_be_read_are_refused(run):
     for texts, message in ((["", "a"], "hold a word"), (["a " * 1001], "at most 1,000"), ("a text", "list of texts")):
         with pytest.raises(UserError, match=message):
             run.classify(texts)
+    for wrong in (5, [5], [None], [b"a"]):
+        for ask in (run.predict, run.explain, run.gradient_map):
+            with pytest.raises(UserError, match=r"must be a (list of|string)"):
+                ask(wrong)
 
 
 def test_a_question_to_another_type_of_model_is_refused(run, tmp_path):

@@ -66,6 +66,12 @@ def test_what_cannot_be_tagged_is_refused(trained, here):
         trained.tag("a", 0)
     with pytest.raises(UserError, match="must be a list of sentences, got one: 'a b'"):
         tag_sentences(trained, "a b")
+    for wrong in (5, None, b"a", [5], [None], [b"a"]):
+        for ask in (trained.tag, trained.predict):
+            with pytest.raises(UserError, match=r"must be a (list of|string)"):
+                ask(wrong)
+    with pytest.raises(UserError, match="data must be the name of a file or folder, got int 5"):
+        trained.evaluate(5)
     untrained(toy_config(write_corpus(here / "text")), here / "lm")
     with pytest.raises(UserError, match="is for the run of a tagger, got that of a language model"):
         tag(here / "lm", "a")
