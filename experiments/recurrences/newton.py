@@ -1,6 +1,6 @@
 """When can a nonlinear recurrence run in parallel over time? Newton's iterations against the largest Lyapunov exponent.
 
-    python experiments/recurrences/newton.py     about 4 minutes of processor time
+    python experiments/recurrences/newton.py     2 minutes of processor time
 
 RNN, GRU and LSTM with states of 32 numbers read noise. Their recurrent weights, orthogonal as the library draws them,
 are multiplied by 0.4 to 10, which takes the largest Lyapunov exponent from where the network forgets at once to chaos.

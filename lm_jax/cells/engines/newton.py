@@ -62,7 +62,16 @@ class Solved(NamedTuple):
 
 
 def solve(recurrence: Recurrence, start: Float[Array, "R n"], settings: Settings) -> Solved:
-    """Computes all states of a recurrence of at least one step, from the state before the first."""
+    """Computes all states of a recurrence.
+
+    Args:
+        recurrence: At least one step of it.
+        start: The state before the first.
+        settings: How the iteration goes.
+
+    Returns:
+        The states, with the iterations made and the residual they ended with.
+    """
     steps = len(jax.tree.leaves(recurrence.slices)[0])
     limit = min(settings.max_iterations, steps)
     rounding = float(jnp.finfo(start.dtype).eps)
