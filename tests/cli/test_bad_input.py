@@ -85,7 +85,7 @@ TRAIN = {
     "missing.txt": ["--data must be an existing", "missing.txt"],
     "--data shrot.txt": ["got shrot.txt; did you mean short.txt?"],
     "--data shakespear": ["got shakespear; did you mean tiny-shakespeare?"],
-    "--data text --model lstm": ["--model must be one of recurrent, window, got 'lstm'; did you mean --cell lstm?"],
+    "--data text --model lstm": ["--model must be one of recurrent, window, attention, got 'lstm'; did you mean --cell lstm?"],
     "--data text --model word": ["did you mean --level word?"],
     "--data text --cell LSTM": ["got 'LSTM'; did you mean lstm?"],
     "--data text --cell window": ["got 'window'; did you mean --model window?"],

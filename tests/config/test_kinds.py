@@ -113,7 +113,7 @@ def test_a_string_is_short_for_the_defaults_of_a_kind():
             lambda: RecurrentConfig(cell=SCHEDULES["cosine"].config()),
             "cell must be one of rnn, gru, lstm, .* got Cosine",
         ),
-        (lambda: TrainConfig(model=CELLS["gru"].config()), "model must be one of recurrent, window, got GRUConfig"),
+        (lambda: TrainConfig(model=CELLS["gru"].config()), "model must be one of recurrent, window, attention, got GRUConfig"),
         (lambda: NGramConfig(method="good"), "method must be one of modified-kneser-ney, .* got 'good'"),
         (lambda: from_flat(TrainConfig, {"hiden_size": 3}), "settings that this version does not know: hiden_size"),
     ],

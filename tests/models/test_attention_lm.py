@@ -142,7 +142,7 @@ def test_the_carry_is_the_cache_and_its_size_is_that_of_the_heads_of_keys():
 def test_what_is_generated_step_by_step_is_what_scoring_finds_likeliest():
     model, params = make("float32", context=4, layers=2)
     text = generate(
-        model, params, np.array([3, 1], np.int32), 12, jax.random.key(0), eol_id=0, sampler=Sampler(temperature=0)
+        model, params, np.array([3, 1], np.int32), 12, jax.random.key(0), eol_id=0, sampler=Sampler(greedy=True)
     )
     read = np.concatenate([[0, 3, 1], text[:, 0]]).astype(np.int32)
     _, logits = jax.jit(model.unroll)(params, model.initial_carry(params, ()), read)

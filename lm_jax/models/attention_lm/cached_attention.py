@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from lm_jax.attention import masked_softmax
 from lm_jax.cells.varying import same_axes
 from lm_jax.models.attention_lm.rotary import rotate
 from lm_jax.models.caches.past import EMPTY, look_back
@@ -113,8 +112,12 @@ def _answers(queries, keys, values, seen, compute_dtype):
     groups, size = keys.shape[-2:]
     accumulate = jnp.promote_types(keys.dtype, jnp.float32)
     queries, keys, values = (a.astype(compute_dtype or a.dtype) for a in (queries, keys, values))
-    queries = queries.reshape(*queries.shape[:-2], groups, -1, size)
-    scores = jnp.einsum("t...gnd,...jgd->t...gnj", queries, keys, preferred_element_type=accumulate) / size**0.5
-    weights = masked_softmax(scores, jnp.broadcast_to(seen[..., None, None, :], scores.shape)).astype(values.dtype)
-    answers = jnp.einsum("t...gnj,...jgd->t...gnd", weights, values, preferred_element_type=accumulate)
+    # [*B, G, N / G, T, D] and [*B, G, J, D]: one product a head of keys
+    queries = jnp.moveaxis(queries.reshape(*queries.shape[:-2], groups, -1, size), 0, -2)
+    keys, values = (jnp.moveaxis(a, -3, -2) for a in (keys, values))
+    scores = jnp.einsum("...gntd,...gjd->...gntj", queries, keys, preferred_element_type=accumulate) / size**0.5
+    seen = jnp.moveaxis(seen, 0, -2)[..., None, None, :, :]
+    weights = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf)).astype(values.dtype)  # a step sees at least itself
+    answers = jnp.einsum("...gntj,...gjd->...gntd", weights, values, preferred_element_type=accumulate)
+    answers = jnp.moveaxis(answers, -2, 0)
     return answers.reshape(*answers.shape[:-3], -1, size)
