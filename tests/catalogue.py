@@ -32,7 +32,7 @@ from lm_jax.cells import (
     stacked,
 )
 from lm_jax.layers import Dropout
-from lm_jax.models.attention_lm import attention_lm
+from lm_jax.models.attention import attention_lm
 from lm_jax.models.build import from_config
 from lm_jax.models.caches.continuous import continuous_cache
 from lm_jax.models.caches.unigram import unigram_cache

@@ -26,7 +26,6 @@ class AttentionConfig(DependentSettings):
         128,
         "Tokens that attention reaches back to, the present one included: the size of the cache.",
         rule=number("a whole number of at least 2", lambda n: int(n) == n and n >= 2),
-        common=True,
     )
     tied: bool = setting(False, "Whether softmax and embedding share their weights.")
     dropout: float | None = setting(

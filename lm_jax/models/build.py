@@ -21,7 +21,7 @@ from lm_jax.config import (
 from lm_jax.encoders import Encoder, bidirectional, stacked_encoder, unidirectional
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.layers import Dropout
-from lm_jax.models.attention_lm import attention_lm
+from lm_jax.models.attention import attention_lm
 from lm_jax.models.classifier import Classifier, classifier
 from lm_jax.models.conditional import Sizes, conditional_lm, decoder_input_size
 from lm_jax.models.language_model import LanguageModel

@@ -40,7 +40,7 @@ def names_of(role, kind):
 
 
 def misplaced():
-    """(role, chosen kind, setting that it does not have, kinds that have it or have a kind that has), for every pair."""
+    """(role, chosen kind, setting that it does not have, kinds that have it, or a kind with it), for every pair."""
     for role, (_, table) in TABLES.items():
         own = {kind: names_of(role, kind) for kind in table}
         settings = list(flat_settings(TABLES[role][0]))

@@ -9,7 +9,7 @@ from lm_jax import UserError
 from lm_jax.inference.generation import generate
 from lm_jax.inference.sampling import Sampler
 from lm_jax.layers import rms_norm
-from lm_jax.models.attention_lm import attention_lm, cached_attention
+from lm_jax.models.attention import attention_lm, cached_attention
 from tests.cases import assert_close, draw_like, hide, step_by_step, weighted_sum, where
 from tests.oracles.transformers import transformer
 

@@ -20,7 +20,7 @@ from lm_jax.cells.varying import same_axes, state_dtype, wide
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.initializers import lecun_normal
 from lm_jax.layers import Dropout, cast, dropout, product, rms_norm
-from lm_jax.models.attention_lm.cached_attention import Heads, cached_attention, empty_cache
+from lm_jax.models.attention.cached_attention import Heads, cached_attention, empty_cache
 
 
 @struct.dataclass
@@ -81,22 +81,7 @@ def attention_layer(
     drop = Dropout(dropout_rate, dropout_kind)
 
     def init(key):
-        keys, both = jax.random.split(key, 7), (size, kv_heads * head_size)
-        shapes = ((size, size), both, both, (size, size), (size, width), (size, width), (width, size))
-        drawn = [lecun_normal(k, shape, jnp.float32) for k, shape in zip(keys, shapes, strict=True)]
-        w_q, w_k, w_v, w_o, w_gate, w_up, w_down = drawn
-        norms = [jnp.ones((size,), jnp.float32) for _ in range(3)]
-        return AttentionLayerParams(
-            w_q,
-            w_k,
-            w_v,
-            output_scale * w_o,
-            w_gate,
-            w_up,
-            output_scale * w_down,
-            *norms[:2],
-            norms[2] if normalised else None,
-        )
+        return _init(key, size, kv_heads * head_size, width, output_scale, normalised)
 
     def initial_carry(params, batch_shape):
         return empty_cache(batch_shape, context - 1, kv_heads, head_size, state_dtype(params.w_k))
@@ -126,6 +111,26 @@ def attention_layer(
         return carry, ys[0]
 
     return Cell(init, initial_carry, step, unroll, size, size)
+
+
+def _init(key, size, kv_size, width, output_scale, normalised):
+    keys, both = jax.random.split(key, 7), (size, kv_size)
+    shapes = ((size, size), both, both, (size, size), (size, width), (size, width), (width, size))
+    drawn = [lecun_normal(k, shape, jnp.float32) for k, shape in zip(keys, shapes, strict=True)]
+    w_q, w_k, w_v, w_o, w_gate, w_up, w_down = drawn
+    norms = [jnp.ones((size,), jnp.float32) for _ in range(3)]
+    return AttentionLayerParams(
+        w_q=w_q,
+        w_k=w_k,
+        w_v=w_v,
+        w_o=output_scale * w_o,
+        w_gate=w_gate,
+        w_up=w_up,
+        w_down=output_scale * w_down,
+        norm_attention=norms[0],
+        norm_network=norms[1],
+        norm_out=norms[2] if normalised else None,
+    )
 
 
 def _head_size(size, heads, kv_heads, context):

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lm_jax.cells.varying import same_axes
-from lm_jax.models.attention_lm.rotary import rotate
+from lm_jax.models.attention.rotary import rotate
 from lm_jax.models.caches.past import EMPTY, look_back
 from lm_jax.types import Mask
 

@@ -17,7 +17,7 @@ from lm_jax.caching import cached
 from lm_jax.cells.stack import stacked
 from lm_jax.errors import check_sizes
 from lm_jax.layers import Dropout
-from lm_jax.models.attention_lm.layer import attention_layer
+from lm_jax.models.attention.layer import attention_layer
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.recurrent.model import recurrent_lm
 
