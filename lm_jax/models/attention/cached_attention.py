@@ -70,7 +70,8 @@ def cached_attention(
     cache, operands = same_axes(cache, operands)
 
     def attend(cache, operands):
-        return _attend(cache, *operands, compute_dtype)
+        heads, mask, reset = operands
+        return _attend(cache, heads, mask, reset, compute_dtype)
 
     cache, answers = jax.lax.scan(attend, cache, operands)
     return cache, answers.reshape(-1, *answers.shape[2:])[:steps]
