@@ -1,4 +1,4 @@
-"""Stateless parts of models: dense layers, dropout, layer normalisation, and the log-probabilities of a softmax.
+"""Stateless parts of models: dense layers, dropout, normalisation, and the log-probabilities of a softmax.
 
 Shapes: x [..., E], w [E, H], b [H]; logits [..., V].
 """
@@ -133,6 +133,16 @@ def layer_norm(x: Float[Array, "*N H"], scale: Float[Array, "H"], offset: Float[
     deviation = x - jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(deviation), axis=-1, keepdims=True)
     return scale * deviation * jax.lax.rsqrt(variance + 1e-5) + offset
+
+
+def rms_norm(x: Float[Array, "*N H"], scale: Float[Array, "H"]) -> Float[Array, "*N H"]:
+    """Divides by the root mean square (Zhang & Sennrich 2019, arXiv:1910.07467): scale * x / sqrt(mean(x^2) + 1e-5).
+
+    Args:
+        x: the features.
+        scale: a factor for each feature.
+    """
+    return scale * x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-5)
 
 
 def target_log_probs(logits: Float[Array, "*N V"], targets: Int[Array, "*N"]) -> Float[Array, "*N"]:

@@ -32,6 +32,7 @@ from lm_jax.cells import (
     stacked,
 )
 from lm_jax.layers import Dropout
+from lm_jax.models.attention import attention_lm
 from lm_jax.models.build import from_config
 from lm_jax.models.caches.continuous import continuous_cache
 from lm_jax.models.caches.unigram import unigram_cache
@@ -166,6 +167,12 @@ def _window(window: int, **options) -> Entry:
     return entry(model, drops="dropout" in options, **settings)
 
 
+def _attention(**options) -> Entry:
+    settings = BFLOAT16 if "compute_dtype" in options else {}
+    model = attention_lm(VOCAB_SIZE, **{"hidden_size": 8, "heads": 2, "layers": 1, "feed_forward_size": 6, **options})
+    return entry(model, drops="dropout" in options, **settings)
+
+
 def _configured(**settings) -> Entry:
     config = model_config(**{"hidden_size": 4, "embedding_size": 3, **settings})
     facts = BFLOAT16 if config.compute_dtype == "bfloat16" else {}
@@ -218,6 +225,11 @@ MODELS: dict[str, Entry] = {
     ),
     "window_bfloat16": _window(3, layers=2, direct=True, compute_dtype="bfloat16"),
     "config_window": _configured(model="window", window=3, layers=2, direct=True, layer_norm=True, dropout=0.5),
+    "attention": _attention(context=3, kv_heads=1),
+    "attention_longer_than_the_text": _attention(context=20, tied=True, **_chunked),
+    "attention_dropout": _attention(context=2, layers=2, heads=4, kv_heads=2, dropout=Dropout(0.5)),
+    "attention_locked": _attention(context=4, dropout=Dropout(0.5, "locked"), tied=True),
+    "attention_bfloat16": _attention(context=3, layers=2, compute_dtype="bfloat16"),
 }
 
 # Caches shorter and longer than the sequences of the laws.
@@ -282,7 +294,8 @@ SLOW = ("unigram_cache_long", "continuous_cache_dropout", "mixture_of_mixtures",
 SLOW += ("window_locked", "window_bfloat16", "config_gru", "config_rnn", "gru_dropout", "gru", "lstm", "rnn_chunked")
 SLOW += ("residual_embedding_dropout", "highway_tied", "config_lstm", "config_window", "window_of_one", "window_deep")
 SLOW += ("adaptive_chunked", "adaptive_bfloat16", "adaptive_tied_dropout", "config_adaptive")
-SLOW += ("blocks", "config_deltanet")
+SLOW += ("blocks", "config_deltanet", "attention_dropout", "attention_locked", "attention_bfloat16")
+SLOW += ("attention_longer_than_the_text",)
 SLOW += ("additive_decoder", "plain_decoder", "multiplicative_decoder", "late_decoder")
 
 

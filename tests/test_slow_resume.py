@@ -67,6 +67,21 @@ def test_ten_steps_and_ten_in_a_new_process_are_twenty(case):
     assert_equal_runs("resumed", "straight", step=20)
 
 
+def test_a_transformer_goes_on_bit_for_bit_and_generates(capsys):
+    """Its cache is part of what a checkpoint holds."""
+    words = f"train --data text {SMALL.replace('--embedding-size 4', '')} --lr 0.01 --schedule constant".split()
+    words += "--model attention --heads 2 --kv-heads 1 --context 12 --dropout 0.2 --averaging ema".split()
+    main([*words, "--run", "straight", "--steps", "20"])
+    main([*words, "--run", "resumed", "--steps", "10"])
+    assert "resumed after step 10" in finish("train", "--resume", "resumed", "--steps", "20")
+    assert_equal_runs("resumed", "straight", step=20)
+    capsys.readouterr()
+    main(["generate", "resumed", "--prompt", "ca", "--tokens", "12"])
+    assert capsys.readouterr().out.strip()
+    main(["gradients", "resumed", "--length", "24", "--texts", "2", "--max-lag", "20"])
+    assert "keys" in capsys.readouterr().out
+
+
 # --- stopped at no step in particular ------------------------------------------------------------------------------
 
 LONG = ["train", "--data", "text", *SMALL.split(), "--dropout", "0.3", "--steps", "300", "--checkpoint-every", "5"]

@@ -97,7 +97,9 @@ def config_flags(cls: type) -> list[Flag]:
         # what owns a setting comes before it
         group = flags[first.owners[0][0]].group if first.owners else SECTIONS.get(first.section, "training")
         reading = _config_reader(entries, elsewhere)
-        flag = _flag(name, first.field, reading, group, defaults.get(name, first.field.default))
+        default = defaults.get(name, first.field.default)
+        flag = _flag(name, first.field, reading, group, default)
+        flag = flag._replace(default=_with_others(flag.default, default, entries))
         flags[name] = flag._replace(needs=_needed({entry.owners for entry in entries}, tables))
     return list(flags.values())
 
@@ -189,3 +191,10 @@ def _default(default: Any, unset: str | None = None) -> str:
         return f" [{unset}]"
     empty = default is None or default is False or default in ((), "") or isinstance(default, dataclasses._MISSING_TYPE)
     return "" if empty else f" [{default:g}]" if isinstance(default, float) else f" [{default}]"
+
+
+def _with_others(shown: str, default: Any, entries: Sequence[FlatSetting]) -> str:
+    """Adds to the default of the first kind the defaults of kinds that have another: " [256; attention 128]"."""
+    others = [entry for entry in entries if entry.owners and entry.field.default not in (default, None)]
+    words = [f"{entry.owners[-1][1]} {_default(entry.field.default).strip(' []')}" for entry in others]
+    return f"{shown.removesuffix(']')}; {'; '.join(words)}]" if shown and words and others != list(entries) else shown

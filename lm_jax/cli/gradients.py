@@ -86,7 +86,8 @@ def _profile(arguments, out, command):
     report_folder(arguments.data, arguments.split)
     record = {name: value for name, value in result._asdict().items() if name != "profiles"}
     paths = write_profiles(out, result.profiles, layer=result.layer, level=result.level, record=record, command=command)
-    first = answer(result.profile[main_leaf(result.profile)], result.level)
+    leaf = main_leaf(result.profile)
+    first = answer(result.profile[leaf], result.level, leaf)
     if arguments.json:
         printed = {"answer": first, **record, "profiles": summaries(result.profiles)}
         print(to_json({**printed, "written": [str(path) for path in paths]}))

@@ -3,6 +3,7 @@
 Nothing here imports JAX, so that `lm-jax --help` answers at once.
 """
 
+from lm_jax.config.attention import AttentionConfig
 from lm_jax.config.averagings import AVERAGINGS, EMA, NTASGD
 from lm_jax.config.cells import CELLS, GRUConfig, LSTMConfig, RNNConfig, UserCell, cell_title
 from lm_jax.config.classify import ClassifierConfig, ClassifyConfig
@@ -35,6 +36,7 @@ __all__ = [
     "NTASGD",
     "SCHEDULES",
     "AddK",
+    "AttentionConfig",
     "CharCNN",
     "CharLSTM",
     "ClassifierConfig",

@@ -3,61 +3,12 @@
 import dataclasses
 from typing import Any, ClassVar, Literal
 
+from lm_jax.config.attention import AttentionConfig
 from lm_jax.config.cells import CELLS, InitConfig, cell_settings
 from lm_jax.config.kinds import Kind, choice_of, choose, coerce_kinds
-from lm_jax.config.settings import BY_TEXT, DependentSettings, count, not_negative, rate, rising, setting
+from lm_jax.config.network import NetworkConfig, dropped
+from lm_jax.config.settings import count, not_negative, rising, setting
 from lm_jax.errors import UserError, nearest
-
-
-def _dropped(help, default=None):
-    """Declares one of the many shares that are dropped."""
-    return setting(default, help, rule=rate, metavar="RATE", group="regularisation")
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworkConfig(DependentSettings):
-    """Settings that every network has."""
-
-    hidden_size: int = setting(256, "Units of a layer.", rule=count, common=True)
-    top_size: int | None = setting(None, "Units of the top layer, if different from the other layers.", rule=count)
-    embedding_size: int = setting(64, "Size of a token's embedding.", rule=count, common=True)
-    layers: int = setting(1, "Number of layers.", rule=count, common=True)
-    tied: bool = setting(
-        False, "Whether softmax and embedding share their weights. The embedding must have the size of the top layer."
-    )
-    dropout: float | None = setting(
-        None,
-        "Dropout rate. It acts on embedded inputs, between layers and on outputs.",
-        rule=rate,
-        metavar="RATE",
-        group="training",
-        common=True,
-        unset=BY_TEXT,
-    )
-    dropout_input: float | None = _dropped("Share that is dropped of embedded inputs, if not that of dropout.")
-    dropout_layer: float | None = _dropped("Share that is dropped between layers, if not that of dropout.")
-    dropout_output: float | None = _dropped("Share that is dropped of outputs, if not that of dropout.")
-    dropout_embedding: float = _dropped(
-        "Share of the vocabulary that is dropped from a chunk (embedding dropout).", 0.0
-    )
-    dropout_kind: Literal["elementwise", "locked"] = setting(
-        "elementwise",
-        "Dropout masks: drawn for every time step, or once for a whole chunk (locked; variational dropout).",
-        group="regularisation",
-    )
-    compute_dtype: Literal["float32", "bfloat16"] = setting(
-        "float32", "Number format of matrix operands; states and sums stay float32."
-    )
-
-    def idle(self) -> dict[str, str]:
-        """Returns the settings that nothing reads beside the others, with what they need."""
-        rates = (self.dropout, self.dropout_input, self.dropout_layer, self.dropout_output)
-        idle = {}
-        if not any(rates):
-            idle["dropout_kind"] = "dropout above 0"
-        if self.layers == 1:
-            idle["dropout_layer"] = "layers above 1"
-        return idle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +30,7 @@ class RecurrentConfig(NetworkConfig):
         "Connection between the layers. block puts each into a residual block with normalisation and a gated "
         "feed-forward network; the embedding has the size of the layers then.",
     )
-    weight_drop: float = _dropped("Dropout rate of the recurrent weights, once a chunk (DropConnect).", 0.0)
+    weight_drop: float = dropped("Dropout rate of the recurrent weights, once a chunk (DropConnect).", 0.0)
     cutoffs: tuple[int, ...] = setting(
         (),
         "Ids, such as 2000 10000, at which an adaptive softmax cuts a large vocabulary into clusters. It is exact, and "
@@ -131,6 +82,7 @@ class WindowConfig(InitConfig, NetworkConfig):
 MODELS: dict[str, Kind] = {
     "recurrent": Kind("lm_jax.models.build:recurrent", RecurrentConfig),
     "window": Kind("lm_jax.models.build:window", WindowConfig),
+    "attention": Kind("lm_jax.models.build:attention", AttentionConfig),
 }
 
 

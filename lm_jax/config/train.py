@@ -104,7 +104,7 @@ class TrainConfig(RunConfig):
     model: Any = choice_of(
         MODELS,
         "recurrent",
-        "Kind of model. A window model is a network over the last tokens.",
+        "Kind of model. A window model is a network over the last tokens, an attention model a causal Transformer.",
         coerce=model_settings,
         group="model",
         common=True,

@@ -9,6 +9,7 @@ from lm_jax.lazy import lazy_names
 
 
 if TYPE_CHECKING:
+    from lm_jax.models.attention import attention_lm
     from lm_jax.models.build import from_config
     from lm_jax.models.caches import continuous_cache, continuous_cache_params, unigram_cache
     from lm_jax.models.interpolation import mixture, mixture_params
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LanguageModel",
+    "attention_lm",
     "continuous_cache",
     "continuous_cache_params",
     "from_config",
@@ -32,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "LanguageModel": "lm_jax.models.language_model",
+    "attention_lm": "lm_jax.models.attention",
     "continuous_cache": "lm_jax.models.caches",
     "continuous_cache_params": "lm_jax.models.caches",
     "from_config": "lm_jax.models.build",

@@ -10,6 +10,7 @@ from lm_jax.cells import Cell, block, drop_connect, input_sizes, stacked
 from lm_jax.config import (
     CELLS,
     MODELS,
+    AttentionConfig,
     ClassifierConfig,
     EncoderConfig,
     RecurrentConfig,
@@ -20,6 +21,7 @@ from lm_jax.config import (
 from lm_jax.encoders import Encoder, bidirectional, stacked_encoder, unidirectional
 from lm_jax.errors import UserError, check_sizes, one_of
 from lm_jax.layers import Dropout
+from lm_jax.models.attention import attention_lm
 from lm_jax.models.classifier import Classifier, classifier
 from lm_jax.models.conditional import Sizes, conditional_lm, decoder_input_size
 from lm_jax.models.language_model import LanguageModel
@@ -28,7 +30,7 @@ from lm_jax.models.translator import Translator, translator
 from lm_jax.models.window import WindowInits, window_lm
 
 
-def from_config(config: RecurrentConfig | WindowConfig, vocab_size: int) -> LanguageModel:
+def from_config(config: RecurrentConfig | WindowConfig | AttentionConfig, vocab_size: int) -> LanguageModel:
     """Builds the language model that a configuration describes.
 
     Raises UserError for a setting outside its range, and for a user's own cell that was not given.
@@ -160,16 +162,36 @@ def window(config: WindowConfig, vocab_size: int) -> LanguageModel:
         nonlinearity=config.nonlinearity,
         direct=config.direct,
         tied=config.tied,
-        dropout=Dropout(
-            config.dropout or 0.0,
-            config.dropout_kind,
-            config.dropout_input,
-            config.dropout_layer,
-            config.dropout_output,
-            config.dropout_embedding,
-        ),
+        dropout=_dropout(config),
         inits=WindowInits(**inits),
         compute_dtype=_compute_dtype(config),
+    )
+
+
+def attention(config: AttentionConfig, vocab_size: int) -> LanguageModel:
+    """Builds the causal Transformer of a configuration."""
+    return attention_lm(
+        vocab_size,
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        heads=config.heads,
+        kv_heads=config.kv_heads,
+        feed_forward_size=config.feed_forward_size,
+        context=config.context,
+        tied=config.tied,
+        dropout=_dropout(config),
+        compute_dtype=_compute_dtype(config),
+    )
+
+
+def _dropout(config):
+    return Dropout(
+        config.dropout or 0.0,
+        config.dropout_kind,
+        config.dropout_input,
+        config.dropout_layer,
+        config.dropout_output,
+        config.dropout_embedding,
     )
 
 

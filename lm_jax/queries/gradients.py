@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from lm_jax.analysis import LagProfile, gradient_flow, lag_profile
+from lm_jax.analysis.trajectory import main_leaf
 from lm_jax.data.corpora import check_split, load_split
 from lm_jax.data.excerpts import cut_texts
 from lm_jax.errors import UserError, check_sizes
@@ -49,7 +50,8 @@ class GradientReport(NamedTuple):
 
     @property
     def _answer(self):
-        return lag_table.answer(self.profile["h"], self.level)
+        leaf = main_leaf(self.profile)
+        return lag_table.answer(self.profile[leaf], self.level, leaf)
 
     def table(self) -> Table:
         """Returns a row for each layer and leaf of its carry: how far back the gradient reaches."""

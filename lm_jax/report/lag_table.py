@@ -38,10 +38,11 @@ COLUMNS = {
 DROP = ("values", "x/step 20-60", "x/step 1-20", "95 % mass")  # of a narrow terminal, the first to go first
 
 
-def answer(profile: LagProfile, level: str) -> str:
-    """Says in one sentence how far a gradient reaches. profile: that of the leaf h, measured against the output."""
+def answer(profile: LagProfile, level: str, leaf: str = "h") -> str:
+    """Says in one sentence how far a gradient reaches. profile: that of a leaf; of h it is measured against the output,
+    of others against lag 1."""
     below_ten, below_one, last = profile.horizons[0.1], profile.horizons[0.01], int(profile.lags[-1])
-    size = "10 % of its size at the output"
+    size = f"10 % of its size {'at the output' if leaf == 'h' else 'one step back'}"
     if below_ten is None:
         return f"A gradient stays above {size} over all {_count(last, level)} back that were measured."
     fallen = f"A gradient falls below {size} after {_count(below_ten, level)}"
@@ -129,7 +130,8 @@ def write_profiles(
         f"What is left of a gradient in layer {layer} against the distance it has come: median, its 95 % band over "
         f"{record['texts']} texts (dark) and half of all predictions (light)."
     )
-    finding = answer(profiles[layer][main_leaf(profiles[layer])], level)
+    leaf = main_leaf(profiles[layer])
+    finding = answer(profiles[layer][leaf], level, leaf)
     study = Record(
         name="gradients",
         title=f"Gradients of {record['run']}",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lm_jax.errors import one_of
+from lm_jax.tasks.attention import ATTENTION
 from lm_jax.tasks.base import (
     Closing,
     Data,
@@ -27,6 +28,7 @@ from lm_jax.tasks.window import WINDOW
 TASKS: dict[str, Task] = {
     "recurrent": RECURRENT,
     "window": WINDOW,
+    "attention": ATTENTION,
     "ngram": NGRAM,
     "classify": CLASSIFY,
     "tag": TAG,

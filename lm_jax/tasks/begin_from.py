@@ -16,7 +16,7 @@ from lm_jax.types import Params
 
 # settings that say what the weights are; all others, such as dropout, may be any
 SHAPE = ("hidden_size", "top_size", "embedding_size", "tied", "cutoffs", "cutoff_factor", "window", "direct")
-SHAPE += ("layer_norm", "nonlinearity", "connection", "layers")
+SHAPE += ("layer_norm", "nonlinearity", "connection", "layers", "heads", "kv_heads", "feed_forward_size", "context")
 CELL = ("reset", "nonlinearity")  # those of a cell
 LIMITS = ("min_count", "max_vocab")  # of a vocabulary of one's own
 PLACE = ("data", "text_column")  # where a text comes from
@@ -73,7 +73,9 @@ def with_weights(params: Any, pretrained: Pretrained) -> Params:
     theirs: Any = jax.tree.map(jnp.asarray, pretrained.params)
     if _shapes(theirs) == _shapes(params):
         return theirs
-    if not isinstance(params, RecurrentLMParams) or not isinstance(theirs, RecurrentLMParams):
+    recurrent = isinstance(params, RecurrentLMParams) and isinstance(theirs, RecurrentLMParams)
+    # the top layer of a Transformer normalises its output, and can have no other above
+    if not recurrent or any(map(_differ, params.cell.cells, cells_of(theirs))):
         raise UserError(
             f"init_from must have the same architecture, but for layers of a recurrent model with one full softmax: "
             f"{pretrained.path}",
@@ -88,6 +90,10 @@ def with_weights(params: Any, pretrained: Pretrained) -> Params:
         w_out=theirs.w_out if fits else params.w_out,
         b_out=theirs.b_out,
     )
+
+
+def _differ(one, other):
+    return jax.tree.structure(one) != jax.tree.structure(other)
 
 
 def _shapes(tree):

@@ -110,10 +110,11 @@ def warm_start(settings: Any, corpus: Corpus, params: Params, pretrained: Pretra
     return params if pretrained is None else with_weights(params, pretrained)
 
 
-def choose(settings: Any, corpus: Corpus) -> tuple[Any, dict[str, Any]]:
-    """Fills in the settings that level and size of the text choose."""
+def choose(settings: Any, corpus: Corpus, rate: float = 1.0) -> tuple[Any, dict[str, Any]]:
+    """Fills in the settings that level and size of the text choose. rate: a factor of the learning rate."""
     cell = getattr(getattr(getattr(settings, "model", None), "cell", None), "kind", None)  # n-grams have no model
     defaults = text_defaults(corpus.vocabulary.level, len(corpus.train), cell=cell)
+    defaults = defaults._replace(learning_rate=rate * defaults.learning_rate)
     filled, chosen = fill_in(settings, defaults._replace(min_count=corpus.min_count)._asdict())
     if corpus.vocabulary.level != "word":
         chosen.pop("min_count", None)  # of which there is no choice then

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from lm_jax.analysis import gradient_flow, lag_profile, lyapunov_exponents
+from lm_jax.analysis.trajectory import main_leaf
 from lm_jax.data.corpora import Corpus
 from lm_jax.data.excerpts import cut_texts
 from lm_jax.errors import UserError
@@ -27,10 +28,11 @@ HORIZONS = {0.1: "horizon_10", 0.01: "horizon_1"}
 def build_telemetry(settings: Any, corpus: Corpus, model: LanguageModel) -> MeasureFn:
     """Makes the measurement on two texts of 64 predictions, at the beginning of the validation text.
 
-    Its values are plain numbers, of the leaf h of the top layer: max_lag, the largest lag; log_median, by lag, the
-    natural log of the median share of the gradient; horizon_10 and horizon_1, the first lag where it is below 10 % and
-    1 %; lyapunov, the largest exponents in nats per step, means over the texts; and grad_norm. None where a horizon is
-    beyond max_lag, or where something is no finite number: a run that diverges is not stopped here.
+    Its values are plain numbers, of the leaf h of the top layer, or of all its leaves together where none is called so:
+    max_lag, the largest lag; log_median, by lag, the natural log of the median share of the gradient; horizon_10 and
+    horizon_1, the first lag where it is below 10 % and 1 %; lyapunov, the largest exponents in nats per step, means
+    over the texts; and grad_norm. None where a horizon is beyond max_lag, or where something is no finite number: a run
+    that diverges is not stopped here.
 
     Args:
         settings: The settings of the run.
@@ -39,6 +41,7 @@ def build_telemetry(settings: Any, corpus: Corpus, model: LanguageModel) -> Meas
 
     Raises:
         UserError: For a validation text of fewer than two tokens.
+
     """
     eol_id, tokens = corpus.vocabulary.eol_id, corpus.valid
     if settings.mode == "stream":
@@ -90,7 +93,8 @@ def _words(step, values, unit):
 
 def _profile(model, params, tokens, carry):
     try:
-        profile = lag_profile(gradient_flow(model, params, tokens, carry=carry), resamples=0)
+        flow = gradient_flow(model, params, tokens, carry=carry)
+        profile = lag_profile(flow, leaf=main_leaf(flow.carry[-1]), resamples=0)
     except UserError:  # gradients that are no numbers
         return {"log_median": {}, **dict.fromkeys(HORIZONS.values())}
     medians = {str(lag): _finite(profile.log_median[lag - 1]) for lag in LAGS if lag <= len(profile.lags)}

@@ -73,7 +73,8 @@ def _shapes(tree):
 
 def _check(config, vocabulary, params: Params, pretrained):
     names, path = ["init_from"], pretrained.path
-    if getattr(pretrained.params, "cell", None) is None or getattr(pretrained.params, "embedding", None) is None:
+    of_a_cell = getattr(pretrained.config.model, "cell", None) is not None
+    if not of_a_cell or getattr(pretrained.params, "embedding", None) is None:
         raise UserError(f"init_from must be the run of a recurrent language model, got another: {path}", names)
     if pretrained.vocabulary.level != vocabulary.level:
         raise UserError(

@@ -26,6 +26,7 @@ CONFIGS = {
         {"cell": "gru", "gru_reset": "before", "cutoffs": (3, 9), "schedule": "plateau", "averaging": "ema"},
     ),
     "window": from_flat(TrainConfig, {"model": "window", "window": 3, "direct": True, "averaging": "ntasgd"}),
+    "attention": from_flat(TrainConfig, {"model": "attention", "heads": 8, "kv_heads": 2, "context": 64, "tied": True}),
     "own cell": TrainConfig(model=RecurrentConfig(cell="cells.py:mine")),
     "ngram": NGramConfig(method=AddK(0.5), prune_counts=(0, 1)),
     "arpa": NGramConfig(method="arpa"),

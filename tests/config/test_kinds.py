@@ -40,14 +40,15 @@ def names_of(role, kind):
 
 
 def misplaced():
-    """(role, chosen kind, setting that it does not have, kinds that have it), for every pair."""
+    """(role, chosen kind, setting that it does not have, kinds that have it, or a kind with it), for every pair."""
     for role, (_, table) in TABLES.items():
         own = {kind: names_of(role, kind) for kind in table}
+        settings = list(flat_settings(TABLES[role][0]))
+        inside = {kind: {one.name for one in settings if (role, kind) in one.owners} for kind in table}
         for chosen in table:
-            inside = {one.name for one in flat_settings(TABLES[role][0]) if (role, chosen) in one.owners}
-            others = dict.fromkeys(name for kind in table for name in own[kind] if name not in inside)
+            others = dict.fromkeys(name for kind in table for name in own[kind] if name not in inside[chosen])
             for name in others:
-                yield role, chosen, name, [kind for kind in table if name in own[kind]]
+                yield role, chosen, name, [kind for kind in table if name in inside[kind]]
 
 
 PAIRS = list(misplaced())
@@ -113,7 +114,10 @@ def test_a_string_is_short_for_the_defaults_of_a_kind():
             lambda: RecurrentConfig(cell=SCHEDULES["cosine"].config()),
             "cell must be one of rnn, gru, lstm, .* got Cosine",
         ),
-        (lambda: TrainConfig(model=CELLS["gru"].config()), "model must be one of recurrent, window, got GRUConfig"),
+        (
+            lambda: TrainConfig(model=CELLS["gru"].config()),
+            "model must be one of recurrent, window, attention, got GRUConfig",
+        ),
         (lambda: NGramConfig(method="good"), "method must be one of modified-kneser-ney, .* got 'good'"),
         (lambda: from_flat(TrainConfig, {"hiden_size": 3}), "settings that this version does not know: hiden_size"),
     ],

@@ -75,7 +75,10 @@ def test_tables_that_do_not_fit_are_told(run, tmp_path, name, change, message):
     [
         ({"corpus": None}, "the record of its corpus"),
         ({"corpus": "x"}, "the record of its corpus"),
-        ({"task": "foo"}, "task must be one of recurrent, window, ngram, classify, tag, translate, got 'foo'"),
+        (
+            {"task": "foo"},
+            "task must be one of recurrent, window, attention, ngram, classify, tag, translate, got 'foo'",
+        ),
         ({"config": {"order": 0}}, "order must be a whole number of at least 1, got 0"),
         ({"config": {"method": "foo"}}, "method must be one of"),
     ],

@@ -27,9 +27,8 @@ def write_corpus(folder: Path, seed: int = 0) -> str:
 def toy_config(data: str, **changes) -> TrainConfig:
     """20 steps with reports every 5 and validations every 8; `changes` are settings by their flat names."""
     toy = {"batch_size": 4, "bptt": 8, "steps": 20, "log_every": 5, "eval_every": 8}
-    return from_flat(
-        TrainConfig, {"data": data, "hidden_size": 8, "embedding_size": 4, "learning_rate": 0.01, **toy, **changes}
-    )
+    sizes = {"hidden_size": 8} | ({} if changes.get("model") == "attention" else {"embedding_size": 4})
+    return from_flat(TrainConfig, {"data": data, **sizes, "learning_rate": 0.01, **toy, **changes})
 
 
 def model_config(**settings):

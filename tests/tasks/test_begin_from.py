@@ -37,6 +37,7 @@ def runs(text, tmp_path_factory):
         "gru words": {"level": "word", "cell": "gru", "gru_reset": "before", "layers": 2},
         "window": {"model": "window", "window": 3},
         "tied": {"tied": True, "embedding_size": 8},
+        "attention": {"model": "attention", "heads": 2, "kv_heads": 1, "context": 6},
     }
     folder = tmp_path_factory.mktemp("runs")
     return {
@@ -50,6 +51,12 @@ def bare(text, **changes):
     return toy_config(text, **{"hidden_size": 256, "embedding_size": 64, **changes})
 
 
+def test_a_transformer_takes_no_layers_above(runs, text):
+    """Its top layer normalises what the softmax reads."""
+    with pytest.raises(UserError, match="must have the same architecture, but for layers of a recurrent model"):
+        first_state(bare(text, init_from=str(runs["attention"]), layers=3))
+
+
 def first_state(config):
     """The settings and the parameters that a new run begins with."""
     config, saved, pretrained = begun(config)
@@ -58,7 +65,7 @@ def first_state(config):
     return config, setup, setup.create().params
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru words", "window", "tied"])
+@pytest.mark.parametrize("name", ["lstm", "gru words", "window", "tied", "attention"])
 def test_a_run_begins_with_the_weights_and_the_vocabulary_of_another(name, runs, text):
     opened = open_run(runs[name])
     config, setup, params = first_state(bare(text, init_from=str(runs[name]), dropout=0.25))
@@ -86,6 +93,7 @@ CONTRADICTIONS = {
     "level": ({"level": "byte"}, "gru words", "level must be that of init_from, word, got byte"),
     "layers": ({"layers": 2}, "three", "layers must be at least those of init_from, 3, got 2"),
     "kind": ({"cell": "gru"}, "window", "model must be that of init_from, window, got recurrent"),
+    "heads": ({"model": "attention", "heads": 1}, "attention", "heads must be that of init_from, 2, got 1"),
     "limits": ({"level": "word", "min_count": 2}, "gru words", "min_count must be left out with init_from"),
     "tied": ({"tied": True}, "lstm", "tied must be that of init_from, False, got True"),
     "words": ({"vocabulary": "x.txt"}, None, "vocabulary needs init_from, got x.txt without"),
@@ -97,7 +105,8 @@ def test_a_contradiction_is_one_line(changes, name, message, runs, text, tmp_pat
     path = None if name is None else str(runs[name] if name in runs else tmp_path / name)
     if name == "three":
         untrained(toy_config(text, layers=3), tmp_path / name)
-    config = bare(text, init_from=path, **changes)
+    sizes = {"hidden_size": 128} if "heads" in changes else {}
+    config = toy_config(text, init_from=path, **sizes, **changes) if sizes else bare(text, init_from=path, **changes)
     with pytest.raises(UserError) as caught:
         config.check()
         begun(config)

@@ -20,6 +20,7 @@ SETTINGS = {
     "random lengths": lambda data: toy_config(data, random_bptt=True),
     "sentences": lambda data: toy_config(data, mode="sentence"),
     "window": lambda data: toy_config(data, model="window", window=3),
+    "attention": lambda data: toy_config(data, model="attention", context=6),
     "parity": lambda data: ParityConfig(batch_size=16, steps=4),
     "classify": lambda data: classify_config(Path(data).parent / "labelled.tsv"),
     "tag": lambda data: tag_config(Path(data).parent / "tagged.tsv"),
