@@ -39,8 +39,13 @@ DROP = ("values", "x/step 20-60", "x/step 1-20", "95 % mass")  # of a narrow ter
 
 
 def answer(profile: LagProfile, level: str, leaf: str = "h") -> str:
-    """Says in one sentence how far a gradient reaches. profile: that of a leaf; of h it is measured against the output,
-    of others against lag 1."""
+    """Says in one sentence how far a gradient reaches.
+
+    Args:
+        profile: Shares by lag, of h measured against the output, of others against lag 1.
+        level: What a token is.
+        leaf: The name of the leaf.
+    """
     below_ten, below_one, last = profile.horizons[0.1], profile.horizons[0.01], int(profile.lags[-1])
     size = f"10 % of its size {'at the output' if leaf == 'h' else 'one step back'}"
     if below_ten is None:

@@ -43,7 +43,15 @@ class Heads(NamedTuple):
 
 
 def empty_cache(batch_shape: tuple[int, ...], steps: int, heads: int, size: int, dtype) -> KeyValueCache:
-    """Makes the cache of W - 1 = `steps` steps before the first one."""
+    """Makes the cache before the first step.
+
+    Args:
+        batch_shape: *B.
+        steps: W - 1, that it holds.
+        heads: G, of keys and values.
+        size: D, of a head.
+        dtype: The type of keys and values.
+    """
     keys, values = (jnp.zeros((*batch_shape, steps, heads, size), dtype) for _ in range(2))
     return KeyValueCache(keys, values, jnp.zeros(batch_shape, jnp.int32))
 
@@ -51,9 +59,17 @@ def empty_cache(batch_shape: tuple[int, ...], steps: int, heads: int, size: int,
 def cached_attention(
     cache: KeyValueCache, heads: Heads, mask: Mask | None, reset: Mask | None, compute_dtype: str | None = None
 ) -> tuple[KeyValueCache, Float[Array, "T *B N D"]]:
-    """Attends from every step of a chunk, and returns the cache after it; at a masked step the answer means nothing.
+    """Attends from every step of a chunk.
 
-    compute_dtype: the type of the operands of products, which are summed in at least float32; so is the softmax.
+    Args:
+        cache: The steps before the chunk.
+        heads: Queries, keys and values of the chunk.
+        mask: False is no step, [T, *B].
+        reset: True does not see what came before, if it is not masked, [T, *B].
+        compute_dtype: The type of the operands of products, which are summed in at least float32; so is the softmax.
+
+    Returns:
+        The cache after the chunk, and the answers [T, *B, N, D]; at a masked step they mean nothing.
     """
     steps, piece = len(heads.queries), max(PIECE, cache.keys.shape[-3] + 1)
     if steps <= 2 * piece:
