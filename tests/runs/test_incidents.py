@@ -166,8 +166,11 @@ PLANTS = {
 )
 def test_a_planted_number_is_named_by_the_report(data, changes, found, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lm_jax.runs.setup.build_train_steps", planted(3, **changes))
-    with pytest.raises(UserError, match="must stay finite, got"):
-        lm_jax.train(toy_config(data), tmp_path / "run")
+    run = lm_jax.train(toy_config(data), tmp_path / "run")
+    assert [(line["step"], line["incident"]["fault"]) for line in incidents_of(run.folder)] == [(3, "state")]
+    assert run.results.incidents == 1 and run.results.step == 20
+    (back,) = [line["rollback"] for line in read_lines(run.folder / "times.jsonl") if "rollback" in line]
+    assert back["to"] == 0 and re.search(found, back["message"])
     (report,) = (tmp_path / "run").glob("incident-*")
     record = json.loads((report / "incident.json").read_text())
     assert report.name == "incident-4" and record["fault"] == "state"
