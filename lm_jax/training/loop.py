@@ -168,20 +168,20 @@ class Training:
 
     def _roll_back(self, error):
         """Puts the state back that is held; ends a training that is to stop, or that has got nowhere by it."""
-        step, self._rollbacks = self._step, self._rollbacks + 1
-        stopped = self._held is None or self._rollbacks >= self._plan.policy.stop
+        step, held, self._rollbacks = self._step, self._held, self._rollbacks + 1
+        stopped = held is None or self._rollbacks >= self._plan.policy.stop
         nan, skipped = math.nan, self._known.skipped
         incident = Incident(step + 1, "state", nan, nan, 1, self._rollbacks, skipped, 1.0, 1.0, stopped)
         per_epoch = self._batches.steps_per_epoch
         self._begin_epoch(step // per_epoch)  # of the step that would be next
         length = int(self._lengths[step % per_epoch])
         report, found = self._functions.examine(self.state, self._epoch, length, incident)
-        if stopped:
+        if held is None or stopped:
             self._listener.on_incident(incident._replace(report=report, found=found))
             raise error
         self._reached = max(self._reached, step)
-        self.state = self._held.restore()
-        self._step, self._known = self._held.step, count(self.state)
+        self.state = held.restore()
+        self._step, self._known = held.step, count(self.state)
         self._listener.on_rollback(Rollback(step, self._step, found or str(error), report))
 
     def _hold(self):

@@ -12,6 +12,7 @@ Neither depends on how the steps were divided into dispatches, on when the fault
 were held: each step gives the bits that it gave before. A state is held, on the host, when it is saved.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,8 @@ def leave_out(
     unknown = jnp.full((), jnp.nan)
     outcome = Outcome(unknown, jnp.ones((), int), unknown, jnp.ones(()), begun)
     assert before.incidents is not None, "a state is held only where steps that are left out are counted"
-    left_out = before.replace(
+    left_out = dataclasses.replace(
+        before,
         carry=begun,
         position=after.position,
         step=after.step,
