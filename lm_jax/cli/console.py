@@ -13,7 +13,17 @@ from lm_jax.cli.tables import print_table
 from lm_jax.report.commands import shell_path
 from lm_jax.report.numbers import clock
 from lm_jax.runs.results import EstimateResults, TrainResults
-from lm_jax.training.listener import Column, Compilation, Incident, Listener, Report, Start, Telemetry, Validation
+from lm_jax.training.listener import (
+    Column,
+    Compilation,
+    Incident,
+    Listener,
+    Report,
+    Rollback,
+    Start,
+    Telemetry,
+    Validation,
+)
 
 
 class TrainingConsole(Listener):
@@ -87,6 +97,12 @@ class TrainingConsole(Listener):
     def on_incident(self, incident: Incident) -> None:
         """Prints what was no number, what was done about it, and where the report is."""
         self._print(f"  {incident_words(incident)}", style="red")
+
+    def on_rollback(self, rollback: Rollback) -> None:
+        """Prints what was found, and where the run goes on from."""
+        report = f"; report: {rollback.report}" if rollback.report else ""
+        back = f"back to the state after step {rollback.to:,}"
+        self._print(f"  step {rollback.step:,}: {rollback.message}; {back}{report}", style="red")
 
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Prints one line of measurements."""

@@ -154,9 +154,9 @@ def replay(folder: str | Path) -> str:
         for start in ("batch.", "carry.")
     )
     found = find_in_state({"batch": batch, "params": params, "carry": carry})
-    if opened.task.diagnose is not None and getattr(model, "initial_carry", None) is not None:
-        rows = batch["inputs"].shape[1]
-        structure = jax.tree.structure(jax.eval_shape(lambda: model.initial_carry(params, (rows,))))
+    if opened.task.diagnose is not None:
+        initial: Any = getattr(model, "initial_carry", lambda *_: ())
+        structure = jax.tree.structure(jax.eval_shape(lambda: initial(params, next(iter(batch.values())).shape[1:2])))
         inside = opened.task.diagnose(model, params, jax.tree.unflatten(structure, list(carry.values())), batch)
         found = inside if inside is not None else found
     return "all numbers are finite without the optimiser and dropout" if found is None else found.words

@@ -6,7 +6,7 @@ from typing import Any
 
 from lm_jax.report.figures import draw_loss_curve
 from lm_jax.runs.folder import RunFolder, read_lines
-from lm_jax.training.listener import Compilation, Incident, Listener, Report, Start, Telemetry, Validation
+from lm_jax.training.listener import Compilation, Incident, Listener, Report, Rollback, Start, Telemetry, Validation
 
 
 DRAWN_EVERY = 10.0  # seconds: a picture takes longer to draw than a small model takes to validate
@@ -53,6 +53,12 @@ class Journal(Listener):
         """Writes to metrics.jsonl."""
         self._folder.append(self._folder.metrics, incident_to_json(incident))
         self._next.on_incident(incident)
+
+    def on_rollback(self, rollback: Rollback) -> None:
+        """Writes to times.jsonl: what a run has learned and measured is as if there had been none."""
+        record = {"step": rollback.step, "rollback": {"to": rollback.to, "message": rollback.message}}
+        self._folder.append(self._folder.times, record)
+        self._next.on_rollback(rollback)
 
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Writes to metrics.jsonl."""

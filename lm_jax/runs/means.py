@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lm_jax.training.listener import Incident, Listener, Report, Score, Start, Telemetry, Validation
+from lm_jax.training.listener import Incident, Listener, Report, Rollback, Score, Start, Telemetry, Validation
 
 
 HUGE = 1e300  # numbers above it may have a sum beyond a float
@@ -89,6 +89,10 @@ class OneRun(Listener):
     def on_incident(self, incident: Incident) -> None:
         """Hands on: what happens to one run is no mean."""
         self._means.listener.on_incident(incident)
+
+    def on_rollback(self, rollback: Rollback) -> None:
+        """Hands on."""
+        self._means.listener.on_rollback(rollback)
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
         """Hands on how far a validation or the closing table is.

@@ -135,6 +135,7 @@ def make_plan(config: RunConfig, batches: BatchSource) -> Plan:
         decay_factor=getattr(optimizer.schedule, "decay_factor", None),
         nonmono=getattr(optimizer.averaging, "nonmono", None),
         telemetry_every=config.telemetry_every,
+        policy=POLICIES[config.on_nonfinite],
     )
 
 

@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from lm_jax.analysis.first_nonfinite_encoder import first_nonfinite_encoder
 from lm_jax.config import ClassifyConfig, cell_title
 from lm_jax.data.buckets import Buckets
 from lm_jax.data.label_vocabulary import LabelVocabulary
@@ -35,10 +36,11 @@ from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData,
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.tasks.warm_start import with_run, with_vectors
 from lm_jax.training.batch_source import BatchSource
+from lm_jax.training.diagnosis import Finding
 from lm_jax.training.listener import Score
 from lm_jax.training.losses import LossFn, Tally
 from lm_jax.training.sentences import sentence_source
-from lm_jax.types import Key, Params
+from lm_jax.types import Carry, Key, Params
 
 
 EXAMPLES = 3  # texts of the test data to look at, beside their labels
@@ -245,6 +247,14 @@ def _check_seeds(settings: ClassifyConfig) -> None:
         raise UserError(f"init_from is for one seed, got {settings.init_from} with several", ["init_from"])
 
 
+def diagnose(model: Classifier, params: Params, carry: Carry, batch: dict[str, Any]) -> Finding | None:
+    """Finds the first number inside the model that is none."""
+    arrays = {name: jnp.asarray(array) for name, array in batch.items()}
+    labels, mask = arrays["labels"][0], arrays["mask"]
+    given = jnp.maximum(labels, 0), (labels >= 0)[None]
+    return first_nonfinite_encoder(model.opened, params, arrays["tokens"], mask, *given)
+
+
 CLASSIFY = Task(
     config=ClassifyConfig,
     name=_name,
@@ -255,6 +265,7 @@ CLASSIFY = Task(
     model=_model,
     batches=_batches,
     loss=_loss,
+    diagnose=diagnose,
     validate=_validate,
     close=_close,
     evaluate=_evaluate,

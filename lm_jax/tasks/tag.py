@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
 
+from lm_jax.analysis.first_nonfinite_encoder import first_nonfinite_encoder
 from lm_jax.config import TagConfig, cell_title
 from lm_jax.data.buckets import Buckets
 from lm_jax.data.corpora import SPLITS
@@ -25,10 +26,11 @@ from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData,
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.tasks.tag_scores import TagRow, most_frequent_tags, score_row, score_table
 from lm_jax.training.batch_source import BatchSource
+from lm_jax.training.diagnosis import Finding
 from lm_jax.training.listener import Score
 from lm_jax.training.losses import LossFn, Tally
 from lm_jax.training.sentences import sentence_source
-from lm_jax.types import Key, Params
+from lm_jax.types import Carry, Key, Params
 
 
 SCORED = ("valid", "test")
@@ -221,6 +223,13 @@ def _family(settings: TagConfig) -> str:
     return settings.model.cell.kind.rpartition(":")[2]
 
 
+def diagnose(model: Tagger, params: Params, carry: Carry, batch: dict[str, Any]) -> Finding | None:
+    """Finds the first number inside the model that is none."""
+    arrays, inputs_of = {name: jnp.asarray(array) for name, array in batch.items()}, cast("Any", model.inputs_of)
+    mask, tags = arrays["mask"], jnp.maximum(arrays["labels"], 0)
+    return first_nonfinite_encoder(model.opened, params, inputs_of(arrays["tokens"]), mask, tags, mask)
+
+
 TAG = Task(
     config=TagConfig,
     name=_name,
@@ -231,6 +240,7 @@ TAG = Task(
     model=_model,
     batches=_batches,
     loss=_loss,
+    diagnose=diagnose,
     validate=_validate,
     close=_close,
     evaluate=_evaluate,

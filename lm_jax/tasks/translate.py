@@ -2,8 +2,11 @@
 
 import functools
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
+
+from lm_jax.analysis.first_nonfinite_encoder import first_nonfinite_encoder
 from lm_jax.config import TranslateConfig, cell_title
 from lm_jax.data.pair_buckets import PairBuckets
 from lm_jax.data.parallel import (
@@ -19,7 +22,7 @@ from lm_jax.inference.copying import write
 from lm_jax.inference.translation import SearchSettings, pair_log_probs, translate_batch
 from lm_jax.inference.translation_scores import TranslationScores, score_translations
 from lm_jax.models.build import build_translator
-from lm_jax.models.translator import Translator
+from lm_jax.models.translator import TeacherForced, Translator
 from lm_jax.report.html import fragment, table_html
 from lm_jax.report.rows import Rows
 from lm_jax.report.table import Table
@@ -27,10 +30,11 @@ from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.training.batch_source import BatchSource
+from lm_jax.training.diagnosis import Finding
 from lm_jax.training.listener import Score
 from lm_jax.training.losses import LossFn
 from lm_jax.training.pairs import pair_source, translation_loss
-from lm_jax.types import Key, Params
+from lm_jax.types import Carry, Key, Params
 
 
 VALIDATED = 300  # pairs of the validation data that are translated, greedily, at each validation
@@ -241,6 +245,13 @@ def _family(settings: TranslateConfig) -> str:
     return settings.model.cell.kind.rpartition(":")[2]
 
 
+def diagnose(model: Translator, params: Params, carry: Carry, batch: dict[str, Any]) -> Finding | None:
+    """Finds the first number inside the model that is none."""
+    arrays = {name: jnp.asarray(array) for name, array in batch.items()}
+    target = TeacherForced(*(arrays[f"target.{name}"] for name in ("inputs", "targets", "mask")))
+    return first_nonfinite_encoder(model.opened, params, arrays["source"], arrays["source_mask"], target, target.mask)
+
+
 TRANSLATE = Task(
     config=TranslateConfig,
     name=_name,
@@ -251,6 +262,7 @@ TRANSLATE = Task(
     model=_model,
     batches=_batches,
     loss=_loss,
+    diagnose=diagnose,
     validate=_validate,
     close=_close,
     evaluate=_evaluate,

@@ -11,7 +11,7 @@ from lm_jax.training.recovery import is_finite
 from lm_jax.training.state import TrainState
 
 
-ADVICE = "the run keeps its checkpoints from before; lower learning_rate or clip"
+ADVICE = "the checkpoints from before are kept; lower learning_rate or clip"
 SETTINGS = ("learning_rate", "clip")
 _STATE = ("params", "opt_state", "carry", "average")
 

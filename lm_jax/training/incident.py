@@ -1,6 +1,7 @@
 """Counters of steps that were not applied, as the host reads them after a dispatch: one event for a listener."""
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +31,12 @@ def applied_steps(state: TrainState) -> int:
     """Returns how many steps since the last report were applied."""
     skipped = 0 if state.incidents is None else int(state.incidents.unreported)
     return int(state.totals.steps) - skipped
+
+
+def mean_grad_norm(state: TrainState) -> float:
+    """Returns the mean gradient norm of the steps since the last report that were applied; NaN where none was."""
+    applied = applied_steps(state)
+    return float(state.totals.grad_norm) / applied if applied else math.nan
 
 
 def rate_factor(state: TrainState) -> float:

@@ -126,6 +126,16 @@ class Incident(NamedTuple):
     found: str = ""
 
 
+class Rollback(NamedTuple):
+    """A state that was found inf or NaN after `step`, and was replaced by that after step `to`; the run does the steps
+    from there anew. message: what was found. report: the folder of the report; "" without one."""
+
+    step: int
+    to: int
+    message: str
+    report: str = ""
+
+
 class Telemetry(NamedTuple):
     """Measurements of the model after `step`: values of JSON types by name, and the same in words."""
 
@@ -154,6 +164,9 @@ class Listener:
 
     def on_incident(self, incident: Incident) -> None:
         """Hears of steps that were not applied, and of spikes of the loss."""
+
+    def on_rollback(self, rollback: Rollback) -> None:
+        """Hears that a state that went bad in memory was replaced by an older one."""
 
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Hears measurements of the model."""

@@ -17,21 +17,23 @@ import numpy as np
 from lm_jax.training.averaging import has_stalled, trigger
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.devices import ONE_DEVICE, Devices
-from lm_jax.training.divergence import check_loss, check_state
+from lm_jax.training.divergence import Diverged, check_loss, check_state
 from lm_jax.training.history import History
 from lm_jax.training.incident import (
     applied_steps,
     as_divergence,
     count,
     incident_since,
+    mean_grad_norm,
     rate_factor,
     with_new_sums,
     without_numbers,
 )
-from lm_jax.training.listener import Incident, Listener, Report, Score, Telemetry, Validation
+from lm_jax.training.listener import Incident, Listener, Report, Rollback, Score, Telemetry, Validation
 from lm_jax.training.meter import Meter
 from lm_jax.training.plan import Plan
 from lm_jax.training.processes import on_first, smallest
+from lm_jax.training.rollback import hold, leave_out
 from lm_jax.training.state import TrainState, TrainStepsFn
 from lm_jax.types import Params
 
@@ -70,7 +72,8 @@ class Training:
     `request` says which steps come next, whoever does them gives the new state to `accept`; so several trainings can
     go side by side. Fewer steps may have been done, such as up to an incident: then the next request asks for the rest.
     `request` returns None when the training is over: the last state is then saved. Both raise Diverged where it cannot
-    go on; the checkpoints before stay.
+    go on; the checkpoints before stay. After a rollback the steps are those since the state that was put back, one by
+    one; what was told of them is not told again.
 
     Args:
         state: where it begins.
@@ -97,14 +100,13 @@ class Training:
     ):
         self.state, self.history = state, history or History()
         self._batches, self._plan, self._functions = batches, plan, functions
-        self._learning_rate, self._listener, self._devices = (
-            learning_rate,
-            Listener() if listener is None else listener,
-            devices,
-        )
+        self._learning_rate, self._devices = learning_rate, devices
+        self._listener = Listener() if listener is None else listener
         self._step, self._meter, self._length = int(state.step), Meter(), 0
         self._number, self._epoch, self._lengths = None, None, np.zeros(0, int)
         self._known = count(state)
+        self._held, self._before = hold(state), None  # the newest state that was looked at; that before a step
+        self._reached, self._heard, self._rollbacks = 0, 0, 0  # the step to come back to; the last told of; in a row
 
     def request(self) -> StepsRequest | None:
         """Returns the steps to do next; None at the end, where the last state has been saved."""
@@ -112,11 +114,12 @@ class Training:
         if self._step < self._plan.steps and not self.history.finished:
             most = smallest(0 if self._functions.should_stop() else self._meter.count)
         if most == 0:
-            self._close()
-            return None
+            return None if self._close() else self.request()
         per_epoch = self._batches.steps_per_epoch
         self._begin_epoch(self._step // per_epoch)
-        wanted = min(self._plan.next_stop(self._step, per_epoch) - self._step, most)
+        again = self._step < self._reached
+        self._before = hold(self.state) if again else None
+        wanted = min(self._plan.next_stop(self._step, per_epoch) - self._step, 1 if again else most)
         wanted, length = _equal_lengths(self._lengths[self._step % per_epoch :][:wanted])
         self._length = length
         return StepsRequest(self.state, self._epoch, wanted, length)
@@ -125,38 +128,75 @@ class Training:
         """Takes the state after steps that were asked for, and does what is due at its step."""
         before, self.state = self._step, state
         self._step = step = int(state.step)
-        if step == before:
-            self._refuse_state()
         self._meter.note(step - before, self._length, seconds)
         self._listener.on_steps(step)
+        looked_at = step == before or self._before is not None or self._plan.is_due(step) or count(state) != self._known
+        if not looked_at or not self._is_sound():
+            return
+        if self._before is not None and step == self._reached:
+            self._hold()
         self._tell_incidents()
         plan, functions = self._plan, self._functions
         if plan.telemetry_every and functions.measure and step % plan.telemetry_every == 0:
-            grad_norm = _mean_grad_norm(state)  # before a report begins new sums
-            self._listener.on_telemetry(functions.measure(step, state.params, grad_norm))
+            grad_norm = mean_grad_norm(self.state)  # before a report begins new sums
+            self._hearing.on_telemetry(functions.measure(step, self.state.params, grad_norm))
         if step % plan.log_every == 0:
             self._report()
         if step % plan.eval_every == 0:
             self._validate()
         elif plan.checkpoint_every and step % plan.checkpoint_every == 0 and step < plan.steps:
             self._save(None)
+        self._heard = max(self._heard, step)
 
-    def _refuse_state(self):
-        """Ends a training whose state no step was made from, because it is not finite."""
-        incident = Incident(self._step + 1, "state", math.nan, math.nan, 1, 1, self._known.skipped, 1.0, 1.0, True)
-        report, found = self._functions.examine(self.state, self._epoch, self._length, incident)
-        self._listener.on_incident(incident._replace(report=report, found=found))
-        check_state(self.state)
+    @property
+    def _hearing(self):
+        """Who hears of the steps at hand: nobody of those that are done anew."""
+        return Listener() if self._step <= self._heard else self._listener
+
+    def _is_sound(self):
+        """Looks at the state, and replaces one that is not finite: where a step that is done anew gave it, by that
+        without this step. Returns False where the training is back at an older one."""
+        try:
+            check_state(self.state)
+        except Diverged as error:
+            if self._before is None or self._step != self._before.step + 1:
+                self._roll_back(error)
+                return False
+            before, policy = self._before.restore(), self._plan.policy
+            self.state = leave_out(policy, self._batches, before, self.state, self._epoch, self._length)
+        return True
+
+    def _roll_back(self, error):
+        """Puts the state back that is held; ends a training that is to stop, or that has got nowhere by it."""
+        step, held, self._rollbacks = self._step, self._held, self._rollbacks + 1
+        stopped = held is None or self._rollbacks >= self._plan.policy.stop
+        nan, skipped = math.nan, self._known.skipped
+        incident = Incident(step + 1, "state", nan, nan, 1, self._rollbacks, skipped, 1.0, 1.0, stopped)
+        per_epoch = self._batches.steps_per_epoch
+        self._begin_epoch(step // per_epoch)  # of the step that would be next
+        length = int(self._lengths[step % per_epoch])
+        report, found = self._functions.examine(self.state, self._epoch, length, incident)
+        if held is None or stopped:
+            self._listener.on_incident(incident._replace(report=report, found=found))
+            raise error
+        self._reached = max(self._reached, step)
+        self.state = held.restore()
+        self._step, self._known = held.step, count(self.state)
+        self._listener.on_rollback(Rollback(step, self._step, found or str(error), report))
+
+    def _hold(self):
+        """Holds the state, which has been looked at."""
+        self._held, self._before, self._rollbacks = hold(self.state), None, 0
 
     def _tell_incidents(self):
         """Tells of steps that were not applied and of spikes since the last dispatch; ends a training that must end."""
         incident, self._known = incident_since(self.state, self._known), count(self.state)
         if incident is None:
             return
-        if incident.in_a_row:
+        if incident.in_a_row and incident.fault != "state":  # of which there was a report before the rollback
             report, found = self._functions.examine(self.state, self._epoch, self._length, incident)
             incident = incident._replace(report=report, found=found)
-        self._listener.on_incident(incident)
+        self._hearing.on_incident(incident)
         self.state = without_numbers(self.state)
         if incident.stopped:
             raise as_divergence(incident)
@@ -180,17 +220,16 @@ class Training:
                 step=self._step,
                 loss=loss,
                 metrics=self._functions.metrics(loss),
-                grad_norm=_mean_grad_norm(state),
+                grad_norm=mean_grad_norm(state),
                 clipped=int(totals.clipped) / int(totals.steps),
                 learning_rate=rate * float(state.learning_rate_scale) * rate_factor(state),
                 seconds=seconds,
                 targets_per_second=None if steps_per_second is None else steps_per_second * per_step,
             )
-            self._listener.on_report(report)
+            self._hearing.on_report(report)
         self.state = with_new_sums(state)
 
     def _validate(self):
-        check_state(self.state)
         score, plan, history = self._score(), self._plan, self.history
         best = history.note(self._step, score.rank)
         state = self.state
@@ -217,20 +256,26 @@ class Training:
 
     def _close(self):
         """Saves the last state, if it was not saved at a validation. At the planned end it is validated too, on the
-        record only: a run that is resumed from here later must find its schedule as if it had never ended."""
+        record only: a run that is resumed from here later must find its schedule as if it had never ended.
+
+        Returns False where the state was not finite, and an older one was put back."""
         if self._step % self._plan.eval_every == 0 and self._step > 0:
-            return
-        check_state(self.state)
+            return True
+        self._before = None
+        if not self._is_sound():
+            return False
         rank = None
         if self._step >= self._plan.steps:
             score = self._score()
             rank, lowest = score.rank, self.history.best_valid_loss
             self._tell(Validation(self._step, score, lowest is not None and rank < lowest, closing=True))
         self._save(rank)
+        return True
 
     def _save(self, rank):
         check_state(self.state)
         self._functions.save(self.state, self.history, rank)
+        self._hold()
 
 
 def fit(training: Training, train_steps: TrainStepsFn) -> None:
@@ -251,8 +296,3 @@ def _equal_lengths(lengths):
 def _waits(average: Any) -> bool:
     """Whether the mean of the weights has not begun."""
     return average.count == 0
-
-
-def _mean_grad_norm(state):
-    applied = applied_steps(state)
-    return float(state.totals.grad_norm) / applied if applied else math.nan

@@ -2,13 +2,16 @@
 
 import dataclasses
 
+from lm_jax.training.recovery import POLICIES, Policy
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """Steps of a run, and how often something happens at them.
 
     decay_factor is None unless the learning rate falls on a plateau, nonmono unless a stalled validation loss starts
-    the averaging of weights, telemetry_every unless the model is measured on the way.
+    the averaging of weights, telemetry_every unless the model is measured on the way. policy: what is done about steps
+    and states that are no numbers.
     """
 
     steps: int
@@ -19,6 +22,12 @@ class Plan:
     decay_factor: float | None = None
     nonmono: int | None = None
     telemetry_every: int | None = None
+    policy: Policy = POLICIES["skip"]
+
+    def is_due(self, step: int) -> bool:
+        """Says whether something is told, validated or saved at a step."""
+        intervals = (self.log_every, self.eval_every, self.checkpoint_every, self.telemetry_every)
+        return any(every and step % every == 0 for every in intervals)
 
     def next_stop(self, step: int, steps_per_epoch: int) -> int:
         """Returns the first step after `step` at which something happens on the host."""

@@ -2,8 +2,8 @@
 
 After every step loss, gradient norm, carry and reach of the update are looked at. If one of them is infinite or NaN,
 parameters, optimiser, average and carry stay those that the step began with; only the step's number, its place in the
-text and the counters here go on. A bad state is thus never made, so there is nothing to roll back, no ring of older
-states is needed, and what the step was computed from is still there for a report.
+text and the counters here go on. A step thus never makes a bad state, there is nothing to roll back, and what the step
+was computed from is still there for a report. What else can make a state bad is told, and mended, in `rollback`.
 
 Why looking at so little is enough: where the norm is finite, so is the square of every gradient, and with it each
 moment of the optimiser, if it was finite before. That it was is looked at before the first step of every dispatch, of

@@ -96,7 +96,7 @@ def test_a_resume_in_the_middle_of_incidents_decides_the_same(data, poisoned, tm
 def test_a_run_without_a_finite_step_ends_with_its_last_checkpoint_and_the_command(data, poisoned, tmp_path, capsys):
     lm_jax.train(toy_config(data, steps=4), tmp_path / "run")
     poisoned(range(7))
-    command = r"from before it: lm-jax train resume=\S*run from_step=8 learning_rate=0.003 run=\S*run-again"
+    command = r"from before it: lm-jax train resume=\S*run from_step=4 learning_rate=0.003 run=\S*run-again"
     with pytest.raises(UserError, match=rf"got loss nan 10 times in a row by step 14: .*{command}") as caught:
         lm_jax.resume(tmp_path / "run", toy_config(data, steps=20))
     assert "\n" not in str(caught.value)
@@ -106,7 +106,7 @@ def test_a_run_without_a_finite_step_ends_with_its_last_checkpoint_and_the_comma
     assert len(list((tmp_path / "run").glob("incident-*"))) == 3
     with pytest.raises(SystemExit):
         main(["train", "--resume", str(tmp_path / "run"), "--steps", "20"])
-    assert f"--resume {tmp_path / 'run'} --from-step 8 --learning-rate 0.003 --run " in capsys.readouterr().err
+    assert f"--resume {tmp_path / 'run'} --from-step 4 --learning-rate 0.003 --run " in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -166,8 +166,11 @@ PLANTS = {
 )
 def test_a_planted_number_is_named_by_the_report(data, changes, found, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lm_jax.runs.setup.build_train_steps", planted(3, **changes))
-    with pytest.raises(UserError, match="must stay finite, got"):
-        lm_jax.train(toy_config(data), tmp_path / "run")
+    run = lm_jax.train(toy_config(data), tmp_path / "run")
+    assert [(line["step"], line["incident"]["fault"]) for line in incidents_of(run.folder)] == [(3, "state")]
+    assert run.results.incidents == 1 and run.results.step == 20
+    (back,) = [line["rollback"] for line in read_lines(run.folder / "times.jsonl") if "rollback" in line]
+    assert back["to"] == 0 and re.search(found, back["message"])
     (report,) = (tmp_path / "run").glob("incident-*")
     record = json.loads((report / "incident.json").read_text())
     assert report.name == "incident-4" and record["fault"] == "state"
