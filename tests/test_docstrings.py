@@ -9,7 +9,9 @@ from tests.test_architecture import TREES
 
 MANY = 3
 # Functions of the contract of a task, whose arguments `Task` describes once for all tasks.
-OF_A_TASK = {"lm_jax.tasks.language_model": set(Task._fields)}
+OF_A_TASK = {"lm_jax.tasks.language_model": set(Task._fields)} | {
+    f"lm_jax.tasks.{name}": {"diagnose"} for name in ("classify", "tag", "translate")
+}
 
 
 def public_functions(body, within=None):
