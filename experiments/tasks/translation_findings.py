@@ -44,10 +44,10 @@ def draw(results: dict[str, dict], title: str):
 
 def title_of(name: str, results: dict[str, dict]) -> str:
     """What the longest sources cost: how much more or less of a measure they have than the shortest."""
-    changes = {form: result["by length"][-1][name] - result["by length"][0][name] for form, result in results.items()}
+    changes = [result["by length"][-1][name] - result["by length"][0][name] for result in results.values()]
     digits, unit = {"nats": ("+.2f", " nats"), "bleu": ("+.0f", " BLEU"), "exact": ("+.0%", "")}[name]
-    parts = (f"{form} {change:{digits}}{unit}" for form, change in changes.items())
-    return "Longest against shortest:\n" + ", ".join(parts)
+    ends = dict.fromkeys(f"{end(changes, key=abs):{digits}}" for end in (min, max))
+    return f"Longest against shortest: {' to '.join(ends)}{unit}"
 
 
 def to_rows(results: dict[str, dict]) -> list[dict[str, Any]]:
@@ -71,6 +71,16 @@ def findings(results: dict[str, Any]) -> Findings:
     unit = "of exact translations" if measure == "exact" else "BLEU"
     best, short, long = (show.format(of[measure]) for of in (scores, shortest, longest))
     title = f"{'With attention' if form == ATTENTION else form.capitalize()}: {best} {unit}, but {long} for the longest"
+    answer = (
+        f"With {form} and a beam the translator reaches {best} {unit}: {short} for the shortest sources, {long} for "
+    )
+    answer += "the longest."
+    if {ATTENTION, PLAIN} <= forms.keys():
+        plain = show.format(list(forms[PLAIN]["searches"].values())[-1][measure])
+        title = f"{best} {unit} with attention, {plain} without it"
+        answer = (
+            f"From German to English a translator with attention reaches {best} {unit}, the same without it {plain}."
+        )
     caption = "Loss and quality of the test translations against the length of the source."
     rows = to_rows(forms)
     ends = {
@@ -80,8 +90,7 @@ def findings(results: dict[str, Any]) -> Findings:
     last = {name: list(one["searches"])[-1] for name, one in forms.items()}
     return Findings(
         title=title,
-        answer=f"With {form} and a beam the translator reaches {best} {unit}: {short} for the shortest sources, {long} "
-        "for the longest.",
+        answer=answer,
         verdicts=verdicts(forms),
         means=filled(row | (ends[row["form"]] if row["search"] == last[row["form"]] else {}) for row in rows),
         rows=rows,
