@@ -21,7 +21,7 @@ from lm_jax.runs.open import open_run
 from tests.runs.toy import write_corpus
 
 
-SMALL = "--data text --steps 4 --batch-size 4 --bptt 8 --hidden-size 8 --embedding-size 8 --log-every 2 --eval-every 3"
+SMALL = "--data text --steps 4 --batch-size 4 --bptt 8 --hidden-size 8 --log-every 2 --eval-every 3"
 RUNS = {
     "waiting": "--patience 1 --checkpoint-every 1 --warmup-steps 2 --eval-streams 3 --seed 1 --lr 0.01 "
     "--recurrence scan",
@@ -61,6 +61,10 @@ RUNS = {
     "oscillators": "--cell cornn --dt 0.05 --gamma 2 --epsilon 4",
     "diagonal": "--cell diagonal_gru",
     "diagonal lstm": "--cell diagonal_lstm",
+    "attention": "--model attention --context 5 --heads 2 --kv-heads 1 --feed-forward-size 12",
+    "as BERT": "--level word --tokenizer bert",
+    "each digit": "--level word --tokenizer digits",
+    "by script": "--level word --tokenizer scripts",
 }
 # A run that lacks what a setting means something beside does not use it; other kinds than its own refuse it.
 MEANS_SOMETHING = {
@@ -74,11 +78,16 @@ MEANS_SOMETHING = {
 ELSEWHERE = {"cudnn"}
 
 
+def small(words):
+    """The words of a small run; a Transformer's embedding is as large as its layers."""
+    return f"{SMALL} {words}" if "attention" in words else f"{SMALL} --embedding-size 8 {words}"
+
+
 @functools.cache
 def parsed(words):
     """What a command line gives: (arguments of the verb, settings by name)."""
     with mock.patch("lm_jax.cli.parsing._check_runs"):  # the run to resume is made by the test that resumes it
-        return parse_with_config(TrainArguments, TrainConfig, "train", f"{SMALL} {words}".split())
+        return parse_with_config(TrainArguments, TrainConfig, "train", small(words).split())
 
 
 def config_of(words):
@@ -145,12 +154,12 @@ def desk(tmp_path_factory):
 def test_a_full_run(name, desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "cache")
-    words = f"{SMALL} {RUNS[name]}".split()
-    if "bpe" in words:
+    words = small(RUNS[name]).split()
+    if {"bpe", "bert", "digits", "scripts"} & set(words):
         pytest.importorskip("tokenizers")
     run = "begun" if "--resume" in words else f"run of {name}"
     if "--resume" in words:
-        main(["train", *SMALL.split(), "--run", run])
+        main(["train", *small("").split(), "--run", run])
         words = RUNS[name].split()
     else:
         words += ["--run", run]

@@ -21,7 +21,7 @@ from lm_jax.report.visible_text import one_line
 
 @dataclasses.dataclass(frozen=True)
 class TrainArguments(NetworkArguments):
-    """Train a language model on a text. Without any setting: an LSTM, on the Python documentation, in two minutes."""
+    """Train a language model on a text. Without any setting: an LSTM, on the Python documentation, in a minute."""
 
     file: str | None = positional("Data, as by --data.", "FILE", optional=True, shown=False)
 

@@ -130,7 +130,7 @@ class TrainConfig(RunConfig):
     )
     bptt: int | None = setting(
         None,
-        "Chunk length of truncated backpropagation. In tokens; the recurrent state is carried to the next chunk.",
+        "Chunk of truncated backpropagation. Length in tokens; the recurrent state is carried to the next chunk.",
         rule=count,
         common=True,
         unset=BY_TEXT,

@@ -296,7 +296,7 @@ def checked(**settings):
 MISTAKES = {
     "model": (
         lambda: from_config(model_config(model="fixed"), V),
-        "model must be one of recurrent, window, got 'fixed'",
+        "model must be one of recurrent, window, attention, got 'fixed'",
     ),
     "cell": (lambda: windowed(cell="gru"), "cell is a setting of recurrent, got model window"),
     "weight_drop": (lambda: windowed(weight_drop=0.5), "weight_drop is a setting of recurrent, got model window"),

@@ -27,10 +27,10 @@ PIECE = 64  # steps: fewer at once are no faster
 
 
 class KeyValueCache(NamedTuple):
-    """Keys and values of the last W - 1 steps, the oldest first, and how many of them were filled, from the end."""
+    """Keys and values of the last P = W - 1 steps, the oldest first, and how many of them were filled, from the end."""
 
-    keys: Float[Array, "*B W-1 G D"]
-    values: Float[Array, "*B W-1 G D"]
+    keys: Float[Array, "*B P G D"]
+    values: Float[Array, "*B P G D"]
     filled: Int[Array, "*B"]
 
 
