@@ -178,9 +178,9 @@ def test_a_full_run(name, desk, monkeypatch, capsys):
     model, vocabulary = trained.model, trained.vocabulary
     assert model.vocab_size == len(vocabulary)
     main(["generate", run, "--tokens", "5"])
-    # all that was asked for is what was recorded
+    # all that was asked for is what was recorded; None asks for nothing: the text or the number of steps decides
     wanted = flat_values(config_of(RUNS[name]))
     saved = flat_values(open_run(desk / run).config)
-    differing = {key for key, value in wanted.items() if saved.get(key) != value}
+    differing = {key for key, value in wanted.items() if value is not None and saved.get(key) != value}
     from_file = {"cell", "clip", "forget_bias"} if "--config-file" in words else set()
-    assert differing <= {"data", "decay_steps"} | from_file
+    assert differing <= {"data"} | from_file
