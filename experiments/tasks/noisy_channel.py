@@ -90,8 +90,8 @@ def write_dates(folder: Path) -> str:
 
 def translator(direction: str, data: str, arguments: argparse.Namespace) -> TrainedTranslator:
     """The translator with attention of translation.py, found or trained."""
-    given = argparse.Namespace(direction=direction, data=data, smoke=arguments.smoke, seed=arguments.seed)
-    config = translation.settings("attention", given)
+    given = argparse.Namespace(data=data, smoke=arguments.smoke, seed=arguments.seed)
+    config = translation.settings("attention", given, direction)
     name = translation.run_folder(translation.named("attention", direction), arguments.seed)
     return load_as(TrainedTranslator, trained(config, arguments.runs / name).folder)
 

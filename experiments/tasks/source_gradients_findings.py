@@ -93,7 +93,7 @@ def draw_example(results: dict[str, dict]):
     said = ", ".join(f"{value:.0%} with {form}" for form, value in largest.items())
     headline(figure, f"Largest share of a target token's gradient on one source token: {said}")
     axes[0].set_ylabel("target token")
-    figure.colorbar(images[0], ax=list(axes), label="share of the gradient norm of log P(target token)")
+    figure.colorbar(images[0], ax=list(axes), label="share of the gradient norm")
     return figure
 
 

@@ -61,18 +61,18 @@ def run_folder(name: str, seed: int) -> str:
     return f"{name.replace(',', '').replace(' ', '-')}-{seed}"
 
 
-def settings(form: str, arguments: argparse.Namespace) -> TranslateConfig:
+def settings(form: str, arguments: argparse.Namespace, direction: str = DIRECTIONS[0]) -> TranslateConfig:
     """The recipe, with the decoder of a form, in one direction."""
     changes = FORMS[form] | (SMOKE if arguments.smoke else {})
     config = from_flat(TranslateConfig, changes, read_settings(RECIPE, TranslateConfig))
-    source, target = arguments.direction.split("-")
+    source, target = direction.split("-")
     data = dataclasses.replace(config.data, data=arguments.data, source=source, target=target)
     return dataclasses.replace(config, data=data, seed=arguments.seed)
 
 
 def measure(form: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """What one translator has come to: scores of the test pairs, of all and by length of the source."""
-    config, name = settings(form, arguments), named(form, arguments.direction)
+    config, name = settings(form, arguments, arguments.direction), named(form, arguments.direction)
     run = trained(config, arguments.runs / run_folder(name, config.seed))
     test = task_of(config).load(config, None).splits["test"]
     eol_id = run.vocabulary.target.eol_id
