@@ -148,7 +148,7 @@ def test_types_that_numpy_lacks_are_read_bit_by_bit(tmp_path):
         ({"a": entry("U8", [4], 0, 4), "b": entry("U8", [4], 2, 6)}, b"0" * 6, None, "b must have bytes of its own"),
         ({"__metadata__": {"a": 1}}, b"", None, "__metadata__ must have texts"),
         ([1], b"", None, "must be a JSON object"),
-        (b"[" * 5000, b"", None, "nested too deeply"),
+        (b"[" * 5000, b"", None, "nested too deeply|Expecting value"),  # Python 3.13 reads deeper
         (b'{"a": ' + b"1" * 5000 + b"}", b"", None, "must be a safetensors file"),
         ({}, b"", 2**63, "its header must fit"),
     ],
