@@ -3,6 +3,7 @@
 import bisect
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -46,6 +47,18 @@ def build(name: str, vocab_size: int, hidden_size: int, layers: int = 2) -> Lang
     sizes = {"hidden_size": hidden_size, "embedding_size": hidden_size, "layers": layers, "dropout": 0.0}
     flat = {"cell": name, "connection": "block"} | SETTINGS[name] | sizes
     return from_config(from_flat(TrainConfig, flat).model, vocab_size)
+
+
+def chosen(names: Sequence[str], smoke: bool) -> Sequence[str]:
+    """The networks that a command line names, all if it names none; two of them for a smoke test.
+
+    Raises:
+        SystemExit: a name is none of NETWORKS.
+    """
+    unknown = set(names) - set(NETWORKS)
+    if unknown:
+        raise SystemExit(f"networks are {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
+    return names or (NETWORKS[:2] if smoke else NETWORKS)
 
 
 def count(tree: Any) -> int:

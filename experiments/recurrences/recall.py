@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import Study
-from experiments.recurrences.architectures import NETWORKS, build, parameters, state_size
+from experiments.recurrences.architectures import NETWORKS, build, chosen, parameters, state_size
 from experiments.recurrences.learning import Plan, Problem, learn, right
 from experiments.recurrences.recall_findings import PAIRS, findings
 from lm_jax.report.study import remember
@@ -97,10 +97,7 @@ def measure(network: str, size: int, seed: int, smoke: bool) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains every network at every size."""
-    unknown = set(arguments.networks) - set(NETWORKS)
-    if unknown:
-        raise SystemExit(f"networks are {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
-    wanted = arguments.networks or (NETWORKS[:2] if arguments.smoke else NETWORKS)
+    wanted = chosen(arguments.networks, arguments.smoke)
     measured = [
         remember(
             arguments.runs / f"{network}-{size}-{arguments.seed}.json",

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness import Study
-from experiments.recurrences.architectures import NETWORKS, build, hidden_size, parameters, state_size
+from experiments.recurrences.architectures import NETWORKS, build, chosen, hidden_size, parameters, state_size
 from experiments.recurrences.learning import Plan, Problem, learn, right
 from experiments.recurrences.state_tracking_findings import SEEN, findings
 from lm_jax.report.study import remember
@@ -76,10 +76,7 @@ def measure(network: str, task: str, seed: int, smoke: bool) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains every network on every task."""
-    unknown = set(arguments.networks) - set(NETWORKS)
-    if unknown:
-        raise SystemExit(f"networks are {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
-    wanted = arguments.networks or (NETWORKS[:2] if arguments.smoke else NETWORKS)
+    wanted = chosen(arguments.networks, arguments.smoke)
     seeds = 1 if arguments.smoke else SEEDS
     measured = {
         (network, task, seed): remember(

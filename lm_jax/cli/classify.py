@@ -6,7 +6,7 @@ from typing import Literal
 
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, refused_by_line
+from lm_jax.cli.lines import read_batches, texts_of
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import make_console, say
 from lm_jax.cli.train import TrainArguments, train_task
@@ -63,7 +63,7 @@ def predict(argv: list[str]) -> None:
     from lm_jax.report.out_folder import check_folder
 
     folder = None if arguments.pictures is None else check_folder(arguments.pictures, "pictures")
-    batches = ([line for line in batch if line.text] for batch in read_batches(arguments.file))
+    batches = read_batches(arguments.file)
 
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries.classify import encode_text
@@ -74,14 +74,12 @@ def predict(argv: list[str]) -> None:
     run = load_as(TrainedClassifier, arguments.run, arguments.cell)
     numbers = itertools.count(1)
     for batch in batches:
-        for line in batch:
-            with refused_by_line(line):
-                encode_text(run, line.text)
+        texts = texts_of(batch, lambda text: encode_text(run, text))
         if arguments.explain:
-            for line in batch:
-                _print_explanation(run.explain(line.text), next(numbers), folder, arguments)
+            for text in texts:
+                _print_explanation(run.explain(text), next(numbers), folder, arguments)
             continue
-        for prediction in run.classify([line.text for line in batch]):
+        for prediction in run.classify(texts):
             words = f"{prediction.label}\t{prediction.probability:.4f}\t{prediction.text}"
             say(to_json(prediction) if arguments.json else words)
 

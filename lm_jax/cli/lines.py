@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,15 @@ def refused_by_line(line: Line) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{error} in line {line.number}", error.settings) from error
+
+
+def texts_of(batch: list[Line], encode: Callable[[str], object]) -> list[str]:
+    """Returns the texts of the lines that have one, once each was encoded: nothing is answered before a mistake."""
+    lines = [line for line in batch if line.text]
+    for line in lines:
+        with refused_by_line(line):
+            encode(line.text)
+    return [line.text for line in lines]
 
 
 def _in_batches(arriving: Iterator[list[str]]) -> Iterator[list[Line]]:

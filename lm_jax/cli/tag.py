@@ -5,7 +5,7 @@ from typing import Literal
 
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, refused_by_line
+from lm_jax.cli.lines import read_batches, texts_of
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
@@ -68,7 +68,7 @@ def predict(argv: list[str]) -> None:
             "columns have one tag sequence and no JSON, got columns with n_best or json",
             ["columns", "n_best", "json"],
         )
-    batches = ([line for line in batch if line.text] for batch in read_batches(arguments.file))
+    batches = read_batches(arguments.file)
 
     from lm_jax.machine.compile_cache import keep_compiled
     from lm_jax.queries.load import load_as
@@ -79,10 +79,8 @@ def predict(argv: list[str]) -> None:
     run = load_as(TrainedTagger, arguments.run, arguments.cell)
     run.tag_sentences([], arguments.n_best)  # refuses what cannot be, before a line is read
     for batch in batches:
-        for line in batch:
-            with refused_by_line(line):
-                words_of(run, line.text)
-        for sentence in run.tag_sentences([line.text for line in batch], arguments.n_best):
+        texts = texts_of(batch, lambda text: words_of(run, text))
+        for sentence in run.tag_sentences(texts, arguments.n_best):
             say(to_json(sentence) if arguments.json else _words(sentence, arguments))
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, refused_by_line
+from lm_jax.cli.lines import read_batches, texts_of
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.config.settings import setting
@@ -56,11 +56,8 @@ def main(argv: list[str]) -> None:
         others["weights"] = arguments.weights
     run.rerank([], n_best=arguments.n_best, **others)  # refuses what cannot be, before a line is read
     for batch in batches:
-        wanted = [line for line in batch if line.text]
-        for line in wanted:
-            with refused_by_line(line):
-                encode_source(run, line.text)
-        found = iter(run.rerank([line.text for line in wanted], n_best=arguments.n_best, **others))
+        texts = texts_of(batch, lambda text: encode_source(run, text))
+        found = iter(run.rerank(texts, n_best=arguments.n_best, **others))
         for line in batch:
             _print(line.text, next(found) if line.text else [], arguments)
 
