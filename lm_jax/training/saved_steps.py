@@ -129,6 +129,7 @@ def _load(saved, template):
         shapes, host = describe_arrays(saved.path, "params")
         have, want = (sorted(tuple(leaf.shape) for leaf in jax.tree.leaves(t)) for t in (shapes, template))
         if have != want:
+            _check_there(saved)  # of a step that is being removed, orbax describes what is left
             raise UserError(
                 f"a checkpoint must fit its config.json, got arrays of {have} at step {saved.step}, not {want}"
             )

@@ -102,6 +102,20 @@ def test_a_step_that_vanishes_while_it_is_read_is_no_damage(states, monkeypatch,
         assert load_step(states, template()).step == 4
 
 
+def test_a_step_that_is_half_removed_when_its_arrays_are_described_is_no_misfit(states, monkeypatch):
+    """orbax then describes what is left of it, without an error."""
+    read = saved_steps.describe_arrays
+
+    def half_removed(folder, part):
+        if folder.name == "3":
+            remove_step(states, 3)
+            return {}, {}
+        return read(folder, part)
+
+    monkeypatch.setattr(saved_steps, "describe_arrays", half_removed)
+    assert load_step(states, template()).step == 4
+
+
 def test_steps_that_vanish_again_and_again_are_one_line(states, monkeypatch):
     record = find_steps(states)[0].record
     assert record is not None
