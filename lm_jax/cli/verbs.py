@@ -67,6 +67,7 @@ VERBS = {
         "GradientsArguments",
     ),
     "compare": Verb("runs on the same text, with intervals and tests", "compare:main", "CompareArguments"),
+    "plot": Verb("loss curves of runs in one picture; their logs as CSV", "plot:main", "PlotArguments"),
     "convert": Verb("weights from and to torch, linen and ARPA files", "convert:main", "ConvertArguments"),
     "runs": Verb("list the runs: model, text, best validation, state", "runs:main", "RunsArguments"),
     "completion": Verb("a script that completes in bash, zsh or fish", "completion:main", "CompletionArguments"),
@@ -80,6 +81,7 @@ ALSO_CALLED = {
     "predict": "complete",
     "list": "runs",
     "ls": "runs",
+    "curves": "plot",
     "export": "convert",
     "import": "convert",
 }

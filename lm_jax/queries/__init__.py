@@ -10,6 +10,7 @@ from lm_jax.queries.convert import Converted, convert_file, convert_run
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
+from lm_jax.queries.learning_curves import CurvePoint, LearningCurve, learning_curves
 from lm_jax.queries.list_runs import RunSummary, list_runs
 from lm_jax.queries.load import load
 from lm_jax.queries.loaded_run import LoadedRun
@@ -43,12 +44,14 @@ __all__ = [
     "Completions",
     "Continuation",
     "Converted",
+    "CurvePoint",
     "Evaluation",
     "GradientMap",
     "GradientReport",
     "Hypothesis",
     "ImportedModel",
     "Judgement",
+    "LearningCurve",
     "LineScore",
     "LoadedRun",
     "MinimalPairs",
@@ -82,6 +85,7 @@ __all__ = [
     "gradients",
     "import_arpa",
     "label_gradients",
+    "learning_curves",
     "list_runs",
     "load",
     "minimal_pairs",
