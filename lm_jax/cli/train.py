@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lm_jax.cli.finished import finished_words
 from lm_jax.cli.flags import positional
@@ -49,6 +49,9 @@ class TrainArguments(NetworkArguments):
         None,
         "Number of seeds to train side by side, from --seed on. Each is a run, RUN/seed-N; the result is their means "
         "with standard errors.",
+    )
+    log: Literal["tensorboard"] | None = setting(
+        None, "Where the numbers of the training go besides metrics.jsonl: event files in RUN/tensorboard/."
     )
     config_file: str | None = setting(
         None, "JSON file of settings, such as a run's config.json; flags override it.", metavar="FILE"
@@ -171,7 +174,7 @@ def _train(arguments, config, given):
     if arguments.resume is None:
         _check_weights(config, given)
     repeated = f" --cell {shlex.quote(config.model.cell.kind)}" if has_user_cell(config) else ""
-    console = TrainingConsole(repeated) if arguments.seeds is None else SeedsConsole(repeated)
+    console = _listening(arguments, TrainingConsole(repeated) if arguments.seeds is None else SeedsConsole(repeated))
     try:
         if arguments.seeds is not None:
             train_seeds(config, arguments.seeds, arguments.run, console)
@@ -181,6 +184,16 @@ def _train(arguments, config, given):
             train(config, arguments.run, console, arguments.mirror)
     finally:
         console.close()
+
+
+def _listening(arguments, console):
+    """The console, and what else was asked for."""
+    if arguments.log is None:
+        return console
+    from lm_jax.interop import TensorBoardListener
+    from lm_jax.training.listeners import Listeners
+
+    return Listeners(console, {"tensorboard": TensorBoardListener}[arguments.log]())
 
 
 def _check_pairs(arguments):
@@ -194,6 +207,8 @@ def _check_pairs(arguments):
         )
     if arguments.seeds is not None and arguments.resume:
         raise UserError(f"--seeds begins new runs, each of which is resumed alone, got --resume {arguments.resume} too")
+    if arguments.seeds is not None and arguments.log:
+        raise UserError(f"--log writes the numbers of one run, got --seeds {arguments.seeds} too")
     if arguments.seeds is not None and arguments.mirror:
         raise UserError(f"--mirror copies one run, got --seeds {arguments.seeds} too")
     if arguments.seeds is not None and arguments.coordinator:

@@ -78,8 +78,9 @@ def check(config: Any) -> None:
 
 
 def choices(annotation: Any) -> tuple[Any, ...] | None:
-    """Returns the options of a Literal; None for other types."""
-    return get_args(annotation) if get_origin(annotation) is Literal else None
+    """Returns the options of a Literal, or of a Literal or None; None for other types."""
+    parts = get_args(annotation) if get_origin(annotation) in (types.UnionType, Union) else (annotation,)
+    return get_args(parts[0]) if get_origin(parts[0]) is Literal else None
 
 
 TYPES: dict[Any, tuple[str, Any]] = {

@@ -5,18 +5,22 @@
     "auto"    the console of `lm-jax` in a terminal, one line that is updated in a notebook, nothing elsewhere: a
               script that writes to a pipe or a file, and a test, see nothing
     "print"   the console's lines, wherever the output goes
+
+or several of these in a list, such as ["auto", TensorBoardListener()].
 """
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from lm_jax.errors import UserError
 from lm_jax.training.listener import Listener
+from lm_jax.training.listeners import Listeners
 
 
-Hearing = Listener | Literal["auto", "print"] | None
+One = Listener | Literal["auto", "print"] | None
+Hearing = One | Sequence[One]
 
 
 def notebook_display() -> Callable[..., Any] | None:
@@ -41,20 +45,23 @@ def hearing(listener: Hearing, what: str) -> Iterator[Listener | None]:
     Raises:
         UserError: for what is no listener.
     """
-    heard = _listener(listener, what)
+    given = list(listener) if isinstance(listener, list | tuple) else [listener]
+    heard = [_listener(one, what) for one in given]
     try:
-        yield heard
+        yield heard[0] if len(heard) == 1 else Listeners(*(one for one in heard if one is not None))
     finally:
-        close = getattr(heard, "close", None)
-        if isinstance(listener, str) and close is not None:
-            close()
+        for one, made in zip(given, heard, strict=True):
+            if isinstance(one, str) and made is not None:
+                getattr(made, "close", lambda: None)()
 
 
 def _listener(listener, what):
     if listener is None or (hasattr(listener, "on_report") and not isinstance(listener, type)):
         return listener
     if not isinstance(listener, str) or listener not in ("auto", "print"):
-        raise UserError(f'listener must be a Listener, "auto", "print" or None, got {listener!r}', ["listener"])
+        raise UserError(
+            f'listener must be a Listener, "auto", "print" or None, or a list of these, got {listener!r}', ["listener"]
+        )
     display = notebook_display() if listener == "auto" else None
     if display is not None:
         from lm_jax.interactive.notebook import NotebookProgress

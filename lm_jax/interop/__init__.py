@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from lm_jax.interop.linen import as_linen, params_from_linen, params_to_linen
     from lm_jax.interop.nnx import as_nnx, params_from_nnx, params_to_nnx
     from lm_jax.interop.safetensors_files import load_safetensors, save_safetensors
+    from lm_jax.interop.tensorboard import TensorBoardListener
     from lm_jax.interop.torch_language_model import language_model_from_torch, language_model_to_torch
     from lm_jax.interop.torch_weights import params_from_torch, params_to_torch
 
 __all__ = [
+    "TensorBoardListener",
     "as_linen",
     "as_nnx",
     "language_model_from_torch",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "TensorBoardListener": "lm_jax.interop.tensorboard",
     "as_linen": "lm_jax.interop.linen",
     "as_nnx": "lm_jax.interop.nnx",
     "language_model_from_torch": "lm_jax.interop.torch_language_model",

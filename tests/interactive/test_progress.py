@@ -6,7 +6,6 @@ import subprocess
 import sys
 import types
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from lm_jax.cli.estimate_console import EstimateConsole
 from lm_jax.cli.seeds_console import SeedsConsole
 from lm_jax.interactive.notebook import NotebookProgress
 from lm_jax.interactive.progress import hearing, notebook_display
-from lm_jax.training.listener import Listener, Report
+from lm_jax.training.listener import Listener
 from tests.runs.toy import toy_config, write_corpus
 
 
@@ -123,23 +122,3 @@ def test_updates_are_seldom_and_the_html_escapes():
     (updates,) = page.outputs
     assert [repr(line) for line in updates] == ["0:00 | counting <unk> & all", "0:01 | scoring 75%"]
     assert "counting &lt;unk&gt; &amp; all" in updates[0]._repr_html_()
-
-
-@pytest.mark.parametrize("name", ["TensorBoard", "WandB"])
-def test_the_listeners_of_the_readme_log_the_reports(name, monkeypatch):
-    """With stand-ins for what they log to, which is not installed here."""
-    page = (Path(__file__).parents[2] / "lm_jax" / "training" / "README.md").read_text()
-    (block,) = [block for block in re.findall(r"^```py\n(.*?)^```$", page, re.DOTALL | re.MULTILINE) if name in block]
-    logged = []
-    board, wandb = types.ModuleType("torch.utils.tensorboard"), types.ModuleType("wandb")
-    board.SummaryWriter = lambda folder: types.SimpleNamespace(add_scalar=lambda *values: logged.append(values[1:]))
-    wandb.init = lambda project, name: None
-    wandb.log = lambda values, step: logged.append((values["loss"], step))
-    for module in (board, wandb, types.ModuleType("torch"), types.ModuleType("torch.utils")):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    names = {"lm_jax": lm_jax}
-    exec(block, names)
-    listener = names[name]()
-    listener.on_start(types.SimpleNamespace(run="a/run"))
-    listener.on_report(Report(7, 1.5, {"perplexity": 4.5}, 1.0, 0.0, 0.1, 1.0, None))
-    assert logged == [(1.5, 7)]

@@ -100,7 +100,10 @@ REFUSED = [
     (lambda: lm_jax.train_ngram(TrainConfig()), "data must be a path or a NGramConfig, got TrainConfig"),
     (lambda: lm_jax.train("a b\nc d"), "data must be the path .*, got a text of 7 characters; write it to a file"),
     (lambda: lm_jax.train(run=5), "run must be the path of a folder, got 5"),
-    (lambda: lm_jax.train(listener=print), 'listener must be a Listener, "auto", "print" or None, got <built-in'),
+    (
+        lambda: lm_jax.train(listener=print),
+        'listener must be a Listener, "auto", "print" or None, or a list of these, got <built-in',
+    ),
     (lambda: lm_jax.train_classifier(pooling="mx"), "pooling must be one of .*, got 'mx'; did you mean max?"),
     (lambda: lm_jax.train_tagger(output="crff"), "got 'crff'; did you mean crf?"),
     (lambda: lm_jax.train_translator(attention=True), "attention must be one of plain, .*, got True"),
