@@ -121,6 +121,11 @@ EXAMPLES = {
         "lm-jax convert lm.safetensors RUN --from torch --vocabulary words.txt",
         "lm-jax convert checkpoints/5gram-word-1 model.arpa --to arpa",
     ),
+    "export": (
+        "lm-jax export checkpoints/lstm-char-1 exported",
+        "lm-jax export checkpoints/lstm-char-1 exported --format onnx",
+        "lm-jax export checkpoints/mgu-char-1 exported --cell my_cells.py:mgu",
+    ),
     "runs": ("lm-jax runs", "lm-jax runs --sort best", "lm-jax runs experiments/runs --json"),
     "completion": (
         "lm-jax completion bash > ~/.local/share/bash-completion/completions/lm-jax",

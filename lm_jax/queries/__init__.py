@@ -8,6 +8,7 @@ from lm_jax.queries.complete import Completion, Completions, complete
 from lm_jax.queries.continue_text import Continuation, Hypothesis, beam_search, continue_text, generate, stream_text
 from lm_jax.queries.convert import Converted, convert_file, convert_run
 from lm_jax.queries.evaluate import Evaluation, evaluate
+from lm_jax.queries.export import Exported, export_run
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
 from lm_jax.queries.learning_curves import CurvePoint, LearningCurve, learning_curves
@@ -46,6 +47,7 @@ __all__ = [
     "Converted",
     "CurvePoint",
     "Evaluation",
+    "Exported",
     "GradientMap",
     "GradientReport",
     "Hypothesis",
@@ -80,6 +82,7 @@ __all__ = [
     "convert_run",
     "evaluate",
     "export_arpa",
+    "export_run",
     "generate",
     "gradient_map",
     "gradients",

@@ -1,0 +1,83 @@
+"""Language models as StableHLO programs (`jax.export`), which run without this library; extra `export`."""
+
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lm_jax.errors import UserError
+from lm_jax.interop import stablehlo_loader
+from lm_jax.interop.flat_model import flat_model
+from lm_jax.models import LanguageModel
+from lm_jax.types import Params
+
+
+PLATFORMS = ("cpu", "cuda", "tpu")  # that every program is lowered for
+
+
+def stablehlo_files(model: LanguageModel, params: Params) -> dict[str, bytes]:
+    """Returns the files of an exported model by name, without its tokens.
+
+    start.stablehlo, step.stablehlo and score.stablehlo are programs for CPU, CUDA and TPU with the sizes of batch and
+    text left open; weights.npz has the parameters; load.py reads them with jax, flatbuffers and numpy alone.
+
+    Args:
+        model: The language model.
+        params: Its parameters.
+
+    Raises:
+        UserError: Where the extra `export` is missing.
+    """
+    _check_library()
+    flat = flat_model(model, params)
+    weights = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in flat.weights]
+
+    def tokens(sizes):
+        return jax.ShapeDtypeStruct(jax.export.symbolic_shape(sizes), jnp.int32)
+
+    def carry(batch):
+        return jax.eval_shape(flat.start, weights, batch)
+
+    text, batch = tokens("t, b"), tokens("b")
+    programs = {
+        "start": (flat.start, (weights, batch)),
+        "step": (flat.step, (weights, carry(batch), batch)),
+        "score": (flat.score, (weights, carry(jax.eval_shape(lambda text: text[0], text)), text, text)),
+    }
+    files = {
+        f"{name}.stablehlo": bytes(jax.export.export(jax.jit(function), platforms=PLATFORMS)(*given).serialize())
+        for name, (function, given) in programs.items()
+    }
+    file = io.BytesIO()
+    np.savez(file, **{f"{number}": np.asarray(leaf) for number, leaf in enumerate(flat.weights)})
+    loader = Path(stablehlo_loader.__file__).read_bytes()
+    return files | {"weights.npz": file.getvalue(), "load.py": loader}
+
+
+def write_folder(folder: Path, files: dict[str, bytes]) -> None:
+    """Writes a new folder of files, which is whole or not there.
+
+    Args:
+        folder: The folder, in one that exists.
+        files: Contents by name.
+    """
+    part = Path(tempfile.mkdtemp(prefix=f"{folder.name[:200]}.", dir=folder.parent))
+    try:
+        for name, content in files.items():
+            (part / name).write_bytes(content)
+        part.chmod(0o755)  # that of a temporary folder is for its owner alone
+        part.rename(folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _check_library():
+    try:
+        import flatbuffers  # noqa: F401
+    except ImportError as error:
+        raise UserError('StableHLO files need the extra "export": pip install "lm-jax[export]"') from error
