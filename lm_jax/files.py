@@ -6,7 +6,9 @@ A write that fails (a full disk, a quota, a limit on file sizes) or is killed le
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,6 +63,24 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     """Writes bytes, as `replacing` does."""
     with replacing(path) as file:
         file.write(content)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a new folder of files, which is whole or not there.
+
+    Args:
+        folder: The folder, in one that exists.
+        files: Contents by name.
+    """
+    part = Path(tempfile.mkdtemp(prefix=f"{folder.name[:200]}.", dir=folder.parent))
+    try:
+        for name, content in files.items():
+            (part / name).write_bytes(content)
+        part.chmod(0o755)  # that of a temporary folder is for its owner alone
+        part.rename(folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def append_line(path: str | Path, line: str) -> None:

@@ -124,7 +124,7 @@ EXAMPLES = {
     "export": (
         "lm-jax export checkpoints/lstm-char-1 exported",
         "lm-jax export checkpoints/lstm-char-1 exported --format onnx",
-        "lm-jax export checkpoints/mgu-char-1 exported --cell my_cells.py:mgu",
+        "lm-jax export checkpoints/lstm-char-1 exported --format hub",
     ),
     "runs": ("lm-jax runs", "lm-jax runs --sort best", "lm-jax runs experiments/runs --json"),
     "completion": (

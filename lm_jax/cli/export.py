@@ -1,6 +1,7 @@
-"""`lm-jax export RUN FOLDER --format stablehlo`: a model as programs that run without this library."""
+"""`lm-jax export RUN FOLDER --format stablehlo`: a model for programs without this library, or for the Hub."""
 
 import dataclasses
+import sys
 from typing import Literal
 
 from lm_jax.cli.flags import positional
@@ -10,12 +11,13 @@ from lm_jax.config.settings import setting
 
 @dataclasses.dataclass(frozen=True)
 class ExportRunArguments:
-    """Write a run's model as programs with its weights and tokens, to run without lm_jax: StableHLO or ONNX."""
+    """Write a run's model to run without lm_jax, as StableHLO or ONNX programs, or for the Hugging Face Hub."""
 
     run: str = positional("Folder of the run.", "RUN")
     out: str = positional("Folder to make.", "FOLDER")
-    format: Literal["stablehlo", "onnx"] = setting(
-        "stablehlo", "Format of the programs: for jax, or for runtimes of ONNX (extra onnx)."
+    format: Literal["stablehlo", "onnx", "hub"] = setting(
+        "stablehlo",
+        "Programs for jax or for runtimes of ONNX, or weights with a card for the Hub; each an extra.",
     )
     cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
 
@@ -25,10 +27,21 @@ def main(argv: list[str]) -> None:
     arguments = parse(ExportRunArguments, "export", argv)
 
     from lm_jax.cli.screen import say
-    from lm_jax.queries.export import export_run
+    from lm_jax.queries import export_run, save_pretrained
 
-    done = export_run(arguments.run, arguments.out, arguments.format, arguments.cell)
-    for name, size in done.bytes.items():
-        say(f"{size:>12,} bytes  {done.path / name}")
-    if arguments.format == "stablehlo":
-        say(f"{done.path / 'load.py'} loads it, with jax alone")
+    if arguments.format == "hub":
+        path = save_pretrained(arguments.run, arguments.out, cell=arguments.cell, say=_report)
+    else:
+        path = export_run(arguments.run, arguments.out, arguments.format, arguments.cell).path
+    for file in sorted(path.iterdir()):
+        say(f"{file.stat().st_size:>12,} bytes  {file}")
+    last = {
+        "stablehlo": f"{path / 'load.py'} loads it, with jax alone",
+        "onnx": f"{path / 'step.onnx'} takes the carry and a token, and gives both anew",
+        "hub": f"to upload it: hf upload USER/MODEL {path}",
+    }
+    say(last[arguments.format])
+
+
+def _report(stage):
+    print(f"{stage} ...", file=sys.stderr, flush=True)

@@ -69,7 +69,7 @@ VERBS = {
     "compare": Verb("runs on the same text, with intervals and tests", "compare:main", "CompareArguments"),
     "plot": Verb("loss curves of runs in one picture; their logs as CSV", "plot:main", "PlotArguments"),
     "convert": Verb("weights from and to torch, linen and ARPA files", "convert:main", "ConvertArguments"),
-    "export": Verb("a model as programs: StableHLO, ONNX", "export:main", "ExportRunArguments"),
+    "export": Verb("a model for other programs: StableHLO, ONNX, the Hub", "export:main", "ExportRunArguments"),
     "runs": Verb("list the runs: model, text, best validation, state", "runs:main", "RunsArguments"),
     "completion": Verb("a script that completes in bash, zsh or fish", "completion:main", "CompletionArguments"),
     "doctor": Verb("versions, devices, memory and speed of the machine", "doctor:main", "DoctorArguments"),

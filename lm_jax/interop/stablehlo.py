@@ -1,8 +1,6 @@
 """Language models as StableHLO programs (`jax.export`), which run without this library; extra `export`."""
 
 import io
-import shutil
-import tempfile
 from pathlib import Path
 
 import jax
@@ -56,24 +54,6 @@ def stablehlo_files(model: LanguageModel, params: Params) -> dict[str, bytes]:
     np.savez(file, **{f"{number}": np.asarray(leaf) for number, leaf in enumerate(flat.weights)})
     loader = Path(stablehlo_loader.__file__).read_bytes()
     return files | {"weights.npz": file.getvalue(), "load.py": loader}
-
-
-def write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Writes a new folder of files, which is whole or not there.
-
-    Args:
-        folder: The folder, in one that exists.
-        files: Contents by name.
-    """
-    part = Path(tempfile.mkdtemp(prefix=f"{folder.name[:200]}.", dir=folder.parent))
-    try:
-        for name, content in files.items():
-            (part / name).write_bytes(content)
-        part.chmod(0o755)  # that of a temporary folder is for its owner alone
-        part.rename(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def _check_library():

@@ -11,6 +11,7 @@ from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.export import Exported, export_run
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
 from lm_jax.queries.gradients import GradientReport, gradients
+from lm_jax.queries.hub import from_pretrained, push_to_hub, save_pretrained
 from lm_jax.queries.learning_curves import CurvePoint, LearningCurve, learning_curves
 from lm_jax.queries.list_runs import RunSummary, list_runs
 from lm_jax.queries.load import load
@@ -83,6 +84,7 @@ __all__ = [
     "evaluate",
     "export_arpa",
     "export_run",
+    "from_pretrained",
     "generate",
     "gradient_map",
     "gradients",
@@ -94,7 +96,9 @@ __all__ = [
     "minimal_pairs",
     "next_tokens",
     "prune_run",
+    "push_to_hub",
     "rerank",
+    "save_pretrained",
     "score",
     "score_tokens",
     "stream_text",

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lm_jax.errors import UserError, one_of
+from lm_jax.files import write_folder
 from lm_jax.interop.onnx import onnx_files
-from lm_jax.interop.stablehlo import stablehlo_files, write_folder
+from lm_jax.interop.stablehlo import stablehlo_files
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
 
 

@@ -42,14 +42,15 @@ class GradientReport(NamedTuple):
     def __repr__(self) -> str:
         head = f"GradientReport({self.run!r}, {self.split} of {self.source!r}, layer {self.layer})"
         lines = plain_lines(lag_table.table([self.profile]).without({"values"}))
-        return "\n".join([head, *(f"  {line}" for line in lines), f"  {self._answer}"])
+        return "\n".join([head, *(f"  {line}" for line in lines), f"  {self.answer}"])
 
     def _repr_html_(self) -> str:
         picture = figure_html(lag_figure(self.profile, self.level), "share of the gradient that is left, by lag")
-        return fragment(f"Gradients of {self.run}", paragraph(self._answer), table_html(self.table()), picture)
+        return fragment(f"Gradients of {self.run}", paragraph(self.answer), table_html(self.table()), picture)
 
     @property
-    def _answer(self):
+    def answer(self) -> str:
+        """How far back the gradient reaches, in a sentence."""
         leaf = main_leaf(self.profile)
         return lag_table.answer(self.profile[leaf], self.level, leaf)
 

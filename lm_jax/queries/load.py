@@ -31,7 +31,11 @@ def load(run: str | Path | Run, cell: UserCell | None = None) -> AnyTrained:
     Raises:
         UserError: For a folder that is no run, or has no checkpoint yet.
     """
-    loaded = as_loaded(run, cell)
+    return of_task(as_loaded(run, cell))
+
+
+def of_task(loaded: LoadedRun) -> AnyTrained:
+    """Returns a loaded run as the class that answers the questions of its task."""
     return _as(CLASSES.get(loaded.task.model_type, LoadedRun), loaded)
 
 
