@@ -101,6 +101,11 @@ EXAMPLES = {
         "lm-jax minimal-pairs checkpoints/lstm-word-1 pairs.jsonl --group phenomenon",
         "lm-jax minimal-pairs checkpoints/lstm-word-1 pairs.jsonl --json",
     ),
+    "eval-harness": (
+        "lm-jax eval-harness checkpoints/lstm-word-1 --tasks blimp,lambada_openai",
+        "lm-jax eval-harness checkpoints/lstm-word-1 --tasks wikitext --json",
+        "lm-jax eval-harness checkpoints/lstm-word-1 --tasks mine --include my_tasks",
+    ),
     "gradients": (
         "lm-jax gradients checkpoints/lstm-char-1",
         'lm-jax gradients checkpoints/lstm-char-1 --text "The keys to the cabinet are"',

@@ -61,6 +61,7 @@ VERBS = {
         "minimal_pairs:main",
         "MinimalPairsArguments",
     ),
+    "eval-harness": Verb("tasks of the lm-evaluation-harness", "eval_harness:main", "EvalHarnessArguments"),
     "gradients": Verb(
         "how far back gradients reach; with --text, why",
         "gradients:main",
