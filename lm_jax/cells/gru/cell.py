@@ -15,6 +15,8 @@ z = 1 keeps the state in both; a lecture's "update gate u" with u = 0 keeping is
 Shapes: x [*B, E], h [*B, H], w_x [E, 3H] and w_h [H, 3H] with the gates in the order r, z, n; b [3H]; b_hn [H].
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -22,9 +24,11 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
+from lm_jax.cells.engines.pallas import pallas_unroll
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.gru.equations import candidate_after, candidate_before, new_state, open_gates
 from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
+from lm_jax.cells.gru.pallas_tpu import GRU_KERNELS
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes, one_of
@@ -140,4 +144,6 @@ def gru(
         output_size=hidden_size,
         observe_step=observe_step,
     )
-    return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype))
+    pallas = functools.partial(pallas_unroll, GRU_KERNELS[reset], cell, project, loop_weights, compute_dtype)
+    parts = FUSED_PARTS[reset](compute_dtype)
+    return with_recurrence(recurrence, cell, project, loop_weights, parts, {"pallas": pallas})

@@ -5,6 +5,8 @@
 f is tanh, relu, sigmoid or the identity. Shapes: x [*B, E], h [*B, H], w_x [E, H], w_h [H, H], b [H].
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -12,8 +14,10 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
+from lm_jax.cells.engines.pallas import pallas_unroll
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.rnn.fused import rnn_parts
+from lm_jax.cells.rnn.pallas_tpu import rnn_kernel
 from lm_jax.cells.saturation import SATURATED
 from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes, one_of
@@ -105,4 +109,9 @@ def rnn(
         observe_step=observe_step,
     )
     parts = rnn_parts(f, nonlinearity, compute_dtype)
-    return with_recurrence(recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts)
+    pallas = functools.partial(
+        pallas_unroll, rnn_kernel(f, nonlinearity), cell, project, lambda params: (params.w_h,), compute_dtype
+    )
+    return with_recurrence(
+        recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts, {"pallas": pallas}
+    )
