@@ -1,4 +1,4 @@
-"""The `pallas` engine: on a TPU, weights that stay on the chip for all steps of a sequence. It HAS NOT RUN ON A TPU yet.
+"""The `pallas` engine: weights that stay on a TPU's chip for all steps of a sequence. It HAS NOT RUN ON A TPU yet.
 
 A loop of XLA reads W_h from HBM at every step. Here one kernel runs all steps (pallas_kernels.py): W_h and the carries
 are in VMEM from the first step to the last, the projected inputs z = x W_x + b, one product outside, are streamed in

@@ -94,13 +94,15 @@ def lstm(
         b_init: initialiser of the bias.
         compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
         recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py. Or
-            "cudnn", untested; see lm_jax/cells/lstm/cudnn.py.
+            "cudnn", untested; see lm_jax/cells/lstm/cudnn.py. Or "pallas" on a TPU, where it has not run yet; see
+            lm_jax/cells/engines/pallas.py.
 
     Returns:
         The cell.
 
     Raises:
-        UserError: for a size below 1 or an unknown recurrence, and for "cudnn" without an NVIDIA GPU.
+        UserError: for a size below 1 or an unknown recurrence, for "cudnn" without an NVIDIA GPU and for "pallas"
+            without a TPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
 

@@ -59,13 +59,14 @@ def rnn(
         w_h_init: initialiser of the recurrent weights.
         b_init: initialiser of the bias.
         compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
-        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py.
+        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py. Or
+            "pallas" on a TPU, where it has not run yet; see lm_jax/cells/engines/pallas.py.
 
     Returns:
         The cell.
 
     Raises:
-        UserError: for a size below 1, an unknown nonlinearity or an unknown recurrence.
+        UserError: for a size below 1, an unknown nonlinearity or recurrence, and for "pallas" without a TPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
     f = one_of("nonlinearity", nonlinearity, NONLINEARITIES)
