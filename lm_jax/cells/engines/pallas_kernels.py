@@ -109,9 +109,9 @@ def _forward_kernel(run, states, flagged, saves, *refs):
         old = tuple(ref[...] for ref in last)
         keep, restart = _read(flags, k, old[0].shape)
         start = tuple(_choose(restart, jnp.zeros_like(leaf), leaf) for leaf in old)
-        new, kept = run.parts.step(weights, start, z[k])
+        new, gates = run.parts.step(weights, start, z[k])
         ys[k] = new[0]
-        for ref, value in zip([*starts, *residuals], [*start, *kept] if saves else [], strict=True):
+        for ref, value in zip([*starts, *residuals], [*start, *gates] if saves else [], strict=True):
             ref[k] = value
         for ref, after, before in zip(last, new, old, strict=True):
             ref[...] = after if keep is None else _choose(keep, after, before)
@@ -137,8 +137,8 @@ def _backward_kernel(run, states, flagged, *refs):
         nothing = jnp.zeros_like(d_after[0])
         keep, restart = _read(flags, k, nothing.shape)
         d_h, *d_others = d_after if keep is None else (_choose(keep, leaf, nothing) for leaf in d_after)
-        start, kept = (tuple(ref[k] for ref in group) for group in (starts, residuals))
-        d_start, d_z[k] = run.parts.step_back(w_back, start, kept, (d_h + d_ys[k], *d_others))
+        start, gates = (tuple(ref[k] for ref in group) for group in (starts, residuals))
+        d_start, d_z[k] = run.parts.step_back(w_back, start, gates, (d_h + d_ys[k], *d_others))
         for ref, through, around in zip(d_carry, d_start, d_after, strict=True):
             through = _choose(restart, nothing, through)
             ref[...] = through if keep is None else through + _choose(keep, nothing, around)

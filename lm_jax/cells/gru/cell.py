@@ -145,6 +145,7 @@ def gru(
         output_size=hidden_size,
         observe_step=observe_step,
     )
-    pallas = functools.partial(pallas_unroll, GRU_KERNELS[reset], cell, project, loop_weights, compute_dtype)
-    parts = FUSED_PARTS[reset](compute_dtype)
-    return with_recurrence(recurrence, cell, project, loop_weights, parts, {"pallas": pallas})
+    others = {
+        "pallas": functools.partial(pallas_unroll, GRU_KERNELS[reset], cell, project, loop_weights, compute_dtype)
+    }
+    return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype), others)
