@@ -1,4 +1,4 @@
-"""What takes minutes of the kernels for TPUs: all laws of a cell in an interpret mode, and the compiler for TPUs itself."""
+"""What takes minutes of the kernels for TPUs: the laws of a cell in an interpret mode, and the compiler for TPUs."""
 
 import functools
 

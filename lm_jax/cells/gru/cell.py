@@ -62,6 +62,10 @@ def _gates_before(weights, h, projected):
     return r, z, candidate_before(n_x, r, h, lambda state: product(state, w_n))
 
 
+def _loop_weights(params):
+    return (params.w_h,) if params.b_hn is None else (params.w_h, params.b_hn)
+
+
 GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
 FUSED_PARTS = {"after": gru_after_parts, "before": gru_before_parts}
 
@@ -132,9 +136,6 @@ def gru(
         matrices = {"reset": w_r, "update": w_z, "candidate": w_n}
         return Observed({"reset": r, "update": z}, matrices, saturated_share((r, z), (n,)))
 
-    def loop_weights(params):
-        return (params.w_h, params.b_hn) if reset == "after" else (params.w_h,)
-
     cell = hoisted_cell(
         init=init,
         initial_carry=initial_carry,
@@ -145,7 +146,6 @@ def gru(
         output_size=hidden_size,
         observe_step=observe_step,
     )
-    others = {
-        "pallas": functools.partial(pallas_unroll, GRU_KERNELS[reset], cell, project, loop_weights, compute_dtype)
-    }
-    return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype), others)
+    pallas = functools.partial(pallas_unroll, GRU_KERNELS[reset], cell, project, _loop_weights, compute_dtype)
+    parts = FUSED_PARTS[reset](compute_dtype)
+    return with_recurrence(recurrence, cell, project, _loop_weights, parts, {"pallas": pallas})
