@@ -74,8 +74,8 @@ MEANS_SOMETHING = {
 }
 
 
-# needs a GPU; --seeds, whose runs are several, is in tests/cli/test_commands.py, FILE in test_help.py
-ELSEWHERE = {"cudnn"}
+# need a GPU, a TPU; --seeds, whose runs are several, is in tests/cli/test_commands.py, FILE in test_help.py
+ELSEWHERE = {"cudnn", "pallas"}
 
 
 def small(words):

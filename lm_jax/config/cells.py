@@ -27,6 +27,7 @@ RECURRENCE = (
     "How the cell runs over time: scan, the plain loop; fused, faster by a derivative written by hand, which cannot be "
     "differentiated again or in forward mode; auto, fused where it was measured to be faster, else scan"
 )
+PALLAS = "pallas, a kernel for TPUs that keeps the recurrent weights on the chip, which has not run on a TPU yet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class RNNConfig(InitConfig):
     kind: ClassVar[str] = "rnn"
 
     nonlinearity: Literal["tanh", "relu", "sigmoid", "identity"] = setting("tanh", "Activation function of the units.")
-    recurrence: Literal["auto", "scan", "fused"] = setting("auto", f"{RECURRENCE}.")
+    recurrence: Literal["auto", "scan", "fused", "pallas"] = setting("auto", f"{RECURRENCE}; {PALLAS}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ class GRUConfig(InitConfig):
         "Place of the reset gate: after the recurrent product (cuDNN) or before it (textbook).",
         flag="gru_reset",
     )
-    recurrence: Literal["auto", "scan", "fused"] = setting("auto", f"{RECURRENCE}.")
+    recurrence: Literal["auto", "scan", "fused", "pallas"] = setting("auto", f"{RECURRENCE}; {PALLAS}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +76,8 @@ class LSTMConfig(InitConfig):
     kind: ClassVar[str] = "lstm"
 
     forget_bias: float = setting(1.0, "Initial bias of the forget gate.", rule=finite)
-    recurrence: Literal["auto", "scan", "fused", "cudnn"] = setting(
-        "auto", f"{RECURRENCE}; cudnn, NVIDIA's LSTM, untested."
+    recurrence: Literal["auto", "scan", "fused", "cudnn", "pallas"] = setting(
+        "auto", f"{RECURRENCE}; cudnn, NVIDIA's LSTM, untested; {PALLAS}."
     )
 
 

@@ -13,6 +13,9 @@ from lm_jax.tasks.telemetry import build_telemetry, draw_telemetry
 from lm_jax.training.losses import cross_entropy, regularised_cross_entropy
 
 
+OF_ONE_MACHINE = ("cudnn", "pallas")  # engines that run on one kind of machine only
+
+
 def _cell_name(settings):
     """Such as lstm; of a user's own cell FILE.py:NAME the last part."""
     return settings.model.cell.kind.rpartition(":")[2]
@@ -20,6 +23,16 @@ def _cell_name(settings):
 
 def _name(settings):
     return f"{cell_title(_cell_name(settings))} {settings.model.layers}x{settings.model.hidden_size}"
+
+
+def _model(settings, vocabulary):
+    if settings.devices > 1 and _recurrence(settings) == "pallas":
+        raise UserError("recurrence must be another than pallas on several devices, got pallas", ["recurrence"])
+    return lm.model(settings, vocabulary)
+
+
+def _recurrence(settings):
+    return getattr(settings.model.cell, "recurrence", None)
 
 
 def _loss(settings, model):
@@ -30,8 +43,7 @@ def _loss(settings, model):
 
 def _engine(settings):
     """What runs the steps; what auto means is known for the cells that have the fused engine."""
-    cell = settings.model.cell
-    recurrence = getattr(cell, "recurrence", None)
+    cell, recurrence = settings.model.cell, _recurrence(settings)
     if recurrence != "auto" or "fused" not in get_args(get_type_hints(type(cell))["recurrence"]):
         return recurrence
     return f"{engine(recurrence)} (auto)"
@@ -43,21 +55,21 @@ def _close(settings, corpus, model, params, key, progress):
 
 def _check_seeds(settings):
     lm.check_seeds(settings)
-    if getattr(settings.model.cell, "recurrence", None) == "cudnn":  # it has no vmap
+    if _recurrence(settings) == "cudnn":  # it has no vmap
         raise UserError("recurrence must be another than cudnn with several seeds, got cudnn", ["recurrence"])
 
 
 def _for_any_machine(settings):
-    """A run on cudnn was trained on one kind of machine; every engine reads its parameters."""
-    cell = settings.model.cell
-    if getattr(cell, "recurrence", None) != "cudnn":
+    """A run on cudnn was trained on one kind of machine, one on pallas too; every engine reads their parameters."""
+    if _recurrence(settings) not in OF_ONE_MACHINE:
         return settings
-    cell = dataclasses.replace(cell, recurrence="auto")
+    cell = dataclasses.replace(settings.model.cell, recurrence="auto")
     return dataclasses.replace(settings, model=dataclasses.replace(settings.model, cell=cell))
 
 
 RECURRENT = lm.language_model_task(
     name=_name,
+    model=_model,
     folder_name=lambda settings: f"{_cell_name(settings)}-{settings.data.level}",
     family=_cell_name,
     loss=_loss,

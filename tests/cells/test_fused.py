@@ -274,5 +274,7 @@ def test_forward_mode_needs_the_scan():
     [(rnn, "fast", ""), (rnn, "cudnn", ""), (gru, "cudnn", ""), (lstm, "fast", ", cudnn")],
 )
 def test_an_unknown_recurrence_is_named(factory, recurrence, engines):
-    with pytest.raises(UserError, match=f"recurrence must be one of auto, scan, fused{engines}, got '{recurrence}'"):
+    with pytest.raises(
+        UserError, match=f"recurrence must be one of auto, scan, fused{engines}, pallas, got '{recurrence}'"
+    ):
         factory(3, 4, recurrence=recurrence)

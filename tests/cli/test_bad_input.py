@@ -70,7 +70,8 @@ TRAIN = {
         "--decay-steps is a setting of cosine, got --schedule constant"
     ],
     "--data text --averaging ema --nonmono 5": ["--nonmono is a setting of ntasgd, got --averaging ema"],
-    "--data text --cell gru --recurrence cudnn": ["--recurrence must be one of auto, scan, fused, got 'cudnn'"],
+    "--data text --cell gru --recurrence cudnn": ["--recurrence must be one of auto, scan, fused, pallas, got 'cudnn'"],
+    "--data text --recurrence pallas": ['--recurrence "pallas" needs a TPU, got cpu; choose scan'],
     "--data text --cutoff-factor 4": ["--cutoff-factor needs --cutoffs, got 4 without"],
     "--data text --dropout-layer 0.5": ["--dropout-layer needs --layers above 1, got 0.5 without"],
     "--data text --dropout-kind locked": ["--dropout-kind needs --dropout above 0, got locked without"],

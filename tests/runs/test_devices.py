@@ -10,6 +10,7 @@ import pytest
 
 import lm_jax
 from lm_jax.runs.folder import RunFolder
+from lm_jax.tasks.recurrent import RECURRENT
 from tests.runs.toy import toy_config, write_corpus
 
 
@@ -29,6 +30,12 @@ def test_devices_that_do_not_fit_are_refused_before_anything_is_written(changes,
     with pytest.raises(lm_jax.UserError, match=message) as caught:
         lm_jax.train(config, tmp_path / "run")
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_kernels_for_one_device_are_refused_on_several():
+    config = toy_config("text", batch_size=8, devices=2, recurrence="pallas")
+    with pytest.raises(lm_jax.UserError, match="recurrence must be another than pallas on several devices, got pallas"):
+        RECURRENT.model(config, None)
 
 
 def test_a_resumed_run_is_refused_devices_that_are_not_there(tmp_path):

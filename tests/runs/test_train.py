@@ -102,10 +102,11 @@ def test_the_best_step_is_what_is_loaded(finished):
     assert evaluate(run.folder, split="valid").cross_entropy == losses[best]
 
 
-def test_a_run_of_the_cudnn_engine_is_loaded_on_any_machine(finished, tmp_path):
+@pytest.mark.parametrize("recurrence", ["cudnn", "pallas"])
+def test_a_run_of_an_engine_of_one_machine_is_loaded_on_any(finished, tmp_path, recurrence):
     folder = shutil.copytree(finished[0].folder, tmp_path / "run")
     config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(config.replace('"recurrence": "auto"', '"recurrence": "cudnn"'))
+    (folder / "config.json").write_text(config.replace('"recurrence": "auto"', f'"recurrence": "{recurrence}"'))
     trained = lm_jax.load(folder)
     model, params = trained.model, trained.params
     carry = model.initial_carry(params, (2,))

@@ -15,6 +15,8 @@ z = 1 keeps the state in both; a lecture's "update gate u" with u = 0 keeping is
 Shapes: x [*B, E], h [*B, H], w_x [E, 3H] and w_h [H, 3H] with the gates in the order r, z, n; b [3H]; b_hn [H].
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -22,9 +24,11 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
+from lm_jax.cells.engines.pallas import pallas_unroll
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.gru.equations import candidate_after, candidate_before, new_state, open_gates
 from lm_jax.cells.gru.fused import gru_after_parts, gru_before_parts
+from lm_jax.cells.gru.pallas_tpu import GRU_KERNELS
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes, one_of
@@ -58,6 +62,10 @@ def _gates_before(weights, h, projected):
     return r, z, candidate_before(n_x, r, h, lambda state: product(state, w_n))
 
 
+def _loop_weights(params):
+    return (params.w_h,) if params.b_hn is None else (params.w_h, params.b_hn)
+
+
 GATES = {"after": _gates_after, "before": _gates_before}  # (r, z, n) of a step
 FUSED_PARTS = {"after": gru_after_parts, "before": gru_before_parts}
 
@@ -84,13 +92,14 @@ def gru(
         w_h_init: initialiser of the recurrent weights, gate by gate.
         b_init: initialiser of the bias.
         compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
-        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py.
+        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py. Or
+            "pallas" on a TPU, where it has not run yet; see lm_jax/cells/engines/pallas.py.
 
     Returns:
         The cell.
 
     Raises:
-        UserError: for a size below 1, an unknown form or an unknown recurrence.
+        UserError: for a size below 1, an unknown form or recurrence, and for "pallas" without a TPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
     gates = one_of("reset", reset, GATES)
@@ -127,9 +136,6 @@ def gru(
         matrices = {"reset": w_r, "update": w_z, "candidate": w_n}
         return Observed({"reset": r, "update": z}, matrices, saturated_share((r, z), (n,)))
 
-    def loop_weights(params):
-        return (params.w_h, params.b_hn) if reset == "after" else (params.w_h,)
-
     cell = hoisted_cell(
         init=init,
         initial_carry=initial_carry,
@@ -140,4 +146,6 @@ def gru(
         output_size=hidden_size,
         observe_step=observe_step,
     )
-    return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype))
+    pallas = functools.partial(pallas_unroll, GRU_KERNELS[reset], cell, project, _loop_weights, compute_dtype)
+    parts = FUSED_PARTS[reset](compute_dtype)
+    return with_recurrence(recurrence, cell, project, _loop_weights, parts, {"pallas": pallas})

@@ -21,9 +21,11 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
+from lm_jax.cells.engines.pallas import pallas_unroll
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.lstm.cudnn import cudnn_unroll
 from lm_jax.cells.lstm.fused import halved, lstm_parts
+from lm_jax.cells.lstm.pallas_tpu import LSTM_KERNEL
 from lm_jax.cells.saturation import saturated_share
 from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes
@@ -92,13 +94,15 @@ def lstm(
         b_init: initialiser of the bias.
         compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
         recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py. Or
-            "cudnn", untested; see lm_jax/cells/lstm/cudnn.py.
+            "cudnn", untested; see lm_jax/cells/lstm/cudnn.py. Or "pallas" on a TPU, where it has not run yet; see
+            lm_jax/cells/engines/pallas.py.
 
     Returns:
         The cell.
 
     Raises:
-        UserError: for a size below 1 or an unknown recurrence, and for "cudnn" without an NVIDIA GPU.
+        UserError: for a size below 1 or an unknown recurrence, for "cudnn" without an NVIDIA GPU and for "pallas"
+            without a TPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
 
@@ -142,5 +146,8 @@ def lstm(
         return halved(params.w_h), halved(params.b)
 
     cudnn = functools.partial(cudnn_unroll, input_size, hidden_size, compute_dtype, cell.unroll)
-    parts = lstm_parts(compute_dtype)
-    return with_recurrence(recurrence, cell, project_halved, loop_weights, parts, {"cudnn": cudnn})
+    pallas = functools.partial(
+        pallas_unroll, LSTM_KERNEL, cell, project, lambda params: (params.w_h,), compute_dtype, states=2
+    )
+    parts, others = lstm_parts(compute_dtype), {"cudnn": cudnn, "pallas": pallas}
+    return with_recurrence(recurrence, cell, project_halved, loop_weights, parts, others)

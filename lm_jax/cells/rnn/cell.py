@@ -5,6 +5,8 @@
 f is tanh, relu, sigmoid or the identity. Shapes: x [*B, E], h [*B, H], w_x [E, H], w_h [H, H], b [H].
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -12,8 +14,10 @@ from jaxtyping import Array, Float
 
 from lm_jax.caching import cached
 from lm_jax.cells.base import Cell, Observed, hoisted_cell
+from lm_jax.cells.engines.pallas import pallas_unroll
 from lm_jax.cells.engines.selection import with_recurrence
 from lm_jax.cells.rnn.fused import rnn_parts
+from lm_jax.cells.rnn.pallas_tpu import rnn_kernel
 from lm_jax.cells.saturation import SATURATED
 from lm_jax.cells.varying import state_dtype
 from lm_jax.errors import check_sizes, one_of
@@ -55,13 +59,14 @@ def rnn(
         w_h_init: initialiser of the recurrent weights.
         b_init: initialiser of the bias.
         compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
-        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py.
+        recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py. Or
+            "pallas" on a TPU, where it has not run yet; see lm_jax/cells/engines/pallas.py.
 
     Returns:
         The cell.
 
     Raises:
-        UserError: for a size below 1, an unknown nonlinearity or an unknown recurrence.
+        UserError: for a size below 1, an unknown nonlinearity or recurrence, and for "pallas" without a TPU.
     """
     check_sizes(input_size=input_size, hidden_size=hidden_size)
     f = one_of("nonlinearity", nonlinearity, NONLINEARITIES)
@@ -105,4 +110,9 @@ def rnn(
         observe_step=observe_step,
     )
     parts = rnn_parts(f, nonlinearity, compute_dtype)
-    return with_recurrence(recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts)
+    pallas = functools.partial(
+        pallas_unroll, rnn_kernel(f, nonlinearity), cell, project, lambda params: (params.w_h,), compute_dtype
+    )
+    return with_recurrence(
+        recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts, {"pallas": pallas}
+    )
