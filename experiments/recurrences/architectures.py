@@ -88,11 +88,20 @@ def parameters(model: LanguageModel) -> int:
     return count(jax.eval_shape(model.init, jax.random.key(0)))
 
 
+def carry_of(model: LanguageModel) -> list[Any]:
+    """The shapes of the arrays in the carry of one text."""
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    return jax.tree.leaves(jax.eval_shape(lambda params: model.initial_carry(params, ()), params))
+
+
 def state_size(model: LanguageModel) -> int:
     """The number of real numbers in the carry of one text; how much of a cache is filled is none."""
-    params = jax.eval_shape(model.init, jax.random.key(0))
-    carry = jax.eval_shape(lambda params: model.initial_carry(params, ()), params)
-    return count([leaf for leaf in jax.tree.leaves(carry) if jnp.issubdtype(leaf.dtype, jnp.floating)])
+    return count([leaf for leaf in carry_of(model) if jnp.issubdtype(leaf.dtype, jnp.floating)])
+
+
+def carry_bytes(model: LanguageModel) -> int:
+    """The bytes of the carry of one text."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in carry_of(model))
 
 
 @functools.cache

@@ -15,9 +15,9 @@ from lm_jax.tasks import task_of
 RATE = 3e-3  # of AdamW without decay, the same for all networks
 
 
-def corpus_of(data: str | None, level: str = "char") -> Corpus:
-    """The text that a study reads; None: the default text."""
-    flat = {"level": level} | ({"data": data} if data else {})
+def corpus_of(data: str | None, level: str = "char", max_vocab: int | None = None) -> Corpus:
+    """The text that a study reads, with at most so many words; None: the default text."""
+    flat = {"level": level} | ({"data": data} if data else {}) | ({"max_vocab": max_vocab} if max_vocab else {})
     return load_corpus(**dataclasses.asdict(from_flat(TrainConfig, flat).data))
 
 

@@ -16,7 +16,7 @@ from lm_jax.strict_json import to_json
 
 
 STUDIES = [entry(script) for script in scripts()]
-NOT_RUN = {"length", "memory", "recall", "state_tracking"}  # hours; the index says so
+NOT_RUN = {"language", "length", "memory", "recall", "state_tracking"}  # hours; the index says so
 ENTRIES = [found for found in STUDIES if is_recorded(found)]
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
 WORDS, NUMBERS, LARGEST = 25, 3, 1_000_000  # of an answer; bytes of a file
