@@ -116,13 +116,15 @@ def measure(cell: str, length: int, batch: int, rounds: int) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Times every cell at every length."""
-    lengths, rounds = (LENGTHS[:1], 1) if arguments.smoke else (LENGTHS, arguments.rounds)
+    lengths, batches, rounds = LENGTHS, BATCHES, arguments.rounds
+    if arguments.smoke:
+        lengths, batches, rounds = LENGTHS[:1], BATCHES[:1], 1
     measured = [
         remember(
             arguments.runs / f"{cell}-{length}-{batch}.json",
             functools.partial(measure, cell, length, batch, rounds),
         )
-        for batch in BATCHES
+        for batch in batches
         for cell in ENGINES
         for length in lengths
     ]
