@@ -165,7 +165,8 @@ def draw(rows: list[Record], finding: str) -> Any:
             xs = [row["length"] for row in ones]
             panel.plot(xs, [1000 * row[WHATS[1]] / row["length"] for row in ones], "o-", color=colour, label=engine)
         panel.set(xscale="log", yscale="log")
-        finish(panel, title=f"{TITLES[cell]}, batch {batch}")
+        finish(panel)
+        panel.set_title(f"{TITLES[cell]}, batch {batch}", loc="left", fontsize=9)
         panel.legend(frameon=False, fontsize=8)
     for panel in axes[len(wanted) :]:
         panel.set_visible(False)

@@ -21,9 +21,9 @@ STAGES = ("before training", "after training")
 SHORT, LONG, ALIKE = 20, 50, 4
 SLOW = ("lru", "rglru")
 GROUPS = {
-    "with a nonlinear state": ("rnn", "gru", "lstm", "slstm", "cornn", "diagonal_gru", "diagonal_lstm"),
-    "linear in their state": ("mingru", "minlstm", "lru", "rglru"),
-    "with matrices, and attention": ("mlstm", "gated_deltanet_1", "gated_deltanet", "attention"),
+    "nonlinear states": ("rnn", "gru", "lstm", "slstm", "cornn", "diagonal_gru", "diagonal_lstm"),
+    "linear states": ("mingru", "minlstm", "lru", "rglru"),
+    "matrices and attention": ("mlstm", "gated_deltanet_1", "gated_deltanet", "attention"),
 }
 COLUMNS = {
     "network": "cell inside the two residual blocks, or attention",
