@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.harness import Study
+from experiments.recurrences import table
 from lm_jax.report.page import STYLE
 from lm_jax.report.study import Record, read_record
 from lm_jax.report.verdict import overall
@@ -115,14 +116,21 @@ def in_folder(folder: str) -> list[Entry]:
     return [entry(script) for script in scripts() if script.parent.name == folder]
 
 
+def side_by_side() -> dict[str, list[dict[str, str]]]:
+    """By folder, the table that its studies fill together."""
+    return {"recurrences": table.rows(table.values())}
+
+
 def index() -> str:
     """The text of README.md."""
-    parts = [HEAD]
+    parts, tables = [HEAD], side_by_side()
     for folder in FOLDERS:
         title, text = summary_of(folder)
         rows = "\n".join(table_row(found) for found in in_folder(folder))
         head = "| question | answer | picture | command, time |\n|---|---|---|---|"
         parts.append(f"## {title}\n\n{text}\n\n{head}\n{rows}\n")
+        if folder in tables:
+            parts.append(f"Side by side:\n\n{table.markdown(tables[folder])}")
     return "\n".join(parts)
 
 
@@ -149,13 +157,23 @@ def card(found: Entry) -> str:
     )
 
 
+def html_table(rows: list[dict[str, str]]) -> str:
+    """Rows of texts as a table that scrolls where the window is narrow."""
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in rows[0])
+    lines = ["".join(f"<td>{html.escape(text)}</td>" for text in row.values()) for row in rows]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div style="overflow-x: auto"><table><tr>{head}</tr>{body}</table></div>'
+
+
 def page() -> str:
     """The text of results/index.html."""
-    sections = []
+    sections, tables = [], side_by_side()
     for folder in FOLDERS:
         title, text = summary_of(folder)
         cards = "\n".join(card(found) for found in in_folder(folder))
         sections.append(f"<h2>{title}</h2>\n<p>{html.escape(text)}</p>\n{cards}")
+        if folder in tables:
+            sections.append(html_table(tables[folder]))
     body = "\n".join(sections)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from lm_jax.config import TrainConfig, from_flat
 from lm_jax.config.cells import cell_title
@@ -16,41 +17,57 @@ from lm_jax.models import LanguageModel, from_config
 HEADS = 4
 STEP = 4  # hidden sizes are multiples of it, so that heads divide them
 LARGEST = 512
+CONTEXT = 256  # tokens that a layer of attention reaches back to, itself included
 SETTINGS: dict[str, dict[str, Any]] = {
-    "rnn": {},
-    "gru": {},
-    "lstm": {},
-    "mingru": {},
-    "minlstm": {},
-    "lru": {},
-    "rglru": {},
-    "slstm": {"heads": HEADS},
-    "mlstm": {"heads": HEADS},
-    "gated_deltanet": {"heads": HEADS},
-    "cornn": {},
-    "diagonal_gru": {},
-    "diagonal_lstm": {},
+    "rnn": {"cell": "rnn"},
+    "gru": {"cell": "gru"},
+    "lstm": {"cell": "lstm"},
+    "mingru": {"cell": "mingru"},
+    "minlstm": {"cell": "minlstm"},
+    "lru": {"cell": "lru"},
+    "rglru": {"cell": "rglru"},
+    "slstm": {"cell": "slstm", "heads": HEADS},
+    "mlstm": {"cell": "mlstm", "heads": HEADS},
+    "gated_deltanet_1": {"cell": "gated_deltanet", "heads": HEADS, "beta_max": 1.0},
+    "gated_deltanet": {"cell": "gated_deltanet", "heads": HEADS, "beta_max": 2.0},
+    "attention": {"model": "attention", "heads": 2},  # of an even size: rotary positions turn pairs
+    "cornn": {"cell": "cornn"},
+    "diagonal_gru": {"cell": "diagonal_gru"},
+    "diagonal_lstm": {"cell": "diagonal_lstm"},
 }
 NETWORKS = tuple(SETTINGS)
-TITLES = {name: cell_title(name) for name in NETWORKS}
+TWELVE = NETWORKS[:12]  # what the studies compare if no others are named
+SMOKE = ("rnn", "attention")
+TITLES = {name: cell_title(settings.get("cell", name)) for name, settings in SETTINGS.items()}
+TITLES |= {
+    "gated_deltanet_1": "Gated DeltaNet (beta to 1)",
+    "gated_deltanet": "Gated DeltaNet (beta to 2)",
+    "attention": "attention",
+}
+OPTION = {"nargs": "*", "default": [], "help": f"{', '.join(NETWORKS)}; default: the first twelve"}
 
 
-def build(name: str, vocab_size: int, hidden_size: int, layers: int = 2) -> LanguageModel:
-    """Builds a network whose layers are residual blocks around a cell.
+def settings_of(name: str, hidden_size: int, layers: int = 2, context: int = CONTEXT) -> dict[str, Any]:
+    """The settings of a network by the names of their flags: residual blocks around a cell, or a Transformer's layers.
 
     Args:
         name: one of NETWORKS.
-        vocab_size: number of tokens.
         hidden_size: of every layer and of the embedding.
         layers: number of blocks.
+        context: tokens that attention reaches back to; nothing to the others.
     """
-    sizes = {"hidden_size": hidden_size, "embedding_size": hidden_size, "layers": layers, "dropout": 0.0}
-    flat = {"cell": name, "connection": "block"} | SETTINGS[name] | sizes
-    return from_config(from_flat(TrainConfig, flat).model, vocab_size)
+    flat = SETTINGS[name] | {"hidden_size": hidden_size, "layers": layers, "dropout": 0.0}
+    own = {"context": context} if "model" in flat else {"connection": "block", "embedding_size": hidden_size}
+    return flat | own
+
+
+def build(name: str, vocab_size: int, hidden_size: int, layers: int = 2, context: int = CONTEXT) -> LanguageModel:
+    """Builds the network of `settings_of`, for a vocabulary of so many tokens."""
+    return from_config(from_flat(TrainConfig, settings_of(name, hidden_size, layers, context)).model, vocab_size)
 
 
 def chosen(names: Sequence[str], smoke: bool) -> Sequence[str]:
-    """The networks that a command line names, all if it names none; two of them for a smoke test.
+    """The networks that a command line names, the twelve if it names none; two of them for a smoke test.
 
     Raises:
         SystemExit: a name is none of NETWORKS.
@@ -58,7 +75,7 @@ def chosen(names: Sequence[str], smoke: bool) -> Sequence[str]:
     unknown = set(names) - set(NETWORKS)
     if unknown:
         raise SystemExit(f"networks are {', '.join(NETWORKS)}, got {', '.join(sorted(unknown))}")
-    return names or (NETWORKS[:2] if smoke else NETWORKS)
+    return names or (SMOKE if smoke else TWELVE)
 
 
 def count(tree: Any) -> int:
@@ -71,10 +88,20 @@ def parameters(model: LanguageModel) -> int:
     return count(jax.eval_shape(model.init, jax.random.key(0)))
 
 
-def state_size(model: LanguageModel) -> int:
-    """The number of numbers in the carry of one text."""
+def carry_of(model: LanguageModel) -> list[Any]:
+    """The shapes of the arrays in the carry of one text."""
     params = jax.eval_shape(model.init, jax.random.key(0))
-    return count(jax.eval_shape(lambda params: model.initial_carry(params, ()), params))
+    return jax.tree.leaves(jax.eval_shape(lambda params: model.initial_carry(params, ()), params))
+
+
+def state_size(model: LanguageModel) -> int:
+    """The number of real numbers in the carry of one text; how much of a cache is filled is none."""
+    return count([leaf for leaf in carry_of(model) if jnp.issubdtype(leaf.dtype, jnp.floating)])
+
+
+def carry_bytes(model: LanguageModel) -> int:
+    """The bytes of the carry of one text."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in carry_of(model))
 
 
 @functools.cache

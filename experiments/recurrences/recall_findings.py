@@ -13,9 +13,10 @@ from lm_jax.report.style import SERIES
 
 PAIRS = (4, 8, 16, 32)
 RECALLED = 0.9  # share of right values
-MATRICES, OLD, LINEAR = ("mlstm", "gated_deltanet"), ("rnn", "gru", "lstm"), ("mingru", "minlstm", "lru", "rglru")
+MATRICES, ATTENTION = ("mlstm", "gated_deltanet_1", "gated_deltanet"), ("attention",)
+OLD, LINEAR = ("rnn", "gru", "lstm"), ("mingru", "minlstm", "lru", "rglru")
 COLUMNS = {
-    "network": "cell inside the two residual blocks",
+    "network": "cell inside the two residual blocks, or attention",
     "size": "units of a layer",
     "seed": "of the draw of weights and texts",
     "parameters": "numbers that are trained",
@@ -46,7 +47,7 @@ def findings(results: dict[str, Any]) -> Findings:
     rows = to_rows(results["measured"])
     by_network = groups(rows, "network")
     able = [TITLES[name] for name in NETWORKS if name in by_network and (best(rows, (name,)) or 0) >= RECALLED]
-    title = f"{len(able)} of {len(by_network)} recurrences recall {PAIRS[-1]} pairs"
+    title = f"{len(able)} of {len(by_network)} architectures recall {PAIRS[-1]} pairs"
     means = [
         {"network": TITLES[row["network"]], "size": row["size"], "state": row["state"]}
         | {f"{pairs} pairs": percent(row[f"{pairs} pairs"]) for pairs in PAIRS}
@@ -85,6 +86,11 @@ def verdicts(rows: list[Record]) -> list[Verdict]:
             f"matrix memories recall {PAIRS[-1]} pairs (each at its best size)",
             MATRICES,
             lambda: all((best(rows, (name,)) or 0) >= RECALLED for name in MATRICES),
+        ),
+        part(
+            "so does attention",
+            ATTENTION,
+            lambda: (best(rows, ATTENTION) or 0) >= RECALLED,
         ),
         part(
             "RNN, GRU and LSTM do not at any size",

@@ -8,17 +8,14 @@ All products with weights leave the loop, and the loop itself can be a parallel 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, InitFn, InitialCarryFn, Observed, masked_scan
 from lm_jax.cells.engines.associative import linear_recurrence
+from lm_jax.cells.engines.measured import is_faster
 from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
-
-
-ASSOCIATIVE_FROM = 256  # steps from which `auto` takes the prefix where several cores or lanes share a step
 
 
 class Terms(NamedTuple):
@@ -51,7 +48,8 @@ def linear_cell(
         input_size: E.
         output_size: H.
         readout: (params, states [..., N], what terms gave beside) -> ys [..., H]; default: the states.
-        recurrence: "scan", the loop; "associative", the parallel prefix; "auto", by device and length.
+        recurrence: "scan", the loop; "associative", the parallel prefix; "auto", by device and length
+            (engines/measured.py).
         to_state: The carry as one array [*B, N], real or complex.
         to_carry: The inverse.
         observe_step: (params, x) -> the inside of a step; None for a cell without gates.
@@ -89,15 +87,10 @@ def linear_cell(
         return (to_carry(states[-1]) if len(states) else carry), readout(params, states, beside)
 
     def auto(params, carry, xs, **switches):
-        return (associative if _is_faster(len(xs)) else scan)(params, carry, xs, **switches)
+        return (associative if is_faster("associative", len(xs)) else scan)(params, carry, xs, **switches)
 
     engines = {"auto": auto, "scan": scan, "associative": associative}
     cell = Cell(init, initial_carry, step, one_of("recurrence", recurrence, engines), input_size, output_size)
     if observe_step is None:
         return cell
     return cell._replace(observe=lambda params, carry, x: (observe_step(params, x),))
-
-
-def _is_faster(steps: int) -> bool:
-    """Whether the prefix is expected to be faster than the loop on this machine."""
-    return jax.default_backend() != "cpu" and steps >= ASSOCIATIVE_FROM

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, InitFn, InitialCarryFn, Observed, masked_scan
 from lm_jax.cells.engines.chunkwise import Chunk, chunkwise
+from lm_jax.cells.engines.measured import is_faster
 from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
@@ -37,7 +38,8 @@ def matrix_memory_cell(
         finish: (params, xs, what was read out) -> ys [..., H], for any leading axes.
         input_size: E.
         output_size: H.
-        recurrence: "scan", a loop over steps; "chunkwise", over chunks; "auto", chunkwise from two steps on.
+        recurrence: "scan", a loop over steps; "chunkwise", over chunks; "auto", by device and
+            length (engines/measured.py).
         observe_step: (params, x) -> the inside of a step.
 
     Returns:
@@ -65,7 +67,7 @@ def matrix_memory_cell(
         return carry, finish(params, xs, out)
 
     def auto(params, carry, xs, **switches):
-        return (in_chunks if len(xs) > 1 else scan)(params, carry, xs, **switches)
+        return (in_chunks if is_faster("chunkwise", len(xs)) else scan)(params, carry, xs, **switches)
 
     engines = {"auto": auto, "scan": scan, "chunkwise": in_chunks}
     cell = Cell(init, initial_carry, step, one_of("recurrence", recurrence, engines), input_size, output_size)

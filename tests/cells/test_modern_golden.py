@@ -15,6 +15,8 @@ CELLS = {
     "mingru": (cells.mingru, {}, {"b": np.zeros(8)}, 1e-10),
     "minlstm": (cells.minlstm, {}, {"b": np.zeros(12)}, 1e-10),
     "lru": (cells.lru, {}, {}, 1e-5),  # written in float32
+    "rglru": (cells.rglru, {}, {"w_x": np.eye(4), "b_x": np.zeros(4)}, 1e-10),
+    "cornn": (cells.cornn, {"dt": 0.1, "gamma": 3.0, "epsilon": 5.0}, {}, 1e-10),
     "slstm": (cells.slstm, {"heads": 2}, {}, 1e-10),
     "mlstm": (cells.mlstm, {"heads": 2}, {}, 1e-10),
     "gated_deltanet": (cells.gated_deltanet, {"heads": 2}, {}, 1e-5),  # written in float32

@@ -6,8 +6,18 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.recurrences.architectures import HEADS, NETWORKS, build, hidden_size, parameters, state_size
-from experiments.recurrences.learning import Plan, learn
+from experiments.recurrences.architectures import (
+    CONTEXT,
+    HEADS,
+    NETWORKS,
+    TWELVE,
+    build,
+    chosen,
+    hidden_size,
+    parameters,
+    state_size,
+)
+from experiments.recurrences.learning import Plan, learn, predict
 from experiments.recurrences.recall import KEYS, PAIRS, draw, tell
 from experiments.recurrences.state_tracking import TASKS
 from experiments.recurrences.state_tracking import draw as draw_state
@@ -25,7 +35,9 @@ STATES = {  # of one layer, counted from the papers' equations
     "rglru": UNITS,
     "slstm": 3 * UNITS,  # h, and c, n, m, of which two are independent
     "mlstm": HEADS * (OF_A_HEAD**2 + OF_A_HEAD + 1),  # C, n, m
+    "gated_deltanet_1": HEADS * OF_A_HEAD**2,
     "gated_deltanet": HEADS * OF_A_HEAD**2,
+    "attention": 2 * (CONTEXT - 1) * UNITS,  # a key and a value of every step but the present one
     "cornn": 2 * UNITS,  # place and speed
     "diagonal_gru": UNITS,
     "diagonal_lstm": 2 * UNITS,
@@ -39,7 +51,23 @@ def test_states_are_those_of_the_equations(network):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_are_of_about_one_size(network):
-    assert parameters(build(network, 2, hidden_size(network, 2, 40_000))) == pytest.approx(40_000, rel=0.09)
+    assert parameters(build(network, 2, hidden_size(network, 2, 20_000))) == pytest.approx(20_000, rel=0.15)
+
+
+def test_the_twelve_are_compared_if_no_others_are_named():
+    assert chosen([], smoke=False) == TWELVE and len(TWELVE) == 12 and "attention" in TWELVE
+    assert chosen(["cornn"], smoke=False) == ["cornn"]
+    with pytest.raises(SystemExit, match="transformer"):
+        chosen(["transformer"], smoke=False)
+
+
+def test_a_longer_cache_has_the_same_parameters_and_answers():
+    """What learnt with a short cache is tested with a long one; within the short one's reach they are one model."""
+    short, long = (build("attention", 3, 8, context=context) for context in (6, 20))
+    params, tokens = short.init(jax.random.key(0)), jax.random.randint(jax.random.key(1), (6, 2), 0, 3)
+    assert jax.tree.structure(params) == jax.tree.structure(long.init(jax.random.key(0)))
+    answers = [np.asarray(predict(model, params, tokens)) for model in (short, long)]
+    np.testing.assert_allclose(*answers, atol=1e-5)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,14 +1,17 @@
 """Writes modern_recurrences.npz beside itself: what other programs make of small inputs, for the cells after the LSTM.
 
     python regenerate_modern_recurrences.py FOLDER
+    python regenerate_modern_recurrences.py FOLDER griffin oscillators    some of them
 
-FOLDER has clones of lucidrains/minGRU-pytorch, NX-AI/xlstm, fla-org/flash-linear-attention and
-NicolasZucchet/minimal-LRU. Run by hand, with torch, and for the last of them with JAX and Flax; what is not installed
-is left out, and added to the file by running it again elsewhere. No test imports it. Arrays named `<cell>/...` are
+FOLDER has clones of lucidrains/minGRU-pytorch, NX-AI/xlstm, fla-org/flash-linear-attention, NicolasZucchet/minimal-LRU,
+google-deepmind/recurrentgemma and tk-rusch/coRNN. Run by hand, with torch, and for minimal-LRU and recurrentgemma with
+JAX and Flax, for the latter with einops and absl-py too; what is not installed is left out, and added to the file by
+running it again elsewhere. No test imports it. Arrays named `<cell>/...` are
 float64, or float32 where the other program knows nothing else: x [T, B, E], y [T, B, H], and weights under their names
 in lm_jax.
 """
 
+import functools
 import importlib.util
 import sys
 import types
@@ -22,9 +25,9 @@ FILE = Path(__file__).with_name("modern_recurrences.npz")
 DRAWN = np.random.default_rng(0)
 
 
-def drawn(*shape):
+def drawn(*shape, generator=DRAWN):
     """Numbers half of a unit in size."""
-    return 0.5 * DRAWN.normal(size=shape)
+    return 0.5 * generator.normal(size=shape)
 
 
 def module_at(path, name):
@@ -135,9 +138,63 @@ def minimal_lru(folder):
     return {f"lru/{k}": v for k, v in {**ours, "x": x, "y": y}.items()}
 
 
+def griffin(folder):
+    """The RG-LRU of recurrentgemma in float64, with two blocks a gate, which are parts of full matrices in ours.
+
+    Positions are counted from 1 on: at position 0 theirs takes the input as it is, where the paper multiplies it by
+    sqrt(1 - a^2), as at any other step.
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    sys.modules["typeguard"] = types.SimpleNamespace(typechecked=lambda function: function)  # checks of its types
+    sys.modules["sentencepiece"] = types.SimpleNamespace(SentencePieceProcessor=None)  # of its tokenizer
+    sys.path.insert(0, str(folder / "recurrentgemma"))
+    from recurrentgemma.jax import layers
+
+    layers.scan.linear_scan = functools.partial(layers.scan.linear_scan, acc_float_dtype=np.float64)  # float32 there
+    generator, blocks = np.random.default_rng(1), 2
+    size = H // blocks
+    gates = {name: drawn(blocks, size, size, generator=generator) for name in ("a_gate", "input_gate")}
+    biases = {name: drawn(blocks, size, generator=generator) for name in gates}
+    a, x = drawn(H, generator=generator), drawn(T, B, H, generator=generator)
+    module = layers.RGLRU(width=H, num_heads=blocks, param_dtype=np.float64)
+    weights = {name: {"w": gates[name], "b": biases[name]} for name in gates} | {"a_param": a}
+    positions = np.tile(np.arange(1, T + 1), (B, 1))
+    y, _ = module.apply({"params": weights}, np.swapaxes(x, 0, 1), positions)
+    full = np.zeros((H, 2 * H))
+    for gate, name in enumerate(gates):  # theirs first: the recurrence gate, r in ours
+        for block in range(blocks):
+            rows = slice(block * size, (block + 1) * size)
+            full[rows, gate * H + block * size : gate * H + (block + 1) * size] = gates[name][block]
+    ours = {"w_gates": full, "b_gates": np.concatenate([biases[name].ravel() for name in gates]), "lambda_": -a}
+    return {f"rglru/{k}": v for k, v in {**ours, "x": x, "y": np.swapaxes(np.asarray(y), 0, 1)}.items()}
+
+
+def oscillators(folder):
+    """The coRNN of its authors; the velocities come before the positions in its weights."""
+    import torch
+
+    network = module_at(folder / "coRNN" / "sMNIST" / "network.py", "cornn_network")
+    generator = np.random.default_rng(2)
+    weight, bias = drawn(H, E + 2 * H, generator=generator), drawn(H, generator=generator)
+    x = drawn(T, B, E, generator=generator)
+    cell = network.coRNNCell(E, H, dt=0.1, gamma=3.0, epsilon=5.0).double()
+    cell.i2h.weight.data, cell.i2h.bias.data = torch.tensor(weight), torch.tensor(bias)
+    h, v, ys = torch.zeros(B, H, dtype=torch.float64), torch.zeros(B, H, dtype=torch.float64), []
+    for one in torch.tensor(x):
+        h, v = cell(one, h, v)
+        ys.append(h.detach().numpy())
+    of_x, of_v, of_h = np.split(weight.T, [E, E + H])
+    ours = {"w_x": of_x, "w_h": np.concatenate([of_h, of_v]), "b": bias}
+    return {f"cornn/{k}": v for k, v in {**ours, "x": x, "y": np.stack(ys)}.items()}
+
+
 if __name__ == "__main__":
     arrays = dict(np.load(FILE)) if FILE.exists() else {}
-    for make in (minimal, xlstm, deltanet, minimal_lru):
+    for make in (minimal, xlstm, deltanet, minimal_lru, griffin, oscillators):
+        if sys.argv[2:] and make.__name__ not in sys.argv[2:]:
+            continue
         try:
             arrays |= make(Path(sys.argv[1]))
         except ModuleNotFoundError as error:
