@@ -43,8 +43,8 @@ def main(argv: list[str]) -> None:
         print(to_json(results))
         return
     records = metric_rows(results)
-    rows = tuple((row["task"], row["metric"], f"{row['value']:.4f}", _error(row["error"])) for row in records)
-    print_answer(arguments, Table(("task", "metric", "value", "standard error"), rows, words=2), records)
+    rows = tuple((row["task"], row["metric"], f"{row['value']:.4f}") for row in records)
+    print_answer(arguments, Table(("task", "metric", "value"), rows, words=2), records)
 
 
 def metric_rows(results: dict) -> list[dict]:
@@ -55,11 +55,5 @@ def metric_rows(results: dict) -> list[dict]:
             metric, _, rest = name.partition(",")
             if not isinstance(value, int | float) or metric.endswith("_stderr") or not rest:
                 continue
-            error = metrics.get(f"{metric}_stderr,{rest}")
-            error = error if isinstance(error, int | float) else None
-            rows.append({"task": task, "metric": metric, "value": float(value), "error": error})
+            rows.append({"task": task, "metric": metric, "value": float(value)})
     return rows
-
-
-def _error(value):
-    return "-" if value is None else f"{value:.4f}"

@@ -35,7 +35,7 @@ def evaluate_tasks(
         cell: The user's own cell that the run was trained with.
 
     Returns:
-        The results of the harness: by task, the name and value of every metric.
+        The results of the harness: by task, the name and value of every metric, without standard errors.
 
     Raises:
         UserError: For an unknown task, and where the extra `eval` is missing.
@@ -48,7 +48,9 @@ def evaluate_tasks(
     if unknown:
         raise UserError(f"tasks must be those of the harness (lm-eval ls tasks), got {', '.join(unknown)}", ["tasks"])
     model = harness_model(as_language_model(run, cell))
-    return harness.simple_evaluate(model=model, tasks=list(tasks), task_manager=manager, limit=limit)["results"]
+    # its standard errors come from forked processes, in which the threads of JAX are missing and locks are held
+    how = {"task_manager": manager, "limit": limit, "bootstrap_iters": 0}
+    return harness.simple_evaluate(model=model, tasks=list(tasks), **how)["results"]
 
 
 def harness_model(run: LoadedRun) -> Any:

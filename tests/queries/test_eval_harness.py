@@ -70,8 +70,8 @@ def test_metrics_become_rows():
         "mine": {"alias": "mine", "acc,none": 0.5, "acc_stderr,none": 0.1, "ppl,none": 3, "ppl_stderr,none": "N/A"}
     }
     assert metric_rows(results) == [
-        {"task": "mine", "metric": "acc", "value": 0.5, "error": 0.1},
-        {"task": "mine", "metric": "ppl", "value": 3.0, "error": None},
+        {"task": "mine", "metric": "acc", "value": 0.5},
+        {"task": "mine", "metric": "ppl", "value": 3.0},
     ]
 
 
