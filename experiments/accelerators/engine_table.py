@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lm_jax.strict_json import to_json
-
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "accelerator"
 TABLE = Path(__file__).resolve().parents[2] / "lm_jax" / "cells" / "engines" / "measured.py"
