@@ -140,4 +140,4 @@ def gru(
         output_size=hidden_size,
         observe_step=observe_step,
     )
-    return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype))
+    return with_recurrence(recurrence, cell, project, loop_weights, FUSED_PARTS[reset](compute_dtype), kind="gru")

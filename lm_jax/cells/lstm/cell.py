@@ -143,4 +143,4 @@ def lstm(
 
     cudnn = functools.partial(cudnn_unroll, input_size, hidden_size, compute_dtype, cell.unroll)
     parts = lstm_parts(compute_dtype)
-    return with_recurrence(recurrence, cell, project_halved, loop_weights, parts, {"cudnn": cudnn})
+    return with_recurrence(recurrence, cell, project_halved, loop_weights, parts, {"cudnn": cudnn}, kind="lstm")

@@ -105,4 +105,4 @@ def rnn(
         observe_step=observe_step,
     )
     parts = rnn_parts(f, nonlinearity, compute_dtype)
-    return with_recurrence(recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts)
+    return with_recurrence(recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts, kind="rnn")
