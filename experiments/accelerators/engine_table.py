@@ -1,4 +1,7 @@
-"""The table that `recurrence="auto"` reads, written as code from the records of all devices."""
+"""The table that `recurrence="auto"` reads, written as code from the records of all devices.
+
+That of the CPU is experiments/benchmarks/speed.py's, which measures by turns, and for longer.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,7 +15,8 @@ TABLE = Path(__file__).resolve().parents[2] / "lm_jax" / "cells" / "engines" / "
 CHOSEN_FROM = ("scan", "fused")
 HEAD = '''"""The engine that was measured to be fastest, by device, cell and shape: gradients of one layer in float32.
 
-Written by `python experiments/accelerator.py --write-table` from experiments/results/accelerator/; not to be edited.
+Written by `python experiments/accelerator.py --write-table`, not to be edited: for accelerators from the records in
+experiments/results/accelerator/, for the CPU from benchmarks/speed/speed.json beside it (two layers each there).
 A device that is not here was not measured.
 """
 
@@ -32,10 +36,27 @@ class Measured(NamedTuple):
 '''
 
 
+SPEED = RESULTS.parent / "benchmarks" / "speed" / "speed.json"
+NAMES = {"lm_jax": "fused", "lm_jax scan": "scan"}  # of speed.py's contenders: the default there is that of the CPU
+
+
 def records() -> list[dict[str, Any]]:
-    """Those of all devices, without smoke tests, by name."""
+    """Those of all devices, without smoke tests: the CPU's, then those of accelerators by name."""
     found = [json.loads(path.read_bytes()) for path in sorted(RESULTS.glob("*.json"))]
-    return [record for record in found if not record["smoke"]]
+    return [on_cpu(json.loads(SPEED.read_bytes()))] + [
+        record for record in found if not record["smoke"] and record["platform"] != "cpu"
+    ]
+
+
+def on_cpu(record: dict[str, Any]) -> dict[str, Any]:
+    """The layers of speed.py's record, as rows of this one."""
+    works, rows = record["results"]["work"], []
+    for name, found in record["results"]["results"].items():
+        if works[name]["kind"] == "Layers":
+            for contender, engine in NAMES.items():
+                facts = {**works[name], "engine": engine, "unroll": 1, "form": "float32"}
+                rows.append(facts | {"minimum_ms": found["minimum_ms"][contender]})
+    return {"device": "cpu", "rows": rows}
 
 
 def fastest(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, int, int, int, str]]:

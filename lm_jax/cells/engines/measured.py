@@ -1,6 +1,7 @@
 """The engine that was measured to be fastest, by device, cell and shape: gradients of one layer in float32.
 
-Written by `python experiments/accelerator.py --write-table` from experiments/results/accelerator/; not to be edited.
+Written by `python experiments/accelerator.py --write-table`, not to be edited: for accelerators from the records in
+experiments/results/accelerator/, for the CPU from benchmarks/speed/speed.json beside it (two layers each there).
 A device that is not here was not measured.
 """
 
@@ -17,4 +18,14 @@ class Measured(NamedTuple):
     engine: str
 
 
-MEASURED: dict[str, tuple[Measured, ...]] = {}
+MEASURED: dict[str, tuple[Measured, ...]] = {
+    "cpu": (
+        Measured("gru", 20, 35, 200, "fused"),
+        Measured("gru", 20, 35, 650, "fused"),
+        Measured("lstm", 20, 35, 200, "fused"),
+        Measured("lstm", 20, 35, 650, "fused"),
+        Measured("lstm", 64, 128, 512, "fused"),
+        Measured("rnn", 20, 35, 200, "fused"),
+        Measured("rnn", 20, 35, 650, "fused"),
+    ),
+}
