@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
 from lm_jax import UserError
 from lm_jax.analysis.gradient_flow import flow_on_device
@@ -201,7 +202,7 @@ def test_it_is_lowered_and_asks_nothing_of_the_host(name, traced_for_an_accelera
     program = list(equations(jax.make_jaxpr(entry.function)(*entry.arguments).jaxpr))
     assert len(program) > 3
     assert not [e.primitive.name for e, _ in program if HOST.search(e.primitive.name)]
-    exported = jax.export.export(entry.function, platforms=entry.platforms)(*entry.arguments)
+    exported = export.export(entry.function, platforms=entry.platforms)(*entry.arguments)
     assert exported.platforms == entry.platforms and "func.func public @main" in exported.mlir_module()
     assert not re.search("callback|infeed|outfeed", exported.mlir_module())
 

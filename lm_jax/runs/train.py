@@ -37,7 +37,16 @@ from lm_jax.training.saved_steps import find_steps
 from lm_jax.training.state import TrainState
 
 
-CHANGEABLE = ("epochs", "steps", "log_every", "telemetry_every", "checkpoint_every", "devices", "vocab_shards")
+CHANGEABLE = (
+    "epochs",
+    "steps",
+    "log_every",
+    "telemetry_every",
+    "checkpoint_every",
+    "devices",
+    "vocab_shards",
+    "device_tokens",
+)
 
 
 def train(
