@@ -92,7 +92,7 @@ MODELS = {
     "gru adaptive": lambda: recurrent_lm(V, gru(H, H), cutoffs=(3, 5)),
     "in pieces": lambda: recurrent_lm(V, gru(H, H, compute_dtype="bfloat16"), logits_limit=V * B * 4, tied=True),
     "window": lambda: window_lm(V, window=2, embedding_size=H, hidden_size=H),
-    "attention": lambda: attention_lm(V, hidden_size=H, heads=2, layers=1, context=3),
+    "attention": lambda: attention_lm(V, hidden_size=H, heads=1, layers=1, context=3),
 }
 
 
@@ -139,9 +139,7 @@ def top(model):
 
 
 def beams(model):
-    params = jax.eval_shape(model.init, KEY)
-    carry = jax.eval_shape(lambda p: model.initial_carry(p, (1,)), params)
-    return Entry(jax.jit(build_search(model, 3, 0, 2, 0.0)), (params, carry, ids(1), ids()))
+    return Entry(jax.jit(build_search(model, 3, 0, B, 0.0)), (*shapes_of(model), ids(B), ids()))
 
 
 def gradient_map(model):
