@@ -22,7 +22,7 @@ from lm_jax.runs.folder import read_lines
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks.recurrent import RECURRENT
 from lm_jax.training.devices import find_devices
-from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
+from tests.runs.toy import Events, assert_equal_runs, saved_arrays, toy_config, write_corpus
 
 
 CASES = {
@@ -219,6 +219,14 @@ def test_a_large_vocabulary(cutoffs):
     with jax.set_mesh(mesh):
         found = jax.jit(gradient)(params, *placed)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, expected)
+
+
+def test_epochs_in_pieces_have_the_bits_of_whole_ones(tmp_path):
+    """Each device has its rows of a piece; where the piece begins is the same for all."""
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, steps=40, eval_every=40)
+    lm_jax.train(config, tmp_path / "whole")
+    lm_jax.train(dataclasses.replace(config, device_tokens=50), tmp_path / "pieces")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "pieces", 40)
 
 
 def shard_shapes(array):
