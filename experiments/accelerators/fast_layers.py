@@ -14,6 +14,7 @@ from experiments.accelerators.precision import FORMS
 from experiments.accelerators.right_cells import engines
 from experiments.benchmarks.peers.work import Layers
 from lm_jax.config import CELLS
+from lm_jax.errors import UserError
 
 
 SHAPES = {
@@ -79,16 +80,30 @@ def layer_case(name: str, work: Layers, engine: str, form: str, ceilings, unroll
     return Case("fast", f"{name} {shown} {form}", 4.0 + unroll / 4, run)
 
 
-def torch_case(name: str, work: Layers, form: str) -> Case:
+def torch_on(platform: str, form: str) -> str:
+    """Imports torch, sets its products, and returns its name of the device; raises UserError where it has not got it.
+
+    Args:
+        platform: JAX's, "cpu" or "gpu".
+        form: of the products.
+    """
+    import torch
+
+    if platform == "gpu" and not torch.cuda.is_available():
+        raise UserError("torch sees no GPU")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = form == "TF32"
+    return "cuda" if platform == "gpu" else "cpu"
+
+
+def torch_case(name: str, work: Layers, form: str, platform: str) -> Case:
     """The same layer by torch, whose layers are cuDNN's on an NVIDIA GPU."""
 
     def run():
+        device = torch_on(platform, form)
         import torch
 
         from experiments.benchmarks.peers import torch_peer
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = form == "TF32"
         dtype = torch.bfloat16 if form == "bfloat16" else torch.float32
         contender = torch_peer.layers(work, device=device, dtype=dtype)
         return {"work": name, "by": "torch", "form": form, **work._asdict(), **times_of(contender.run)}
@@ -96,9 +111,9 @@ def torch_case(name: str, work: Layers, form: str) -> Case:
     return Case("fast", f"{name} torch {form}", 2.0, run)
 
 
-def has_torch() -> bool:
-    """Whether torch can be imported."""
-    return importlib.util.find_spec("torch") is not None
+def has_torch(platform: str) -> bool:
+    """Whether torch is there to compare with: on a TPU it would compute on the host."""
+    return platform != "tpu" and importlib.util.find_spec("torch") is not None
 
 
 def cases_of(name: str, work: Layers, platform: str, ceilings) -> Iterator[Case]:
@@ -107,8 +122,8 @@ def cases_of(name: str, work: Layers, platform: str, ceilings) -> Iterator[Case]
     for form in form_names:
         for engine in engines(work.cell):
             yield layer_case(name, work, engine, form, ceilings)
-        if has_torch():
-            yield torch_case(name, work, form)
+        if has_torch(platform):
+            yield torch_case(name, work, form, platform)
     if platform != "cpu":
         for unroll in UNROLLS[1:]:
             yield layer_case(name, work, "scan", "float32", ceilings, unroll)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.accelerators.cases import Case
-from experiments.accelerators.fast_layers import has_torch
+from experiments.accelerators.fast_layers import has_torch, torch_on
 from experiments.accelerators.measuring import bound_by, compiled, cost_over_time, peak_mib, timed_once, times_of
 from experiments.accelerators.precision import FORMS
 from experiments.accelerators.right_bits import settings_of
@@ -64,16 +64,13 @@ def step_case(name: str, work: Step, engine: str, form: str, ceilings) -> Case:
     return Case("fast", f"{name} {engine} {form}", 12.0, run)
 
 
-def torch_step_case(name: str, work: Step, form: str) -> Case:
+def torch_step_case(name: str, work: Step, form: str, platform: str) -> Case:
     """The same training step by torch."""
 
     def run():
-        import torch
-
+        device = torch_on(platform, form)
         from experiments.benchmarks.peers import torch_peer
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = form == "TF32"
         contender = torch_peer.step(work, device=device)
         times = times_of(contender.run)
         tokens = 1e3 * work.steps * work.batch / times["median_ms"]
@@ -167,8 +164,8 @@ def model_cases(platform: str, ceilings, smoke: bool) -> Iterator[Case]:
     for name, work in steps.items():
         for engine in ("fused", "scan"):
             yield step_case(name, work, engine, "float32", ceilings)
-        if has_torch():
-            yield torch_step_case(name, work, "float32")
+        if has_torch(platform):
+            yield torch_step_case(name, work, "float32", platform)
     for samples in (1, 256) if not smoke else (1, 2):
         yield generation_case(text, samples)
     yield train_case(3 if smoke else 300, smoke)

@@ -252,6 +252,13 @@ def test_a_process_that_xla_ends_is_a_row(monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_process_of_its_own_measures_and_answers():
+    row = command_buffers.case("shape", {"lstm both": Layers("lstm", 1, 8, 2, 3)}, {"bytes": 1e9}, flags="").run()
+    (one,) = row["several"]
+    assert one["median_ms"] > 0 and one["command_buffers"] and one["by"] == command_buffers.NAME
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_reference_of_cudnn_is_our_lstm(bidirectional):
     """Of full rows, by our cell with the same weights."""
