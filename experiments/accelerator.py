@@ -73,19 +73,18 @@ def right_cases(platform: str, smoke: bool) -> list[Case]:
 
 
 def fast_cases(platform: str, ceilings: dict[str, float], smoke: bool) -> list[Case]:
-    """Those of "fast?": gradients before forward passes, the LSTM before the GRU, one shape after the other."""
+    """Those of "fast?": layers by rank, beside whole models."""
     shapes = fast_layers.SMOKE if smoke else fast_layers.ON_CPU if platform == "cpu" else fast_layers.SHAPES
     cells = ("lstm", "gru", "rnn") if platform == "cpu" else ("lstm", "gru")
-    layers: list[Case] = []
-    for direction in ("both", "forward"):
-        for shape, sizes in shapes.items():
-            works = {c: fast_layers.works({shape: sizes}, c) for c in cells}
-            for cell in cells:
-                name = f"{cell} {shape} {direction}"
-                layers += fast_layers.cases_of(name, works[cell][name], platform, ceilings)
-            if platform == "gpu" and direction == "both":
-                both = {name: work for cell in cells for name, work in works[cell].items()}
-                layers.append(command_buffers.case(shape, both, ceilings))
+    ranked: list[tuple[float, Case]] = []
+    for shape, sizes in shapes.items():
+        works = {name: work for cell in cells for name, work in fast_layers.works({shape: sizes}, cell).items()}
+        for name, work in works.items():
+            ranked += fast_layers.cases_of(name, work, platform, ceilings)
+        if platform == "gpu":  # the first shape's with the first, the others' after bfloat16
+            rank = 1.5 if any(case.name.endswith(command_buffers.NAME) for _, case in ranked) else 0
+            ranked.append((rank, command_buffers.case(shape, works, ceilings)))
+    layers = [case for _, case in sorted(ranked, key=lambda one: one[0])]
     return by_turns(layers, list(fast_models.model_cases(platform, ceilings, smoke)))
 
 

@@ -53,6 +53,6 @@ def _answer(case):
 
 
 def by_turns(*lists: Sequence[Case]) -> list[Case]:
-    """Merges lists of cases so that each has had the same share of its own length at any time."""
-    placed = [((k + 1) / len(cases), n, case) for n, cases in enumerate(lists) for k, case in enumerate(cases)]
+    """Merges lists of cases, the first of each first, so that each has had about the same share of its own length."""
+    placed = [(k / len(cases), n, case) for n, cases in enumerate(lists) for k, case in enumerate(cases)]
     return [case for *_, case in sorted(placed, key=lambda one: one[:2])]

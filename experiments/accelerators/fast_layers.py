@@ -116,14 +116,16 @@ def has_torch(platform: str) -> bool:
     return platform != "tpu" and importlib.util.find_spec("torch") is not None
 
 
-def cases_of(name: str, work: Layers, platform: str, ceilings) -> Iterator[Case]:
-    """One piece of work by everybody: engines in float32 and their peer, then the other types, then unrolling."""
-    form_names = ["float32", *(["TF32"] if platform == "gpu" else []), *(["bfloat16"] if platform != "cpu" else [])]
-    for form in form_names:
+def cases_of(name: str, work: Layers, platform: str, ceilings) -> Iterator[tuple[int, Case]]:
+    """One piece of work by everybody, each with a rank, the lowest to be asked first: float32 and its peer, bfloat16,
+    unrolling, TF32; then the same of a forward pass alone."""
+    later = 4 if work.direction == "forward" else 0
+    ranks = {"float32": 0} if platform == "cpu" else {"float32": 0, "bfloat16": 1}
+    for form, rank in (ranks | ({"TF32": 3} if platform == "gpu" else {})).items():
         for engine in engines(work.cell):
-            yield layer_case(name, work, engine, form, ceilings)
+            yield later + rank, layer_case(name, work, engine, form, ceilings)
         if has_torch(platform):
-            yield torch_case(name, work, form, platform)
+            yield later + rank, torch_case(name, work, form, platform)
     if platform != "cpu":
         for unroll in UNROLLS[1:]:
-            yield layer_case(name, work, "scan", "float32", ceilings, unroll)
+            yield later + 2, layer_case(name, work, "scan", "float32", ceilings, unroll)
