@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.accelerators.cases import Case, Row
-from experiments.accelerators.measuring import bound_by, compiled, cost_over_time, peak_mib, times_of, unrolled
+from experiments.accelerators.measuring import (
+    bound_by,
+    compiled,
+    cost_over_time,
+    loop_sizes,
+    peak_mib,
+    times_of,
+    unrolled,
+)
 from experiments.accelerators.precision import FORMS
 from experiments.accelerators.right_cells import engines
 from experiments.benchmarks.peers.work import Layers
@@ -66,7 +74,7 @@ def measured(work: Layers, engine: str, form: str, unroll: int, ceilings: dict[s
                 lambda count: program_of(work._replace(steps=count), "scan", compute_dtype), work.steps
             )
     bound = bound_by(COSTS[work, form], ceilings, form, times["median_ms"])
-    return {**times, "compile_s": seconds, "peak_MiB": peak_mib(program), **bound}
+    return {**times, "compile_s": seconds, "peak_MiB": peak_mib(program), "loops": loop_sizes(program), **bound}
 
 
 def layer_case(name: str, work: Layers, engine: str, form: str, ceilings, unroll: int = 1) -> Case:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,23 @@ def cost_of(program: Any) -> Cost | None:
         return Cost(float(found["flops"]), float(found["bytes accessed"]))
     except Exception:  # as above
         return None
+
+
+def loop_sizes(program: Any) -> list[int] | None:
+    """The number of instructions in the body of each loop, in order: on a GPU, about the kernels that a turn starts."""
+    bodies, name = {}, None
+    for line in (program.as_text() or "").splitlines():
+        head = re.match(r"(?:ENTRY )?%?([\w.\-]+) \(.*\{$", line)
+        if head:
+            name = head[1]
+            bodies[name] = 0
+        elif name and " = " in line and not NO_KERNEL.search(line):
+            bodies[name] += 1
+    found = [bodies[body] for body in re.findall(r"\bbody=%?([\w.\-]+)", program.as_text()) if body in bodies]
+    return sorted(found) or None
+
+
+NO_KERNEL = re.compile(r" = .*?\b(parameter|get-tuple-element|tuple|constant|bitcast)\(")
 
 
 def cost_over_time(build: Callable[[int], tuple[Callable, Sequence[Any]]], steps: int) -> Cost | None:

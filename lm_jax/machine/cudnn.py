@@ -34,7 +34,7 @@ def warning(version: tuple[int, ...] | None) -> str | None:
         return None
     return (
         f"cuDNN is {shown(version)}: before {shown(OLDEST)} it returns wrong outputs of recurrent layers (jax#16138), "
-        'so leave --recurrence cudnn out, or `pip install --upgrade "nvidia-cudnn-cu12>=9"`'
+        'so leave recurrence=cudnn out, or `pip install "nvidia-cudnn-cu12>=9"`'
     )
 
 

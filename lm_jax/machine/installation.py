@@ -16,10 +16,10 @@ def for_accelerators(python: str, jax: str | None) -> list[str]:
     version = jax or newest
     pinned = f"=={version}" if version else ""
     (first, driver), (second, older) = DRIVERS.items()
-    kept = f"keeps JAX {jax}" if jax else "brings JAX"
+    effect = f"keeps JAX {jax}" if jax else "brings JAX"
     lines = [
         f'an NVIDIA GPU needs `pip install "jax[{first}]{pinned}"` with driver {driver} or newer, '
-        f"`jax[{second}]` with {older} or newer; that {kept}, for Python {python}",
+        f"`jax[{second}]` with {older} or newer; that {effect}, for Python {python}",
         f'a TPU needs `pip install "jax[tpu]{pinned}"`',
     ]
     if newest:

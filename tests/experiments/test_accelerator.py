@@ -14,7 +14,7 @@ import pytest
 
 from experiments.accelerators import command_buffers, engine_table, fast_layers, right_cells, right_cudnn, table
 from experiments.accelerators.cases import Case, by_turns, run_cases
-from experiments.accelerators.measuring import Cost, bound_by, cost_over_time, unrolled
+from experiments.accelerators.measuring import Cost, bound_by, cost_over_time, loop_sizes, unrolled
 from experiments.accelerators.precision import error, verdict
 from experiments.accelerators.record import Record, file_name
 from experiments.benchmarks.peers.work import Layers
@@ -139,6 +139,13 @@ def test_the_work_of_a_loop_is_that_of_all_its_steps():
     cost = cost_over_time(product_of, 50)
     assert cost is not None and cost.operations == pytest.approx(50 * 2 * 8 * 16 * 16)
     assert cost.bytes == pytest.approx(50 * 4 * (16 * 16 + 2 * 8 * 16), rel=0.2)
+
+
+def test_the_instructions_of_a_loop_are_those_of_one_turn():
+    sizes = [loop_sizes(jax.jit(function).lower(*given).compile()) for function, given in map(product_of, (5, 50))]
+    assert sizes[0] == sizes[1] and len(sizes[0] or []) == 1 and 1 <= sizes[0][0] <= 6  # the product, the counter
+    straight = jax.jit(jnp.tanh).lower(jnp.ones(3)).compile()
+    assert loop_sizes(straight) is None
 
 
 def test_loops_are_unrolled_while_traced():
