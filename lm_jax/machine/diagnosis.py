@@ -85,13 +85,13 @@ def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: N
     )
 
 
-def _libraries(device):
+def _libraries(device: str) -> tuple[dict[str, str | None], list[str]]:
     """Returns the versions of NVIDIA's libraries on a GPU, and a line where one is known to be wrong."""
     found = {"CUDA": cudnn.cuda_version(), "cuDNN": cudnn.cudnn_version()} if device == "gpu" else {}
     if not any(found.values()):  # another make of GPU, or a plugin that does not tell
         return {}, []
     line = cudnn.warning(found["cuDNN"])
-    return {name: cudnn.shown(version) if version else None for name, version in found.items()}, [line] * bool(line)
+    return {name: cudnn.shown(version) if version else None for name, version in found.items()}, [line] if line else []
 
 
 def _devices() -> Devices | StartFailure:

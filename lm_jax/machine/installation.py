@@ -1,6 +1,6 @@
 """What to install for an accelerator, given the Python and the JAX that are there. Imports no JAX."""
 
-NEWEST_FOR = {(3, 11): "0.10.2"}  # the last JAX that a Python gets; jax 0.11 asks for Python 3.12
+NEWEST_FOR = {"3.11": "0.10.2"}  # the last JAX that a Python gets; jax 0.11 asks for Python 3.12
 DRIVERS = {"cuda13": 580, "cuda12": 525}  # NVIDIA's drivers, at least
 
 
@@ -11,8 +11,7 @@ def for_accelerators(python: str, jax: str | None) -> list[str]:
         python: the version of Python, such as 3.12.1.
         jax: the version of JAX that stays; None where none is installed.
     """
-    release = tuple(int(part) for part in python.split(".")[:2])
-    newest = NEWEST_FOR.get(release[:2])
+    newest = NEWEST_FOR.get(".".join(python.split(".")[:2]))
     version = jax or newest
     pinned = f"=={version}" if version else ""
     (first, driver), (second, older) = DRIVERS.items()

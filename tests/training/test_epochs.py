@@ -73,17 +73,30 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", ["stream", *(pytest.param(c, marks=pytest.mark.slow) for c in list(CASES)[1:])])
-def test_a_run_in_pieces_has_the_bits_of_a_whole_one(case, tmp_path, monkeypatch):
-    """From a map of the file, over several epochs, also where it is stopped and goes on with other pieces."""
+@pytest.fixture
+def config(request, tmp_path, monkeypatch):
+    """Of a run over several epochs, whose text is a map of a file."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(corpora, "CACHE_FROM", 0)
     monkeypatch.setattr(encoding_cache, "MAPPED_FROM", 0)
-    config = toy_config(write_corpus(tmp_path / "text"), steps=70, eval_every=50, **CASES[case])
-    config = from_flat(TrainConfig, {"decay_steps": 70}, config)
+    config = toy_config(write_corpus(tmp_path / "text"), steps=70, eval_every=50, **CASES[request.param])
+    return from_flat(TrainConfig, {"decay_steps": 70}, config)
+
+
+EACH = ["stream", *(pytest.param(case, marks=pytest.mark.slow) for case in list(CASES)[1:])]
+
+
+@pytest.mark.parametrize("config", EACH, indirect=True)
+def test_a_run_in_pieces_has_the_bits_of_a_whole_one(config, tmp_path):
     lm_jax.train(config, tmp_path / "whole")
     lm_jax.train(dataclasses.replace(config, device_tokens=300), tmp_path / "pieces")
     assert_equal_runs(tmp_path / "whole", tmp_path / "pieces", 70)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CASES, indirect=True)
+def test_a_run_that_is_stopped_within_a_piece_goes_on_with_others(config, tmp_path):
+    lm_jax.train(config, tmp_path / "whole")
     lm_jax.train(dataclasses.replace(config, device_tokens=400, steps=33), tmp_path / "stopped")
     lm_jax.resume(tmp_path / "stopped", dataclasses.replace(config, device_tokens=200))
     one, other = (saved_arrays(tmp_path / name, 70) for name in ("whole", "stopped"))
