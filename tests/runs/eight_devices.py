@@ -182,7 +182,8 @@ def test_all_gradients_are_added_up_together_once_a_step(recurrence, tmp_path, m
 
 
 def test_no_device_holds_logits_of_the_whole_vocabulary():
-    """Of 34 entries each has 17: no array of the program has an axis of 34, be it [T, B, V] or another."""
+    """Of 34 entries each has 17: no array has an axis of 34, be it [T, B, V] or another, but for the gradient of the
+    embedding [V, E], to which any row of the batch may add any entry."""
     model = recurrent_lm(34, lstm(3, 4))
     params = jax.eval_shape(model.init, jax.random.key(0))
     devices = find_devices(8, 2).for_model(params, model.vocab_axes(params))
@@ -196,8 +197,9 @@ def test_no_device_holds_logits_of_the_whole_vocabulary():
 
     with jax.set_mesh(devices.mesh):
         text = jax.jit(jax.grad(loss)).lower(placed, tokens, tokens).compile().as_text()
-    sizes = {int(n) for shape in re.findall(r"(?:f32|s32|bf16|pred)\[([\d,]+)\]", text) for n in shape.split(",")}
-    assert 17 in sizes and 34 not in sizes
+    shapes = {tuple(map(int, found.split(","))) for found in re.findall(r"(?:f32|s32|bf16|pred)\[([\d,]+)\]", text)}
+    assert any(17 in shape for shape in shapes)
+    assert {shape for shape in shapes if 34 in shape} <= {(34, 3)}
     assert set(moved(text)) == {"all-reduce"}
 
 
