@@ -24,6 +24,7 @@ from lm_jax.cells import lstm
 from lm_jax.config import TrainConfig, from_flat
 from lm_jax.inference import generate
 from lm_jax.models import recurrent_lm
+from lm_jax.runs.open import open_run
 from lm_jax.runs.train import train
 from lm_jax.training.side_by_side import vmapped
 
@@ -146,10 +147,10 @@ def train_case(steps: int, smoke: bool) -> Case:
             folder = Path(name)
             config = settings_of(folder, steps) if smoke else from_flat(TrainConfig, {"steps": steps})
             started = time.perf_counter()
-            finished = train(config, folder / "run")
+            train(config, folder / "run")
             seconds = time.perf_counter() - started
-        tokens = steps * config.batch_size * (config.bptt or 64)
-        del finished
+            chosen = open_run(folder / "run").config  # the length of chunks is chosen for the text
+        tokens = steps * chosen.batch_size * chosen.bptt
         facts = {"work": "lm-jax train, whole", "by": "auto", "form": "float32"}
         return facts | {"median_ms": 1e3 * seconds, "steps": steps, "tokens_per_s": tokens / seconds}
 
