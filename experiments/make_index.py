@@ -43,6 +43,20 @@ After `pip install -e .` in a clone:
 `--out FOLDER` keeps the record elsewhere, `--runs FOLDER` what an interrupted study goes on from. Without an editable
 install, `python -m experiments.gradients.depth` in the clone does the same. What the studies share is in
 [harness/](harness), the notebook in [colab/](colab).
+
+## An accelerator
+
+No study, but one command for the minutes that a GPU or a TPU is at hand; it was not run on one yet:
+
+    python experiments/accelerator.py                # 8 minutes; --minutes 4 takes the most telling cases first
+    python experiments/accelerator.py --smoke        # a CPU, a few cases; numbers mean nothing
+
+It asks whether the device is right (every cell and engine, losses, generation, the gradient map, against float64 on the
+host; the reports on cuDNN; the same bits twice) and how fast it is (layers by engine and number type beside torch's
+cuDNN, training steps, generation, whole trainings; with what bounds each, against two ceilings that it measures first).
+`results/accelerator/DEVICE.json` is whole after every case; a picture, a table and a line to report come at the end.
+`--write-table` then writes [measured.py](../lm_jax/cells/engines/measured.py), which `--recurrence auto` reads: so far
+it has a CPU's rows only. Its parts are in [accelerators/](accelerators).
 """
 CARDS = """
 article { display: grid; grid-template-columns: 11rem 1fr; gap: 0 1.2rem; padding: 1rem 0;

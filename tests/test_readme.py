@@ -41,6 +41,7 @@ NOT_OURS = (
     "--page",
     "--out",
     "--runs",
+    "--write-table",
 )  # of studies
 
 

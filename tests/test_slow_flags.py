@@ -41,7 +41,7 @@ RUNS = {
     "--weight-drop 0.2 --dropout-kind locked --top-size 12",
     "moving average": "--averaging ema --ema-decay 0.9 --random-bptt --accumulate 2",
     "late average": "--averaging ntasgd --nonmono 1 --activation-reg 2 --temporal-reg 1 --eval-every 1",
-    "sampling": "--scheduled-sampling 0.3",
+    "sampling": "--scheduled-sampling 0.3 --device-tokens 200",
     "window": "--model window --window 3 --direct --layer-norm --layers 2 --connection residual --nonlinearity relu "
     "--dropout 0.1 --tied",
     "plain window": "--model window --window 2 --no-direct --no-layer-norm",

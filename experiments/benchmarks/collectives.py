@@ -32,7 +32,7 @@ def _walk(bodies, name, times, totals):
         kind = found[2].removesuffix("-start")
         if kind in MOVES:
             totals[kind]["times"] += times
-            totals[kind]["bytes"] += times * _bytes(found[1])
+            totals[kind]["bytes"] += times * bytes_of(found[1])
         if kind == "while":
             trips = re.search(r'"known_trip_count":\{"n":"(\d+)"', line)  # of unknown number: the loop over steps, once
             _walk(bodies, re.search(r"body=%?([\w.-]+)", line)[1], times * int(trips[1] if trips else 1), totals)
@@ -41,6 +41,7 @@ def _walk(bodies, name, times, totals):
                 _walk(bodies, called, times, totals)
 
 
-def _bytes(shapes):
+def bytes_of(shapes: str) -> int:
+    """The bytes of arrays whose types and shapes are written as "f32[2,3], s32[4]"."""
     arrays = re.findall(r"(\w+)\[([\d,]*)\]", shapes)
     return sum(ITEM_BYTES[kind] * int(np.prod([int(n) for n in sizes.split(",") if n])) for kind, sizes in arrays)

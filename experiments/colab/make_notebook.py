@@ -1,14 +1,15 @@
-"""Makes quickstart.ipynb from quickstart.py beside it: cells in percent format in, a notebook with its outputs out.
+"""Makes a notebook from the script of its name: cells in percent format in, a notebook with its outputs out.
 
     pip install nbclient ipykernel
-    python experiments/colab/make_notebook.py
+    python experiments/colab/make_notebook.py quickstart gradient_laboratory
 
 A line `# %%` begins a cell of code, `# %% [markdown]` one of text, whose lines are comments. The cells run in a
-temporary folder; some two minutes on 2 CPU cores.
+temporary folder; two to three minutes each on 2 CPU cores.
 """
 
 import json
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -74,6 +75,7 @@ def _record(number, cell):
 
 
 if __name__ == "__main__":
-    made = notebook((HERE / "quickstart.py").read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        (HERE / "quickstart.ipynb").write_text(executed(made, Path(folder)))
+    for name in sys.argv[1:]:
+        made = notebook((HERE / f"{name}.py").read_text())
+        with tempfile.TemporaryDirectory() as folder:
+            (HERE / f"{name}.ipynb").write_text(executed(made, Path(folder)))

@@ -50,6 +50,32 @@ def lm_jax_command(*words):
 lm_jax_command("doctor")
 
 # %% [markdown]
+# On a GPU or a TPU, four minutes that tell whether everything is right there and how fast it is. The last lines, from
+# REPORT on, are the ones to send to the project: it has not run on either yet.
+
+# %%
+import json
+
+
+def accelerator_script():
+    """The command, which lies in a clone beside the package: in that of REPOSITORY, or the one it is installed from."""
+    clone = pathlib.Path(importlib.util.find_spec("lm_jax").origin).parents[1]
+    if REPOSITORY and not (clone / "experiments" / "accelerator.py").exists():
+        clone = pathlib.Path(REPOSITORY) if pathlib.Path(REPOSITORY).exists() else pathlib.Path("lm_jax_clone")
+        if not clone.exists():
+            subprocess.run(["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(clone)], check=True)
+    return clone / "experiments" / "accelerator.py"
+
+
+seen = subprocess.run([*LM_JAX, "doctor", "--no-speed", "--json"], capture_output=True, text=True, check=True).stdout
+if json.loads(seen)["devices"].get("platform") in ("gpu", "tpu"):
+    words = [sys.executable, str(accelerator_script()), "--minutes", "4", "--out", "accelerator"]
+    report = subprocess.run(words, capture_output=True, text=True)
+    print(report.stdout or report.stderr)
+else:
+    print("no GPU or TPU here; on one, this cell runs `python experiments/accelerator.py --minutes 4`")
+
+# %% [markdown]
 # A folder that outlives the machine: your Drive on Colab, a temporary folder elsewhere.
 
 # %%

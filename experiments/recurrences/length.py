@@ -8,7 +8,7 @@ mLSTM and gated DeltaNet, and beside Newton's iterations of the diagonal GRU; LS
 (and the derivative written by hand, fused); and attention to the last 128 steps, a piece of the text at once. Timed are
 the outputs, and the outputs with the gradients of their sum by parameters and inputs, after compilation, by turns in
 one process; the best of --rounds counts. The outputs of the engines of one cell must agree. What "auto" chooses
-(lm_jax/cells/engines/measured.py) comes from here, and is compared with these numbers.
+(lm_jax/cells/engines/from_length.py) comes from here, and is compared with these numbers.
 
 Expected: on CPUs the loop is faster for a vector state at every length, since the prefix does log2(T) times the work
 and there are few cores to share it; so are the loop than Newton's iterations; chunks are faster than the loop for

@@ -7,7 +7,7 @@ from experiments.harness import Findings, Verdict
 from experiments.harness.figures import finish, headline, panels
 from experiments.harness.rows import Record, groups, where
 from experiments.recurrences.architectures import TITLES
-from lm_jax.cells.engines.measured import faster_from as table_from
+from lm_jax.cells.engines.from_length import faster_from as table_from
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES
 

@@ -114,7 +114,7 @@ def masked_scan(
     inputs: Any,
     mask: Mask | None,
     reset: Mask | None,
-    scan: Callable[..., tuple[Carry, Any]] = jax.lax.scan,
+    scan: Callable[..., tuple[Carry, Any]] | None = None,
 ) -> tuple[Carry, Any]:
     """Scans a recurrence over time, with masked steps and resets as law 4 has them.
 
@@ -125,7 +125,7 @@ def masked_scan(
         inputs: a pytree of arrays with time on axis 0.
         mask: [T, *B]; False leaves the carry untouched.
         reset: [T, *B]; True replaces the carry by `initial` before the step.
-        scan: a loop with the arguments of `lax.scan`.
+        scan: a loop with the arguments of `lax.scan`; None for that one.
 
     Returns:
         The last carry, and the outputs of all steps.
@@ -137,7 +137,7 @@ def masked_scan(
         new, y = recur(start, x)
         return (new if keep is None else select(keep, new, carry)), y
 
-    return scan(body, carry, (inputs, mask, reset))
+    return (scan or jax.lax.scan)(body, carry, (inputs, mask, reset))
 
 
 def scan_unroll(initial_carry: InitialCarryFn, step: StepFn) -> UnrollFn:

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, InitFn, InitialCarryFn, Observed, masked_scan
 from lm_jax.cells.engines.associative import linear_recurrence
-from lm_jax.cells.engines.measured import is_faster
+from lm_jax.cells.engines.from_length import is_faster
 from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
@@ -49,7 +49,7 @@ def linear_cell(
         output_size: H.
         readout: (params, states [..., N], what terms gave beside) -> ys [..., H]; default: the states.
         recurrence: "scan", the loop; "associative", the parallel prefix; "auto", by device and length
-            (engines/measured.py).
+            (engines/from_length.py).
         to_state: The carry as one array [*B, N], real or complex.
         to_carry: The inverse.
         observe_step: (params, x) -> the inside of a step; None for a cell without gates.

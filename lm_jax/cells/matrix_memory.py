@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, InitFn, InitialCarryFn, Observed, masked_scan
 from lm_jax.cells.engines.chunkwise import Chunk, chunkwise
-from lm_jax.cells.engines.measured import is_faster
+from lm_jax.cells.engines.from_length import is_faster
 from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.types import Carry, Params
@@ -39,7 +39,7 @@ def matrix_memory_cell(
         input_size: E.
         output_size: H.
         recurrence: "scan", a loop over steps; "chunkwise", over chunks; "auto", by device and
-            length (engines/measured.py).
+            length (engines/from_length.py).
         observe_step: (params, x) -> the inside of a step.
 
     Returns:

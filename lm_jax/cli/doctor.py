@@ -59,6 +59,7 @@ def page(report: "DoctorReport") -> list[str]:
     for name, value in report.speed.items():
         label, unit = SPEEDS[name]
         lines.append(f"{label}: {'not measured' if value is None else f'{value:,.0f} {unit}'}")
+    lines += [f"for an accelerator: {line}" for line in report.install]
     return [*lines, *(f"to do: {line}" for line in report.advice or ["nothing, all is well"])]
 
 

@@ -109,6 +109,13 @@ class TrainConfig(RunConfig):
         group="model",
         common=True,
     )
+    device_tokens: int | None = setting(
+        None,
+        "Tokens of the training text on a device at a time: a longer text is read in pieces while it trains, with the "
+        "same results. Default: all, or what fills a quarter of the memory of a GPU or TPU.",
+        rule=count,
+        group="devices",
+    )
     init_from: str | None = setting(
         None,
         "Weights and vocabulary to begin with: the run of a language model, or a safetensors file of torch's "

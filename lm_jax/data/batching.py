@@ -54,6 +54,20 @@ def pack_lines(tokens: np.ndarray, num_streams: int, eol_id: int, generator: np.
         eol_id: The id of the end of a line.
         generator: Shuffles the lines; None leaves them in order.
     """
+    return _lay_out(packed_parts(tokens, num_streams, eol_id, generator), eol_id)
+
+
+def packed_parts(
+    tokens: np.ndarray, num_streams: int, eol_id: int, generator: np.random.Generator | None
+) -> list[np.ndarray]:
+    """Returns the targets of each of these streams.
+
+    Args:
+        tokens: The text, ids int [N].
+        num_streams: The number of streams, B.
+        eol_id: The id of the end of a line.
+        generator: Shuffles the lines; None leaves them in order.
+    """
     ends = np.flatnonzero(tokens == eol_id) + 1
     if len(ends) == 0 or ends[-1] != len(tokens):
         ends = np.append(ends, len(tokens))
@@ -62,7 +76,7 @@ def pack_lines(tokens: np.ndarray, num_streams: int, eol_id: int, generator: np.
     total = np.concatenate([[0], np.cumsum([len(lines[i]) for i in order])])
     cuts = np.searchsorted(total, np.arange(1, num_streams) * len(tokens) / num_streams)
     packed = np.concatenate([lines[i] for i in order])
-    return _lay_out(np.split(packed, total[cuts]), eol_id)
+    return np.split(packed, total[cuts])
 
 
 def _lay_out(parts, eol_id):
@@ -113,6 +127,12 @@ class Batches:
             ends = np.flatnonzero(self.tokens == self.eol_id)
             length += int(np.diff(ends, prepend=-1, append=len(self.tokens)).max())
         return math.ceil(length / self.bptt)
+
+    @property
+    def longest_chunk(self) -> int:
+        """Time steps of the longest chunk that there may be."""
+        longest = max(1, self.bptt // 2) if self.random_bptt else 0
+        return self.bptt + min(longest, self.bptt - 1)
 
     def epoch(self, number: int) -> Streams:
         """Returns the streams of one pass, padded to whole chunks.

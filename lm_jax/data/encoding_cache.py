@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from lm_jax.cache_folder import cache_folder
+from lm_jax.data.mapped_archive import map_arrays
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.files import replacing
 
 
+MAPPED_FROM = 2**26  # bytes of tokens that are left on disk and read where they are used
 FORMAT = 3  # part of every name: a change of tokenisation, or of the files, needs another number
 
 
@@ -34,8 +36,7 @@ def cached_encoding(
     folder = caches / "tokens" / name
     if folder.is_dir():
         try:
-            with (folder / "tokens.npz").open("rb") as file, np.load(file) as arrays:
-                return Vocabulary.load(folder / "vocabulary.json"), dict(arrays)
+            return Vocabulary.load(folder / "vocabulary.json"), _read(folder / "tokens.npz")
         except Exception:  # damage shows in many ways: a file cut short, a wrong checksum, no JSON, ...
             shutil.rmtree(folder, ignore_errors=True)
     vocabulary, arrays = build()
@@ -47,6 +48,16 @@ def cached_encoding(
             with replacing(Path(building) / "tokens.npz") as file:
                 savez(file, **arrays)
             os.rename(building, folder)  # refused where another process was first
+        if sum(array.nbytes for array in arrays.values()) >= MAPPED_FROM:
+            arrays = _read(folder / "tokens.npz")
     except OSError:
         pass
     return vocabulary, arrays
+
+
+def _read(path):
+    """The arrays of an entry: large ones as maps of the file, which later builders replace and never change."""
+    if path.stat().st_size >= MAPPED_FROM:
+        return map_arrays(path)
+    with path.open("rb") as file, np.load(file) as arrays:
+        return dict(arrays)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lm_jax.machine import cudnn
 from lm_jax.machine.advice import PACKAGES, advise, read_signs, version_of
+from lm_jax.machine.installation import for_accelerators
 from lm_jax.short_repr import shortly_shown
 
 
@@ -44,9 +46,10 @@ class Memory(NamedTuple):
 class DoctorReport(NamedTuple):
     """The state of a machine, as far as it matters to JAX.
 
-    versions: of Python and of packages by name, None where one is not installed. compile_cache: the folder of compiled
-    programs, None without one. speed: GF/s and tokens a second by name, None where a measurement failed or would have
-    begun too late. advice: one line for each thing to mend.
+    versions: of Python and of packages by name, None where one is not installed; on an NVIDIA GPU of CUDA and cuDNN
+    too. compile_cache: the folder of compiled programs, None without one. speed: GF/s and tokens a second by name, None
+    where a measurement failed or would have begun too late. advice: one line for each thing to mend. install: where
+    there is no accelerator, one line for each kind with what it needs.
     """
 
     versions: dict[str, str | None]
@@ -55,6 +58,7 @@ class DoctorReport(NamedTuple):
     compile_cache: str | None
     speed: dict[str, float | None]
     advice: list[str]
+    install: list[str]
 
 
 def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: None) -> DoctorReport:
@@ -68,14 +72,26 @@ def doctor(speed: bool = True, on_stage: Callable[[str], None] = lambda stage: N
     signs = read_signs(devices.platform, None) if started else read_signs(None, devices.error)
     speeds, failures = _speeds(devices.platform, on_stage) if speed and started else ({}, [])
     versions = {"python": platform.python_version(), "lm_jax": version_of("lm-jax")}
+    libraries, warnings = _libraries(devices.platform) if started else ({}, [])
+    accelerated = started and devices.platform != "cpu"
     return DoctorReport(
-        versions=versions | {name: signs.versions[name] for name in PACKAGES},
+        versions=versions | {name: signs.versions[name] for name in PACKAGES} | libraries,
         devices=devices,
         memory=_memory(started),
         compile_cache=_compile_cache(started),
         speed=speeds,
-        advice=[*advise(signs), *failures],
+        advice=[*advise(signs), *warnings, *failures],
+        install=[] if accelerated else for_accelerators(platform.python_version(), signs.versions["jax"]),
     )
+
+
+def _libraries(device: str) -> tuple[dict[str, str | None], list[str]]:
+    """Returns the versions of NVIDIA's libraries on a GPU, and a line where one is known to be wrong."""
+    found = {"CUDA": cudnn.cuda_version(), "cuDNN": cudnn.cudnn_version()} if device == "gpu" else {}
+    if not any(found.values()):  # another make of GPU, or a plugin that does not tell
+        return {}, []
+    line = cudnn.warning(found["cuDNN"])
+    return {name: cudnn.shown(version) if version else None for name, version in found.items()}, [line] if line else []
 
 
 def _devices() -> Devices | StartFailure:

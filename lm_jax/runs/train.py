@@ -37,7 +37,16 @@ from lm_jax.training.saved_steps import find_steps
 from lm_jax.training.state import TrainState
 
 
-CHANGEABLE = ("epochs", "steps", "log_every", "telemetry_every", "checkpoint_every", "devices", "vocab_shards")
+CHANGEABLE = (
+    "epochs",
+    "steps",
+    "log_every",
+    "telemetry_every",
+    "checkpoint_every",
+    "devices",
+    "vocab_shards",
+    "device_tokens",
+)
 
 
 def train(
@@ -106,8 +115,8 @@ def resume(
 
     Args:
         run: the folder of the run.
-        config: the run's own settings with other epochs, steps, log_every, telemetry_every, checkpoint_every, devices
-            or vocab_shards.
+        config: the run's own settings with other epochs, steps, log_every, telemetry_every, checkpoint_every, devices,
+            vocab_shards or device_tokens.
         listener: hears the events.
         mirror: as in `train`.
         into: a new folder that the run is copied to and goes on in. Default: a run that lies in the mirror goes on in

@@ -38,6 +38,7 @@ from lm_jax.tasks.closing_table import (
     summary_of,
     table_scorer,
 )
+from lm_jax.tasks.device_tokens import device_tokens
 from lm_jax.tasks.next_command import next_command
 from lm_jax.tasks.sampled_inputs import with_sampled_inputs
 from lm_jax.tasks.text_paths import with_absolute_paths, with_data
@@ -137,7 +138,7 @@ def batches(settings: Any, corpus: Corpus, model: LanguageModel) -> BatchSource:
         seed=settings.seed,
         random_bptt=settings.random_bptt,
     )
-    return text_source(text, model)
+    return text_source(text, model, device_tokens(settings, text))
 
 
 def loss(settings: Any, model: LanguageModel) -> LossFn:

@@ -5,6 +5,7 @@ from typing import get_args, get_type_hints
 
 from lm_jax.cells.engines.selection import engine
 from lm_jax.config import cell_title
+from lm_jax.config.text_defaults import UNCHOSEN
 from lm_jax.errors import UserError
 from lm_jax.tasks import language_model as lm
 from lm_jax.tasks.base import TelemetryKind
@@ -42,11 +43,12 @@ def _loss(settings, model):
 
 
 def _engine(settings):
-    """What runs the steps; what auto means is known for the cells that have the fused engine."""
+    """What runs the training steps; what auto means is known for the cells that have the fused engine."""
     cell, recurrence = settings.model.cell, _recurrence(settings)
     if recurrence != "auto" or "fused" not in get_args(get_type_hints(type(cell))["recurrence"]):
         return recurrence
-    return f"{engine(recurrence)} (auto)"
+    shape = settings.batch_size, settings.bptt or UNCHOSEN.bptt, settings.model.hidden_size
+    return f"{engine(recurrence, cell.kind, shape, settings.devices > 1)} (auto)"
 
 
 def _close(settings, corpus, model, params, key, progress):

@@ -27,7 +27,8 @@ class BatchSource(NamedTuple):
     """Batches of a run, and the carry that is handed from one to the next.
 
     Every array of a batch has its rows on axis 1, every array of a carry on axis 0, every array of an epoch on its last
-    axis: so gradients can be accumulated over parts of the rows, and rows shared between devices, for any task.
+    axis (a single number is that of all rows): so gradients can be accumulated over parts of the rows, and rows shared
+    between devices, for any task.
 
     steps_per_epoch: batches in one pass.
     epoch: number of the pass -> its arrays on the host, a pytree; the loop moves them to the device once.
@@ -37,6 +38,8 @@ class BatchSource(NamedTuple):
         same for all lengths.
     initial_carry: params -> the carry before the first batch.
     targets_per_epoch: predictions in one pass.
+    piece: (number of the pass, place of a batch in it) -> a part of that epoch which has the batch, for `batch` to be
+        given in the place of the whole, and the place of the first batch that is not in it. None: epochs are whole.
     """
 
     steps_per_epoch: int
@@ -46,6 +49,7 @@ class BatchSource(NamedTuple):
     usual_length: int | None
     targets_per_epoch: int
     initial_carry: Callable[[Params], Carry] = no_carry
+    piece: Callable[[int, int], tuple[Any, int]] | None = None
 
 
 def one_a_step(steps_per_epoch: int) -> Callable[[int], np.ndarray]:

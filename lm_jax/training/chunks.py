@@ -1,6 +1,7 @@
 """Chunks of text as a batch source: truncated backpropagation through time over parallel streams."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 
 from lm_jax.cells.base import select
 from lm_jax.data.batching import Batches
+from lm_jax.data.pieces import Pieces
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.losses import Chunk
@@ -53,8 +55,14 @@ def chunk_source(
     )
 
 
-def text_source(batches: Batches, model: LanguageModel) -> BatchSource:
-    """Makes the batch source of a text: the chunks of its streams, epoch by epoch."""
+def text_source(batches: Batches, model: LanguageModel, device_tokens: int | None = None) -> BatchSource:
+    """Makes the batch source of a text: the chunks of its streams, epoch by epoch, or piece by piece.
+
+    Args:
+        batches: the text, cut into streams and chunks.
+        model: whose carry runs on from chunk to chunk.
+        device_tokens: tokens on the devices at a time; None for those of a whole epoch.
+    """
     plain = chunk_source(
         model,
         batches.batch_size,
@@ -63,12 +71,26 @@ def text_source(batches: Batches, model: LanguageModel) -> BatchSource:
         mode=batches.mode,
         eol_id=batches.eol_id,
     )
-    return plain._replace(epoch=batches.epoch, lengths=batches.chunk_lengths, targets_per_epoch=len(batches.tokens))
+    text = plain._replace(epoch=batches.epoch, lengths=batches.chunk_lengths, targets_per_epoch=len(batches.tokens))
+    if device_tokens is None:
+        return text
+    batch = _chunk_fn(model.initial_carry, batches.mode, batches.eol_id, lambda piece: piece.offset)
+    return text._replace(batch=batch, piece=Pieces(batches, device_tokens).at)
 
 
-def _chunk_fn(initial_carry: Callable[[Params, tuple[int, ...]], Carry], mode: str, eol_id: int):
+def _whole(epoch):
+    """The row of its pass that an epoch begins with."""
+    return 0
+
+
+def _chunk_fn(
+    initial_carry: Callable[[Params, tuple[int, ...]], Carry],
+    mode: str,
+    eol_id: int,
+    first_row: Callable[[Any], Any] = _whole,
+):
     def batch(params, epoch, carry, start, length):
-        rows = jax.lax.dynamic_slice_in_dim(epoch.tokens, start, length + 1)
+        rows = jax.lax.dynamic_slice_in_dim(epoch.tokens, start - first_row(epoch), length + 1)
         inputs, targets = rows[:-1], rows[1:]
         mask = (start + jnp.arange(length))[:, None] < epoch.lengths
         if mode == "sentence":

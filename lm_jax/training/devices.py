@@ -95,7 +95,8 @@ class Devices:
         """Places the arrays of an epoch, rows on their last axis, on the devices that work on them."""
         if self.mesh is None:
             return jax.tree.map(jax.numpy.asarray, epoch)
-        return jax.tree.map(lambda array: _put_own(array, self._rows(array.ndim - 1)), epoch)
+        whole = NamedSharding(self.mesh, PartitionSpec())
+        return jax.tree.map(lambda a: _put_own(a, self._rows(a.ndim - 1)) if a.ndim else _put(a, whole), epoch)
 
     def hold(self, state: TrainState) -> TrainState:
         """Inside a jitted function, keeps the state where `place` put it."""

@@ -18,6 +18,7 @@ from lm_jax.training.averaging import has_stalled, trigger
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.divergence import Diverged, check_loss, check_state
+from lm_jax.training.epochs import Epochs, equal_lengths
 from lm_jax.training.history import History
 from lm_jax.training.incident import (
     applied_steps,
@@ -100,9 +101,10 @@ class Training:
     ):
         self.state, self.history = state, history or History()
         self._batches, self._plan, self._functions = batches, plan, functions
-        self._learning_rate, self._devices = learning_rate, devices
+        self._learning_rate = learning_rate
         self._listener = Listener() if listener is None else listener
         self._step, self._meter, self._length = int(state.step), Meter(), 0
+        self._epochs = Epochs(batches, devices)
         self._number, self._epoch, self._lengths = None, None, np.zeros(0, int)
         self._known = count(state)
         self._held, self._before = hold(state), None  # the newest state that was looked at; that before a step
@@ -116,11 +118,11 @@ class Training:
         if most == 0:
             return None if self._close() else self.request()
         per_epoch = self._batches.steps_per_epoch
-        self._begin_epoch(self._step // per_epoch)
+        until = self._enter(self._step)
         again = self._step < self._reached
         self._before = hold(self.state) if again else None
-        wanted = min(self._plan.next_stop(self._step, per_epoch) - self._step, 1 if again else most)
-        wanted, length = _equal_lengths(self._lengths[self._step % per_epoch :][:wanted])
+        wanted = min(self._plan.next_stop(self._step, per_epoch) - self._step, until, 1 if again else most)
+        wanted, length = equal_lengths(self._lengths[self._step % per_epoch :][:wanted])
         self._length = length
         return StepsRequest(self.state, self._epoch, wanted, length)
 
@@ -173,7 +175,7 @@ class Training:
         nan, skipped = math.nan, self._known.skipped
         incident = Incident(step + 1, "state", nan, nan, 1, self._rollbacks, skipped, 1.0, 1.0, stopped)
         per_epoch = self._batches.steps_per_epoch
-        self._begin_epoch(step // per_epoch)  # of the step that would be next
+        self._enter(step)  # the step that would be next
         length = int(self._lengths[step % per_epoch])
         report, found = self._functions.examine(self.state, self._epoch, length, incident)
         if held is None or stopped:
@@ -201,10 +203,13 @@ class Training:
         if incident.stopped:
             raise as_divergence(incident)
 
-    def _begin_epoch(self, number):
+    def _enter(self, step):
+        """Has the arrays at hand that a step is in; returns for how many steps they last."""
+        number, place = divmod(step, self._batches.steps_per_epoch)
+        self._epoch, until = self._epochs.at(number, place)
         if self._number != number:
-            self._number, self._epoch = number, self._devices.place_epoch(self._batches.epoch(number))
-            self._lengths = self._batches.lengths(number)
+            self._number, self._lengths = number, self._batches.lengths(number)
+        return until - place
 
     def _report(self):
         """Reports means over the steps that were applied; nothing where none was."""
@@ -285,12 +290,6 @@ def fit(training: Training, train_steps: TrainStepsFn) -> None:
         state = train_steps(request.state, request.epoch, request.count, length=request.length)
         jax.block_until_ready(state.step)
         training.accept(state, time.perf_counter() - started)
-
-
-def _equal_lengths(lengths):
-    """How many batches from here on are as long as the first, and how long that is: they go into one dispatch."""
-    different = np.flatnonzero(lengths != lengths[0])
-    return int(different[0]) if len(different) else len(lengths), int(lengths[0])
 
 
 def _waits(average: Any) -> bool:

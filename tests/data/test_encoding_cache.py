@@ -8,6 +8,7 @@ import pytest
 
 from lm_jax.data import Vocabulary, corpora, encoding_cache, load_corpus
 from lm_jax.data.encoding_cache import cached_encoding
+from lm_jax.data.mapped_archive import map_arrays
 
 
 KEY = {"text": "0123", "level": "word", "options": [1, None], "vocabulary": None}
@@ -107,8 +108,36 @@ DAMAGE = {
 }
 
 
+def test_large_tokens_are_a_map_of_the_file(folder, monkeypatch):
+    monkeypatch.setattr(encoding_cache, "MAPPED_FROM", 0)
+    builder = Builder()
+    for _ in range(2):
+        found = cached_encoding(KEY, builder)
+        assert_whole(found)
+        assert isinstance(found[1]["train"], np.memmap) and not found[1]["train"].flags.writeable
+    assert builder.calls == 1
+
+
+def test_what_cannot_be_mapped_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x=np.arange(9))
+    with pytest.raises(ValueError, match=r"x\.npy is compressed"):
+        map_arrays(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", x=np.array([{}]))
+    with pytest.raises(ValueError, match="array of objects"):
+        map_arrays(tmp_path / "b.npz")
+    expected = {"x": np.arange(6.0).reshape(2, 3), "long name": np.zeros((0, 2), np.int8), "one": np.array(7)}
+    np.savez(tmp_path / "c.npz", **expected)
+    found = map_arrays(tmp_path / "c.npz")
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("mapped_from", [2**26, 0], ids=["read", "mapped"])
 @pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_entry_is_built_anew(name, damage, folder):
+def test_a_damaged_entry_is_built_anew(name, damage, mapped_from, folder, monkeypatch):
+    monkeypatch.setattr(encoding_cache, "MAPPED_FROM", mapped_from)
     builder = Builder()
     cached_encoding(KEY, builder)
     (path,) = folder.glob(f"*/{name}")

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.recurrences.length_findings import chosen_as_measured, faster_from, growth, to_rows
-from lm_jax.cells.engines import measured
+from lm_jax.cells.engines import from_length
 
 
 def one(cell, length, batch, **seconds):
@@ -27,7 +27,7 @@ def test_an_engine_is_faster_from_the_length_on_beyond_which_the_loop_never_wins
 
 @pytest.mark.parametrize(("prefix", "chunks", "agree"), [(1024, 2, True), (None, 2, False), (1024, 256, False)])
 def test_the_choice_is_compared_with_what_was_measured(prefix, chunks, agree, monkeypatch):
-    monkeypatch.setitem(measured.FASTER_FROM, "tested", {"fused": 1, "associative": prefix, "chunkwise": chunks})
+    monkeypatch.setitem(from_length.FASTER_FROM, "tested", {"associative": prefix, "chunkwise": chunks})
     found, holds = chosen_as_measured(ROWS, "tested")
     assert holds is agree and f"chunkwise from {chunks} steps on, measured 64" in found
     assert ("associative never" in found) == (prefix is None)

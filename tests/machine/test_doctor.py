@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import types
 
 import pytest
 
@@ -9,6 +10,7 @@ from lm_jax.cli.doctor import page
 from lm_jax.machine import speed
 from lm_jax.machine.advice import PACKAGES, Signs, advise, read_signs
 from lm_jax.machine.diagnosis import Devices, StartFailure, doctor
+from lm_jax.machine.installation import for_accelerators
 
 
 PLAIN = dict.fromkeys(PACKAGES, "1.0") | {"jax": "0.10.2", "jaxlib": "0.10.2"}
@@ -114,6 +116,63 @@ def test_the_report_on_this_machine(monkeypatch):
     if sys.platform == "linux":
         assert 2**27 < report.memory.host_available <= report.memory.host_total
     assert doctor(speed=False).speed == {}
+
+
+class Plugin:
+    """What JAX's plugin for CUDA says of the libraries."""
+
+    def __init__(self, cuda, cudnn):
+        self.numbers = {"cuda_runtime_get_version": cuda, "cudnn_get_version": cudnn}
+
+    def __getattr__(self, name):
+        return lambda: self.numbers[name]
+
+
+# cuDNN's number: its version; the line that warns of it
+CUDNN = {8700: ("8.7.0", True), 8800: ("8.8.0", False), 8906: ("8.9.6", False), 90100: ("9.1.0", False)}
+
+
+@pytest.mark.parametrize("number", CUDNN)
+def test_on_a_gpu_cuda_and_cudnn_are_named(number, monkeypatch):
+    version, old = CUDNN[number]
+    plugin = types.ModuleType("jax_cuda12_plugin")
+    monkeypatch.setitem(sys.modules, "jax_cuda12_plugin", plugin)
+    monkeypatch.setitem(sys.modules, "jax_cuda12_plugin._versions", Plugin(12080, number))
+    device = types.SimpleNamespace(platform="gpu", device_kind="NVIDIA T4", memory_stats=lambda: None)
+    monkeypatch.setattr("jax.devices", lambda: [device])
+    report = doctor(speed=False)
+    assert (report.versions["CUDA"], report.versions["cuDNN"]) == ("12.8", version)
+    assert f"CUDA 12.8, cuDNN {version}" in page(report)[0] and report.install == []
+    warnings = [line for line in report.advice if "cuDNN" in line]
+    assert len(warnings) == old and all(version in line and "before 8.8" in line for line in warnings)
+
+
+def test_where_no_plugin_tells_there_are_no_such_versions(monkeypatch):
+    monkeypatch.setattr("lm_jax.machine.cudnn.PLUGINS", ("no_such_plugin",))
+    device = types.SimpleNamespace(platform="gpu", device_kind="AMD Instinct", memory_stats=lambda: None)
+    monkeypatch.setattr("jax.devices", lambda: [device])
+    report = doctor(speed=False)
+    assert "CUDA" not in report.versions and not any("cuDNN" in line for line in report.advice)
+
+
+@pytest.mark.parametrize(
+    ("python", "jax", "parts"),
+    [
+        ("3.11.7", "0.10.2", ['"jax[cuda13]==0.10.2"', "keeps JAX 0.10.2, for Python 3.11.7", "no JAX after 0.10.2"]),
+        ("3.13.0", "0.12.0", ['"jax[cuda13]==0.12.0"', '"jax[tpu]==0.12.0"', "driver 580"]),
+        ("3.12.1", None, ['"jax[cuda13]"', "brings JAX, for Python 3.12.1"]),
+        ("3.11.7", None, ['"jax[cuda13]==0.10.2"']),
+    ],
+)
+def test_what_to_install_is_for_this_python_and_jax(python, jax, parts):
+    lines = for_accelerators(python, jax)
+    assert all(part in "\n".join(lines) for part in parts) and len(lines) == 2 + python.startswith("3.11")
+
+
+def test_without_an_accelerator_it_says_what_to_install():
+    report = doctor(speed=False)
+    assert report.install == for_accelerators(report.versions["python"], report.versions["jax"])
+    assert f"for an accelerator: {report.install[0]}" in page(report)
 
 
 def test_an_accelerator_is_measured_in_both_types():

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import lm_jax
+from experiments.benchmarks.collectives import bytes_of, moved
 from lm_jax.cells import lstm
+from lm_jax.cells.engines import selection
 from lm_jax.config import TrainConfig, from_flat
 from lm_jax.data import load_corpus
 from lm_jax.models import recurrent_lm
@@ -20,7 +22,7 @@ from lm_jax.runs.folder import read_lines
 from lm_jax.runs.setup import set_up
 from lm_jax.tasks.recurrent import RECURRENT
 from lm_jax.training.devices import find_devices
-from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
+from tests.runs.toy import Events, assert_equal_runs, saved_arrays, toy_config, write_corpus
 
 
 CASES = {
@@ -147,6 +149,60 @@ def test_nothing_of_the_batch_is_gathered(recurrence, tmp_path):
         assert set(re.findall(moves, text)) == {"all-reduce"}
 
 
+def compiled_steps(config, shards):
+    """The text of the compiled training steps on eight devices, and the bytes of all parameters."""
+    devices = find_devices(8, shards)
+    setup = set_up(RECURRENT, config, load_corpus(config.data.data), 20, devices)
+    state = setup.create()
+    with jax.set_mesh(devices.mesh):
+        steps = setup.train_steps.__wrapped__
+        lowered = steps.lower(state, devices.place_epoch(setup.batches.epoch(0)), 1)
+    return lowered.compile().as_text(), sum(leaf.nbytes for leaf in jax.tree.leaves(state.params))
+
+
+def all_reduces(text):
+    """The bytes that each all-reduce of a program adds up, wherever it stands."""
+    found = re.findall(r" = (.*?) all-reduce(?:-start)?\(", text)
+    return [bytes_of(shapes) for shapes in found]
+
+
+@pytest.mark.parametrize("recurrence", ["auto", "fused", "scan"])
+def test_all_gradients_are_added_up_together_once_a_step(recurrence, tmp_path, monkeypatch):
+    """By the engine that auto is on many devices of any kind; `scan` adds up those of the weights at every time step.
+    What is besides are a few numbers: the count of tokens, the loss, the norm."""
+    monkeypatch.setattr(selection, "device_name", lambda: "a device that was not measured")
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, recurrence=recurrence, bptt=8)
+    text, parameter_bytes = compiled_steps(config, 1)
+    large = [size for size in all_reduces(text) if size > 64]
+    times = moved(text)["all-reduce"]["times"]
+    if recurrence == "scan":
+        assert len(large) > 1 and times >= 8
+    else:
+        assert len(large) == 1 and parameter_bytes <= large[0] <= parameter_bytes + 64 and times <= 4
+
+
+def test_no_device_holds_logits_of_the_whole_vocabulary():
+    """Of 34 entries each has 17: no array has an axis of 34, be it [T, B, V] or another, but for the gradient of the
+    embedding [V, E], to which any row of the batch may add any entry."""
+    model = recurrent_lm(34, lstm(3, 4))
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    devices = find_devices(8, 2).for_model(params, model.vocab_axes(params))
+    shardings = jax.tree.map(devices._cut, devices.vocab_axes)
+    placed = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), params, shardings)
+    rows = jax.NamedSharding(devices.mesh, jax.P(None, "data"))
+    tokens = jax.ShapeDtypeStruct((5, 12), np.int32, sharding=rows)
+
+    def loss(params, inputs, targets):
+        return model.score(params, model.initial_carry(params, (12,)), inputs, targets)[1].sum()
+
+    with jax.set_mesh(devices.mesh):
+        text = jax.jit(jax.grad(loss)).lower(placed, tokens, tokens).compile().as_text()
+    shapes = {tuple(map(int, found.split(","))) for found in re.findall(r"(?:f32|s32|bf16|pred)\[([\d,]+)\]", text)}
+    assert any(17 in shape for shape in shapes)
+    assert {shape for shape in shapes if 34 in shape} <= {(34, 3)}
+    assert set(moved(text)) == {"all-reduce"}
+
+
 @pytest.mark.parametrize("cutoffs", [(), (4, 7)], ids=["pieces", "clusters"])
 def test_a_large_vocabulary(cutoffs):
     """Logits in pieces of time, some steps at a time, and an adaptive softmax: value and gradient of one device."""
@@ -165,6 +221,14 @@ def test_a_large_vocabulary(cutoffs):
     with jax.set_mesh(mesh):
         found = jax.jit(gradient)(params, *placed)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, expected)
+
+
+def test_epochs_in_pieces_have_the_bits_of_whole_ones(tmp_path):
+    """Each device has its rows of a piece; where the piece begins is the same for all."""
+    config = toy_config(write_corpus(tmp_path / "text"), batch_size=8, devices=8, steps=40, eval_every=40)
+    lm_jax.train(config, tmp_path / "whole")
+    lm_jax.train(dataclasses.replace(config, device_tokens=50), tmp_path / "pieces")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "pieces", 40)
 
 
 def shard_shapes(array):

@@ -1,37 +1,31 @@
-"""Which engine is faster on which device, and from how many steps on: the table that `recurrence="auto"` reads.
+"""The engine that was measured to be fastest, by device, cell and shape: gradients of one layer in float32.
 
-    FASTER_FROM[backend][engine]     the number of steps; None: not at any length measured, up to 16,384
-
-Prefix and chunks are measured by experiments/recurrences/length.py (gradients, layers of 64 units, 1 and 8 rows), which
-says whether this table agrees with what it finds; fused by experiments/benchmarks/speed.py. On a backend that is not in
-the table nothing was measured: `EXPECTED` stands there for what the engines are made for.
+Written by `python experiments/accelerator.py --write-table`, not to be edited: for accelerators from the records in
+experiments/results/accelerator/, for the CPU from benchmarks/speed/speed.json beside it (two layers each there).
+A device that is not here was not measured.
 """
 
-from collections.abc import Mapping
-
-import jax
+from typing import NamedTuple
 
 
-FASTER_FROM: dict[str, dict[str, int | None]] = {
-    "cpu": {"fused": 1, "associative": None, "chunkwise": 2},
+class Measured(NamedTuple):
+    """The fastest engine of a cell over rows B, steps T and units H."""
+
+    cell: str
+    batch: int
+    steps: int
+    units: int
+    engine: str
+
+
+MEASURED: dict[str, tuple[Measured, ...]] = {
+    "cpu": (
+        Measured("gru", 20, 35, 200, "fused"),
+        Measured("gru", 20, 35, 650, "fused"),
+        Measured("lstm", 20, 35, 200, "fused"),
+        Measured("lstm", 20, 35, 650, "fused"),
+        Measured("lstm", 64, 128, 512, "fused"),
+        Measured("rnn", 20, 35, 200, "fused"),
+        Measured("rnn", 20, 35, 650, "fused"),
+    ),
 }
-EXPECTED: Mapping[str, int | None] = {"fused": None, "associative": 256, "chunkwise": 2}
-
-
-def faster_from(engine: str, backend: str | None = None) -> int | None:
-    """Returns from how many steps on an engine is faster than the loop on a backend, JAX's own if none is named.
-
-    Args:
-        engine: "fused", "associative" or "chunkwise".
-        backend: As `jax.default_backend` names it.
-
-    Returns:
-        The number of steps; None for an engine that is slower at every length.
-    """
-    return FASTER_FROM.get(jax.default_backend() if backend is None else backend, EXPECTED)[engine]
-
-
-def is_faster(engine: str, steps: int = 1) -> bool:
-    """Says whether an engine is faster than the loop for so many steps on this machine."""
-    first = faster_from(engine)
-    return first is not None and steps >= first

@@ -148,4 +148,4 @@ def gru(
     )
     pallas = functools.partial(pallas_unroll, GRU_KERNELS[reset], cell, project, _loop_weights, compute_dtype)
     parts = FUSED_PARTS[reset](compute_dtype)
-    return with_recurrence(recurrence, cell, project, _loop_weights, parts, {"pallas": pallas})
+    return with_recurrence(recurrence, cell, project, _loop_weights, parts, {"pallas": pallas}, "gru")

@@ -150,4 +150,4 @@ def lstm(
         pallas_unroll, LSTM_KERNEL, cell, project, lambda params: (params.w_h,), compute_dtype, states=2
     )
     parts, others = lstm_parts(compute_dtype), {"cudnn": cudnn, "pallas": pallas}
-    return with_recurrence(recurrence, cell, project_halved, loop_weights, parts, others)
+    return with_recurrence(recurrence, cell, project_halved, loop_weights, parts, others, "lstm")

@@ -114,5 +114,5 @@ def rnn(
         pallas_unroll, rnn_kernel(f, nonlinearity), cell, project, lambda params: (params.w_h,), compute_dtype
     )
     return with_recurrence(
-        recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts, {"pallas": pallas}
+        recurrence, cell, project_unbiased, lambda params: (params.w_h, params.b), parts, {"pallas": pallas}, "rnn"
     )

@@ -1,0 +1,84 @@
+"""The record of one device: what it is, and a row for every case; on disk, whole, after each of them."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.harness.machine import processor
+from lm_jax.files import write_text
+from lm_jax.strict_json import to_json
+
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "torch", "libtpu")
+PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
+
+
+class Record:
+    """Rows in memory and in a file that is replaced after every one.
+
+    Args:
+        folder: where DEVICE.json goes.
+        command: what was typed.
+        smoke: whether the numbers mean nothing.
+    """
+
+    def __init__(self, folder: Path, command: str, smoke: bool):
+        device = jax.devices()[0]
+        self.folder, self.rows = folder, []
+        self.head = {
+            "device": device.device_kind,
+            "platform": device.platform,
+            "name": file_name(device.device_kind),
+            "devices": jax.device_count(),
+            "host": {"system": platform.system(), "processor": processor(), "cores": os.cpu_count()},
+            "versions": versions(),
+            "command": command,
+            "smoke": smoke,
+            "date": datetime.date.today().isoformat(),
+        }
+        self.tail: dict[str, Any] = {}
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / f"{self.head['name']}.json"
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Takes a row and writes the file anew."""
+        self.rows.append(row)
+        self.write()
+
+    def write(self, **fields: Any) -> None:
+        """Writes the file, with fields that are known at the end only; a row a line, so that records compare."""
+        self.tail |= fields
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fields = [f'"{name}": {to_json(value)}' for name, value in (self.head | self.tail).items()]
+        rows = ",\n".join(to_json(row) for row in self.rows)
+        write_text(self.path, "{\n" + ",\n".join([*fields, f'"rows": [\n{rows}\n]']) + "\n}\n")
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All of it."""
+        return self.head | self.tail | {"rows": self.rows}
+
+
+def file_name(device: str) -> str:
+    """Returns the name of a device as one of files: "NVIDIA H200" is nvidia-h200."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of those packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES + PLUGINS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
