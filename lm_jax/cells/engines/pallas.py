@@ -182,7 +182,7 @@ def _cut(parts, steps, rows, hidden, compute_dtype, rest):
 def _unpadded(run, weights, carry, z, mask, reset):
     """Pads what a call is given, runs it, and takes the padding away."""
     gates, leaves = run.parts.gates, jax.tree.leaves(carry)
-    steps, *batch, hidden = *z.shape[:-1], leaves[0].shape[-1]
+    (steps, *batch), hidden = z.shape[:-1], leaves[0].shape[-1]
     count = math.prod(batch)
     rows, all_steps = run.grid[0] * run.rows, run.grid[1] * run.steps
     padded = [_pad(leaf.reshape(count, hidden), (rows, run.hidden)) for leaf in leaves]
@@ -190,13 +190,10 @@ def _unpadded(run, weights, carry, z, mask, reset):
     w_h = _pad(weights[0].reshape(hidden, gates, hidden), (run.hidden, gates, run.hidden))
     others = [_pad(w[None], (1, run.hidden)) for w in weights[1:]]
     flags = _flags(mask, reset, (steps, count), (all_steps, rows))
-    last, ys = _kernels(
-        run,
-        (w_h.reshape(run.hidden, -1), *others),
-        tuple(padded),
-        z.reshape(all_steps, rows, -1),
-        flags,
+    result: Any = _kernels(
+        run, (w_h.reshape(run.hidden, -1), *others), tuple(padded), z.reshape(all_steps, rows, -1), flags
     )
+    last, ys = result
     last = [leaf[:count, :hidden].reshape(*batch, hidden) for leaf in last]
     return jax.tree.unflatten(jax.tree.structure(carry), last), ys[:steps, :count, :hidden].reshape(
         steps, *batch, hidden
