@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.recurrences.architectures import build
-from experiments.recurrences.memory import cut, whole_carry
+from experiments.recurrences.architectures import NETWORKS, build
+from experiments.recurrences.memory import cut, measure, whole_carry
 from experiments.recurrences.memory_findings import STAGES, exponents, reach
 from lm_jax import analysis
 
@@ -37,3 +37,13 @@ def test_distances_that_were_not_reached_are_beyond_the_largest():
 def test_texts_are_from_all_over_the_tokens():
     found = cut(np.arange(100), 3, 10)
     assert found.shape == (11, 3) and found[0].tolist() == [0, 44, 89] and found[-1, -1] == 99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
+def test_all_instruments_run_on_all_networks(network):
+    model, tokens = build(network, 5, 8, context=4), np.random.default_rng(0).integers(5, size=600, dtype=np.int32)
+    found = measure(model, model.init(jax.random.key(0)), tokens, 0, smoke=True)
+    assert found["bits"] == pytest.approx(math.log2(5), abs=1) and found["log_median"][0] == 0
+    assert (found["exponent"] is None) == (network == "attention")  # its cache of 3 steps is forgotten altogether
+    assert 0 < found["cosine"] <= 1 and found["mass_lag"] >= 1
