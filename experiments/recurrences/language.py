@@ -20,7 +20,6 @@ cost more there. Attention has the largest carry by far, and generates slowest.
 import argparse
 import functools
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -31,8 +30,8 @@ from experiments.harness.rows import Record
 from experiments.harness.stages import states
 from experiments.harness.timing import timed
 from experiments.recurrences.architectures import OPTION, carry_bytes, chosen, parameters, state_size
-from experiments.recurrences.language_findings import DEFAULT, findings
-from experiments.recurrences.reading import corpus_of, set_up_network
+from experiments.recurrences.language_findings import findings
+from experiments.recurrences.reading import corpus_of, set_up_network, text_name
 from lm_jax.data import Corpus
 from lm_jax.inference import generate, likelihood
 from lm_jax.models import LanguageModel
@@ -95,7 +94,7 @@ def measure(name: str, seed: int, corpus: Corpus, level: str, smoke: bool) -> di
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains and measures every network, and keeps what the record has of other texts."""
     names, seeds = chosen(arguments.networks, arguments.smoke), 1 if arguments.smoke else arguments.seeds
-    text = DEFAULT if arguments.data is None else text_name(Path(arguments.data), arguments.level)
+    text = text_name(arguments.data, arguments.level)
     corpus = corpus_of(arguments.data, arguments.level, MOST_WORDS if arguments.level == "word" else None)
     measured: list[Record] = []
     for name in names:
@@ -107,12 +106,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         jax.clear_caches()  # compiled programs of one network are of no use to the next
     others = [one for one in STUDY.recorded(arguments.out).get("measured", []) if one["text"] != text]
     return {"measured": [*others, *measured]}
-
-
-def text_name(path: Path, level: str) -> str:
-    """The name of a text in the record: that of its folder, so that no path of one machine is in it, and its level."""
-    folder = path.resolve() if path.is_dir() else path.resolve().parent
-    return f"{folder.name} by {level}"
 
 
 if __name__ == "__main__":

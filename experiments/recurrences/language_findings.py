@@ -8,11 +8,11 @@ from experiments.harness.figures import finish, headline, panels
 from experiments.harness.means import means, with_range
 from experiments.harness.rows import Record, groups, where
 from experiments.recurrences.architectures import NETWORKS, TITLES, TWELVE
+from experiments.recurrences.reading import DEFAULT
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES
 
 
-DEFAULT = "default text"
 CLOSE = 0.1  # share of the best bits
 GATED = ("gru", "lstm")
 COLUMNS = {

@@ -33,7 +33,7 @@ from experiments.harness import Study, integer
 from experiments.harness.stages import states
 from experiments.recurrences.architectures import OPTION, chosen, parameters, state_size
 from experiments.recurrences.memory_findings import CONTEXT, STAGES, findings
-from experiments.recurrences.reading import corpus_of, cut, set_up_network
+from experiments.recurrences.reading import corpus_of, cut, set_up_network, text_name
 from lm_jax import analysis
 from lm_jax.analysis import GradientFlow
 from lm_jax.inference import likelihood
@@ -98,7 +98,8 @@ def measure(model: LanguageModel, params: Params, tokens: np.ndarray, eol_id: in
 def stages_of(name: str, seed: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A network before and after training; only read where it was measured before."""
     steps = (0, 2) if arguments.smoke else (0, STEPS)
-    paths = [arguments.runs / f"{name}-{seed}-{step}.json" for step in steps]
+    folder = arguments.runs / text_name(arguments.data).replace(" ", "-")
+    paths = [folder / f"{name}-{seed}-{step}.json" for step in steps]
     if not all(path.exists() for path in paths):
         print(f"{name}, seed {seed}", flush=True)
         corpus = corpus_of(arguments.data)

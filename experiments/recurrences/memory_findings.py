@@ -54,14 +54,12 @@ def findings(results: dict[str, Any]) -> Findings:
     after = reach(rows, STAGES[-1], "horizon_1", largest)
     names = [name for name in NETWORKS if name in after]
     shortest, longest = (pick(names, key=lambda name: after[name]) for pick in (min, max))
-    far = f"{after[longest]:.0f}" if after[longest] <= largest else f"more than {largest}"
-    title = (
-        f"After training 1 % of the gradient is left {after[shortest]:.0f} to {far} characters back, by architecture"
-    )
+    near, far = (_characters(after[name], largest) for name in (shortest, longest))
+    title = f"After training the gradient falls below 1 % within {near} to {far}, by architecture"
     return Findings(
         title=title,
-        answer=f"After training the gradient falls below 1 % within {after[shortest]:.0f} characters in the "
-        f"{TITLES[shortest]}, and within {far} in the {TITLES[longest]}.",
+        answer=f"After training the gradient falls below 1 % within {near} in the {TITLES[shortest]}, and {far} in the "
+        f"{TITLES[longest]}.",
         verdicts=verdicts(rows, largest),
         means=_means(rows, largest),
         rows=rows,

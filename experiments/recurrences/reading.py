@@ -1,6 +1,7 @@
 """The compared networks as readers of a text: their settings at equal numbers of parameters, and short excerpts."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lm_jax.runs.setup import Setup, set_up
 from lm_jax.tasks import task_of
 
 
+DEFAULT = "default text"
 RATE = 3e-3  # of AdamW without decay, the same for all networks
 
 
@@ -19,6 +21,14 @@ def corpus_of(data: str | None, level: str = "char", max_vocab: int | None = Non
     """The text that a study reads, with at most so many words; None: the default text."""
     flat = {"level": level} | ({"data": data} if data else {}) | ({"max_vocab": max_vocab} if max_vocab else {})
     return load_corpus(**dataclasses.asdict(from_flat(TrainConfig, flat).data))
+
+
+def text_name(data: str | None, level: str = "char") -> str:
+    """The name of a text in a record, without a path of one machine: that of its folder, and its level."""
+    if data is None:
+        return DEFAULT
+    path = Path(data).resolve()
+    return f"{(path if path.is_dir() else path.parent).name} by {level}"
 
 
 def set_up_network(name: str, corpus: Corpus, parameters: int, context: int, training: dict[str, Any]) -> Setup:

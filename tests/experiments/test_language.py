@@ -1,12 +1,10 @@
 """The study of language: bits at equal time, and what its table says."""
 
-from pathlib import Path
-
 import pytest
 
 from experiments.recurrences.architectures import TWELVE, build, carry_bytes
-from experiments.recurrences.language import text_name
-from experiments.recurrences.language_findings import DEFAULT, at_time, by_network, findings, to_rows
+from experiments.recurrences.language_findings import at_time, by_network, findings, to_rows
+from experiments.recurrences.reading import DEFAULT, text_name
 
 
 def one(network, seconds, bits, text=DEFAULT, seed=0):
@@ -45,4 +43,4 @@ def test_a_text_is_named_by_its_folder(tmp_path, place):
     path = tmp_path / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir() if place == "folder" else path.touch()
-    assert text_name(Path(path), "char") == "folder by char"
+    assert text_name(str(path), "char") == "folder by char" and text_name(None) == DEFAULT
