@@ -39,6 +39,7 @@ LAYERS += [
     "runs",
     "queries",
     "machine",
+    "serve",
     "cli",
     "interactive",
 ]

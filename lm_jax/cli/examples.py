@@ -111,6 +111,11 @@ EXAMPLES = {
         "lm-jax compare checkpoints/rnn-char-1 checkpoints/lstm-char-1 --sort",
         "lm-jax compare checkpoints/5gram-char-1 checkpoints/gru-char-1 --mixture",
     ),
+    "serve": (
+        "lm-jax serve checkpoints/lstm-char-1 --open",
+        "lm-jax serve checkpoints/5gram-char-1 checkpoints/lstm-char-1",
+        "lm-jax serve checkpoints/lstm-char-1 --port 8000",
+    ),
     "convert": (
         "lm-jax convert RUN lm.safetensors --to torch --vocabulary words.txt",
         "lm-jax convert lm.safetensors RUN --from torch --vocabulary words.txt",

@@ -5,7 +5,15 @@ Texts go in and come out as characters. The command line prints the records, JSO
 
 from lm_jax.queries.compare import compare
 from lm_jax.queries.complete import Completion, Completions, complete
-from lm_jax.queries.continue_text import Continuation, Hypothesis, beam_search, continue_text, generate, stream_text
+from lm_jax.queries.continue_text import (
+    Continuation,
+    Hypothesis,
+    beam_search,
+    continue_text,
+    generate,
+    stream_samples,
+    stream_text,
+)
 from lm_jax.queries.convert import Converted, convert_file, convert_run
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
@@ -18,6 +26,7 @@ from lm_jax.queries.mixtures import Mixture
 from lm_jax.queries.next_tokens import NextToken, next_tokens
 from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, import_arpa, prune_run
 from lm_jax.queries.noisy_channel import ChannelTuning, Reranked, channel_candidates, rerank, tune_weights
+from lm_jax.queries.reading import Reader, Reading
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
 from lm_jax.queries.source_gradients import (
     SourceGradientMap,
@@ -56,6 +65,8 @@ __all__ = [
     "NextToken",
     "Pair",
     "Pruning",
+    "Reader",
+    "Reading",
     "Reranked",
     "RunSummary",
     "SourceGradientMap",
@@ -90,6 +101,7 @@ __all__ = [
     "rerank",
     "score",
     "score_tokens",
+    "stream_samples",
     "stream_text",
     "tag_gradients",
     "translate",
