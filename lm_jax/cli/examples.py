@@ -111,6 +111,11 @@ EXAMPLES = {
         "lm-jax compare checkpoints/rnn-char-1 checkpoints/lstm-char-1 --sort",
         "lm-jax compare checkpoints/5gram-char-1 checkpoints/gru-char-1 --mixture",
     ),
+    "states": (
+        "lm-jax states checkpoints/lstm-char-1 my.txt --out states.npz",
+        "lm-jax states checkpoints/lstm-char-1 my.txt --out states.parquet --no-gates",
+        'echo "a line" | lm-jax states checkpoints/lstm-char-1 - --out states.npz',
+    ),
     "serve": (
         "lm-jax serve checkpoints/lstm-char-1 --open",
         "lm-jax serve checkpoints/5gram-char-1 checkpoints/lstm-char-1",

@@ -67,6 +67,7 @@ VERBS = {
         "GradientsArguments",
     ),
     "compare": Verb("runs on the same text, with intervals and tests", "compare:main", "CompareArguments"),
+    "states": Verb("hidden states and gates along a text, as a file", "states:main", "StatesArguments"),
     "serve": Verb("a page to play with models, and an HTTP interface", "serve:main", "ServeArguments"),
     "convert": Verb("weights from and to torch, linen and ARPA files", "convert:main", "ConvertArguments"),
     "runs": Verb("list the runs: model, text, best validation, state", "runs:main", "RunsArguments"),

@@ -36,6 +36,7 @@ from lm_jax.queries.source_gradients import (
     tag_gradients,
     translation_gradients,
 )
+from lm_jax.queries.states import HiddenStates, UnitMatch, states, units_like, write_states
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
 from lm_jax.queries.trained_tagger import TrainedTagger
@@ -55,6 +56,7 @@ __all__ = [
     "Evaluation",
     "GradientMap",
     "GradientReport",
+    "HiddenStates",
     "Hypothesis",
     "ImportedModel",
     "Judgement",
@@ -77,6 +79,7 @@ __all__ = [
     "TrainedTagger",
     "TrainedTranslator",
     "Translation",
+    "UnitMatch",
     "any_gradient_map",
     "attention_map",
     "beam_search",
@@ -101,10 +104,13 @@ __all__ = [
     "rerank",
     "score",
     "score_tokens",
+    "states",
     "stream_samples",
     "stream_text",
     "tag_gradients",
     "translate",
     "translation_gradients",
     "tune_weights",
+    "units_like",
+    "write_states",
 ]

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lm_jax.errors import UserError
-from lm_jax.serve import answers, completions, generation, gradients
+from lm_jax.serve import answers, completions, generation, gradients, inside
 from lm_jax.serve.body import read_body
 from lm_jax.serve.completion_fields import read_completion
 from lm_jax.serve.event_stream import EventStream
@@ -37,7 +37,12 @@ FILES = {
     "charts.js": "text/javascript",
     "inside.js": "text/javascript",
 }
-QUESTIONS = {"next": answers.next_tokens, "score": answers.score, "gradients": gradients.gradients}
+QUESTIONS = {
+    "next": answers.next_tokens,
+    "score": answers.score,
+    "gradients": gradients.gradients,
+    "states": inside.inside,
+}
 
 
 class Growing(NamedTuple):

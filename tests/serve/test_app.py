@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lm_jax.queries import beam_search, generate, gradient_map, next_tokens, score_tokens
+from lm_jax.queries import beam_search, generate, gradient_map, next_tokens, score_tokens, states, units_like
 
 
 def test_models_are_listed_by_name(client):
@@ -68,6 +68,19 @@ def test_of_a_long_text_the_gradients_around_a_token_are_measured(position, firs
     body = {"text": "a cab bad " * 60} | ({} if position is None else {"position": position})
     answer = client.ask("/v1/gradients", body).json()
     assert answer["first"] == first and len(answer["predicted"]) == 400
+
+
+def test_units_are_those_of_the_states(client, runs):
+    text = "a cab bad dab"
+    expected = states(runs["chars"], text)
+    answer = client.ask("/v1/states", {"text": text, "units": [["h", 3], ["gate.forget", 0]]}).json()
+    assert answer["arrays"] == {name: values.shape[1] for name, values in expected.values.items()}
+    for unit, (name, number) in zip(answer["units"], [("h", 3), ("gate.forget", 0)], strict=True):
+        np.testing.assert_allclose(unit["values"], expected.values[name][:, number], atol=6e-5)
+    pattern = [int(token == "a") for token in expected.tokens]
+    answer = client.ask("/v1/states", {"text": text, "pattern": pattern, "k": 4}).json()
+    found = [(unit["name"], unit["unit"], unit["correlation"]) for unit in answer["units"]]
+    assert found == [(name, unit, round(r, 4)) for name, unit, r in units_like(expected, pattern, 4)]
 
 
 def test_the_page_needs_no_other_place(client):

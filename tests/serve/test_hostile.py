@@ -59,6 +59,11 @@ def test_a_body_that_cannot_be_read(raw, status, words, client):
         ("/v1/completions", {"prompt": ["a"] * 17}, 400, "there may be 16 prompts, got 17"),
         ("/v1/completions", {"prompt": "a", "suffix": "b"}, 400, "suffix is not known here"),
         ("/v1/completions", {"prompt": "a", "stop": [1]}, 400, "stop must be a text"),
+        ("/v1/states", {"text": "ab", "units": [["h", 99]]}, 400, "units must be of"),
+        ("/v1/states", {"text": "ab", "units": [["h", -1]]}, 400, "units must be pairs"),
+        ("/v1/states", {"text": "ab", "units": "h"}, 400, "units must be a list"),
+        ("/v1/states", {"text": "ab", "pattern": [1, 2]}, 400, "zeros and ones"),
+        ("/v1/states", {"text": "ab", "pattern": [1]}, 400, "each of the 2 tokens"),
         ("/v1/nothing", {}, 404, "there is nothing at /v1/nothing"),
     ],
 )

@@ -70,29 +70,32 @@ export function drawProfile(place, medians, dots) {
   place.replaceChildren(picture);
 }
 
-// A line of values over the tokens of a text. range: the least and the most of them.
-export function drawStrip(place, values, range, label) {
-  const width = Math.max(300, values.length * 10), height = 56, [low, high] = range, span = high - low || 1;
-  const y = (value) => 3 + (height - 6) * (high - value) / span, x = (i) => (i + 0.5) * width / values.length;
-  const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label, preserveAspectRatio: "none" });
-  if (low < 0 && high > 0) picture.append(shape("path", { class: "grid", d: `M0 ${y(0)}H${width}` }));
+// A line of values over the tokens of a text, the marked ones shaded; tokens stand below where they are given.
+export function drawStrip(place, values, { step, marks, label, tokens }) {
+  const height = 60, below = tokens ? 16 : 0, width = values.length * step, low = Math.min(0, ...values), high = Math.max(0, ...values), span = high - low || 1;
+  const y = (value) => 4 + (height - 8) * (high - value) / span, x = (i) => (i + 0.5) * step;
+  const picture = shape("svg", { width, height: height + below, role: "img", "aria-label": label });
+  marks.forEach((on, i) => on && picture.append(shape("rect", { class: "mark", x: i * step, y: 0, width: step, height })));
+  picture.append(shape("path", { class: "grid", d: `M0 ${y(0)}H${width}` }));
   picture.append(shape("path", { class: "line", d: "M" + values.map((value, i) => `${x(i)} ${y(value)}`).join("L") }));
+  tokens?.forEach((token, i) => picture.append(shape("text", { x: x(i), y: height + 12, "text-anchor": "middle" }, token.slice(0, Math.ceil(step / 8)))));
   place.replaceChildren(picture);
 }
 
 // A row of tokens of which one can have the focus: arrow keys move, Enter and a click choose.
 export class TokenRow {
   constructor(place, { onFocus, onChoose, words }) {
+    place.replaceChildren();
     Object.assign(this, { place, onFocus, onChoose, words, spans: [], at: 0 });
     place.addEventListener("keydown", (event) => this.key(event));
-    place.addEventListener("click", (event) => this.pointed(event, onChoose));
-    place.addEventListener("mouseover", (event) => this.pointed(event, onFocus));
-    place.addEventListener("focusin", (event) => this.pointed(event, onFocus));
+    place.addEventListener("click", (event) => this.pointed(event, (index) => this.onChoose(index)));
+    place.addEventListener("mouseover", (event) => this.pointed(event, this.onFocus));
+    place.addEventListener("focusin", (event) => this.pointed(event, this.onFocus));
   }
 
-  pointed(event, told) {
+  pointed(event, call) {
     const index = this.spans.indexOf(event.target);
-    if (index >= 0) told(index);
+    if (index >= 0) call(index);
   }
 
   key(event) {

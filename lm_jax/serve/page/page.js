@@ -281,7 +281,7 @@ const top = (found, k) => { const row = (found.attention ?? found.norms)[k]; ret
 
 function lossWords(found, i) {
   const row = found.log10_shares[i], reach = (part) => i - row.findIndex((value) => value !== null && value >= Math.log10(part)) + 1;
-  return `The loss on “${found.predicted[i]}” is ${found.nats[i].toFixed(2)} nats. More than 10 % of its gradient reaches ${reach(0.1)} tokens back, more than 1 % ${reach(0.01)}.`;
+  return `The loss on “${found.predicted[i]}” is ${found.nats[i].toFixed(2)} nats. More than 10 % of its gradient reaches ${reach(0.1)} tokens back, more than 1 % reaches ${reach(0.01)}.`;
 }
 
 function move(index) {
@@ -347,10 +347,11 @@ async function start() {
   try {
     state.models = (await answer("/v1/models")).data;
     startModels();
-    startInside(at("inside"), languageModels().filter((model) => model.layers), { answer, report, isWords });
+    startInside(languageModels().filter((model) => model.layers), { answer, report, isWords });
     at("text").value = at("b-text").value = at("prompt").value = "";
     showCommand();
     choose();
+    at("tab-inside").hidden = !languageModels().some((model) => model.layers);
     if (!languageModels().length) { select("back"); for (const name of ["type", "generate", "inside"]) at(`tab-${name}`).hidden = true; }
     else at("text").focus();
   } catch (error) { report(error); }
