@@ -101,6 +101,16 @@ def test_imports_go_up_the_layers_only():
     assert not wrong
 
 
+def test_the_page_asks_queries_alone():
+    """The server is a face beside the command line: whatever it answers, Python answers too."""
+    faces = {name: ours(name) for name in INSIDE if name.startswith("lm_jax.serve")}
+    below = ("serve", "queries", "errors", "strict_json")
+    assert len(faces) > 10
+    assert not [
+        f"{name} imports {one}" for name, found in faces.items() for one in found if one.split(".")[1] not in below
+    ]
+
+
 def test_nothing_inside_imports_the_front_door():
     """`import lm_jax` would pass by the layers."""
     assert not [name for name in INSIDE if "lm_jax" in imported(name)]

@@ -95,7 +95,9 @@ export class TokenRow {
 
   pointed(event, call) {
     const index = this.spans.indexOf(event.target);
-    if (index >= 0) call(index);
+    if (index < 0) return;
+    if (event.type !== "mouseover") this.stand(index);
+    call(index);
   }
 
   key(event) {
@@ -111,10 +113,15 @@ export class TokenRow {
 
   focus(index) {
     if (!this.spans.length) return;
-    this.spans[this.at]?.setAttribute("tabindex", "-1");
-    this.at = Math.max(0, Math.min(this.spans.length - 1, index));
-    this.spans[this.at].setAttribute("tabindex", "0");
+    this.stand(Math.max(0, Math.min(this.spans.length - 1, index)));
     this.spans[this.at].focus();
+  }
+
+  // Where the keys go on from, and where Tab comes back to.
+  stand(index) {
+    this.spans[this.at]?.setAttribute("tabindex", "-1");
+    this.at = index;
+    this.spans[index].setAttribute("tabindex", "0");
   }
 
   // Changes what differs only: a text of 5,000 characters is not drawn anew at every key.
