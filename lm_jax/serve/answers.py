@@ -50,16 +50,12 @@ def score(models: Mapping[str, Served], fields: Fields) -> Answer:
 
 
 def _next(served: Served, text: str, reading: Reading) -> dict[str, Any]:
-    """The likeliest next tokens, and the characters that each puts behind the text."""
+    """The likeliest next tokens, and the characters that each puts behind the text: none for a part of a character."""
     vocabulary = served.run.vocabulary
-    found = [
-        {
-            "token": token,
-            "text": "".join(vocabulary.pieces([vocabulary.ids[token]], after=text)),
-            "probability": round(p, 8),
-        }
-        for token, p in reading.next
-    ]
+    found = []
+    for token, probability in reading.next:
+        added = "".join(vocabulary.pieces([vocabulary.ids[token]], after=text)).replace("\N{REPLACEMENT CHARACTER}", "")
+        found.append({"token": token, "text": added, "probability": round(probability, 8)})
     return {"next": found, "entropy": _rounded(reading.entropies[-1:])[0]}
 
 

@@ -28,7 +28,7 @@ def found(run):
     return states(run, TEXT)
 
 
-@pytest.mark.parametrize("length", [1, 255, 256, 288])
+@pytest.mark.parametrize("length", [256, 288])
 def test_a_row_is_the_carry_after_its_token(length, run, found):
     inputs = np.append(run.vocabulary.eol_id, run.vocabulary.encode(TEXT)[:length]).astype(np.int32)
     carry = run.model.initial_carry(run.params, (1,))

@@ -17,6 +17,8 @@ def test_next_is_what_the_query_says(client, runs):
     expected = next_tokens(runs["words"], "a cab", 3)
     assert [record["token"] for record in answer["next"]] == [token for token, _ in expected]
     np.testing.assert_allclose([record["probability"] for record in answer["next"]], [p for _, p in expected], 1e-5)
+    added = [" " + token if token.isalpha() else "\n" for token, _ in expected]
+    assert [record["text"] for record in answer["next"]] == added
     probs = np.array([p for _, p in next_tokens(runs["words"], "a cab", 99)], np.float64)
     assert answer["entropy"] == pytest.approx(-(probs * np.log(probs)).sum(), rel=1e-4)
 

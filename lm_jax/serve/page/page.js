@@ -100,10 +100,10 @@ function show(model, found) {
 
 function bar(model, next) {
   const fill = element("span", { className: "fill" }), made = element("button", { className: "bar", type: "button", tabIndex: -1 },
-    element("span", { className: "name", textContent: visible(next.text) }), element("span", { className: "track" }, fill), element("span", { className: "number", textContent: percent(next.probability) }));
+    element("span", { className: "name", textContent: visible(next.text || next.token) }), element("span", { className: "track" }, fill), element("span", { className: "number", textContent: percent(next.probability) }));
   fill.style.width = `${100 * next.probability}%`;
   fill.style.backgroundColor = colourOf(model);
-  made.title = `put “${visible(next.text)}” behind the text`;
+  made.title = `put “${visible(next.text || next.token)}” behind the text`;
   made.addEventListener("click", () => take(next));
   return made;
 }
