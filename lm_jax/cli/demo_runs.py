@@ -1,6 +1,7 @@
 """The runs that `lm-jax serve --demo` shows: the default models side by side, trained where they are not there yet."""
 
 from pathlib import Path
+from typing import Any
 
 from lm_jax.cli.run_folders import PARENT, is_run
 from lm_jax.cli.screen import say
@@ -8,11 +9,29 @@ from lm_jax.config import NGramConfig, TrainConfig, from_flat
 from lm_jax.errors import UserError
 
 
-# the folders below checkpoints/, and the settings of each; the networks as `lm-jax train` makes them
+def _estimate(config: Any, folder: Path) -> None:
+    from lm_jax.cli.estimate_console import EstimateConsole
+    from lm_jax.runs import train
+
+    train(config, folder, EstimateConsole())
+
+
+def _train(config: Any, folder: Path) -> None:
+    from lm_jax.cli.console import TrainingConsole
+    from lm_jax.runs import train
+
+    console = TrainingConsole()
+    try:
+        train(config, folder, console)
+    finally:
+        console.close()
+
+
+# the folders below checkpoints/, the settings of each, and how it is made; the networks are those of `lm-jax train`
 DEMO = {
-    "demo-5gram": NGramConfig(),
-    "demo-rnn": from_flat(TrainConfig, {"cell": "rnn"}),
-    "demo-lstm": TrainConfig(),
+    "demo-5gram": (NGramConfig(), _estimate),
+    "demo-rnn": (from_flat(TrainConfig, {"cell": "rnn"}), _train),
+    "demo-lstm": (TrainConfig(), _train),
 }
 
 
@@ -28,16 +47,6 @@ def demo_runs() -> list[str]:
     for name, folder in folders.items():
         if not is_run(folder):
             say(f"training {folder} ...")
-            _train(DEMO[name], folder)
+            config, make = DEMO[name]
+            make(config, folder)
     return [str(folder) for folder in folders.values()]
-
-
-def _train(config, folder: Path):
-    from lm_jax.cli.console import TrainingConsole
-    from lm_jax.runs import train
-
-    console = TrainingConsole()
-    try:
-        train(config, folder, console)
-    finally:
-        console.close()

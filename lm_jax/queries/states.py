@@ -117,7 +117,9 @@ def _compiled(opened, places, gates):
     return jax.jit(along)
 
 
-def units_like(found: HiddenStates, pattern: Sequence[bool] | np.ndarray, k: int = 10) -> list[UnitMatch]:
+def units_like(
+    found: HiddenStates, pattern: Sequence[bool] | Sequence[int] | np.ndarray, k: int = 10
+) -> list[UnitMatch]:
     """Searches for the units whose values follow a pattern, up or down.
 
     Args:

@@ -76,7 +76,7 @@ def _profile(shares: np.ndarray) -> list[float | None]:
 
 def _of_words(served: Served, fields: Fields) -> dict[str, Any]:
     """Which words each answer rests on: gradients by the vectors of the words, a row an answer."""
-    found = any_gradient_map(served.run, fields.text("text"))
+    found: Any = any_gradient_map(served.run, fields.text("text"))
     return {
         "model": served.name,
         "source": found.source,

@@ -35,9 +35,10 @@ def test_the_extra_is_named_where_it_is_missing(finished, command, monkeypatch):
 
 def test_the_demo_trains_what_is_missing_once(corpus, command, tmp_path, monkeypatch):
     pytest.importorskip("uvicorn")
+    estimated, trained = (make for _, make in (demo_runs.DEMO["demo-5gram"], demo_runs.DEMO["demo-rnn"]))
     small = {
-        "demo-5gram": NGramConfig(DataConfig(corpus), order=2),
-        "demo-rnn": toy_config(corpus, cell="rnn", steps=2),
+        "demo-5gram": (NGramConfig(DataConfig(corpus), order=2), estimated),
+        "demo-rnn": (toy_config(corpus, cell="rnn", steps=2), trained),
     }
     monkeypatch.setattr(demo_runs, "DEMO", small)
     monkeypatch.chdir(tmp_path)
