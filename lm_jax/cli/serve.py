@@ -18,7 +18,7 @@ class ServeArguments:
     )
     port: int = setting(8799, "Port of 127.0.0.1; 0 for any that is free.")
     demo: bool = setting(
-        False, "Whether the default models are shown, side by side: trained first where they are not there, in minutes."
+        False, "Whether a 5-gram, an RNN and an LSTM of the Python documentation are shown; they are trained first."
     )
     open: bool = setting(False, "Whether the page is opened in a browser.")
     cell: str | None = setting(None, "Cell of your own that runs were trained with.", metavar="FILE.py:NAME")
