@@ -39,6 +39,7 @@ LAYERS += [
     "runs",
     "queries",
     "machine",
+    "serve",
     "cli",
     "interactive",
 ]
@@ -98,6 +99,16 @@ def test_every_module_is_in_a_layer():
 def test_imports_go_up_the_layers_only():
     wrong = [f"{name} imports {other}" for name in INSIDE for other in ours(name) if layer(other) > layer(name)]
     assert not wrong
+
+
+def test_the_page_asks_queries_alone():
+    """The server is a face beside the command line: whatever it answers, Python answers too."""
+    faces = {name: ours(name) for name in INSIDE if name.startswith("lm_jax.serve")}
+    below = ("serve", "queries", "errors", "strict_json")
+    assert len(faces) > 10
+    assert not [
+        f"{name} imports {one}" for name, found in faces.items() for one in found if one.split(".")[1] not in below
+    ]
 
 
 def test_nothing_inside_imports_the_front_door():

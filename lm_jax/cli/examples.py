@@ -121,6 +121,16 @@ EXAMPLES = {
         "lm-jax plot checkpoints/lstm-char-1 --out losses.svg",
         "lm-jax plot checkpoints/lstm-char-1 --csv > losses.csv",
     ),
+    "states": (
+        "lm-jax states checkpoints/lstm-char-1 my.txt --out states.npz",
+        "lm-jax states checkpoints/lstm-char-1 my.txt --out states.parquet --no-gates",
+        'echo "a line" | lm-jax states checkpoints/lstm-char-1 - --out states.npz',
+    ),
+    "serve": (
+        "lm-jax serve checkpoints/lstm-char-1 --open",
+        "lm-jax serve checkpoints/5gram-char-1 checkpoints/lstm-char-1",
+        "lm-jax serve --demo --open",
+    ),
     "convert": (
         "lm-jax convert RUN lm.safetensors --to torch --vocabulary words.txt",
         "lm-jax convert lm.safetensors RUN --from torch --vocabulary words.txt",

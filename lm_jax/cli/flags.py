@@ -50,12 +50,13 @@ def positional(help: str, metavar: str, *, several: bool = False, optional: bool
         help: Its description.
         metavar: What it is called in the usage.
         several: One or more words.
-        optional: One word or none; None then.
+        optional: One word or none; None then. With several any number of words; () for none.
         shown: Whether the help describes it, besides its usage.
     """
-    nargs = "+" if several else "?" if optional else None
+    nargs = ("*" if optional else "+") if several else "?" if optional else None
     metadata = {"help": help if shown else argparse.SUPPRESS, "metavar": metavar, "nargs": nargs, "positional": True}
-    return dataclasses.field(default=None if optional else dataclasses.MISSING, metadata=metadata)
+    default: Any = (() if several else None) if optional else dataclasses.MISSING
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def flag_name(name: str) -> str:

@@ -9,7 +9,7 @@ from lm_jax.cli.examples import EXAMPLES
 
 
 FLAG_COLUMNS = 30  # of a help text for flags; a longer flag has a line of its own
-PLACES = {"+": "{} ...", "?": "[{}]", None: "{}"}
+PLACES = {"+": "{} ...", "*": "[{} ...]", "?": "[{}]", None: "{}"}
 
 
 class VerbHelp(argparse.HelpFormatter):

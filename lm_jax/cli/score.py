@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     """Parses the arguments, scores the text and prints the scores."""
     arguments = parse(ScoreArguments, "score", argv)
     arguments.check_form()
-    raw, source = _read(arguments.file)
+    raw, source = read_file(arguments.file)
 
     from lm_jax.cli.console import print_progress
     from lm_jax.data.text_files import as_text
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     print_answer(arguments, table, records)
 
 
-def _read(file):
+def read_file(file: str | None) -> tuple[bytes, str]:
     """Returns the bytes of a file or of standard input, and what they are called."""
     from lm_jax.data.standard_input import STANDARD_INPUT, read_standard_input
     from lm_jax.data.text_files import read_bytes

@@ -69,6 +69,8 @@ VERBS = {
     ),
     "compare": Verb("runs on the same text, with intervals and tests", "compare:main", "CompareArguments"),
     "plot": Verb("loss curves of runs in one picture; their logs as CSV", "plot:main", "PlotArguments"),
+    "states": Verb("hidden states and gates along a text, as a file", "states:main", "StatesArguments"),
+    "serve": Verb("a page to play with models, and an HTTP interface", "serve:main", "ServeArguments"),
     "convert": Verb("weights from and to torch, linen and ARPA files", "convert:main", "ConvertArguments"),
     "export": Verb("a model for other programs: StableHLO, ONNX, the Hub", "export:main", "ExportRunArguments"),
     "runs": Verb("list the runs: model, text, best validation, state", "runs:main", "RunsArguments"),

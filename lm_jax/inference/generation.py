@@ -13,7 +13,7 @@ import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.inference.keys import check_key
-from lm_jax.inference.sampling import Sampler
+from lm_jax.inference.sampling import Sampler, choose
 from lm_jax.inference.token_ids import checked_ids
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.types import Carry, Key, Params
@@ -86,9 +86,9 @@ def stream(
         raise UserError(f"{rule}, got {num_tokens} and {num_samples}", ["tokens", "num_samples"])
     check_key(key)
     carry, token = read_prompt(model, params, prompt, eol_id, num_samples)
-    extend = _jitted_extend(model, sampler)
+    extend, numbers = _jitted_extend(model, sampler.form), sampler.numbers
     for start in range(0, num_tokens, CHUNK):
-        carry, token, tokens = extend(params, carry, token, key, start)
+        carry, token, tokens = extend(params, carry, token, key, start, numbers)
         yield np.asarray(tokens)[: num_tokens - start]
 
 
@@ -154,12 +154,12 @@ def _jitted_read(model):
 
 
 @functools.cache
-def _jitted_extend(model, sampler):
-    def extend(params, carry, token, key, start):
+def _jitted_extend(model, form):
+    def extend(params, carry, token, key, start, numbers):
         def body(state, position):
             carry, token = state
             carry, logits = model.step(params, carry, token)
-            token = sampler(jax.random.fold_in(key, position), logits)
+            token = choose(form, numbers, jax.random.fold_in(key, position), logits)
             return (carry, token), token
 
         (carry, token), tokens = jax.lax.scan(body, (carry, token), start + jnp.arange(CHUNK))

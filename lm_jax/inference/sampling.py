@@ -6,9 +6,11 @@ cannot tell apart tokens of probability 1e-8, of which a vocabulary of 33,000 ha
 """
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from lm_jax.errors import UserError
@@ -17,6 +19,26 @@ from lm_jax.types import Key
 
 BLOCK = 256
 COLDEST, HOTTEST = 1.2e-38, 1e37  # beyond, a temperature or its inverse is 0 or inf in float32, and 0 / 0 no number
+
+
+class SamplerForm(NamedTuple):
+    """What of a sampler decides which program is compiled.
+
+    candidates: the power of two that top_k is at most, how many tokens are sorted; None where there is no top_k.
+    nucleus: whether there is a top_p.
+    """
+
+    greedy: bool
+    candidates: int | None
+    nucleus: bool
+
+
+class SamplerNumbers(NamedTuple):
+    """The numbers of a sampler, which a compiled program takes as arguments: a slider may move without compiling."""
+
+    temperature: Any
+    top_k: Any
+    top_p: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,22 +67,48 @@ class Sampler:
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise UserError(f"top_p must be above 0 and at most 1, got {self.top_p!r}", ["top_p"])
 
+    @property
+    def form(self) -> SamplerForm:
+        """What decides the program."""
+        candidates = None if self.top_k is None else 1 << (self.top_k - 1).bit_length()
+        return SamplerForm(self.greedy, candidates, self.top_p is not None)
+
+    @property
+    def numbers(self) -> SamplerNumbers:
+        """What the program takes; a temperature within the range of float32."""
+        temperature = np.float32(min(max(self.temperature, COLDEST), HOTTEST))
+        top_k = min(self.top_k or 1, np.iinfo(np.int32).max)
+        return SamplerNumbers(temperature, np.int32(top_k), np.float32(1 if self.top_p is None else self.top_p))
+
     def __call__(self, key: Key, logits: Float[Array, "*B V"]) -> Int[Array, "*B"]:
         """Draws one token for each row."""
-        if self.greedy:
-            return jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        temperature = min(max(self.temperature, COLDEST), HOTTEST)
-        logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / temperature  # no overflow near 0
-        if self.top_k is None and self.top_p is None:
-            return draw(key, jax.nn.softmax(logits))
-        k = min(self.top_k or logits.shape[-1], logits.shape[-1])
-        candidates, ids = jax.lax.top_k(logits, k)
-        probs = jax.nn.softmax(candidates)
-        if self.top_p is not None:
-            before = jnp.cumsum(probs, axis=-1) - probs
-            probs = jnp.where((before < self.top_p).at[..., 0].set(True), probs, 0.0)
-        choice = draw(key, probs)
-        return jnp.take_along_axis(ids, choice[..., None], axis=-1)[..., 0].astype(jnp.int32)
+        return choose(self.form, self.numbers, key, logits)
+
+
+def choose(form: SamplerForm, numbers: SamplerNumbers, key: Key, logits: Float[Array, "*B V"]) -> Int[Array, "*B"]:
+    """Draws one token for each row, as the sampler of this form and these numbers.
+
+    Args:
+        form: Static under `jax.jit`.
+        numbers: May be traced.
+        key: Made by jax.random.key.
+        logits: Of the next token.
+    """
+    if form.greedy:
+        return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    logits = (logits - jnp.max(logits, axis=-1, keepdims=True)) / numbers.temperature  # no overflow near 0
+    if form.candidates is None and not form.nucleus:
+        return draw(key, jax.nn.softmax(logits))
+    size = logits.shape[-1]
+    candidates, ids = jax.lax.top_k(logits, min(form.candidates or size, size))
+    if form.candidates is not None:
+        candidates = jnp.where(jnp.arange(candidates.shape[-1]) < numbers.top_k, candidates, -jnp.inf)
+    probs = jax.nn.softmax(candidates)
+    if form.nucleus:
+        before = jnp.cumsum(probs, axis=-1) - probs
+        probs = jnp.where((before < numbers.top_p).at[..., 0].set(True), probs, 0.0)
+    choice = draw(key, probs)
+    return jnp.take_along_axis(ids, choice[..., None], axis=-1)[..., 0].astype(jnp.int32)
 
 
 def draw(key: Key, weights: Float[Array, "*B V"]) -> Int[Array, "*B"]:

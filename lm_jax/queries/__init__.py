@@ -5,7 +5,15 @@ Texts go in and come out as characters. The command line prints the records, JSO
 
 from lm_jax.queries.compare import compare
 from lm_jax.queries.complete import Completion, Completions, complete
-from lm_jax.queries.continue_text import Continuation, Hypothesis, beam_search, continue_text, generate, stream_text
+from lm_jax.queries.continue_text import (
+    Continuation,
+    Hypothesis,
+    beam_search,
+    continue_text,
+    generate,
+    stream_samples,
+    stream_text,
+)
 from lm_jax.queries.convert import Converted, convert_file, convert_run
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.export import Exported, export_run
@@ -21,6 +29,7 @@ from lm_jax.queries.mixtures import Mixture
 from lm_jax.queries.next_tokens import NextToken, next_tokens
 from lm_jax.queries.ngram_files import ImportedModel, Pruning, export_arpa, import_arpa, prune_run
 from lm_jax.queries.noisy_channel import ChannelTuning, Reranked, channel_candidates, rerank, tune_weights
+from lm_jax.queries.reading import Reader, Reading
 from lm_jax.queries.score import LineScore, TokenScore, score, score_tokens
 from lm_jax.queries.source_gradients import (
     SourceGradientMap,
@@ -30,6 +39,7 @@ from lm_jax.queries.source_gradients import (
     tag_gradients,
     translation_gradients,
 )
+from lm_jax.queries.states import HiddenStates, UnitMatch, states, units_like, write_states
 from lm_jax.queries.trained import TrainedLanguageModel
 from lm_jax.queries.trained_classifier import TrainedClassifier
 from lm_jax.queries.trained_tagger import TrainedTagger
@@ -51,6 +61,7 @@ __all__ = [
     "Exported",
     "GradientMap",
     "GradientReport",
+    "HiddenStates",
     "Hypothesis",
     "ImportedModel",
     "Judgement",
@@ -62,6 +73,8 @@ __all__ = [
     "NextToken",
     "Pair",
     "Pruning",
+    "Reader",
+    "Reading",
     "Reranked",
     "RunSummary",
     "SourceGradientMap",
@@ -72,6 +85,7 @@ __all__ = [
     "TrainedTagger",
     "TrainedTranslator",
     "Translation",
+    "UnitMatch",
     "any_gradient_map",
     "attention_map",
     "beam_search",
@@ -101,9 +115,13 @@ __all__ = [
     "save_pretrained",
     "score",
     "score_tokens",
+    "states",
+    "stream_samples",
     "stream_text",
     "tag_gradients",
     "translate",
     "translation_gradients",
     "tune_weights",
+    "units_like",
+    "write_states",
 ]

@@ -1,5 +1,7 @@
 """Continuing a text with a run: by sampling, token by token as it comes, or by searching for the most probable."""
 
+import itertools
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -137,6 +139,55 @@ def stream_text(
     chunks = _chunks(run, prompt, tokens, sampler, seed, 1)
     ids = (int(i) for chunk in chunks for i in chunk[:, 0])
     return iter(run.vocabulary.pieces(ids, after=to_text(run.vocabulary, prompt)))
+
+
+def stream_samples(
+    run: RunLike,
+    prompt: Text = "",
+    tokens: int = 200,
+    sampler: Sampler = Sampler(),
+    seed: int = 0,
+    num_samples: int = 1,
+    cell: UserCell | None = None,
+) -> Iterator[list[Continuation]]:
+    """Yields the continuations of `continue_text` in pieces of at most 32 tokens, one of each sample at a time.
+
+    Args:
+        run: The folder of a run, or a run that is loaded.
+        prompt: The text to continue, or its ids; it follows an end of line.
+        tokens: How many tokens to add.
+        sampler: How a token is chosen.
+        seed: Seed of the choices.
+        num_samples: How many continuations.
+        cell: The user's own cell that the run was trained with.
+
+    Raises:
+        UserError: For no run, a prompt that the vocabulary cannot encode, and numbers below 1.
+    """
+    run = as_language_model(run, cell)
+    chunks = _chunks(run, prompt, tokens, sampler, seed, num_samples)
+    return _pieces(run, chunks, to_text(run.vocabulary, prompt), num_samples, tokens)
+
+
+def _pieces(run, chunks, start, num_samples, tokens):
+    waiting = [deque() for _ in range(num_samples)]
+    spelled = [iter(run.vocabulary.pieces(_taken(ids), after=start)) for ids in waiting]
+    for chunk in chunks:
+        tokens -= len(chunk)
+        samples = []
+        for ids, pieces, column in zip(waiting, spelled, chunk.T.tolist(), strict=True):
+            ids.extend(column)
+            text = "".join(itertools.islice(pieces, len(column)))
+            if tokens <= 0:
+                text += "".join(pieces)  # what is left of a character of several bytes
+            samples.append(Continuation(text, column))
+        yield samples
+
+
+def _taken(ids):
+    """Yields ids that are put at the end of a deque between two of them, until it is empty."""
+    while ids:
+        yield ids.popleft()
 
 
 def _follow(run, ids, prompt):
