@@ -51,7 +51,7 @@ class TrainArguments(NetworkArguments):
         "with standard errors.",
     )
     log: Literal["tensorboard"] | None = setting(
-        None, "Where the numbers of the training go besides metrics.jsonl: event files in RUN/tensorboard/."
+        None, "Program whose files the numbers of the training go to as well, in RUN/tensorboard/."
     )
     config_file: str | None = setting(
         None, "JSON file of settings, such as a run's config.json; flags override it.", metavar="FILE"

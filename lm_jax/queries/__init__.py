@@ -15,6 +15,7 @@ from lm_jax.queries.continue_text import (
     stream_text,
 )
 from lm_jax.queries.convert import Converted, convert_file, convert_run
+from lm_jax.queries.eval_harness import evaluate_tasks
 from lm_jax.queries.evaluate import Evaluation, evaluate
 from lm_jax.queries.export import Exported, export_run
 from lm_jax.queries.gradient_map import GradientMap, gradient_map
@@ -96,6 +97,7 @@ __all__ = [
     "convert_file",
     "convert_run",
     "evaluate",
+    "evaluate_tasks",
     "export_arpa",
     "export_run",
     "from_pretrained",

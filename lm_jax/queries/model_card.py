@@ -62,11 +62,7 @@ def model_card(run: LoadedRun, name: str, picture: bool, say: Callable[[str], No
         f'model = from_pretrained("{name}")',
         "```",
         "",
-        "Trained by the settings in `config.json`:",
-        "",
-        "```bash",
-        f"lm-jax {task.command} --config-file config.json",
-        "```",
+        f"Trained by `lm-jax {task.command}` with the settings in `config.json`.",
         "",
     ]
     return "\n".join(parts)

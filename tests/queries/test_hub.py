@@ -53,7 +53,7 @@ def test_the_card_says_what_it_is_and_how_good(run, saved):
     evaluated = lm_jax.evaluate(run)
     (shown, low, high) = re.findall(r"test perplexity \| ([\d.,]+) \[([\d.,]+), ([\d.,]+)\], 95 % interval", card)[0]
     assert float(shown) == pytest.approx(evaluated.perplexity, rel=1e-3) and float(low) < float(shown) < float(high)
-    for words in ("GRU 1x8", "| reach of the gradient | ", 'from_pretrained("model")', "lm-jax train --config-file"):
+    for words in ("GRU 1x8", "| reach of the gradient | ", 'from_pretrained("model")', "Trained by `lm-jax train`"):
         assert words in card
 
 
