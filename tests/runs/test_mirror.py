@@ -12,7 +12,7 @@ from lm_jax import UserError
 from lm_jax.files import PART
 from lm_jax.runs import mirror
 from lm_jax.runs.copies import WAITING, copy_changes, copy_record
-from lm_jax.runs.folder import read_lines
+from lm_jax.runs.folder import read_lines, read_results
 from lm_jax.training.checkpoints import remove_step
 from lm_jax.training.checksums import record_step, records_of, write_record
 from lm_jax.training.saved_steps import COPYING, REMOVING, damage_of, find_steps
@@ -205,7 +205,7 @@ def test_when_the_machine_is_gone_the_run_goes_on_from_its_mirror(text, straight
     for folder in (resumed.folder, drive / "run"):
         assert_equal_runs(folder, straight.folder, step=20)
         assert sorted(os.listdir(folder / "states")) == sorted(os.listdir(straight.folder / "states"))
-    assert json.loads((drive / "run" / "results.json").read_text()) == json.loads(json.dumps(resumed.results.to_json()))
+    assert read_results(drive / "run") == json.loads(json.dumps(resumed.results.to_json()))
     with pytest.raises(UserError, match="to continue that run: resume checkpoints/run"):
         lm_jax.resume(drive / "run", mirror=drive)  # the machine is not gone
 
