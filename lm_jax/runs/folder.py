@@ -69,7 +69,7 @@ class RunFolder:
         return self.path / "times.jsonl"
 
     def create(self, config: Any, vocabulary: Any, record: dict[str, Any]) -> None:
-        """Writes config.json and vocabulary.json.
+        """Writes vocabulary.json and config.json.
 
         Args:
             config: The settings of the run.
@@ -78,9 +78,9 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         head = {"format": FORMAT, "task": config.task, "config": to_dict(config), "python": platform.python_version()}
-        write_sealed(self.config, head | record)
         if vocabulary is not None:
             vocabulary.save(self.vocabulary)
+        write_sealed(self.config, head | record)  # the last, for with it a folder is a run
 
     def update_config(self, config: Any) -> None:
         """Records the settings that a resume changed."""
