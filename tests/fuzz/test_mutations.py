@@ -5,7 +5,7 @@ import pytest
 from tests.fuzz.targets import TARGETS, attempt
 
 
-TRIES = {"run": 60, "settings": 150, "corpus": 300, "arpa": 400, "tables": 200, "safetensors": 400}
+TRIES = {"run": 60, "settings": 150, "corpus": 300, "arpa": 400, "tables": 200, "safetensors": 400, "table": 60}
 
 
 @pytest.mark.parametrize("name", TARGETS)
