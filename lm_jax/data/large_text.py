@@ -70,24 +70,33 @@ class LargeText:
 
 
 def open_large(data: str | None, shares: dict[str, float]) -> LargeText | None:
-    """Returns the texts of a large plain file; None for any other source.
+    """Returns the texts of a large plain file; None for any other source, and for one that cannot be read.
 
     Args:
         data: A source, as for `load_corpus`.
         shares: The names of the splits in their order, with the share of the characters that lies before each one's
             end.
     """
-    path = None if data is None else Path(data).expanduser()
-    if path is None or path.suffix.lower() in TABLES or not path.is_file() or path.stat().st_size < LARGE:
+    try:
+        path = None if data is None else Path(data).expanduser()
+        if path is None or path.suffix.lower() in TABLES or not path.is_file() or path.stat().st_size < LARGE:
+            return None
+        pieces = _plain_pieces(path)
+        spans = None if pieces is None else _spans(path, pieces, shares)
+    except (OSError, RuntimeError):  # the latter of ~ without a home; those who read it whole say so
         return None
+    return None if spans is None else LargeText(path, str(data), spans)
+
+
+def _plain_pieces(path):
+    """Bytes, characters and lines of each block of a file; None of one that is not plain."""
     pieces = []
     for raw in _blocks(path, 0, path.stat().st_size):
         characters = _count_plain(raw)
         if characters is None or (not pieces and raw.startswith(codecs.BOM_UTF8)):
             return None
         pieces.append((len(raw), characters, raw.count(b"\n")))
-    spans = _spans(path, pieces, shares)
-    return None if spans is None else LargeText(path, str(data), spans)
+    return pieces
 
 
 def _count_plain(raw):
