@@ -12,4 +12,4 @@ def test_five_hundred_flipped_bits_are_noticed_or_harmless(tmp_path):
     assert not faults
     for question in ("load", "resume"):  # each end is reached, so the flips reach what is checked
         assert min(ends[question, end] for end in (SAME, TOLD, REFUSED)) >= 5, ends
-    assert ends["results", REFUSED] >= 3
+    assert ends["results", REFUSED] >= 1
