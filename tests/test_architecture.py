@@ -16,6 +16,7 @@ LAYERS = [
     "files",
     "input_files",
     "strict_json",
+    "sealed_json",
     "lazy",
     "short_repr",
     "types",
@@ -43,7 +44,18 @@ LAYERS += [
     "cli",
     "interactive",
 ]
-WITHOUT_JAX = ("errors", "cache_folder", "files", "input_files", "strict_json", "lazy", "short_repr", "config", "data")
+WITHOUT_JAX = (
+    "errors",
+    "cache_folder",
+    "files",
+    "input_files",
+    "strict_json",
+    "sealed_json",
+    "lazy",
+    "short_repr",
+    "config",
+    "data",
+)
 LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 VAGUE = {"course", "drive", "Done", "mixed", "scored", "facts", "told", "kept", "together", "last_words"}
 KNOW_KINDS = ("tasks", "cells", "models", "config")  # elsewhere nobody asks which kind of model or task it is

@@ -15,7 +15,7 @@ import lm_jax
 from lm_jax.cli.train import make_config
 from lm_jax.cli.verbs import VERBS
 from lm_jax.config import CELLS, NGramConfig, TrainConfig, from_flat
-from lm_jax.data.corpora import default_text
+from lm_jax.data.texts import default_text
 from lm_jax.queries.load import CLASSES
 from lm_jax.tasks import TASKS
 from tests.cli.command_line import parsed
@@ -85,7 +85,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reader")
     small = from_flat(TrainConfig, {"hidden_size": 8, "embedding_size": 4})
     with pytest.MonkeyPatch.context() as patches:
-        patches.setattr("lm_jax.data.corpora.default_text", lambda: BEGINNING)
+        patches.setattr("lm_jax.data.texts.default_text", lambda: BEGINNING)
         untrained(small, folder / "checkpoints" / "lstm-char-1")
         yield folder
 

@@ -16,7 +16,7 @@ import sys
 import pytest
 
 from lm_jax.cli.verbs import VERBS
-from lm_jax.data.corpora import default_text
+from lm_jax.data.texts import default_text
 from tests.test_readme import OWN_CELLS, ROOT, blocks
 
 

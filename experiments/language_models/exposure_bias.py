@@ -27,7 +27,7 @@ from experiments.harness.runs import StudyRun, trained
 from experiments.language_models.exposure_bias_findings import RATES, findings
 from experiments.language_models.lines import held_out_lines, settings
 from lm_jax.data import Vocabulary, load_corpus
-from lm_jax.data.corpora import load_texts
+from lm_jax.data.texts import load_texts
 from lm_jax.inference import FreeRunning, Sampler, free_running_loss
 
 

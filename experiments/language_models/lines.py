@@ -1,7 +1,7 @@
 """The model over the characters of single lines that exposure_bias.py and uses/spelling.py share, and its lines."""
 
 from lm_jax.config import LSTMConfig, OptimizerConfig, RecurrentConfig, TrainConfig
-from lm_jax.data.corpora import Texts
+from lm_jax.data.texts import Texts
 
 
 def settings(seed: int, smoke: bool, scheduled_sampling: float = 0.0) -> TrainConfig:

@@ -22,7 +22,7 @@ from experiments.harness import Study
 from experiments.harness.runs import trained
 from experiments.language_models.perplexity_ladder_findings import findings
 from lm_jax.config import DataConfig, NGramConfig, TrainConfig, from_flat
-from lm_jax.data.corpora import default_text
+from lm_jax.data.texts import default_text
 from lm_jax.queries import Mixture, compare
 from lm_jax.report.comparison_table import notes
 

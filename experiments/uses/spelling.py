@@ -34,7 +34,7 @@ from experiments.harness.rows import only
 from experiments.harness.runs import StudyRun, trained
 from experiments.language_models.lines import held_out_lines, settings
 from experiments.uses.spelling_findings import CERTAIN, INTACT, RATES, REAL, findings
-from lm_jax.data.corpora import load_texts
+from lm_jax.data.texts import load_texts
 from lm_jax.inference import line_sums, token_log_probs
 from lm_jax.inference.minimal_pairs import accuracy
 

@@ -13,6 +13,7 @@ from lm_jax.config.flat import flat_settings, from_flat
 from lm_jax.config.settings import is_settings
 from lm_jax.config.train import TrainConfig
 from lm_jax.errors import UserError, one_of
+from lm_jax.sealed_json import SEAL, take_seal
 from lm_jax.strict_json import read_json
 
 
@@ -126,16 +127,22 @@ def read_record(path: Path, configs: Mapping[str, type]) -> tuple[Any, dict[str,
         configs: the dataclass of the settings of each task.
 
     Raises:
-        UserError: for an unknown task or setting.
+        UserError: for an unknown task or setting, and for a file that was changed since it was written.
     """
     record = read_json(path)
     if not isinstance(record, dict) or not isinstance(record.get("task", record.get("family")), str):
         raise ValueError("it is no object with the name of its task")
+    whole = take_seal(record)
     if "family" in record:
         task = one_of("family", record.pop("family"), FAMILIES)
     else:
         task = record.pop("task")
     config = from_dict(one_of("task", task, configs), record.pop("config"))
+    if not whole:
+        raise UserError(
+            f"a run's settings must be as they were written, got {path}, whose checksum is not theirs; "
+            f'without its line "{SEAL}" the file is read as it is'
+        )
     record.pop("format", None)
     return config, record
 

@@ -1,55 +1,25 @@
 """Texts: the embedded default, a file split by position, or a folder; and the tokens made of them."""
 
 import dataclasses
-import hashlib
+import functools
+import itertools
 import math
-import platform
 from typing import Any
 
 import numpy as np
 
 from lm_jax.config.text_defaults import text_defaults
 from lm_jax.data.encoding_cache import cached_encoding
-from lm_jax.data.sources import how_read, joined, read_source
-from lm_jax.data.standard_input import STANDARD_INPUT, is_stream
+from lm_jax.data.sources import how_read, joined
+from lm_jax.data.standard_input import is_stream
+from lm_jax.data.texts import SPLITS, Texts, as_bytes, open_texts
 from lm_jax.data.tokenizers import split_words
 from lm_jax.data.vocabulary import UNKNOWN, Vocabulary, build_vocabulary
+from lm_jax.data.word_types import word_types
 from lm_jax.errors import UserError
 
 
-SPLITS = ("train", "valid", "test")
-TRAIN_SHARE, VALID_SHARE = 0.90, 0.05
 CACHE_FROM = 1_000_000  # characters; shorter texts are encoded anew each time
-
-
-@dataclasses.dataclass(frozen=True)
-class Texts:
-    """The three texts of a corpus: str at char and word level, bytes at byte level; each ends with a newline.
-
-    one_file: whether they are parts of one file, the one after the other.
-    """
-
-    source: str
-    level: str
-    train: str | bytes
-    valid: str | bytes
-    test: str | bytes
-    one_file: bool = False
-
-    def first_line(self, split: str) -> int:
-        """Returns the number that the first line of a split has in its file."""
-        before = SPLITS[: SPLITS.index(split)] if self.one_file else ()
-        texts: list[Any] = [getattr(self, other) for other in before]
-        return 1 + sum(text.count(b"\n" if isinstance(text, bytes) else "\n") for text in texts)
-
-    @property
-    def sha256(self) -> str:
-        """A fingerprint of the three texts, the same at every level."""
-        texts = [as_bytes(getattr(self, split)) for split in SPLITS]
-        if any(b"\0" in text for text in texts):
-            # only then could other splits be joined to the same bytes; the fingerprints of all others stay as they were
-            texts.append(" ".join(str(len(text)) for text in texts).encode())
-        return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +95,7 @@ def load_corpus(
     text_column: str = "text",
     min_count: int | None = 1,
     max_vocab: int | None = None,
-    texts: Texts | None = None,
+    texts: Any = None,
     tokenizer: str = "whitespace",
     lower: bool = False,
 ) -> Corpus:
@@ -141,25 +111,22 @@ def load_corpus(
         text_column: The column of tables that has the text.
         min_count: Words rarer than it become `<unk>`; None is chosen as by a run (`text_defaults`).
         max_vocab: The most entries of the vocabulary, of words and of bpe.
-        texts: The texts of `data`, where they are read already.
+        texts: The texts of `data`, where `open_texts` or `load_texts` has opened them already.
         tokenizer: How a text is split into words, see `split_words`.
         lower: Whether words are in lower case.
 
     Raises:
         UserError: For what cannot be read as text.
     """
-    texts = load_texts(data, level, text_column) if texts is None else texts
-    splits = {split: getattr(texts, split) for split in SPLITS}
+    texts = open_texts(data, level, text_column) if texts is None else texts
     least = _min_count(texts, tokenizer, lower) if min_count is None else min_count
 
     def build():
-        others = texts.valid, texts.test
-        built = vocabulary or build_vocabulary(
-            level, texts.train, others, least, max_vocab, tokenizer=tokenizer, lower=lower
-        )
-        return built, {split: built.encode(text, texts.first_line(split)) for split, text in splits.items()}
+        options = {"tokenizer": tokenizer, "lower": lower}
+        built = vocabulary or _build_vocabulary(texts, level, least, max_vocab, options)
+        return built, {split: _encode(built, texts, split) for split in SPLITS}
 
-    if sum(map(len, splits.values())) < CACHE_FROM:
+    if sum(texts.characters.values()) < CACHE_FROM:
         encoder, arrays = build()
     else:
         given = None if vocabulary is None else vocabulary.sha256
@@ -173,11 +140,11 @@ def load_corpus(
         source=texts.source,
         sha256=texts.sha256,
         vocabulary=encoder,
-        characters={split: len(text) for split, text in splits.items()},
-        bytes={split: len(as_bytes(text)) for split, text in splits.items()},
+        characters=texts.characters,
+        bytes=texts.bytes,
         min_count=least,
         reading=how_read(data),
-        stream=as_bytes(joined(*splits.values())) if is_stream(data) else None,
+        stream=as_bytes(joined(texts.train, texts.valid, texts.test)) if is_stream(data) else None,
         train=arrays["train"],
         valid=arrays["valid"],
         test=arrays["test"],
@@ -185,101 +152,27 @@ def load_corpus(
 
 
 def _min_count(texts, tokenizer, lower):
-    text = str(texts.train) if texts.level == "word" else UNKNOWN
-    if UNKNOWN in text:
-        return 1
-    return text_defaults("word", len(split_words(text, tokenizer, lower)) + text.count("\n")).min_count
+    tokens = 0
+    for block in texts.blocks("train") if texts.level == "word" else [UNKNOWN]:
+        if UNKNOWN in block:
+            return 1
+        tokens += len(split_words(block, tokenizer, lower)) + block.count("\n")
+    return text_defaults("word", tokens).min_count
 
 
-def load_texts(data: str | None, level: str, text_column: str = "text") -> Texts:
-    """Loads the three texts of a source.
-
-    Args:
-        data: A source, as for `load_corpus`.
-        level: "char", "byte", "word" or "bpe".
-        text_column: The column of tables that has the text.
-
-    Raises:
-        UserError: For what cannot be read as text.
-    """
-    if data is None:
-        text = default_text()
-        source = f"pydoc_data.topics of Python {platform.python_version()}"
-        return _split_by_position(source, level, text.encode() if level == "byte" else text)
-    texts = read_source(data, level, text_column)
-    if "all" in texts:
-        source = "standard input" if data == STANDARD_INPUT else data
-        return _split_by_position(source, level, texts["all"])
-    return Texts(data, level, texts["train"], texts["valid"], texts["test"])
+def _build_vocabulary(texts, level, min_count, max_size, splitting):
+    if isinstance(texts, Texts):
+        return build_vocabulary(level, texts.train, (texts.valid, texts.test), min_count, max_size, **splitting)
+    others = itertools.chain(texts.blocks("valid"), texts.blocks("test"))
+    split = functools.partial(split_words, **splitting)
+    return Vocabulary(level, word_types(texts.blocks("train"), others, min_count, max_size, split=split), **splitting)
 
 
-def load_whole_text(data: str | None, level: str, text_column: str = "text") -> str | bytes:
-    """Loads all of a source as one text, not split.
-
-    Args:
-        data: A source, as for `load_corpus`.
-        level: "char", "byte", "word" or "bpe"; a text of bytes is bytes.
-        text_column: The column of tables that has the text.
-
-    Raises:
-        UserError: For what cannot be read as text.
-    """
-    if data is None:
-        text = default_text()
-        return text.encode() if level == "byte" else text
-    texts = read_source(data, level, text_column)
-    if "all" in texts:
-        return texts["all"]
-    return joined(texts["train"], texts["valid"], texts["test"])
-
-
-def check_split(split: str) -> None:
-    """Raises UserError unless it is one of the three, or "all"."""
-    if split not in (*SPLITS, "all"):
-        raise UserError(f"split must be one of {', '.join(SPLITS)} or all, got {split!r}", ["split"])
-
-
-def load_split(data: str | None, level: str, text_column: str, split: str) -> str | bytes:
-    """Loads one split of a source, or all of it.
-
-    Args:
-        data: A source, as for `load_corpus`.
-        level: "char", "byte", "word" or "bpe"; a text of bytes is bytes.
-        text_column: The column of tables that has the text.
-        split: "train", "valid", "test" or "all".
-
-    Raises:
-        UserError: For what cannot be read as text.
-    """
-    if split == "all":
-        return load_whole_text(data, level, text_column)
-    return getattr(load_texts(data, level, text_column), split)
-
-
-def default_text() -> str:
-    """Returns the help topics of the running Python: about 465,000 characters of English with some code."""
-    from pydoc_data.topics import topics
-
-    return "".join(text if text.endswith("\n") else text + "\n" for text in topics.values())
-
-
-def as_bytes(text: str | bytes) -> bytes:
-    """Returns the bytes of a text in UTF-8."""
-    return text if isinstance(text, bytes) else text.encode()
-
-
-def _split_by_position(source: str, level: str, text: Any) -> Texts:
-    newline: Any = b"\n" if isinstance(text, bytes) else "\n"
-
-    def cut_near(position):
-        return text.find(newline, int(position)) + 1
-
-    first = cut_near(TRAIN_SHARE * len(text))
-    second = cut_near((TRAIN_SHARE + VALID_SHARE) * len(text))
-    parts = (text[:first], text[first:second], text[second:])
-    if not all(parts):
-        raise UserError(
-            f"a file that is split 90/5/5 at line ends needs more lines, got {text.count(newline)} in {source}; "
-            "20 of the same length are enough"
-        )
-    return Texts(source, level, *parts, one_file=True)
+def _encode(vocabulary, texts, split):
+    if isinstance(texts, Texts):
+        return vocabulary.encode(getattr(texts, split), texts.first_line(split))
+    parts, line = [], texts.first_line(split)
+    for block in texts.blocks(split):
+        parts.append(vocabulary.encode(block, line))
+        line += block.count("\n")
+    return np.concatenate(parts)

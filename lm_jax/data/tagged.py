@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lm_jax.data.corpora import SPLITS
 from lm_jax.data.near_files import near_files
 from lm_jax.data.python_names import standard_library, tagged_functions
 from lm_jax.data.sources import SPLIT_NAMES
 from lm_jax.data.spans import illegal_step, scheme_of
 from lm_jax.data.tagged_files import Sentence, read_sentences
+from lm_jax.data.texts import SPLITS
 from lm_jax.errors import UserError
 
 

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import itertools
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,15 @@ from typing import Any
 import numpy as np
 
 from lm_jax.data import bpe
+from lm_jax.data.blocks import line_blocks
 from lm_jax.data.spacing import Spacing
 from lm_jax.data.tokenizers import split_words
 from lm_jax.data.vocabulary_faults import check_types
+from lm_jax.data.word_types import END_OF_LINE, UNKNOWN, word_types
 from lm_jax.errors import UserError
 from lm_jax.strict_json import read_json, write_json
 
 
-END_OF_LINE = "</s>"
-UNKNOWN = "<unk>"
 OUT_OF_VOCABULARY = "<oov>"
 BPE_SIZE = 8192
 SPLITTING = ("tokenizer", "lower")  # how words are split, see `split_words`
@@ -131,12 +130,16 @@ class Vocabulary:
         return ids
 
     def _encode_words(self, text, first_line):
-        words = [word for line in text.split("\n") for word in (*self.split(line), END_OF_LINE)][:-1]
-        unknown = -1 if self.unk_id is None else self.unk_id
-        ids = np.fromiter(map(self.ids.get, words, itertools.repeat(unknown)), np.int32, len(words))
-        if (unknown < 0 and (ids < 0).any()) or np.count_nonzero(ids == self.eol_id) != text.count("\n"):
-            self._refuse_words(text, first_line)
-        return ids
+        parts, unknown = [np.zeros(0, np.int32)], -1 if self.unk_id is None else self.unk_id
+        for block in line_blocks(text):
+            words = [word for line in block.split("\n") for word in (*self.split(line), END_OF_LINE)][:-1]
+            ids = np.fromiter(map(self.ids.get, words, itertools.repeat(unknown)), np.int32, len(words))
+            lines = block.count("\n")
+            if (unknown < 0 and (ids < 0).any()) or np.count_nonzero(ids == self.eol_id) != lines:
+                self._refuse_words(block, first_line)
+            first_line += lines
+            parts.append(ids)
+        return np.concatenate(parts)
 
     def _refuse_words(self, text, first_line):
         for number, line in enumerate(text.split("\n"), first_line):
@@ -259,28 +262,15 @@ def build_vocabulary(
             raise UserError(f"{END_OF_LINE} stands for the end of a line and must not occur in a text")
         merges, tokens = bpe.learn(str(train), max_size or BPE_SIZE, END_OF_LINE)
         return Vocabulary(level, tokens, merges)
-    split = functools.partial(split_words, tokenizer=tokenizer, lower=lower)
-    counts, words = Counter(split(str(train))), [split(str(text)) for text in others]
-    types = _words(counts, str(train).count("\n"), words, min_count, max_size, unknown)
+    types = word_types(
+        line_blocks(str(train)),
+        itertools.chain.from_iterable(line_blocks(str(text)) for text in others),
+        min_count,
+        max_size,
+        unknown=unknown,
+        split=functools.partial(split_words, tokenizer=tokenizer, lower=lower),
+    )
     return Vocabulary(level, types, tokenizer=tokenizer, lower=lower)
-
-
-def _words(counts, lines, others, min_count, max_size, unknown):
-    if END_OF_LINE in counts:
-        raise UserError(f"the word {END_OF_LINE} stands for the end of a line and must not occur in a text")
-    ranked = sorted(counts, key=lambda word: (-counts[word], word))
-    words = {word for word in ranked if counts[word] >= min_count}
-    if unknown or len(words) < len(counts) or any(word not in words for text in others for word in text):
-        words.add(UNKNOWN)
-    if max_size is not None and len(words) + 1 > max_size:
-        if max_size < 3:
-            rule = f"max_vocab must be at least 3 (a word, {UNKNOWN} and {END_OF_LINE})"
-            raise UserError(f"{rule}, got {max_size}", ["max_vocab"])
-        words = {UNKNOWN, *[word for word in ranked if word in words and word != UNKNOWN][: max_size - 2]}
-    lost = sum(count for word, count in counts.items() if word not in words)
-    counts[UNKNOWN] += lost
-    counts[END_OF_LINE] = lines
-    return tuple(sorted(words | {END_OF_LINE}, key=lambda word: (-counts[word], word)))
 
 
 def with_zero_count_type(vocabulary: Vocabulary) -> Vocabulary:

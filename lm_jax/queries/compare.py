@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lm_jax.cells.user import has_user_cell
-from lm_jax.data.corpora import check_split
+from lm_jax.data.texts import check_split
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.queries.block_scores import BlockScores, score_blocks
 from lm_jax.queries.compared_model import ComparedModel

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lm_jax.data.corpora import as_bytes
+from lm_jax.data.texts import as_bytes
 from lm_jax.inference.likelihood import perplexity
 from lm_jax.inference.significance import PairedTest, bootstrap_ratio, paired_test
 from lm_jax.queries.block_scores import BlockScores

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from lm_jax.data.corpora import check_split
+from lm_jax.data.texts import check_split
 from lm_jax.errors import UserError
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_loaded, as_opened, check_model_type
 from lm_jax.queries.scorable import check_scorable

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from lm_jax.analysis import LagProfile, gradient_flow, lag_profile
 from lm_jax.analysis.trajectory import main_leaf
-from lm_jax.data.corpora import check_split, load_split
 from lm_jax.data.excerpts import cut_texts
+from lm_jax.data.texts import check_split, load_split
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.queries.loaded_run import RunLike, UserCell
 from lm_jax.queries.recurrent_run import load_recurrent

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from lm_jax.data.corpora import load_texts, load_whole_text
 from lm_jax.data.sources import joined
+from lm_jax.data.texts import load_texts, load_whole_text
 from lm_jax.errors import UserError
 from lm_jax.runs.open import OpenedRun
 

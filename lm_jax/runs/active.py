@@ -15,12 +15,13 @@ from lm_jax.runs.journal import Journal
 from lm_jax.runs.mirror import mirrored
 from lm_jax.runs.results import Run, TrainResults
 from lm_jax.runs.setup import Setup, count_parameters, start_of
-from lm_jax.strict_json import write_json
+from lm_jax.sealed_json import write_sealed
 from lm_jax.tasks import Closing
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.history import History
 from lm_jax.training.listener import Listener
 from lm_jax.training.loop import LoopFunctions, Training
+from lm_jax.training.processes import on_first
 from lm_jax.training.state import TrainState
 
 
@@ -87,7 +88,7 @@ class ActiveRun:
         results = self._results(params, best_step)
         self._draw(results.closing.references)
         if folder.writes:
-            write_json(folder.path / "results.json", results.to_json())
+            write_sealed(folder.path / "results.json", results.to_json())
         self._stack.close()
         self.journal.on_end(results)
         return Run(folder.path, setup.model, params, setup.data.vocabulary, results)
@@ -137,6 +138,7 @@ class ActiveRun:
         def save(state, history, valid_loss):
             vocabulary = None if data.vocabulary is None else data.vocabulary.sha256
             record = {"history": history.to_record(), "config": to_dict(config), "vocabulary": vocabulary}
+            record["log"] = on_first(lambda: self.journal.digest)
             self._states.save(state, record, valid_loss)
             self._on_checkpoint()
 

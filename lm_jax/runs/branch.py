@@ -15,12 +15,13 @@ from lm_jax.config import to_dict
 from lm_jax.config.flat import flat_values
 from lm_jax.errors import UserError
 from lm_jax.files import write_text
-from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.folder import RunFolder, log_digest, read_lines
 from lm_jax.runs.open import OpenedRun
 from lm_jax.runs.setup import Setup, set_up
 from lm_jax.strict_json import to_json
 from lm_jax.training.checkpoints import Checkpoints, restore_step
 from lm_jax.training.history import History
+from lm_jax.training.processes import on_first
 from lm_jax.training.saved_steps import find_steps
 from lm_jax.training.state import TrainState
 
@@ -104,5 +105,6 @@ def save_branch(folder: RunFolder, setup: Setup, branch: Branch) -> None:
     """
     vocabulary = None if setup.data.vocabulary is None else setup.data.vocabulary.sha256
     record = {"history": branch.history.to_record(), "config": to_dict(setup.config), "vocabulary": vocabulary}
+    record["log"] = on_first(lambda: log_digest(read_lines(folder.metrics)).hexdigest())
     with Checkpoints(Path(folder.states)) as states:
         states.save(branch.state, record, branch.rank)

@@ -74,8 +74,8 @@ def whole_steps(states):
 
 
 def _copy_files(source, target, seen):
-    """The files at the top of a run folder that have changed."""
-    for path in sorted(source.iterdir()):
+    """The files at the top of a run folder that have changed; the settings last, for with them a folder is a run."""
+    for path in sorted(source.iterdir(), key=lambda path: (path.name == "config.json", path.name)):
         if not path.is_file() or path.name.endswith((COPYING, PART)) or path.name == LOCK:
             continue
         stat = path.stat()

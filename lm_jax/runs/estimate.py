@@ -10,7 +10,7 @@ from lm_jax.runs.folder import check_new, new_folder
 from lm_jax.runs.kept_text import keep_text
 from lm_jax.runs.lock import claimed
 from lm_jax.runs.results import EstimateResults, Run
-from lm_jax.strict_json import write_json
+from lm_jax.sealed_json import write_sealed
 from lm_jax.tasks import Task
 from lm_jax.training.listener import Listener
 
@@ -49,7 +49,7 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
         estimation.save(path, found.params)
         size = path.stat().st_size
         results = EstimateResults(str(folder.path), notes, dict(found.record), size, seconds, closing)
-        write_json(folder.path / "results.json", results.to_json())
+        write_sealed(folder.path / "results.json", results.to_json())
     listener.on_end(results)
     params = estimation.read(path, data.vocabulary)
     return Run(folder.path, model, params, data.vocabulary, results)

@@ -1,8 +1,11 @@
 """The folder of a run: what lies in it, how it is made, and how its logs are cut back when a run is resumed."""
 
 import dataclasses
+import hashlib
 import itertools
 import platform
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ from lm_jax.errors import UserError
 from lm_jax.files import append_line, write_text
 from lm_jax.input_files import read_input
 from lm_jax.report.commands import shell_path
-from lm_jax.strict_json import from_json, read_json, to_json, write_json
+from lm_jax.sealed_json import SEAL, take_seal, write_sealed
+from lm_jax.strict_json import from_json, read_json, to_json
 
 
 DEFAULT_PARENT = Path("checkpoints")
@@ -65,7 +69,7 @@ class RunFolder:
         return self.path / "times.jsonl"
 
     def create(self, config: Any, vocabulary: Any, record: dict[str, Any]) -> None:
-        """Writes config.json and vocabulary.json.
+        """Writes vocabulary.json and config.json.
 
         Args:
             config: The settings of the run.
@@ -74,17 +78,18 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         head = {"format": FORMAT, "task": config.task, "config": to_dict(config), "python": platform.python_version()}
-        write_json(self.config, head | record)
         if vocabulary is not None:
             vocabulary.save(self.vocabulary)
+        write_sealed(self.config, head | record)  # the last, for with it a folder is a run
 
     def update_config(self, config: Any) -> None:
         """Records the settings that a resume changed."""
         if self.writes:
             record = read_json(self.config)
-            record.pop("family", None)  # of version 0.1
+            for name in ("family", SEAL):  # the first of version 0.1
+                record.pop(name, None)
             head = {"format": FORMAT, "task": config.task, "config": to_dict(config)}
-            write_json(self.config, head | {**record, **head})
+            write_sealed(self.config, head | {**record, **head})
 
     def append(self, path: Path, record: dict[str, Any]) -> None:
         """Adds one line of JSON; it is on disk when this returns."""
@@ -96,6 +101,33 @@ class RunFolder:
         for path in (self.metrics, self.times) if self.writes else ():
             lines = [r for r in read_lines(path) if r["step"] <= step and not r.get("closing")]
             write_text(path, "".join(to_json(record) + "\n" for record in lines), lasting=True)
+
+    def check_log(self, digest: str | None) -> None:
+        """Warns if metrics.jsonl, cut back to a checkpoint, is not what it was when that was saved.
+
+        Args:
+            digest: Of its lines then; None where a version did not record it.
+        """
+        if self.writes and digest is not None and log_digest(read_lines(self.metrics)).hexdigest() != digest:
+            warnings.warn(
+                f"{self.metrics} is damaged: its lines up to the checkpoint are not those that were written; "
+                "the run continues, and its older numbers are not to be relied on",
+                stacklevel=2,
+            )
+
+
+def log_digest(lines: Iterable[dict[str, Any]]) -> Any:
+    """Returns the running BLAKE2b of the lines of a log; `add_to_digest` goes on with it."""
+    digest = hashlib.blake2b(digest_size=16)
+    for line in lines:
+        add_to_digest(digest, line)
+    return digest
+
+
+def add_to_digest(digest: Any, line: dict[str, Any]) -> None:
+    """Adds a line of a log to its digest, unless a resumed run would drop it."""
+    if not line.get("closing"):
+        digest.update(f"{to_json(line)}\n".encode())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -139,11 +171,14 @@ def read_results(path: Path) -> dict[str, Any]:
     results = read_json(file)
     if not isinstance(results, dict):
         raise ValueError("results.json holds no object")
+    whole = take_seal(results)
     step, seconds, rows = results.get("step", 0), results.get("seconds", 0.0), results.get("rows", [])
     if type(step) is not int or not _is_number(seconds) or isinstance(seconds, dict | list):
         raise ValueError("results.json has a step or seconds that are no numbers")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("results.json has rows that are no objects")
+    if not whole:
+        raise ValueError("results.json was changed since it was written: its checksum is not that of its values")
     return results
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lm_jax.report.figures import draw_loss_curve
-from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.folder import RunFolder, add_to_digest, log_digest, read_lines
 from lm_jax.training.listener import Compilation, Incident, Listener, Report, Rollback, Start, Telemetry, Validation
 
 
@@ -27,6 +27,16 @@ class Journal(Listener):
         self._folder, self._next = folder, listener if folder.writes else Listener()
         self._step, self._loss_label, self._unit = first_step, loss_label, unit
         self._drawn = time.monotonic()
+        self._digest = log_digest(read_lines(folder.metrics) if folder.writes else ())
+
+    @property
+    def digest(self) -> str:
+        """The checksum of what was written to metrics.jsonl, which a checkpoint keeps."""
+        return self._digest.copy().hexdigest()
+
+    def _write(self, record):
+        self._folder.append(self._folder.metrics, record)
+        add_to_digest(self._digest, record)
 
     def on_start(self, start: Start) -> None:
         """Hands on."""
@@ -44,14 +54,14 @@ class Journal(Listener):
     def on_report(self, report: Report) -> None:
         """Writes to metrics.jsonl, and times to times.jsonl."""
         folder, rate = self._folder, report.targets_per_second
-        folder.append(folder.metrics, report_to_json(report))
+        self._write(report_to_json(report))
         times = {"step": report.step, "seconds": report.seconds, f"{self._unit}_per_second": rate}
         folder.append(folder.times, times)
         self._next.on_report(report)
 
     def on_incident(self, incident: Incident) -> None:
         """Writes to metrics.jsonl."""
-        self._folder.append(self._folder.metrics, incident_to_json(incident))
+        self._write(incident_to_json(incident))
         self._next.on_incident(incident)
 
     def on_rollback(self, rollback: Rollback) -> None:
@@ -62,8 +72,7 @@ class Journal(Listener):
 
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Writes to metrics.jsonl."""
-        record = {"step": telemetry.step, "telemetry": dict(telemetry.values)}
-        self._folder.append(self._folder.metrics, record)
+        self._write({"step": telemetry.step, "telemetry": dict(telemetry.values)})
         self._next.on_telemetry(telemetry)
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
@@ -78,7 +87,7 @@ class Journal(Listener):
 
     def on_validation(self, validation: Validation) -> None:
         """Writes to metrics.jsonl, and draws the loss curve where it was not drawn for some seconds."""
-        self._folder.append(self._folder.metrics, validation_to_json(validation))
+        self._write(validation_to_json(validation))
         self._next.on_validation(validation)
         if time.monotonic() - self._drawn > DRAWN_EVERY:
             self.draw_losses()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lm_jax.config import to_dict
 from lm_jax.errors import UserError
+from lm_jax.files import PART
 from lm_jax.report.commands import shell_path
 from lm_jax.runs.copies import WAITING, copy_back, copy_changes, copy_record, drop_leftovers, link, whole_steps
 from lm_jax.runs.folder import DEFAULT_PARENT, RunFolder, check_new
@@ -83,7 +84,7 @@ def check_same_run(folder: RunFolder, target: Path, changeable: tuple[str, ...])
         UserError: If it is another run, or has gone on further than this one.
     """
     other = RunFolder(target)
-    if not target.exists() or _is_empty(target):
+    if not target.exists() or _is_empty(target) or _is_begun(target, folder.path):
         return
     if _identity(other, changeable) != _identity(folder, changeable):
         raise UserError(f"a run is mirrored to a copy of itself, got another run in {target}")
@@ -227,6 +228,14 @@ class Mirror:
         failure, self._failure = self._failure, None
         if failure is not None:
             warnings.warn(f"the mirror {self.target} could not be brought up to date: {failure}", stacklevel=3)
+
+
+def _is_begun(target, run):
+    """Whether a folder has no more than what a first copy of a run leaves that was killed: it has no settings yet."""
+    if (target / "config.json").exists() or whole_steps(target / "states"):
+        return False
+    names = [path.name for path in target.iterdir()]
+    return all(name.endswith((PART, COPYING)) or name == "states" or (run / name).exists() for name in names)
 
 
 def _is_empty(path):

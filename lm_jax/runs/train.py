@@ -155,11 +155,12 @@ def resume(
         here = RunFolder(Path(on_first(move)), writes=is_first())
         if not own:
             on_first(lambda: lock.enter_context(locked(here.path)))
-        state, history = _restore(setup, opened, here, state)
+        state, history, digest = _restore(setup, opened, here, state)
         if setup.plan.steps < int(state.step):
             got = f"{int(state.step)}, got {setup.plan.steps} steps"
             raise UserError(f"a resumed run ends after the step it is at, {got}")
         here.cut_back(int(state.step))
+        here.check_log(digest)
         here.update_config(config)
         return _train(setup, here, state, history, listener, mirror)
 
@@ -206,16 +207,18 @@ def resumable_task(opened: OpenedRun) -> Task:
     return task
 
 
-def _restore(setup: Setup, opened: OpenedRun, folder: RunFolder, state: TrainState) -> tuple[TrainState, History]:
+def _restore(
+    setup: Setup, opened: OpenedRun, folder: RunFolder, state: TrainState
+) -> tuple[TrainState, History, str | None]:
     with Checkpoints(folder.states) as states:
         restored = states.restore_newest(state)
     if restored is None:
-        return state, History()
+        return state, History(), None
     state, record = restored
     opened.check_vocabulary(record)
     saved = from_dict(type(setup.config), record["config"])
     _refuse_changes(setup.task, saved, setup.config)
-    return state, History.from_record(record["history"])
+    return state, History.from_record(record["history"]), record.get("log")
 
 
 def _merge(task: Task, saved: RunConfig, config: RunConfig, also: tuple[str, ...] = ()) -> RunConfig:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from lm_jax.data.corpora import SPLITS, Corpus, unknown_rate
+from lm_jax.data.corpora import Corpus, unknown_rate
+from lm_jax.data.texts import SPLITS
 from lm_jax.report.numbers import short
-from lm_jax.tasks.closing_table import FIVE_GRAM, ClosingRow
+from lm_jax.tasks.closing_table import FIVE_GRAM, MOST_COUNTED, ClosingRow
 
 
 OVERFITTED = 0.3  # nats per token between the training and the validation text, from which on more passes do not help
@@ -18,7 +19,7 @@ def closing_remarks(corpus: Corpus, rows: Sequence[ClosingRow], network: str | N
         rows: of the table.
         network: the name of the model in it that is trained by steps; None where there is none.
     """
-    remarks = [_shortened(corpus, rows), _untrained_unknown(corpus)]
+    remarks = [_shortened(corpus, rows), _uncounted(corpus), _untrained_unknown(corpus)]
     if network is not None:
         remarks.append(_better_five_gram(rows, network))
     return tuple(filter(None, remarks))
@@ -32,6 +33,15 @@ def _shortened(corpus, rows):
         if split in lengths and lengths[split] < len(getattr(corpus, split))
     ]
     return f"scored in the table: {', '.join(parts)}" if parts else ""
+
+
+def _uncounted(corpus):
+    if len(corpus.train) <= MOST_COUNTED:
+        return ""
+    return (
+        f"without n-grams above the unigram: counting {len(corpus.train):,} tokens takes much memory; "
+        "an n-gram model that is trained with max_memory does it in less"
+    )
 
 
 def _untrained_unknown(corpus):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lm_jax.data.batching import cut_streams
-from lm_jax.data.corpora import SPLITS, Corpus, bits_per, unknown_rate
+from lm_jax.data.corpora import Corpus, bits_per, unknown_rate
+from lm_jax.data.texts import SPLITS
 from lm_jax.inference.likelihood import likelihood, perplexity
 from lm_jax.models.language_model import LanguageModel
 from lm_jax.models.ngram import BackoffParams, estimate
@@ -17,6 +18,7 @@ from lm_jax.types import Params
 
 
 MOST_TOKENS = {"train": 50_000, "valid": 500_000, "test": 500_000}  # of longer texts the first so many are scored
+MOST_COUNTED = 20_000_000  # tokens: counting 5-grams takes about 150 bytes a token
 FIVE_GRAM = "5-gram MKN"
 BASELINES = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), FIVE_GRAM: (5, "modified-kneser-ney")}
 # of a narrow terminal, the first to go first
@@ -48,11 +50,13 @@ class TextReading(NamedTuple):
 
 
 def baselines(corpus: Corpus) -> dict[str, BackoffParams]:
-    """Estimates n-gram models of the training text, by name: a model has to beat them."""
+    """Estimates n-gram models of the training text, by name: a model has to beat them. Of a text that is too long to be
+    counted beside a training, only the unigram model."""
     size, eol_id = len(corpus.vocabulary), corpus.vocabulary.eol_id
     return {
         name: estimate(corpus.train, order, size, eol_id, method=method).params
         for name, (order, method) in BASELINES.items()
+        if order == 1 or len(corpus.train) <= MOST_COUNTED
     }
 
 

@@ -13,7 +13,8 @@ from lm_jax.analysis.first_nonfinite import first_nonfinite
 from lm_jax.config import TrainConfig
 from lm_jax.config.text_defaults import UNCHOSEN, fill_in, text_defaults
 from lm_jax.data.batching import Batches
-from lm_jax.data.corpora import Corpus, as_bytes, bits_per, load_corpus, load_split, load_texts, unknown_rate
+from lm_jax.data.corpora import Corpus, bits_per, load_corpus, unknown_rate
+from lm_jax.data.texts import as_bytes, load_split, open_texts
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.errors import UserError
 from lm_jax.inference.generation import generate
@@ -94,7 +95,7 @@ def load(settings: Any, saved: SavedData | None) -> Corpus:
     options = dataclasses.asdict(settings.data)
     if saved is None:
         return load_corpus(**options)
-    texts = load_texts(settings.data.data, settings.data.level, settings.data.text_column)
+    texts = open_texts(settings.data.data, settings.data.level, settings.data.text_column)
     saved.check_same(texts.source, texts.sha256)
     corpus = load_corpus(**options, vocabulary=saved.vocabulary, texts=texts)
     return dataclasses.replace(corpus, origin=saved.phrase)

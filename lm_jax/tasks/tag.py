@@ -11,10 +11,10 @@ import numpy as np
 from lm_jax.analysis.first_nonfinite_encoder import first_nonfinite_encoder
 from lm_jax.config import TagConfig, cell_title
 from lm_jax.data.buckets import Buckets
-from lm_jax.data.corpora import SPLITS
 from lm_jax.data.tag_vocabulary import UNKNOWN_ID, EncodedSentences, TagVocabulary, build_tag_vocabulary
 from lm_jax.data.tagged import check_legal, check_tags, load_tagged, load_tagged_split
 from lm_jax.data.tagged_files import Sentence
+from lm_jax.data.texts import SPLITS
 from lm_jax.inference.tagging import score_tags
 from lm_jax.models.build_tagger import build_tagger, word_length
 from lm_jax.models.tag_outputs import tag_output

@@ -8,7 +8,7 @@ import pytest
 
 from lm_jax import UserError
 from lm_jax.data import build_vocabulary, load_corpus
-from lm_jax.data.corpora import SPLITS, Texts, default_text, load_texts
+from lm_jax.data.texts import SPLITS, Texts, default_text, load_texts
 
 
 LINES = "".join(f"line {i % 9} of the text\n" for i in range(200))

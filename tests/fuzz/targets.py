@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lm_jax.config import NGramConfig, TrainConfig, read_settings, to_dict
+from lm_jax.data.sources import read_source
 from lm_jax.data.text_files import as_text
 from lm_jax.data.vocabulary import BYTES, Vocabulary, build_vocabulary
 from lm_jax.errors import UserError
@@ -111,6 +112,35 @@ def _corpus(random, folder):
         assert level != "char" or vocabulary.decode(ids.tolist()) == text
 
 
+def _table(random, folder):
+    ending = random.choice((".csv", ".json", ".jsonl", ".parquet", ".parquet"))
+    whole = folder / f"whole{ending}"
+    if not whole.exists():
+        _write_table(whole)
+    content = whole.read_bytes()
+    if ending in (".json", ".jsonl") and random.random() < 0.5:
+        rows = odd_value([json.loads(line) for line in content.splitlines()], random)
+        content = json.dumps(rows).encode()
+    else:
+        content = damaged(content, random)
+    (folder / f"x{ending}").write_bytes(content)
+    (text,) = read_source(str(folder / f"x{ending}"), "word", "text").values()
+    assert isinstance(text, str) and text.strip() and text.endswith("\n")
+
+
+def _write_table(path):
+    rows = [{"text": line, "label": number} for number, line in enumerate(TEXT.splitlines())]
+    if path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif path.suffix == ".csv":
+        path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows), encoding="utf-8")
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 TARGETS: dict[str, Callable[[random.Random, Path], None]] = {
     "arpa": _arpa,
     "tables": _tables,
@@ -118,6 +148,7 @@ TARGETS: dict[str, Callable[[random.Random, Path], None]] = {
     "run": _run,
     "safetensors": _safetensors,
     "corpus": _corpus,
+    "table": _table,
 }
 
 

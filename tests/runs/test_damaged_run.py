@@ -1,16 +1,19 @@
 """A run whose checkpoints are damaged goes on, ends, and says so; and it is not read with another run's words."""
 
+import json
 import shutil
 
+import numpy as np
 import pytest
 
 import lm_jax
 from lm_jax import UserError
 from lm_jax.data.vocabulary import Vocabulary
-from lm_jax.runs.folder import RunFolder
+from lm_jax.runs.folder import RunFolder, read_results
+from lm_jax.runs.open import open_run
 from lm_jax.training.checksums import write_record
 from lm_jax.training.saved_steps import find_steps, rank_steps
-from tests.runs.toy import assert_equal_runs, toy_config, write_corpus
+from tests.runs.toy import assert_equal_runs, saved_arrays, toy_config, write_corpus
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,36 @@ def test_a_reader_says_what_it_reads_instead(run):
     with pytest.warns(UserWarning, match=r"checkpoint 8 is damaged \(.* bytes .*\); checkpoint 12 is read instead"):
         lm_jax.load(run)
     assert (run / "states" / "8").is_dir()
+
+
+def test_settings_that_were_changed_are_refused_unless_a_person_says_so(run):
+    """One digit gives other numbers: here as many streams for validation as nobody asked for."""
+    path = run / "config.json"
+    changed = path.read_text().replace('"eval_streams": 10', '"eval_streams": 11')
+    path.write_text(changed)
+    for question in (lm_jax.load, lm_jax.resume):
+        with pytest.raises(UserError, match=r"settings must be as they were written, got .*config.json"):
+            question(run)
+    record = json.loads(changed)
+    del record["checksum"]
+    path.write_text(json.dumps(record))
+    assert open_run(run).config.eval_streams == 11
+
+
+def test_results_that_were_changed_are_refused(run):
+    path = run / "results.json"
+    path.write_text(path.read_text().replace('"step": 12', '"step": 13'))
+    with pytest.raises(ValueError, match=r"results.json was changed since it was written"):
+        read_results(run)
+
+
+def test_a_log_that_was_changed_is_told_and_the_run_goes_on(run, finished):
+    path = run / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"loss": 1', '"loss": 2', 1))
+    with pytest.warns(UserWarning, match=r"metrics.jsonl is damaged: its lines up to the checkpoint are not those"):
+        lm_jax.resume(run)
+    for name, array in saved_arrays(run, 12).items():
+        np.testing.assert_array_equal(array, saved_arrays(finished, 12)[name])
 
 
 def test_a_run_is_not_read_with_another_vocabulary(run):

@@ -9,10 +9,12 @@ import pytest
 
 import lm_jax
 from lm_jax import UserError
+from lm_jax.data import load_corpus
 from lm_jax.files import PART
 from lm_jax.runs import mirror
 from lm_jax.runs.copies import WAITING, copy_changes, copy_record
-from lm_jax.runs.folder import read_lines
+from lm_jax.runs.folder import RunFolder, read_lines, read_results
+from lm_jax.runs.open import open_run
 from lm_jax.training.checkpoints import remove_step
 from lm_jax.training.checksums import record_step, records_of, write_record
 from lm_jax.training.saved_steps import COPYING, REMOVING, damage_of, find_steps
@@ -51,6 +53,17 @@ def run(tmp_path):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     (folder / "vocabulary.json").write_text("[]")
+    return folder
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A run folder that was made and not trained."""
+    config = toy_config(write_corpus(tmp_path / "text"))
+    corpus = load_corpus(config.data.data)
+    folder = RunFolder(tmp_path / "begun" / "run")
+    folder.create(config, corpus.vocabulary, {"decay_horizon": 20, "corpus": corpus.record})
+    (folder.path / "metrics.jsonl").write_text("")
     return folder
 
 
@@ -121,6 +134,31 @@ def test_a_mirror_is_whole_after_every_operation(run, tmp_path, killed_at):
         assert not [name for name in os.listdir(copy) if name.endswith((COPYING, REMOVING, PART))]
     assert done and number > 20 and not os.listdir(waiting)
     assert sorted(os.listdir(copy / "states")) == ["20", "30"]
+
+
+def test_a_first_copy_that_is_killed_anywhere_is_in_nobodys_way(begun, tmp_path, killed_at):
+    """Before each operation in turn: the run can be resumed with its mirror, and the mirror is a run or none."""
+    (arrange, undo), folder = killed_at, begun
+    for number in range(1, 100):
+        copy = tmp_path / str(number) / "run"
+        copy.mkdir(parents=True)
+        arrange(number)
+        try:
+            copy_changes(folder.path, folder.path / WAITING, copy, {})
+            done = True
+        except Killed:
+            done = False
+        undo()
+        mirror.check_same_run(folder, copy, ())
+        if (copy / "config.json").exists():
+            open_run(copy)
+        if done:
+            break
+    assert done and number > 4
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match=r"without config\.json"):
+        mirror.check_same_run(folder, tmp_path / "other", ())
 
 
 def test_a_step_that_the_run_deletes_meanwhile_is_copied_all_the_same(run, tmp_path, monkeypatch):
@@ -205,7 +243,7 @@ def test_when_the_machine_is_gone_the_run_goes_on_from_its_mirror(text, straight
     for folder in (resumed.folder, drive / "run"):
         assert_equal_runs(folder, straight.folder, step=20)
         assert sorted(os.listdir(folder / "states")) == sorted(os.listdir(straight.folder / "states"))
-    assert json.loads((drive / "run" / "results.json").read_text()) == json.loads(json.dumps(resumed.results.to_json()))
+    assert read_results(drive / "run") == json.loads(json.dumps(resumed.results.to_json()))
     with pytest.raises(UserError, match="to continue that run: resume checkpoints/run"):
         lm_jax.resume(drive / "run", mirror=drive)  # the machine is not gone
 

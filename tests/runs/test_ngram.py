@@ -87,6 +87,7 @@ def test_an_edited_configuration_is_told(run, tmp_path, change, message):
     folder = tmp_path / "run"
     shutil.copytree(run.folder, folder)
     record = json.loads((folder / "config.json").read_text())
+    del record["checksum"]
     (folder / "config.json").write_text(json.dumps({**record, **change}))
     with pytest.raises(UserError, match=message):
         lm_jax.evaluate(folder)

@@ -18,8 +18,9 @@ from lm_jax.inference.likelihood import likelihood
 from lm_jax.models.ngram import estimate
 from lm_jax.models.ngram.model import ngram_lm
 from lm_jax.queries import evaluate
-from lm_jax.runs.folder import read_lines
+from lm_jax.runs.folder import read_lines, read_results
 from lm_jax.runs.journal import report_to_json, validation_to_json
+from lm_jax.sealed_json import write_sealed
 from tests.runs.toy import Events, saved_arrays, toy_config, write_corpus
 
 
@@ -47,7 +48,7 @@ def test_what_lies_in_the_folder(finished):
     assert set(os.listdir(run.folder)) == names
     assert (run.folder / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert Vocabulary.load(run.folder / "vocabulary.json") == run.vocabulary == corpus.vocabulary
-    assert json.loads((run.folder / "results.json").read_text()) == json.loads(json.dumps(run.results.to_json()))
+    assert read_results(run.folder) == json.loads(json.dumps(run.results.to_json()))
 
 
 def test_the_configuration_tells_what_was_trained_on(finished):
@@ -106,7 +107,8 @@ def test_the_best_step_is_what_is_loaded(finished):
 def test_a_run_of_an_engine_of_one_machine_is_loaded_on_any(finished, tmp_path, recurrence):
     folder = shutil.copytree(finished[0].folder, tmp_path / "run")
     config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(config.replace('"recurrence": "auto"', f'"recurrence": "{recurrence}"'))
+    record = json.loads(config.replace('"recurrence": "auto"', f'"recurrence": "{recurrence}"'))
+    write_sealed(folder / "config.json", record)
     trained = lm_jax.load(folder)
     model, params = trained.model, trained.params
     carry = model.initial_carry(params, (2,))

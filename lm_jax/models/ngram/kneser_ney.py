@@ -54,7 +54,9 @@ def interpolate(tables: list[NGrams], adjusted: list[np.ndarray], *, modified: b
         taken = discounts[np.minimum(counts, 3)]
         total = context_totals(tables, k, counts)
         gamma = context_totals(tables, k, taken) / np.maximum(total, 1)
-        prob = (counts - taken) / total[table.prefix]
+        prob = counts - taken
+        del taken  # these are the longest arrays of all, and are many
+        prob /= total[table.prefix]
         prob += gamma[table.prefix] * lower[table.suffix]
         if k > 1:  # a context that nothing follows backs off freely
             backoffs.append(np.log(np.where(total > 0, gamma, 1.0)).astype(np.float32))

@@ -121,16 +121,18 @@ class _Text:
 
 
 def _merge(shards: list[np.ndarray], block: int, vocab_size: int) -> NGrams:
-    """Merges sorted shards into one table."""
-    parts = [_merged(rows) for rows in _ranges(shards, block)]
-    rows = np.concatenate(parts) if parts else np.zeros(0, SHARD)
-    return NGrams(
-        words=(rows["key"] % vocab_size).astype(np.int32),
-        prefix=(rows["key"] // vocab_size).astype(np.int32),
-        suffix=rows["suffix"].copy(),
-        counts=rows["count"].copy(),
-        starts=rows["start"].copy(),
-    )
+    """Merges sorted shards into one table, column by column, so that no more than one column is in memory twice."""
+    columns = [[column] for column in _columns(np.zeros(0, SHARD), vocab_size)]
+    for rows in _ranges(shards, block):
+        for parts, column in zip(columns, _columns(_merged(rows), vocab_size), strict=True):
+            parts.append(column)
+    return NGrams(*(np.concatenate(columns.pop(0)) for _ in NGrams._fields))
+
+
+def _columns(rows, vocab_size):
+    """The columns of NGrams, in their order."""
+    words, prefix = (rows["key"] % vocab_size).astype(np.int32), (rows["key"] // vocab_size).astype(np.int32)
+    return words, prefix, rows["suffix"].copy(), rows["count"].copy(), rows["start"].copy()
 
 
 def _ranges(shards, block) -> Iterator[np.ndarray]:

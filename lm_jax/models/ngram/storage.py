@@ -35,6 +35,10 @@ def load_tables(path: Path, vocab_size: int) -> BackoffParams:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             order = sum(name.startswith("words_") for name in members)
+            # an array of another name may be one of these that was damaged: without it there would be an order less
+            others = members.keys() - {"log_missing"} - {f"{name}_{k + 1}" for name in KINDS for k in range(order)}
+            if others:
+                raise ValueError(f"it has an array {min(others)[:30]!r}, which no tables have")
 
             def of(name, last):
                 return tuple(_read_array(archive, members[f"{name}_{k}"], KINDS[name]) for k in range(1, last + 1))

@@ -1,0 +1,1 @@
+"""Runs in whose files single bits are flipped."""
