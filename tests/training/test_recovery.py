@@ -207,7 +207,7 @@ def outcome(nll=2.0, norm=1.0, carry=0.0, scale=1.0):
 )
 def test_the_first_thing_that_is_no_number_is_named(changes, fault):
     guard = Guard(POLICIES["skip"], lambda step: 1.0)
-    assert FAULTS[int(judge(guard, jnp.asarray(0), outcome(**changes)))] == fault
+    assert FAULTS[int(judge(guard, jnp.asarray(0), jnp.asarray(4.0), outcome(**changes)))] == fault
 
 
 def counters_by_rule(policy, bad):
