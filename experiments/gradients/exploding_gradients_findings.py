@@ -107,13 +107,21 @@ def findings(results: dict[str, Any]) -> Findings:
 
 
 def _picture_of(healed):
-    last, backs = [one["validations"][-1][1] for one in healed], [_backs(one) for one in healed]
+    backs = [_backs(one) for one in healed]
     reports = sum(one["reports"] for one in healed)
     return Picture(
         "healed",
-        draw_healed(healed, f"Runs made to explode go back {_range(backs)} times and end at {max(last):.1f} nats"),
+        draw_healed(
+            healed, f"Runs made to explode go back {_range(backs)} times and end at {max(_last(healed)):.1f} nats"
+        ),
         f"relu RNNs, Adam at 0.3 without clipping, {seeds_of(len(healed))}; {reports} reports of incidents.",
     )
+
+
+def _last(healed) -> list[float]:
+    """The last validation loss of each run."""
+    last = [one["validations"][-1][1] for one in healed]
+    return [math.inf if loss is None else loss for loss in last]
 
 
 def _backs(one) -> int:
@@ -126,16 +134,14 @@ def _range(numbers) -> str:
 
 def verdict_of_healed(healed, uniform: float) -> Verdict:
     """Whether every run that exploded ended with a model that is of use."""
-    last = [one["validations"][-1][1] for one in healed]
-    losses = [math.inf if loss is None else loss for loss in last]
-    measured = (
-        f"{max(losses):.2f} nats at most, uniform {uniform:.2f}; back {_range([_backs(o) for o in healed])} times"
+    expected = (
+        "runs that explode at 60 times the learning rate go back by themselves and end below half the uniform loss"
     )
-    return Verdict(
-        "runs that explode at 60 times the learning rate go back by themselves and end below half the uniform loss",
-        measured if healed else "",
-        all(_backs(one) for one in healed) and max(losses) < uniform / 2 if healed else None,
-    )
+    if not healed:
+        return Verdict(expected, "no such run", None)
+    largest, backs = max(_last(healed)), [_backs(one) for one in healed]
+    found = f"{largest:.2f} nats at most, uniform {uniform:.2f}; back {_range(backs)} times"
+    return Verdict(expected, found, all(backs) and largest < uniform / 2)
 
 
 def _is_lost(run) -> bool:
