@@ -68,6 +68,27 @@ def draw_cliff(found, finding: str):
     return figure
 
 
+def draw_healed(found, title: str):
+    """The validation loss by step, a line a seed, and a tick where a run went back to a good state."""
+    figure, (axes,) = panels((8.0, 4.2))
+    for one, colour in zip(found, SERIES, strict=False):
+        steps, losses = np.array([[step, np.nan if x is None else x] for step, x in one["validations"]]).T
+        axes.plot(steps, losses, "o-", color=colour, markersize=3, linewidth=1.2, label=f"seed {one['seed']}")
+        backs = [incident["step"] for incident in one["incidents"] if incident["back_to"] is not None]
+        axes.plot(
+            backs,
+            np.full(len(backs), 0.96 - 0.04 * one["seed"]),
+            "x",
+            color=colour,
+            transform=axes.get_xaxis_transform(),
+        )
+    finish(axes, xlabel="step", ylabel="validation loss (nats per character)")
+    axes.set_xlim(left=0)
+    axes.legend(loc="center right", title="crosses: back to a good state")
+    headline(figure, title)
+    return figure
+
+
 def draw_recovery(found, title: str):
     """Loss by step, a line a seed, up to TOP: before the checkpoint, after it without clipping, and after it with."""
     figure, (axes,) = panels((8.0, 4.4))

@@ -1,5 +1,6 @@
 """What the runs of exploding_gradients.py say."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from experiments.gradients.exploding_gradients_figures import (
     RATES,
     SCALES,
     draw_cliff,
+    draw_healed,
     draw_losses,
     draw_recovery,
 )
@@ -86,19 +88,60 @@ def findings(results: dict[str, Any]) -> Findings:
             "relu RNNs, a line a seed; the losses of their first steps are above the end of the axis.",
         ),
     ]
+    healed = results.get("healed", [])
+    if healed:
+        pictures.append(_picture_of(healed))
     of = {name: with_range for name in ("final_loss", "largest_loss", "largest_gradient_norm")}
     of |= {f"share_of_norms_above_{NORM}": lambda v: with_range(v, percent)}
     return Findings(
         title=title,
         answer=f"At learning rate {middle:g} a tanh RNN ends at {free:.0f} nats per character without clipping, and at "
         f"{clipped:.1f} with the gradient's norm clipped.",
-        verdicts=verdicts(rows, descents, uniform),
+        verdicts=[*verdicts(rows, descents, uniform), verdict_of_healed(healed, uniform)],
         means=means(rows, ("learning_rate", "scale", "clipping"), of),
         rows=rows,
         columns=COLUMNS,
         pictures=pictures,
         seeds=range(seeds),
     )
+
+
+def _picture_of(healed):
+    backs = [_backs(one) for one in healed]
+    reports = sum(one["reports"] for one in healed)
+    return Picture(
+        "healed",
+        draw_healed(
+            healed, f"Runs made to explode go back {_range(backs)} times and end at {max(_last(healed)):.1f} nats"
+        ),
+        f"relu RNNs, Adam at 0.3 without clipping, {seeds_of(len(healed))}; {reports} reports of incidents.",
+    )
+
+
+def _last(healed) -> list[float]:
+    """The last validation loss of each run."""
+    last = [one["validations"][-1][1] for one in healed]
+    return [math.inf if loss is None else loss for loss in last]
+
+
+def _backs(one) -> int:
+    return sum(incident["back_to"] is not None for incident in one["incidents"])
+
+
+def _range(numbers) -> str:
+    return f"{min(numbers)} to {max(numbers)}" if min(numbers) < max(numbers) else f"{min(numbers)}"
+
+
+def verdict_of_healed(healed, uniform: float) -> Verdict:
+    """Whether every run that exploded ended with a model that is of use."""
+    expected = (
+        "runs that explode at 60 times the learning rate go back by themselves and end below half the uniform loss"
+    )
+    if not healed:
+        return Verdict(expected, "no such run", None)
+    largest, backs = max(_last(healed)), [_backs(one) for one in healed]
+    found = f"{largest:.2f} nats at most, uniform {uniform:.2f}; back {_range(backs)} times"
+    return Verdict(expected, found, all(backs) and largest < uniform / 2)
 
 
 def _is_lost(run) -> bool:

@@ -160,15 +160,17 @@ class TrainingConsole(Listener):
 def incident_words(incident: Incident) -> str:
     """Writes what happened at a step, and what was done."""
     numbers = f"loss {incident.loss:.4g}, gradient norm {incident.grad_norm:.4g}"
+    back = "" if incident.back_to is None else f"; back to the state after step {incident.back_to:,}"
     if incident.fault == "spike":
-        return f"step {incident.step:,}: a spike of the loss ({numbers})"
+        return f"step {incident.step:,}: a spike of the loss ({numbers}){back}"
     factors = (("learning rate", incident.rate), ("clipping norm", incident.clip))
     changed = "".join(f"; {name} now {factor:g} of what was set" for name, factor in factors if factor < 1)
     row = f", {incident.in_a_row} in a row" if incident.in_a_row > 1 else ""
     found = f"; first: {incident.found}" if incident.found else ""
     report = f"; report: {incident.report}" if incident.report else ""
-    what = f"step {incident.step:,}: no number in the {incident.fault} ({numbers}), not applied"
-    return f"{what}{row}{changed}{found}{report}"
+    fault = "an explosion of the loss" if incident.fault == "explosion" else f"no number in the {incident.fault}"
+    what = f"step {incident.step:,}: {fault} ({numbers}), not applied"
+    return f"{what}{row}{changed}{back}{found}{report}"
 
 
 def score_words(validation: Validation) -> str:

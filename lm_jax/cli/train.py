@@ -36,8 +36,8 @@ class TrainArguments(NetworkArguments):
     )
     from_step: int | None = setting(
         None,
-        "Step of the run of --resume that a new run, --run, begins with. Learning rate, clipping and --on-nonfinite "
-        "may then change, too; the run that was resumed stays as it is.",
+        "Step of the run of --resume that a new run, --run, begins with. Learning rate, clipping, --on-nonfinite, "
+        "--on-spike and --good-states may then change, too; the run that was resumed stays as it is.",
         rule=not_negative,
     )
     mirror: str | None = setting(

@@ -59,9 +59,22 @@ class RunConfig:
     )
     on_nonfinite: Literal["skip", "halve-lr", "tighten-clip", "stop"] = setting(
         "skip",
-        "Policy for a step whose loss or gradient is infinite or NaN, which is never applied. skip leaves its "
-        "batch out and halves the learning rate after 3 in a row; halve-lr and tighten-clip halve the learning rate, "
-        "or the clipping norm, each time. All three end the run after 10 in a row, stop after the first.",
+        "Policy for a step whose loss or gradient is infinite, NaN or past any use, which is never applied. skip "
+        "leaves its batch out and halves the learning rate after 3 in a row; halve-lr and tighten-clip halve the "
+        "learning rate, or the clipping norm, each time. All three go back to a good state after 3 in a row and end "
+        "the run after 10, stop ends it after the first.",
+    )
+    on_spike: Literal["report", "rollback"] = setting(
+        "report",
+        "Policy for a spike of the loss, 8 standard deviations above its running mean. rollback goes back to a good "
+        "state; the batches since then are not read again.",
+    )
+    good_states: int = setting(
+        2,
+        "Newest good states that are held to go back to, those of checkpoints. Each takes as much memory of the host "
+        "as parameters, optimiser and carry together, and as much on disk.",
+        rule=count,
+        metavar="K",
     )
     patience: int | None = setting(None, "Validations without improvement before it stops.", rule=count, common=True)
 
@@ -74,6 +87,9 @@ class RunConfig:
         if self.on_nonfinite == "tighten-clip" and self.optimizer.clip is None:
             names = ("on_nonfinite", "clip")
             raise UserError("on_nonfinite=tighten-clip needs a norm to clip at, got clip none", names)
+        if self.good_states != 2 and self.on_nonfinite == "stop" and self.on_spike == "report":
+            rule = "good_states needs on_nonfinite other than stop, or on_spike=rollback"
+            raise UserError(f"{rule}, got {self.good_states}", ("good_states", "on_nonfinite", "on_spike"))
         if self.batch_size % self.accumulate:
             raise UserError(
                 f"accumulate must divide batch_size {self.batch_size}, got {self.accumulate}",

@@ -196,8 +196,8 @@ def resume(
             checkpoints/NAME, any other in its own folder.
         from_step: a step that the run has a checkpoint of.
         **settings: what changes, such as epochs=16: epochs, steps, log_every, telemetry_every, checkpoint_every,
-            devices, vocab_shards, device_tokens; with from_step learning_rate, clip and on_nonfinite too. cell: the
-            user's own cell that the run was trained with.
+            devices, vocab_shards, device_tokens; with from_step learning_rate, clip, on_nonfinite, on_spike and
+            good_states too. cell: the user's own cell that the run was trained with.
 
     Returns:
         The run, as of `train`.

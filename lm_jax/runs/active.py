@@ -1,6 +1,7 @@
 """An active run: a training with checkpoints, logs and a mirror, and what is done when it is over."""
 
 import contextlib
+import functools
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import jax
 
 from lm_jax.config import to_dict
 from lm_jax.runs.folder import RunFolder, read_lines
+from lm_jax.runs.good_states import read_good_state
 from lm_jax.runs.incident_report import write_report
 from lm_jax.runs.journal import Journal
 from lm_jax.runs.mirror import mirrored
@@ -129,7 +131,7 @@ class ActiveRun:
             setup.task.telemetry.draw(setup.config, read_lines(folder.metrics), folder.telemetry)
 
     def _functions(self):
-        setup, task, config = self._setup, self._setup.task, self._setup.config
+        setup, task, config, folder = self._setup, self._setup.task, self._setup.config, self._folder
         data, model, local = setup.data, setup.model, setup.devices.local
 
         def validate(params):
@@ -139,7 +141,7 @@ class ActiveRun:
             vocabulary = None if data.vocabulary is None else data.vocabulary.sha256
             record = {"history": history.to_record(), "config": to_dict(config), "vocabulary": vocabulary}
             record["log"] = on_first(lambda: self.journal.digest)
-            self._states.save(state, record, valid_loss)
+            self._states.save(state, record, valid_loss, keep=(*history.good, history.last_resort))
             self._on_checkpoint()
 
         def sample(params, step):
@@ -152,7 +154,7 @@ class ActiveRun:
             return instrument(step, local(params), grad_norm)
 
         def examine(state, epoch, length, incident):
-            return write_report(self._folder, setup, state, epoch, length, incident)
+            return write_report(folder, setup, state, epoch, length, incident)
 
         return LoopFunctions(
             validate=validate,
@@ -162,4 +164,5 @@ class ActiveRun:
             measure=None if instrument is None else measure,
             should_stop=self.stopped.is_set,
             examine=examine,
+            read=functools.partial(read_good_state, setup, folder.states),
         )

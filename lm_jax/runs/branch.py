@@ -26,7 +26,13 @@ from lm_jax.training.saved_steps import find_steps
 from lm_jax.training.state import TrainState
 
 
-BRANCH_CHANGES = ("learning_rate", "clip", "on_nonfinite")  # beside what every resume may change
+BRANCH_CHANGES = (
+    "learning_rate",
+    "clip",
+    "on_nonfinite",
+    "on_spike",
+    "good_states",
+)  # beside what every resume may change
 
 
 class Branch(NamedTuple):
@@ -68,10 +74,12 @@ def read_branch(setup: Setup, opened: OpenedRun, step: int) -> Branch:
     opened.check_vocabulary(host)
     new: Any = setup.create()
     opt_state = jax.tree.unflatten(jax.tree.structure(new.opt_state), jax.tree.leaves(state.opt_state))
-    fresh = {name: getattr(new.incidents, name) for name in ("in_a_row", "rate", "clip", "stopped")}
+    fresh = {name: getattr(new.incidents, name) for name in ("in_a_row", "rate", "clip", "stopped", "due")}
     incidents: Any = state.incidents
     state = dataclasses.replace(state, opt_state=opt_state, incidents=incidents._replace(**fresh))
-    return Branch(state, History.from_record(host["history"]), rank)
+    history = History.from_record(host["history"])
+    history.good, history.last_resort = [step], step  # the other run's are not in the new folder
+    return Branch(state, history, rank)
 
 
 def make_branch(folder: RunFolder, setup: Setup, opened: OpenedRun, branch: Branch) -> None:

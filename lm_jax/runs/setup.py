@@ -16,7 +16,7 @@ from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.listener import Start
 from lm_jax.training.optimizers import build_averaging, build_optimizer, build_schedule
 from lm_jax.training.plan import Plan
-from lm_jax.training.recovery import POLICIES, Guard
+from lm_jax.training.recovery import SPIKE_AFTER, Guard, policy_of
 from lm_jax.training.state import TrainState, TrainStepsFn, build_train_steps, create_state
 from lm_jax.types import Params
 
@@ -62,7 +62,8 @@ def set_up(
         pretrained: another run, whose parameters this one begins with.
 
     Raises:
-        UserError: for telemetry of a task that has none, and for what task and devices refuse.
+        UserError: for telemetry of a task that has none, for spikes that cannot be gone back from, and for what task
+            and devices refuse.
     """
     if config.telemetry_every and task.telemetry is None:
         got = f"{task.name(config)}, got {config.telemetry_every}"
@@ -73,6 +74,7 @@ def set_up(
         raise UserError(f"steps are trained of a task that has batches and a loss, got {task.name(config)}")
     batches = task.batches(config, data, model)
     plan = make_plan(config, batches)
+    _check_spikes(config, plan)
     horizon = plan.steps if horizon is None else horizon
     schedule = build_schedule(config.optimizer, horizon)
     optimizer = build_optimizer(config.optimizer, schedule)
@@ -86,7 +88,7 @@ def set_up(
         update_average=update_average,
         hold=devices.hold,
         hold_rows=devices.hold_rows,
-        guard=Guard(POLICIES[config.on_nonfinite], schedule, config.optimizer.clip),
+        guard=Guard(plan.policy, schedule, config.optimizer.clip),
     )
 
     def init(key):
@@ -116,6 +118,18 @@ def set_up(
 PERIOD = ("telemetry_every",)
 
 
+def _check_spikes(config, plan):
+    """Refuses to go back from spikes where nothing would."""
+    if config.on_spike != "rollback":
+        return
+    if plan.steps <= SPIKE_AFTER:
+        rule = f"on_spike=rollback needs more than {SPIKE_AFTER} steps, the first to tell a spike by"
+        raise UserError(f"{rule}, got {plan.steps}", ["on_spike", "steps"])
+    if jax.process_count() > 1:
+        got = f"{jax.process_count()} processes"
+        raise UserError(f"on_spike=rollback needs one process, which has the whole state, got {got}", ["on_spike"])
+
+
 def _devices_of(model, devices):
     """The devices with the vocabulary axes of the model, if it has any."""
     shapes = jax.eval_shape(model.init, jax.random.key(0))
@@ -135,7 +149,8 @@ def make_plan(config: RunConfig, batches: BatchSource) -> Plan:
         decay_factor=getattr(optimizer.schedule, "decay_factor", None),
         nonmono=getattr(optimizer.averaging, "nonmono", None),
         telemetry_every=config.telemetry_every,
-        policy=POLICIES[config.on_nonfinite],
+        policy=policy_of(config.on_nonfinite, config.on_spike),
+        good_states=config.good_states,
     )
 
 

@@ -121,7 +121,8 @@ def resume(
         mirror: as in `train`.
         into: a new folder that the run is copied to and goes on in. Default: a run that lies in the mirror goes on in
             checkpoints/NAME, any other in its own folder.
-        from_step: a step that the run has a checkpoint of. learning_rate, clip and on_nonfinite may then change, too.
+        from_step: a step that the run has a checkpoint of. learning_rate, clip, on_nonfinite, on_spike and good_states
+            may then change, too.
 
     Returns:
         The run, as `train` does.

@@ -1,4 +1,4 @@
-"""Checkpoints: the newest two and the best, whole or absent, readable on any number of devices.
+"""Checkpoints: the newest two, the best, and those to go back to: whole or absent, readable on any number of devices.
 
 A checkpoint is a step's folder with two parts, `params` and `train` (everything else of the TrainState), and the host's
 bookkeeping as JSON. Beside the folders lie the records of the steps, with a checksum of every file. A step is saved
@@ -9,6 +9,7 @@ nothing that looks like a damaged step.
 import dataclasses
 import shutil
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from lm_jax.types import Params
 NEWEST = 2  # how many of them stay, whatever the best is
 UNREADABLE = ".unreadable"
 ADDED_FIELDS = ("incidents",)  # of the state, which versions before had not; without one it begins anew
+ADDED_COUNTERS = ("first", "due")  # of the incidents: the same
 
 
 class Checkpoints:
@@ -71,13 +73,14 @@ class Checkpoints:
         steps = rank_steps(self._steps())
         return steps[0].step if steps else None
 
-    def save(self, state: TrainState, host: dict[str, Any], valid_loss: float | None) -> None:
+    def save(self, state: TrainState, host: dict[str, Any], valid_loss: float | None, keep: Iterable[int] = ()) -> None:
         """Saves a state under its step; a step that is there already is left as it is.
 
         Args:
             state: The training state.
             host: What the host keeps beside it, of JSON types.
             valid_loss: The number that its validation ranks it by, lower is better; None without one.
+            keep: Steps that stay beside the newest and the best.
 
         Raises:
             OSError: Where the machine refuses to write.
@@ -87,7 +90,8 @@ class Checkpoints:
             return
         saving = self.folder / f"{step}{SAVING}"
         save_arrays(saving, _parts(state), host)
-        on_first(lambda: _commit(self.folder, saving, step, None if valid_loss is None else float(valid_loss)))
+        rank = None if valid_loss is None else float(valid_loss)
+        on_first(lambda: _commit(self.folder, saving, step, rank, set(keep)))
 
     def restore_newest(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest checkpoint that can be read, with its bookkeeping; None where there is none at all.
@@ -162,21 +166,21 @@ def _read(saved, template):
     """The state of a step and its bookkeeping. Raises whatever orbax does, and ValueError for inf or nan: a version
     that looked at less before it saved may have left them."""
     had, host = describe_arrays(saved.path, "train")
-    state = _whole(template, load_arrays(saved.path, _parts(template, set(had))))
+    state = _whole(template, load_arrays(saved.path, _parts(template, had)))
     bad = find_nonfinite({name: getattr(state, name) for name in ("params", "opt_state", "carry", "average")})
     if bad is not None:
         raise ValueError(f"{bad}, which no training goes on from")
     return state, host
 
 
-def _commit(states, saving, step, valid_loss):
+def _commit(states, saving, step, valid_loss, keep):
     """Records a step that was saved, gives it its name, and removes those that are no longer needed."""
     write_record(states, record_step(saving, step, valid_loss))
     saving.rename(states / str(step))
     sync_folder(states)
     steps = [saved for saved in find_steps(states) if saved.damage is None]
     for saved in steps[:-NEWEST]:
-        if saved.step != rank_steps(steps)[0].step:
+        if saved.step != rank_steps(steps)[0].step and saved.step not in keep:
             remove_step(states, saved.step)
 
 
@@ -239,17 +243,19 @@ def _is_whole(record):
         return False
 
 
-def _parts(state, names=None):
+def _parts(state, had=None):
     """`params` is what a run is loaded with; where that is an average, the parameters themselves go to `train`.
 
-    names: of the fields that there are, where a version before a field was added may have saved them.
+    had: the fields that there are, where a version before a field was added may have saved them.
     """
     rest = {field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name != "params"}
     if _is_empty(state.carry):  # such as [B, 0] of a window of one token: there is nothing to save
         rest["carry"] = ()
     for name in ADDED_FIELDS:
-        if rest[name] is None or (names is not None and name not in names):
+        if rest[name] is None or (had is not None and name not in had):
             del rest[name]
+    if "incidents" in rest and had is not None and not set(ADDED_COUNTERS) <= set(had["incidents"]):
+        rest["incidents"] = {n: c for n, c in rest["incidents"]._asdict().items() if n not in ADDED_COUNTERS}
     if state.average is None:
         return {"params": state.params, "train": rest}
     return {"params": state.average.params, "train": {**rest, "average": state.average.count, "raw": state.params}}
@@ -263,6 +269,8 @@ def _whole(template, parts):
     params, train = parts["params"], dict(parts["train"])
     if _is_empty(template.carry):
         train["carry"] = template.carry
+    if isinstance(train.get("incidents"), dict):
+        train["incidents"] = template.incidents._replace(**train["incidents"])
     if template.average is not None:
         average = template.average._replace(params=params, count=train["average"])
         params, train = train.pop("raw"), {**train, "average": average}

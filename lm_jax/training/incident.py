@@ -10,7 +10,7 @@ import numpy as np
 
 from lm_jax.training.divergence import Diverged, diverged
 from lm_jax.training.listener import Incident
-from lm_jax.training.recovery import FAULTS
+from lm_jax.training.recovery import EXPLOSION, FAULTS
 from lm_jax.training.state import TrainState
 
 
@@ -44,6 +44,11 @@ def rate_factor(state: TrainState) -> float:
     return 1.0 if state.incidents is None else float(state.incidents.rate)
 
 
+def is_due(state: TrainState) -> bool:
+    """Says whether the run is to go back to a good state."""
+    return state.incidents is not None and bool(state.incidents.due)
+
+
 def incident_since(state: TrainState, before: Counted) -> Incident | None:
     """Returns what happened since the counters were read before; None where nothing did."""
     now = count(state)
@@ -70,6 +75,9 @@ def as_divergence(incident: Incident) -> Diverged:
     times = f"{incident.in_a_row} times in a row" if incident.in_a_row > 1 else "once"
     what = {"loss": f"loss {incident.loss}", "gradient": f"gradient norm {incident.grad_norm}"}
     got = what.get(incident.fault, f"inf or nan in the {incident.fault}")
+    if incident.fault == "explosion":
+        rule = f"the loss must stay below {EXPLOSION:g} times that of the first step"
+        return diverged(f"{rule}, got {incident.loss:.4g} {times} by step {incident.step}")
     return diverged(f"the loss and the gradient must stay finite, got {got} {times} by step {incident.step}")
 
 

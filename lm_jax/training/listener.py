@@ -106,9 +106,11 @@ class Validation(NamedTuple):
 class Incident(NamedTuple):
     """Steps up to `step` that were no numbers and were not applied, or a spike of the loss, which was.
 
-    fault: what was infinite or NaN, such as "gradient"; "spike". loss: per target, and grad_norm, of the last of them.
-    count: how many since the last that was told of; in_a_row: up to this step; skipped: in the whole run.
-    rate, clip: factors of the learning rate and of the clipping norm from here on. stopped: the run ends.
+    fault: what was infinite or NaN, such as "gradient"; "explosion" of a finite loss; "spike". loss: per target, and
+    grad_norm, of the last of them. count: how many since the last that was told of; in_a_row: up to this step;
+    skipped: in the whole run. rate, clip: factors of the learning rate and of the clipping norm from here on.
+    stopped: the run ends.
+    back_to: the step of the good state that parameters, optimiser and carry now are those of; None without one.
     report: the folder of the report; "" without one. found: its words.
     """
 
@@ -122,6 +124,7 @@ class Incident(NamedTuple):
     rate: float
     clip: float
     stopped: bool
+    back_to: int | None = None
     report: str = ""
     found: str = ""
 

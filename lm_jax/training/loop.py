@@ -9,7 +9,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,52 +19,27 @@ from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.divergence import Diverged, check_loss, check_state
 from lm_jax.training.epochs import Epochs, equal_lengths
+from lm_jax.training.good_states import GoodStates
 from lm_jax.training.history import History
 from lm_jax.training.incident import (
     applied_steps,
     as_divergence,
     count,
     incident_since,
+    is_due,
     mean_grad_norm,
     rate_factor,
     with_new_sums,
     without_numbers,
 )
-from lm_jax.training.listener import Incident, Listener, Report, Rollback, Score, Telemetry, Validation
+from lm_jax.training.listener import Incident, Listener, Report, Rollback, Validation
+from lm_jax.training.loop_functions import LoopFunctions, StepsRequest
 from lm_jax.training.meter import Meter
 from lm_jax.training.plan import Plan
 from lm_jax.training.processes import on_first, smallest
+from lm_jax.training.recovery import has_exploded
 from lm_jax.training.rollback import hold, leave_out
 from lm_jax.training.state import TrainState, TrainStepsFn
-from lm_jax.types import Params
-
-
-class LoopFunctions(NamedTuple):
-    """Functions that the loop calls.
-
-    validate: the score of parameters. save: a state, its history, and the rank that a validation gave it (None without
-    one). metrics: measures to report beside a mean loss, by name. sample: a text to look at, from parameters and step.
-    measure: telemetry from the step, parameters and the mean gradient norm. should_stop: whether to stop and save.
-    examine: looks into a step that was not applied, from the state after it, the epoch's arrays and the length of the
-    batch; returns the folder of its report and its words, both "" without.
-    """
-
-    validate: Callable[[Params], Score]
-    save: Callable[[TrainState, History, float | None], None]
-    metrics: Callable[[float], dict[str, float]] = lambda loss: {}
-    sample: Callable[[Params, int], str] = lambda params, step: ""
-    measure: Callable[[int, Params, float], Telemetry] | None = None
-    should_stop: Callable[[], bool] = lambda: False
-    examine: Callable[[TrainState, Any, int, Incident], tuple[str, str]] = lambda *_: ("", "")
-
-
-class StepsRequest(NamedTuple):
-    """Steps that a training asks for, as for `TrainStepsFn`; fewer may be done."""
-
-    state: TrainState
-    epoch: Any
-    count: int
-    length: int
 
 
 class Training:
@@ -107,7 +82,10 @@ class Training:
         self._epochs = Epochs(batches, devices)
         self._number, self._epoch, self._lengths = None, None, np.zeros(0, int)
         self._known = count(state)
+        self._good = GoodStates(self.history, plan.good_states, functions.read)
         self._held, self._before = hold(state), None  # the newest state that was looked at; that before a step
+        self._good.hold(self._held)
+        self._due_at = -1  # the last step after which it was to go back
         self._reached, self._heard, self._rollbacks = 0, 0, 0  # the step to come back to; the last told of; in a row
 
     def request(self) -> StepsRequest | None:
@@ -189,6 +167,7 @@ class Training:
     def _hold(self):
         """Holds the state, which has been looked at."""
         self._held, self._before, self._rollbacks = hold(self.state), None, 0
+        self._good.hold(self._held)
 
     def _tell_incidents(self):
         """Tells of steps that were not applied and of spikes since the last dispatch; ends a training that must end."""
@@ -198,8 +177,13 @@ class Training:
         if incident.in_a_row and incident.fault != "state":  # of which there was a report before the rollback
             report, found = self._functions.examine(self.state, self._epoch, self._length, incident)
             incident = incident._replace(report=report, found=found)
-        self._hearing.on_incident(incident)
         self.state = without_numbers(self.state)
+        if not incident.stopped and is_due(self.state):
+            self._due_at = self._step
+            self.state, back_to = self._good.go_back(self.state, incident.fault == "spike")
+            incident = incident._replace(back_to=back_to)
+            self._hold()
+        self._hearing.on_incident(incident)
         if incident.stopped:
             raise as_divergence(incident)
 
@@ -247,7 +231,7 @@ class Training:
         history.finished = plan.patience is not None and history.misses >= plan.patience
         self.state = state
         self._tell(Validation(self._step, score, best))
-        self._save(score.rank)
+        self._save(score.rank, loss=score.loss, best=best)
 
     def _score(self):
         """The score, ranked by process 0 for all: they decide by it what to do next."""
@@ -277,8 +261,13 @@ class Training:
         self._save(rank)
         return True
 
-    def _save(self, rank):
+    def _save(self, rank, loss=0.0, best=False):
+        """Saves the state; one at its time, and without trouble, is a good one. loss: of the validation, if any."""
         check_state(self.state)
+        counters = self.state.incidents
+        calm = counters is not None and not int(counters.in_a_row) and not has_exploded(loss, counters.first)
+        if calm and self._plan.saves_at(self._step) and self._step != self._due_at:
+            self._good.admit(self._step, best)
         self._functions.save(self.state, self.history, rank)
         self._hold()
 

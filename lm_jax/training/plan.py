@@ -11,7 +11,7 @@ class Plan:
 
     decay_factor is None unless the learning rate falls on a plateau, nonmono unless a stalled validation loss starts
     the averaging of weights, telemetry_every unless the model is measured on the way. policy: what is done about steps
-    and states that are no numbers.
+    and states that are no numbers. good_states: how many of them are held to go back to.
     """
 
     steps: int
@@ -23,6 +23,12 @@ class Plan:
     nonmono: int | None = None
     telemetry_every: int | None = None
     policy: Policy = POLICIES["skip"]
+    good_states: int = 2
+
+    def saves_at(self, step: int) -> bool:
+        """Says whether a run saves its state at a step wherever it ends: at a validation, or at its interval."""
+        every = self.checkpoint_every
+        return step % self.eval_every == 0 or (every is not None and step % every == 0)
 
     def is_due(self, step: int) -> bool:
         """Says whether something is told, validated or saved at a step."""

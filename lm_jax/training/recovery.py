@@ -9,16 +9,22 @@ Why looking at so little is enough: where the norm is finite, so is the square o
 moment of the optimiser, if it was finite before. That it was is looked at before the first step of every dispatch, of
 about a second (`is_finite`), of a checkpoint when it is read, and of a state before it is saved.
 
+A loss is an explosion, and its step is not applied either, where it is finite but EXPLOSION times that of the first
+step (of one nat, if that was less): no model starts so badly.
+
 The decisions depend on the counters alone, which every checkpoint has: they are the same bit for bit however the steps
 are divided into dispatches, and after a resume.
 
-    skip          the batch is left out; after 3 in a row the learning rate is halved; after 10 the run ends
-    halve-lr      the learning rate is halved each time; after 10 in a row the run ends
-    tighten-clip  the norm that gradients are clipped at is halved each time; after 10 in a row the run ends
+    skip          the batch is left out; after 3 in a row the learning rate is halved
+    halve-lr      the learning rate is halved each time
+    tighten-clip  the norm that gradients are clipped at is halved each time
     stop          the run ends
 
-A halved rate or norm stays so. A spike is a finite loss more than SPIKE standard deviations above the running mean of
-the losses of the steps before; it is reported and applied.
+The first three take the run back to a good state after 3 in a row, and further back at each that follows at once
+(`good_states`); after 10 in a row the run ends. A halved rate or norm stays so.
+
+A spike is a finite loss more than SPIKE standard deviations above the running mean of the losses of the steps before;
+it is reported and applied, or takes the run back to a good state.
 """
 
 import functools
@@ -29,26 +35,35 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 
-FAULTS = ("none", "loss", "gradient", "carry", "update", "state")  # the first of them that is no number
+FAULTS = ("none", "loss", "gradient", "carry", "update", "state", "explosion")  # the first of them that is no number
 FARTHEST = 1e30  # of an update: about 3e8 of these fit into float32
 ADAM_REACH = 10.0  # Adam moves a parameter by less than 7.3 learning rates
+EXPLOSION = 10.0  # times the loss of the first step
 SPIKE, SPIKE_AFTER, SPIKE_MEMORY = 8.0, 200, 0.99  # deviations; steps before the first; share that is kept a step
 
 
 class Policy(NamedTuple):
-    """After how many bad steps in a row something is done; None: never. Rate and clip: at every multiple."""
+    """After how many bad steps in a row something is done; None: never. Rate and clip: at every multiple; go_back: at
+    each from there on. spike_back: whether a spike takes the run back, too."""
 
     halve_rate: int | None
     tighten_clip: int | None
     stop: int
+    go_back: int | None = None
+    spike_back: bool = False
 
 
 POLICIES = {
-    "skip": Policy(3, None, 10),
-    "halve-lr": Policy(1, None, 10),
-    "tighten-clip": Policy(None, 1, 10),
+    "skip": Policy(3, None, 10, go_back=3),
+    "halve-lr": Policy(1, None, 10, go_back=3),
+    "tighten-clip": Policy(None, 1, 10, go_back=3),
     "stop": Policy(None, None, 1),
 }
+
+
+def policy_of(on_nonfinite: str, on_spike: str) -> Policy:
+    """Returns the policy of two settings, each by the name that a user gives."""
+    return POLICIES[on_nonfinite]._replace(spike_back=on_spike == "rollback")
 
 
 class Incidents(NamedTuple):
@@ -57,7 +72,8 @@ class Incidents(NamedTuple):
     skipped: of the whole run; in_a_row: up to the last step; unreported: since the last report. fault: of the last
     one, by its place in FAULTS, with its loss (mean per target) and gradient norm. rate, clip: factors of the learning
     rate and of the norm that is clipped at. stopped: the run is to end. spikes: how many; loss, norm: of the last
-    incident or spike. mean, variance, seen: of the losses, and how many.
+    incident or spike. mean, variance, seen: of the losses of the steps that the parameters have, and how many. first:
+    of these losses, 0 of none. due: the run is to go back; until the host has seen to it there are no more steps.
     """
 
     skipped: Int[Array, ""]
@@ -73,6 +89,8 @@ class Incidents(NamedTuple):
     mean: Float[Array, ""]
     variance: Float[Array, ""]
     seen: Int[Array, ""]
+    first: Float[Array, ""]
+    due: Bool[Array, ""]
 
 
 class Guard(NamedTuple):
@@ -97,8 +115,9 @@ class Outcome(NamedTuple):
 def no_incidents() -> Incidents:
     """Returns the counters before the first step; arrays of their own, since a donated buffer may be named once."""
     counts = {name: jnp.zeros((), int) for name in ("skipped", "in_a_row", "unreported", "fault", "spikes", "seen")}
-    numbers = {name: jnp.zeros(()) for name in ("loss", "norm", "mean", "variance")}
-    return Incidents(**counts, **numbers, rate=jnp.ones(()), clip=jnp.ones(()), stopped=jnp.zeros((), bool))
+    numbers = {name: jnp.zeros(()) for name in ("loss", "norm", "mean", "variance", "first")}
+    flags = {name: jnp.zeros((), bool) for name in ("stopped", "due")}
+    return Incidents(**counts, **numbers, **flags, rate=jnp.ones(()), clip=jnp.ones(()))
 
 
 def is_finite(tree: Any) -> Bool[Array, ""]:
@@ -126,22 +145,30 @@ def tighten(guard: Guard, incidents: Incidents, grads: Any, norm: Float[Array, "
     return jax.tree.map(lambda g: g * factor.astype(g.dtype), grads)
 
 
-def judge(guard: Guard, step: Int[Array, ""], outcome: Outcome) -> Int[Array, ""]:
-    """Returns the place in FAULTS of the first thing in a step that is no number; 0 where all are.
+def has_exploded(loss: Any, first: Any) -> Bool[Array, ""]:
+    """Says whether a loss is past any use beside that of the first step, 0 where there was none; so is one that is no
+    number."""
+    return (first > 0) & ~(loss <= EXPLOSION * jnp.maximum(first, 1.0))
+
+
+def judge(guard: Guard, step: Int[Array, ""], first: Float[Array, ""], outcome: Outcome) -> Int[Array, ""]:
+    """Returns the place in FAULTS of the first thing in a step that is no number or an explosion; 0 without.
 
     Args:
         guard: The policy, clipping and learning rate of the run.
         step: The number of the step.
+        first: The loss of the first step.
         outcome: What the step has computed.
     """
     reach = guard.learning_rate(step) * outcome.scale * jnp.maximum(outcome.norm, ADAM_REACH)
-    faults = [
-        ~jnp.isfinite(outcome.nll),
-        ~jnp.isfinite(outcome.norm),
-        ~is_finite(outcome.carry),
-        ~(reach < FARTHEST),
-    ]
-    return jnp.select(faults, list(range(1, 1 + len(faults))), 0)
+    faults = {
+        "loss": ~jnp.isfinite(outcome.nll),
+        "gradient": ~jnp.isfinite(outcome.norm),
+        "carry": ~is_finite(outcome.carry),
+        "update": ~(reach < FARTHEST),
+        "explosion": has_exploded(_loss(outcome), first),
+    }
+    return jnp.select(list(faults.values()), [FAULTS.index(name) for name in faults], 0)
 
 
 def note(policy: Policy, before: Incidents, fault: Int[Array, ""], outcome: Outcome) -> Incidents:
@@ -154,7 +181,7 @@ def note(policy: Policy, before: Incidents, fault: Int[Array, ""], outcome: Outc
         outcome: What the step has computed.
     """
     bad = fault > 0
-    loss = outcome.nll / jnp.maximum(outcome.tokens, 1)
+    loss = _loss(outcome)
     count = jnp.where(bad, before.in_a_row + 1, 0)
     spike = ~bad & (before.seen >= SPIKE_AFTER) & (loss > before.mean + SPIKE * jnp.sqrt(before.variance))
     noteworthy = bad | spike
@@ -169,9 +196,15 @@ def note(policy: Policy, before: Incidents, fault: Int[Array, ""], outcome: Outc
         clip=before.clip * jnp.where(bad & _due(count, policy.tighten_clip), 0.5, 1.0),
         stopped=before.stopped | (count >= policy.stop),
         spikes=before.spikes + spike,
+        first=jnp.where((before.seen == 0) & ~bad, loss, before.first),
+        due=bad & (count >= (policy.go_back or jnp.inf)) | spike & policy.spike_back,
         **_running(before, jnp.where(bad, before.mean, loss), ~bad),
     )
     return jax.tree.map(lambda new, old: new.astype(old.dtype), after, before)
+
+
+def _loss(outcome):
+    return outcome.nll / jnp.maximum(outcome.tokens, 1)
 
 
 def _due(count, every):

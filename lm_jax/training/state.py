@@ -71,7 +71,8 @@ class TrainState:
 class TrainStepsFn(Protocol):
     """Does `count` steps of one epoch, each over a batch of `length` (None: the usual one).
 
-    With a guard it does fewer: none from a state that is not finite, and none after an incident or a spike.
+    With a guard it does fewer: none from a state that is not finite, and none after an incident or a spike, or while
+    the run is due to go back.
     """
 
     def __call__(self, state: TrainState, epoch: Any, count: int, length: int | None = None) -> TrainState: ...
@@ -158,7 +159,7 @@ def build_train_steps(
             grads = tighten(guard, state.incidents, grads, grad_norm)
             scale = scale * state.incidents.rate
         outcome = Outcome(tally.nll, tally.tokens, grad_norm, scale, carry)
-        fault = None if guard is None else judge(guard, state.step, outcome)
+        fault = None if guard is None else judge(guard, state.step, state.incidents.first, outcome)
 
         def update():
             updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -217,7 +218,7 @@ def _until_incident(step, state, count):
 
     def going(loop):
         done, state, calm = loop
-        return (done < count) & calm & ~state.incidents.stopped
+        return (done < count) & calm & ~state.incidents.stopped & ~state.incidents.due
 
     def advance(loop):
         done, state, _ = loop

@@ -68,7 +68,7 @@ RUNS = {
 # Of results.json: what depends on the clock, on where the run lies, or on how well a library compresses.
 NOT_COMPARED = ("run", "seconds", "mirror", "bytes", "checksum")
 # Names that the records of later code may have beyond those of this one.
-COUNTERS = "skipped in_a_row unreported fault loss norm rate clip stopped spikes mean variance seen".split()
+COUNTERS = "skipped in_a_row unreported fault loss norm rate clip stopped spikes mean variance seen first due".split()
 EXTRA_ALLOWED: tuple[str, ...] = ("incidents", *(f"['train']['incidents']['{name}']" for name in COUNTERS))
 
 # Where the numbers cannot be equal bit for bit: what is near all the same, and what says nothing about the code.

@@ -277,7 +277,11 @@ def test_a_branch_may_have_another_rate_and_clipping(straight, tmp_path):
     ("step", "changes", "message"),
     [
         (3, {}, r"from_step must be a step that the run has a checkpoint of, got 3 of .*, which has (\d+, )*16, 20"),
-        (16, {"hidden_size": 9}, "may change .*learning_rate, clip, on_nonfinite only, got hidden_size = 9"),
+        (
+            16,
+            {"hidden_size": 9},
+            "may change .*learning_rate, clip, on_nonfinite, on_spike, good_states only, got hidden_size = 9",
+        ),
         (20, {}, "a run ends after the step that it begins with, 20, got 20 steps"),
     ],
 )

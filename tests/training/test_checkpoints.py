@@ -167,3 +167,26 @@ def test_params_load_without_the_rest(tmp_path):
     with Checkpoints(tmp_path) as states:
         assert_identical(states.load_params(template), state_at(4).params)
         assert_identical(states.load_params(template, 5), state_at(5).params)
+
+
+def test_counters_that_a_version_before_did_not_have_begin_anew(tmp_path):
+    """Incidents without the loss of the first step."""
+    from typing import NamedTuple
+
+    state = create_state(MODEL.init, SOURCE, ADAM, 0, guarded=True)
+    counters = {n: c for n, c in state.incidents._asdict().items() if n not in ("first", "due")}
+    older = NamedTuple("Incidents", [(name, object) for name in counters])(**counters | {"skipped": jnp.asarray(3)})
+    with Checkpoints(tmp_path) as states:
+        states.save(state.replace(incidents=older, step=jnp.asarray(7)), {}, None)
+        restored, _ = states.restore_newest(create_state(MODEL.init, SOURCE, ADAM, 1, guarded=True))
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    assert (int(restored.incidents.skipped), float(restored.incidents.first), int(restored.step)) == (3, 0.0, 7)
+
+
+def test_steps_that_are_to_be_kept_stay(tmp_path):
+    with Checkpoints(tmp_path) as states:
+        for step, keep in ((1, ()), (2, (1,)), (3, (1, 2)), (4, (1, 9)), (5, (1,)), (6, ())):
+            states.save(state_at(step), {}, float(step) if step == 2 else None, keep=keep)
+            if step == 5:
+                assert states.steps == [1, 2, 4, 5]
+        assert states.steps == [2, 5, 6]

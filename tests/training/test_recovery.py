@@ -203,11 +203,23 @@ def outcome(nll=2.0, norm=1.0, carry=0.0, scale=1.0):
         ({"carry": -np.inf}, "carry"),
         ({"norm": 1e18, "scale": 1e13}, "update"),
         ({"norm": 1e18}, "none"),
+        ({"nll": 40.0}, "none"),
+        ({"nll": 40.1}, "explosion"),
+        ({"nll": 1e30, "norm": np.inf}, "gradient"),
     ],
 )
 def test_the_first_thing_that_is_no_number_is_named(changes, fault):
     guard = Guard(POLICIES["skip"], lambda step: 1.0)
-    assert FAULTS[int(judge(guard, jnp.asarray(0), outcome(**changes)))] == fault
+    assert FAULTS[int(judge(guard, jnp.asarray(0), jnp.asarray(4.0), outcome(**changes)))] == fault
+
+
+def test_what_an_explosion_is_beside_a_first_loss_that_is_small_or_missing():
+    guard = Guard(POLICIES["skip"], lambda step: 1.0)
+    named = {
+        (first, loss): FAULTS[int(judge(guard, jnp.asarray(0), jnp.asarray(first), outcome(nll=loss)))]
+        for first, loss in ((0.5, 9.9), (0.5, 10.1), (0.0, 1e9))
+    }
+    assert list(named.values()) == ["none", "explosion", "none"]
 
 
 def counters_by_rule(policy, bad):

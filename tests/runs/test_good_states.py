@@ -1,0 +1,56 @@
+"""Runs whose weights explode: they go back to good states, the same after a resume, and end with a model of use."""
+
+import json
+import math
+
+import pytest
+
+import lm_jax
+from lm_jax import UserError
+from lm_jax.runs.folder import read_lines
+from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_corpus(tmp_path_factory.mktemp("data") / "text")
+
+
+def exploding(data, **changes):
+    """A relu RNN with learning rates that it cannot bear, without clipping."""
+    wild = {"cell": "rnn", "nonlinearity": "relu", "optimizer": "sgd", "learning_rate": 30.0, "clip": None}
+    return toy_config(data, **wild, steps=48, checkpoint_every=3, **changes)
+
+
+def backs_of(run):
+    lines = [line for line in read_lines(run / "metrics.jsonl") if "incident" in line]
+    return [(line["step"], line["incident"]["back_to"]) for line in lines if line["incident"]["back_to"] is not None]
+
+
+def test_weights_that_explode_are_gone_back_from_and_a_resume_does_the_same(data, tmp_path):
+    straight = lm_jax.train(exploding(data), tmp_path / "straight")
+    backs = backs_of(straight.folder)
+    assert backs and straight.results.step == 48
+    valid = [line["valid_loss"] for line in read_lines(straight.folder / "metrics.jsonl") if "valid_loss" in line]
+    assert valid[-1] < math.log(6) + 0.5 and list(straight.folder.glob("incident-*/show.py"))
+    stop_at = backs[0][0]
+    stopped = lm_jax.train(exploding(data), tmp_path / "run", Events(stop_at))
+    assert stopped.results.stopped
+    history = json.dumps(backs_of(stopped.folder))
+    resumed = lm_jax.resume(tmp_path / "run")
+    assert_equal_runs(resumed.folder, straight.folder, step=48)
+    assert backs_of(resumed.folder) == backs and history == json.dumps(backs[: len(json.loads(history))])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"on_spike": "rollback"}, "on_spike=rollback needs more than 200 steps, .* got 20"),
+        ({"on_nonfinite": "stop", "good_states": 3}, "good_states needs on_nonfinite other than stop, .* got 3"),
+        ({"good_states": 0}, "good_states must be"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(data, changes, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        lm_jax.train(toy_config(data, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
