@@ -18,6 +18,7 @@ from lm_jax.queries.load import AnyTrained, of_task
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 from lm_jax.queries.model_card import PICTURE, model_card, plain
 from lm_jax.runs.open import open_run
+from lm_jax.sealed_json import take_seal
 from lm_jax.strict_json import read_json, to_json
 from lm_jax.types import Params
 
@@ -57,7 +58,9 @@ def save_pretrained(
         raise UserError(
             f"the Hub's folders hold networks, got n-grams of {loaded.run}: lm-jax ngram export writes ARPA"
         )
-    files = {"config.json": to_json(_without_paths(read_json(loaded.path / "config.json"))).encode()}
+    record = read_json(loaded.path / "config.json")
+    take_seal(record)  # the checksum is of the paths, too; it was looked at when the run was opened
+    files = {"config.json": to_json(_without_paths(record)).encode()}
     for other in ("vocabulary.json", PICTURE):
         if (loaded.path / other).is_file():
             files[other] = (loaded.path / other).read_bytes()
