@@ -48,7 +48,7 @@ def onnx_files(model: LanguageModel, params: Params) -> dict[str, bytes]:
 
 def _library():
     try:
-        from jax2onnx import to_onnx
+        from jax2onnx import to_onnx  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError('ONNX files need the extra "onnx": pip install "lm-jax[onnx]"') from error
     return to_onnx

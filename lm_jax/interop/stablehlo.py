@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,8 @@ def stablehlo_files(model: LanguageModel, params: Params) -> dict[str, bytes]:
         for name, (function, given) in programs.items()
     }
     file = io.BytesIO()
-    np.savez(file, **{f"{number}": np.asarray(leaf) for number, leaf in enumerate(flat.weights)})
+    arrays: dict[str, Any] = {f"{number}": np.asarray(leaf) for number, leaf in enumerate(flat.weights)}
+    np.savez(file, **arrays)
     loader = Path(stablehlo_loader.__file__).read_bytes()
     return files | {"weights.npz": file.getvalue(), "load.py": loader}
 

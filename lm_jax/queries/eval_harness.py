@@ -41,7 +41,7 @@ def evaluate_tasks(
         UserError: For an unknown task, and where the extra `eval` is missing.
     """
     harness = _library()
-    from lm_eval.tasks import TaskManager
+    from lm_eval.tasks import TaskManager  # pyright: ignore[reportMissingImports]
 
     manager = TaskManager(include_path=None if include is None else str(include))
     unknown = [task for task in tasks if not manager.match_tasks([task])]
@@ -63,7 +63,7 @@ def harness_model(run: LoadedRun) -> Any:
         run: The run of a language model, loaded.
     """
     _library()
-    from lm_eval.api.model import LM
+    from lm_eval.api.model import LM  # pyright: ignore[reportMissingImports]
 
     class HarnessModel(LM):
         def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
@@ -131,7 +131,7 @@ def _known(vocabulary, text):
 
 def _library():
     try:
-        import lm_eval
+        import lm_eval  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UserError('the evaluation harness needs the extra "eval": pip install "lm-jax[eval]"') from error
     return lm_eval

@@ -79,10 +79,8 @@ def _quality(run, results, say):
         say("scoring the test split")
         try:
             (row,) = compare([run])
-            interval = row.interval("perplexity")
-            ends = f" [{short(interval.low)}, {short(interval.high)}], 95 % interval" if interval else ""
             return [
-                ("test perplexity", f"{short(row.perplexity)}{ends}"),
+                ("test perplexity", _with_interval(row.interval("perplexity"))),
                 ("bits per character", short(row.bits_per_character)),
                 ("5-gram beside it", _beside(results)),
             ]
@@ -93,6 +91,12 @@ def _quality(run, results, say):
         return [("quality", "not measured")]
     numbers = {k: v for k, v in rows[-1].items() if k not in HIDDEN and isinstance(v, float)}
     return [(f"test {key.replace('_', ' ')}", short(value)) for key, value in numbers.items()]
+
+
+def _with_interval(interval):
+    if interval is None:  # beside a model of another vocabulary only
+        return "not comparable"
+    return f"{short(interval.estimate)} [{short(interval.low)}, {short(interval.high)}], 95 % interval"
 
 
 def _beside(results):

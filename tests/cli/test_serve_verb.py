@@ -54,9 +54,10 @@ def test_the_demo_trains_what_is_missing_once(corpus, command, tmp_path, monkeyp
     assert code == 2 and "was not finished" in err
 
 
-def test_nothing_of_the_server_is_imported_elsewhere():
+def test_nothing_of_the_extras_is_imported_elsewhere():
     """Not by the package, and not by what trains."""
     words = "import sys, lm_jax, lm_jax.queries, lm_jax.cli.train, lm_jax.runs, lm_jax.interactive.train; "
-    words += "print([name for name in sys.modules if name.split('.')[0] in ('starlette', 'uvicorn', 'anyio')])"
+    names = ("starlette", "uvicorn", "anyio", "lm_eval", "tensorboardX", "jax2onnx", "onnx", "safetensors", "sacrebleu")
+    words += f"print([name for name in sys.modules if name.split('.')[0] in {names}])"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
