@@ -127,7 +127,8 @@ SAMPLER = Sampler(temperature=0.7, top_k=3, top_p=0.9)
 
 def generate(model, sampler=SAMPLER):
     params, carry = shapes_of(model)
-    return Entry(_jitted_extend(model, sampler), (params, carry, ids(B), KEY, ids()))
+    numbers = jax.tree.map(jnp.asarray, sampler.numbers)
+    return Entry(_jitted_extend(model, sampler.form), (params, carry, ids(B), KEY, ids(), numbers))
 
 
 def read(model):

@@ -63,6 +63,7 @@ RUNS = {
     "diagonal": "--cell diagonal_gru",
     "diagonal lstm": "--cell diagonal_lstm",
     "attention": "--model attention --context 5 --heads 2 --kv-heads 1 --feed-forward-size 12",
+    "logged": "--log tensorboard",
     "as BERT": "--level word --tokenizer bert",
     "each digit": "--level word --tokenizer digits",
     "by script": "--level word --tokenizer scripts",

@@ -151,7 +151,11 @@ def number(words: str, holds: Callable[[Any], bool]) -> Rule:
     """Makes a rule from its words and a test, which must be False for NaN."""
 
     def rule(name, value):
-        if not holds(value):
+        try:
+            held = holds(value)
+        except OverflowError:  # a whole number that no float can hold
+            held = False
+        if not held:
             raise UserError(f"{name} must be {words}, got {value!r}", [name])
 
     return rule

@@ -45,7 +45,8 @@ def hearing(listener: Hearing, what: str) -> Iterator[Listener | None]:
     Raises:
         UserError: for what is no listener.
     """
-    given = list(listener) if isinstance(listener, list | tuple) else [listener]
+    several = isinstance(listener, list | tuple) and not hasattr(listener, "on_report")
+    given: list[Any] = list(listener) if several else [listener]
     heard = [_listener(one, what) for one in given]
     try:
         yield heard[0] if len(heard) == 1 else Listeners(*(one for one in heard if one is not None))

@@ -1,6 +1,5 @@
 """A run's language model as programs that run without this library: StableHLO, ONNX."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +8,14 @@ from lm_jax.files import write_folder
 from lm_jax.interop.onnx import onnx_files
 from lm_jax.interop.stablehlo import stablehlo_files
 from lm_jax.queries.loaded_run import RunLike, UserCell, as_language_model
+from lm_jax.short_repr import shortly_shown
+from lm_jax.strict_json import to_json
 
 
 FORMATS = {"stablehlo": stablehlo_files, "onnx": onnx_files}
 
 
+@shortly_shown
 class Exported(NamedTuple):
     """The folder of an exported model, and the bytes of its files by name."""
 
@@ -43,7 +45,7 @@ def export_run(run: RunLike, out: str | Path, format: str = "stablehlo", cell: U
     vocabulary = loaded.vocabulary
     tokens = {"tokens": vocabulary.tokens, "first": vocabulary.eol_id, "level": vocabulary.level}
     files = FORMATS[format](loaded.model, loaded.params)
-    files["tokens.json"] = json.dumps(tokens, ensure_ascii=True).encode()
+    files["tokens.json"] = to_json(tokens).encode()
     try:
         write_folder(path, files)
     except OSError as error:

@@ -9,9 +9,11 @@ from lm_jax.errors import UserError
 from lm_jax.report.rows import Rows
 from lm_jax.runs.folder import RunFolder, read_lines
 from lm_jax.runs.open import open_run
+from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks import task_of
 
 
+@shortly_shown
 class CurvePoint(NamedTuple):
     """A line of a run's log: a report of training, a validation, or both; what it does not have is None.
 
@@ -26,6 +28,7 @@ class CurvePoint(NamedTuple):
     learning_rate: float | None
 
 
+@shortly_shown
 class LearningCurve(NamedTuple):
     """The losses of a run. model: its name. loss_label: the name of the loss with its unit.
     points: as the log has them, by step."""

@@ -1,6 +1,5 @@
 """The card of a trained model: what it is, what it was trained on, how good it is, and how to use it."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from lm_jax.queries.gradients import gradients
 from lm_jax.queries.loaded_run import LoadedRun
 from lm_jax.report.numbers import short
 from lm_jax.runs.folder import read_results
+from lm_jax.strict_json import to_json
 
 
 PICTURE = "loss.png"
@@ -44,7 +44,7 @@ def model_card(run: LoadedRun, name: str, picture: bool, say: Callable[[str], No
     front = {"library_name": "lm_jax", "tags": ["jax", "lm_jax"], "pipeline_tag": PIPELINES.get(task.model_type)}
     parts = [
         "---",
-        *(f"{key}: {json.dumps(value)}" for key, value in front.items() if value is not None),
+        *(f"{key}: {to_json(value)}" for key, value in front.items() if value is not None),
         "---",
         "",
         f"# {name}",

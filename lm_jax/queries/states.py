@@ -170,10 +170,10 @@ def write_states(found: HiddenStates, path: str | Path) -> Path:
     Raises:
         UserError: For a path of another ending.
     """
-    path, buffer = check_states_file(path), io.BytesIO()
+    path, file = check_states_file(path), io.BytesIO()
     if path.suffix == ".npz":
         tokens = np.array(found.tokens, dtype=np.str_)
-        np.savez(buffer, ids=found.ids, tokens=tokens, **found.values)  # pyright: ignore[reportArgumentType]
+        np.savez(file, ids=found.ids, tokens=tokens, **found.values)  # pyright: ignore[reportArgumentType]
     else:
         import pyarrow
         import pyarrow.parquet
@@ -182,6 +182,6 @@ def write_states(found: HiddenStates, path: str | Path) -> Path:
         for name, values in found.values.items():
             flat = pyarrow.array(np.ascontiguousarray(values).reshape(-1))
             columns[name] = pyarrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
-        pyarrow.parquet.write_table(pyarrow.table(columns), buffer)
-    write_bytes(path, buffer.getvalue())
+        pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    write_bytes(path, file.getvalue())
     return path

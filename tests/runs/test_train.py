@@ -230,6 +230,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
 def test_a_run_that_diverges_keeps_what_it_had(tmp_path):
     """Weights of 1e9 eight times over are beyond float32; the first steps are finite, then nothing is."""
     explosive = {"cell": "rnn", "nonlinearity": "identity", "optimizer": "sgd", "learning_rate": 1e9, "clip": None}
+    explosive |= {"on_nonfinite": "stop"}  # the others go back to a good state, and on
     config = toy_config(write_corpus(tmp_path / "text"), **explosive, warmup_steps=30, steps=40, eval_every=1)
     with pytest.raises(UserError, match="must stay finite"):
         lm_jax.train(config, tmp_path / "run")
