@@ -45,8 +45,9 @@ def hearing(listener: Hearing, what: str) -> Iterator[Listener | None]:
     Raises:
         UserError: for what is no listener.
     """
-    several = isinstance(listener, list | tuple) and not hasattr(listener, "on_report")
-    given: list[Any] = list(listener) if several else [listener]
+    given: list[Any] = [listener]
+    if isinstance(listener, list | tuple) and not hasattr(listener, "on_report"):
+        given = list(listener)
     heard = [_listener(one, what) for one in given]
     try:
         yield heard[0] if len(heard) == 1 else Listeners(*(one for one in heard if one is not None))
