@@ -90,5 +90,6 @@ def _characters(text, blocks, tokens):
     string = text.decode(errors="replace") if isinstance(text, bytes) else text
     if blocks.unit == "token":
         return tokens * len(string) / tokens.sum()
-    lengths = np.asarray([len(line) + 1 for line in string.split("\n")[:-1]], np.float64)
+    *lines, rest = string.split("\n")
+    lengths = np.asarray([len(line) + 1 for line in lines] + [len(rest)] * bool(rest), np.float64)
     return np.add.reduceat(lengths, np.arange(0, len(lengths), int(blocks.size)))

@@ -294,3 +294,12 @@ def test_a_text_that_a_run_cannot_read(here, tmp_path):
     (tmp_path / "text.txt").write_text("a zebra\n" * 40)
     with pytest.raises(UserError, match=r"every character must be in the vocabulary, got 'z' in line 1 \(.*lstm\)"):
         compare(runs(here, "lstm"), str(tmp_path / "text.txt"), "all")
+
+
+def test_a_last_line_without_its_end_is_counted(tmp_path, monkeypatch):
+    """As in a default text that was cut; files are read with an end of line at their end."""
+    monkeypatch.setattr("lm_jax.data.texts.default_text", lambda: "a cab\nbad\n" * 500 + "a ca")
+    run = lm_jax.train(hidden_size=8, embedding_size=4, batch_size=4, bptt=8, steps=2, run=tmp_path / "run")
+    (row,) = compare([run.folder])
+    assert row.characters == row.tokens
+    assert row.bits_per_character == pytest.approx(row.cross_entropy / math.log(2), rel=1e-12)
