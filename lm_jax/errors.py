@@ -1,8 +1,9 @@
 """The one exception for mistakes a user can make, and the checks of static arguments that raise it."""
 
+import contextlib
 import itertools
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 
@@ -19,6 +20,20 @@ class UserError(ValueError):
     def __init__(self, message: str, settings: Sequence[str] = ()):
         super().__init__(message)
         self.settings = tuple(settings)
+
+
+@contextlib.contextmanager
+def needing_extra(extra: str, what: str) -> Iterator[None]:
+    """Makes a library that is missing, in the imports of its block, a UserError that says how to get it.
+
+    Args:
+        extra: The extra that installs it.
+        what: What needs it, with the verb, such as "ONNX files need".
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(f'{what} the extra "{extra}": pip install "lm-jax[{extra}]"') from error
 
 
 def check_sizes(**sizes: int) -> None:

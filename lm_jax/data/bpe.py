@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, needing_extra
 
 
 def library(wanted: str = "level bpe") -> Any:
     """Imports `tokenizers`; raises UserError where it is missing. wanted: what needs it."""
-    try:
+    with needing_extra("bpe", f"{wanted} needs"):
         import tokenizers
-    except ImportError as error:
-        raise UserError(f'{wanted} needs the extra "bpe": pip install "lm-jax[bpe]"') from error
     return tokenizers
 
 

@@ -6,7 +6,7 @@ import io
 import jax
 import jax.numpy as jnp
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, needing_extra
 from lm_jax.interop.flat_model import flat_model
 from lm_jax.models import LanguageModel
 from lm_jax.types import Params
@@ -47,8 +47,6 @@ def onnx_files(model: LanguageModel, params: Params) -> dict[str, bytes]:
 
 
 def _library():
-    try:
+    with needing_extra("onnx", "ONNX files need"):
         from jax2onnx import to_onnx  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UserError('ONNX files need the extra "onnx": pip install "lm-jax[onnx]"') from error
     return to_onnx

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, needing_extra
 from lm_jax.files import write_bytes
 from lm_jax.interop.safetensors_reader import read_tensors
 
@@ -69,9 +69,7 @@ def check_tensors(name: str, tensors: Any) -> None:
 
 
 def _library():
-    try:
+    with needing_extra("torch", "safetensors files need"):
         import safetensors
         import safetensors.numpy
-    except ImportError as error:
-        raise UserError('safetensors files need the extra "torch": pip install "lm-jax[torch]"') from error
     return safetensors

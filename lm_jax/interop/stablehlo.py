@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.errors import UserError
+from lm_jax.errors import needing_extra
 from lm_jax.interop import stablehlo_loader
 from lm_jax.interop.flat_model import flat_model
 from lm_jax.models import LanguageModel
@@ -59,7 +59,5 @@ def stablehlo_files(model: LanguageModel, params: Params) -> dict[str, bytes]:
 
 
 def _check_library():
-    try:
+    with needing_extra("export", "StableHLO files need"):
         import flatbuffers  # noqa: F401
-    except ImportError as error:
-        raise UserError('StableHLO files need the extra "export": pip install "lm-jax[export]"') from error

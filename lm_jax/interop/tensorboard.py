@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lm_jax.errors import UserError
+from lm_jax.errors import needing_extra
 from lm_jax.training.listener import Start
 from lm_jax.training.scalars import ScalarListener
 
@@ -48,10 +48,6 @@ class TensorBoardListener(ScalarListener):
 
 
 def _library():
-    try:
+    with needing_extra("tensorboard", "event files of TensorBoard need"):
         import tensorboardX
-    except ImportError as error:
-        raise UserError(
-            'event files of TensorBoard need the extra "tensorboard": pip install "lm-jax[tensorboard]"'
-        ) from error
     return tensorboardX

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lm_jax.data.vocabulary import Vocabulary
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, needing_extra
 from lm_jax.inference.continuations import ContinuationScore, score_continuations
 from lm_jax.inference.sampling import Sampler
 from lm_jax.queries.continue_text import stream_text
@@ -130,8 +130,6 @@ def _known(vocabulary, text):
 
 
 def _library():
-    try:
+    with needing_extra("eval", "the evaluation harness needs"):
         import lm_eval  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UserError('the evaluation harness needs the extra "eval": pip install "lm-jax[eval]"') from error
     return lm_eval

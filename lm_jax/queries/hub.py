@@ -11,7 +11,7 @@ import numpy as np
 
 from lm_jax.cache_folder import cache_folder
 from lm_jax.cells.user import has_user_cell, with_user_cell
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, needing_extra
 from lm_jax.files import write_folder
 from lm_jax.interop.safetensors_files import load_safetensors, save_safetensors
 from lm_jax.queries.load import AnyTrained, of_task
@@ -185,8 +185,6 @@ def _reason(error):
 
 
 def _library():
-    try:
+    with needing_extra("hub", "the Hub needs"):
         import huggingface_hub
-    except ImportError as error:
-        raise UserError('the Hub needs the extra "hub": pip install "lm-jax[hub]"') from error
     return huggingface_hub

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lm_jax.errors import UserError
+from lm_jax.errors import UserError, needing_extra
 from lm_jax.serve.limits import Limits
 from lm_jax.serve.models import Served
 
@@ -16,11 +16,9 @@ MOST_CONNECTIONS = 128
 
 def check_extra() -> None:
     """Raises UserError where the extra is missing."""
-    try:
+    with needing_extra("serve", "the page needs"):
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise UserError('the page needs the extra "serve": pip install "lm-jax[serve]"') from error
 
 
 def bound(port: int) -> socket.socket:
