@@ -49,10 +49,14 @@ def save_safetensors(tensors: Mapping[str, np.ndarray], path: str | Path) -> Non
     check_tensors("tensors", tensors)
     library = _library()
     try:
-        content = library.numpy.save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
-        write_bytes(Path(path).expanduser(), content)
+        write_bytes(Path(path).expanduser(), to_safetensors(tensors))
     except (OSError, library.SafetensorError) as error:
         raise UserError(f"a file of weights must be writable, got {path}: {error}") from error
+
+
+def to_safetensors(tensors: Mapping[str, Any]) -> bytes:
+    """Returns the content of a safetensors file; raises UserError where the extra `torch` is missing."""
+    return _library().numpy.save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
 
 
 def check_tensors(name: str, tensors: Any) -> None:

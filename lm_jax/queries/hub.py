@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from lm_jax.cache_folder import cache_folder
 from lm_jax.cells.user import has_user_cell, with_user_cell
 from lm_jax.errors import UserError, needing_extra
 from lm_jax.files import write_folder
-from lm_jax.interop.safetensors_files import load_safetensors, save_safetensors
+from lm_jax.interop.safetensors_files import load_safetensors, to_safetensors
 from lm_jax.queries.load import AnyTrained, of_task
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 from lm_jax.queries.model_card import PICTURE, model_card, plain
 from lm_jax.runs.open import open_run
 from lm_jax.sealed_json import take_seal
 from lm_jax.strict_json import read_json, to_json
-from lm_jax.types import Params
+from lm_jax.training.diagnosis import named_arrays
 
 
 WEIGHTS = "model.safetensors"
@@ -64,7 +63,7 @@ def save_pretrained(
     for other in ("vocabulary.json", PICTURE):
         if (loaded.path / other).is_file():
             files[other] = (loaded.path / other).read_bytes()
-    files[WEIGHTS] = _weights(loaded.params)
+    files[WEIGHTS] = to_safetensors(named_arrays(loaded.params))
     files["README.md"] = model_card(loaded, name or path.name, PICTURE in files, say).encode()
     try:
         write_folder(path, files)
@@ -129,17 +128,6 @@ def push_to_hub(run: RunLike, repo: str, *, private: bool = False, cell: UserCel
         except Exception as error:  # of many types: no login, no network, a name that is another's
             raise UserError(f"the Hub must take the model, got {_reason(error)} for {repo}") from error
     return str(address)
-
-
-def _weights(params: Params) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        save_safetensors(_named(params), Path(folder) / WEIGHTS)
-        return (Path(folder) / WEIGHTS).read_bytes()
-
-
-def _named(params):
-    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
 
 
 def _params(model, tensors, folder):

@@ -106,14 +106,7 @@ class Journal(Listener):
 
 def report_to_json(report: Report) -> dict[str, Any]:
     """Returns a line of metrics.jsonl: no clock times, so that equal runs have equal files."""
-    return {
-        "step": report.step,
-        "loss": report.loss,
-        **report.metrics,
-        "grad_norm": report.grad_norm,
-        "clipped": report.clipped,
-        "learning_rate": report.learning_rate,
-    }
+    return {"step": report.step, **report.numbers}
 
 
 def incident_to_json(incident: Incident) -> dict[str, Any]:
@@ -128,6 +121,5 @@ _OF_REPORT = ("report", "found", "count")
 
 def validation_to_json(validation: Validation) -> dict[str, Any]:
     """Returns a line of metrics.jsonl."""
-    score = validation.score
-    record = {"step": validation.step, "valid_loss": score.loss, **score.metrics, "best": validation.best}
+    record = {"step": validation.step, **validation.score.numbers, "best": validation.best}
     return record | ({"closing": True} if validation.closing else {})

@@ -70,6 +70,12 @@ class Report(NamedTuple):
     seconds: float
     targets_per_second: float | None
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What was measured of the training by name, without times."""
+        own = {"grad_norm": self.grad_norm, "clipped": self.clipped, "learning_rate": self.learning_rate}
+        return {"loss": self.loss, **self.metrics, **own}
+
 
 class Score(NamedTuple):
     """A validation's outcome: the loss, and other metrics by name.
@@ -87,6 +93,11 @@ class Score(NamedTuple):
     def rank(self) -> float:
         """The number to be the best by."""
         return self.loss if self.criterion is None else self.criterion
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The loss and the metrics by name."""
+        return {"valid_loss": self.loss, **self.metrics}
 
 
 class Validation(NamedTuple):

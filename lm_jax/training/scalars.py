@@ -30,15 +30,14 @@ class ScalarListener(Listener):
 
     def on_report(self, report: Report) -> None:
         """Logs the training figures."""
-        values = {"loss": report.loss, **report.metrics, "grad_norm": report.grad_norm, "clipped": report.clipped}
-        values["learning_rate"] = report.learning_rate
+        values = report.numbers
         if report.targets_per_second is not None:
             values[f"{self._unit}_per_second"] = report.targets_per_second
         self._write(report.step, values)
 
     def on_validation(self, validation: Validation) -> None:
         """Logs the validation."""
-        self._write(validation.step, {"valid_loss": validation.score.loss, **validation.score.metrics})
+        self._write(validation.step, validation.score.numbers)
 
     def on_telemetry(self, telemetry: Telemetry) -> None:
         """Logs those measurements that are one number."""
