@@ -12,6 +12,7 @@ from lm_jax.inference.continuations import ContinuationScore, score_continuation
 from lm_jax.inference.sampling import Sampler
 from lm_jax.queries.continue_text import stream_text
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_language_model
+from lm_jax.queries.stopping import Stopping
 
 
 LONGEST = 256  # tokens that are generated where a task sets no limit
@@ -112,17 +113,16 @@ def generate_until(run: LoadedRun, context: str, settings: dict[str, Any]) -> st
         settings: Of the task: until, max_gen_toks, do_sample, temperature, top_k, top_p.
     """
     until = settings.get("until") or []
-    stops = [until] if isinstance(until, str) else list(until)
+    stopping = Stopping([stop for stop in ([until] if isinstance(until, str) else until) if stop])
     sampler = Sampler(greedy=True)
     if settings.get("do_sample"):
         sampler = Sampler(False, settings.get("temperature") or 1.0, settings.get("top_k"), settings.get("top_p"))
     text = ""
     for piece in stream_text(run, _known(run.vocabulary, context), settings.get("max_gen_toks") or LONGEST, sampler):
-        text += piece
-        ends = [text.index(stop) for stop in stops if stop and stop in text]
-        if ends:
-            return text[: min(ends)]
-    return text
+        text += stopping.take(piece)
+        if stopping.stopped:
+            return text
+    return text + stopping.take("", last=True)
 
 
 def _known(vocabulary, text):

@@ -10,12 +10,12 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
+from lm_jax.queries.stopping import Stopping
 from lm_jax.queries.token_text import Text, to_ids, to_text
 from lm_jax.serve.completion_fields import CompletionRequest
 from lm_jax.serve.generation import Sampling, sample
 from lm_jax.serve.lane import Lane
 from lm_jax.serve.models import with_reader
-from lm_jax.serve.stopping import Stopping
 
 
 class Piece(NamedTuple):
