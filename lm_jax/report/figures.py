@@ -27,8 +27,8 @@ def draw_loss_curve(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    train = [(r["step"], _number(r["loss"])) for r in records if "loss" in r]
-    valid = [(r["step"], _number(r["valid_loss"])) for r in records if "valid_loss" in r]
+    train = [(r["step"], drawable(r["loss"])) for r in records if "loss" in r]
+    valid = [(r["step"], drawable(r["valid_loss"])) for r in records if "valid_loss" in r]
     references = {name: loss for name, loss in (references or {}).items() if math.isfinite(loss)}
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -65,6 +65,6 @@ def loss_finding(valid: Sequence[tuple[int, float]], references: Mapping[str, fl
     return f"{said}: {where} the {name}'s {references[name]:.3f}"
 
 
-def _number(value):
-    """JSON has null for what is no number; a curve has a gap there, and at one too large for axes around it."""
+def drawable(value: float | None) -> float:
+    """Returns a number of a log as a curve has it: NaN, which is a gap, for null and for one too large for axes."""
     return math.nan if value is None or not abs(value) < HUGE else value

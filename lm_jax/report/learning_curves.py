@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm_jax.report.figures import drawable
 from lm_jax.report.labels import plain_label
 from lm_jax.report.numbers import short
 from lm_jax.report.picture_file import save_figure
@@ -15,7 +16,6 @@ from lm_jax.report.table import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HUGE = 1e300  # that no axis can be drawn around
 STYLES = ("-", "--", "-.", ":")  # of the next round of colours
 
 
@@ -105,7 +105,7 @@ def write_figure(curves: Sequence[Any], path: Path) -> None:
 def _line(points, field):
     """(steps, losses) of the points that have the field; a gap where it is no number that can be drawn."""
     chosen = [(point.step, getattr(point, field)) for point in points if getattr(point, field) is not None]
-    return [step for step, _ in chosen], [loss if abs(loss) < HUGE else math.nan for _, loss in chosen]
+    return [step for step, _ in chosen], [drawable(loss) for _, loss in chosen]
 
 
 def _last(losses):

@@ -26,13 +26,8 @@ from lm_jax.training.saved_steps import find_steps
 from lm_jax.training.state import TrainState
 
 
-BRANCH_CHANGES = (
-    "learning_rate",
-    "clip",
-    "on_nonfinite",
-    "on_spike",
-    "good_states",
-)  # beside what every resume may change
+# beside what every resume may change
+BRANCH_CHANGES = ("learning_rate", "clip", "on_nonfinite", "on_spike", "good_states")
 
 
 class Branch(NamedTuple):

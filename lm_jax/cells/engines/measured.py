@@ -5,17 +5,7 @@ experiments/results/accelerator/, for the CPU from benchmarks/speed/speed.json b
 A device that is not here was not measured.
 """
 
-from typing import NamedTuple
-
-
-class Measured(NamedTuple):
-    """The fastest engine of a cell over rows B, steps T and units H."""
-
-    cell: str
-    batch: int
-    steps: int
-    units: int
-    engine: str
+from lm_jax.cells.engines.measurement import Measured
 
 
 MEASURED: dict[str, tuple[Measured, ...]] = {

@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from lm_jax.cells.base import Cell, UnrollFn
 from lm_jax.cells.engines.fused import FusedParts, fused_scan
-from lm_jax.cells.engines.measured import MEASURED, Measured
+from lm_jax.cells.engines.measured import MEASURED
+from lm_jax.cells.engines.measurement import Measured
 from lm_jax.cells.varying import same_axes, wide
 from lm_jax.errors import one_of
 from lm_jax.layers import on_a_mesh
