@@ -74,9 +74,9 @@ def _profile(shares: np.ndarray) -> list[float | None]:
     return medians
 
 
-def _of_words(served: Served, fields: Fields) -> dict[str, Any]:
+def _of_words(served: Served, text: str) -> dict[str, Any]:
     """Which words each answer rests on: gradients by the vectors of the words, a row an answer."""
-    found: Any = any_gradient_map(served.run, fields.text("text"))
+    found: Any = any_gradient_map(served.run, text)
     return {
         "model": served.name,
         "source": found.source,
@@ -94,7 +94,7 @@ def _question(add: Callable[[Served, str, dict[str, Any]], dict[str, Any]]) -> C
         fields.close()
 
         def answer():
-            record = _of_words(served, Fields({"text": text}, fields.limits))
+            record = _of_words(served, text)
             return record | add(served, text, record)
 
         return answer
