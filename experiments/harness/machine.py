@@ -8,13 +8,18 @@ from typing import Any
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, system, how busy it is, and JAX's device if JAX was used."""
-    found = {"system": platform.system(), "processor": processor(), "cores": os.cpu_count()}
+    """Processor, cores that the process may use, system, how busy it is, and JAX's device if JAX was used."""
+    found = {"system": platform.system(), "processor": processor(), "cores": cores()}
     if "jax" in sys.modules:
         import jax
 
         found["device"] = jax.devices()[0].device_kind
     return {**found, "load_at_end": os.getloadavg()[0]}
+
+
+def cores() -> int | None:
+    """The number of cores that this process may use: fewer than the machine has where it is pinned."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def processor() -> str:

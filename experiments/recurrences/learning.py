@@ -1,11 +1,11 @@
 """Networks learn from batches that are drawn anew at every step."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from lm_jax.models import LanguageModel
@@ -43,19 +43,34 @@ def right(model: LanguageModel, params: Params, problem: Problem) -> Any:
     return jnp.argmax(predict(model, params, problem.tokens), axis=-1) == problem.answers
 
 
-def learn(model: LanguageModel, draw: Draw, plan: Plan, key: Any) -> Iterator[tuple[int, Params, float]]:
-    """Trains and yields (step, parameters, mean loss in nats since the last time) every `plan.every` steps."""
-    key_init, key_data = jax.random.split(key)
+def learn(
+    model: LanguageModel, draws: Sequence[Draw], plan: Plan, seeds: Sequence[int]
+) -> Iterator[tuple[int, Params, np.ndarray]]:
+    """Trains one network a seed, all at once, and yields what they have learnt every `plan.every` steps.
+
+    Args:
+        model: what is trained; its parameters get an axis of seeds in front.
+        draws: make the batches; each has an equal share of the steps, one after the other.
+        plan: how long and how fast.
+        seeds: of the weights and the batches.
+
+    Yields:
+        The step, the parameters [S, ...], and the mean losses [S] since the last time (nats).
+    """
+    key_init, key_data = jax.vmap(jax.random.split, out_axes=1)(jnp.stack([jax.random.key(seed) for seed in seeds]))
     rates = optax.warmup_cosine_decay_schedule(
         0.0, plan.rate, int(plan.warm_up * plan.steps), plan.steps, plan.rate / 10
     )
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rates, weight_decay=plan.decay))
-    params = model.init(key_init)
-    state = optimizer.init(params)
-    advance = _advance(model, draw, optimizer, plan.every)
-    for step in range(0, plan.steps, plan.every):
-        params, state, loss = advance(params, state, jax.random.fold_in(key_data, step))
-        yield step + plan.every, params, float(loss)
+    params = jax.vmap(model.init)(key_init)
+    state = jax.vmap(optimizer.init)(params)
+    share = plan.steps // len(draws)
+    for lesson, draw in enumerate(draws):
+        advance = _advance(model, draw, optimizer, plan.every)
+        for step in range(lesson * share, (lesson + 1) * share, plan.every):
+            keys = jax.vmap(lambda key, step=step: jax.random.fold_in(key, step))(key_data)
+            params, state, losses = advance(params, state, keys)
+            yield step + plan.every, params, np.asarray(losses)
 
 
 def _advance(model, draw, optimizer, steps):
@@ -71,9 +86,8 @@ def _advance(model, draw, optimizer, steps):
         updates, state = optimizer.update(gradient, state, params)
         return (optax.apply_updates(params, updates), state), loss
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
     def advance(params, state, key):
         (params, state), losses = jax.lax.scan(one, (params, state), jax.random.split(key, steps))
         return params, state, losses.mean()
 
-    return advance
+    return jax.jit(jax.vmap(advance), donate_argnums=(0, 1))

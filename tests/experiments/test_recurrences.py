@@ -1,5 +1,6 @@
 """Networks of the studies of recurrences: sizes and states; their problems: answers looked up one by one."""
 
+import functools
 import itertools
 
 import jax
@@ -19,8 +20,9 @@ from experiments.recurrences.architectures import (
 )
 from experiments.recurrences.learning import Plan, learn, predict
 from experiments.recurrences.recall import KEYS, PAIRS, draw, tell
-from experiments.recurrences.state_tracking import TASKS
+from experiments.recurrences.state_tracking import SHORTEST, TASKS, lesson
 from experiments.recurrences.state_tracking import draw as draw_state
+from experiments.recurrences.state_tracking_findings import SEEN
 
 
 UNITS = 16
@@ -97,8 +99,41 @@ def test_batches_of_recall_have_all_numbers_of_pairs():
     assert {int(make(jax.random.key(seed))) for seed in range(40)} == set(PAIRS)
 
 
+def test_lessons_ask_of_every_string_up_to_a_length_of_its_own():
+    tokens, answers, asked = (np.asarray(a) for a in lesson("parity", 500, jax.random.key(0)))
+    lengths = asked.sum(axis=0)
+    assert tokens.shape == (SEEN, 500) and set(lengths) == set(range(SHORTEST, SEEN + 1))
+    assert (asked == (np.arange(SEEN)[:, None] < lengths)).all() and (answers == tokens.cumsum(axis=0) % 2).all()
+
+
+def bits(key):
+    return draw_state("even pairs", 6, 16, key)
+
+
 def test_learning_lowers_the_loss_and_draws_anew():
-    model = build("gru", 2, 8)
-    seen = list(learn(model, lambda key: draw_state("even pairs", 6, 16, key), Plan(60, 20), jax.random.key(0)))
+    seen = list(learn(build("gru", 2, 8), [bits], Plan(60, 20), [0]))
     assert [step for step, *_ in seen] == [20, 40, 60]
     assert seen[-1][2] < seen[0][2]
+
+
+def test_seeds_learn_together_as_they_do_alone():
+    model = build("gru", 2, 8)
+    together, alone = (list(learn(model, [bits], Plan(20, 10), seeds)) for seeds in ([3, 5], [5]))
+    np.testing.assert_allclose(together[-1][2][1], alone[-1][2][0], rtol=1e-4)
+    assert abs(together[-1][2][0] - together[-1][2][1]) > 1e-3
+
+
+def test_lessons_come_one_after_the_other_with_equal_shares():
+    def only(answer, key):
+        problem = bits(key)
+        return problem._replace(tokens=problem.tokens * 0, answers=problem.answers * 0 + answer)
+
+    draws = [functools.partial(only, answer) for answer in (1, 2)]
+    plan, model = Plan(80, 20, rate=0.1, decay=0.0), build("gru", 3, 8)
+    sure = [
+        np.asarray(
+            jax.nn.softmax(predict(model, jax.tree.map(lambda a: a[0], params), bits(jax.random.key(0)).tokens * 0))
+        )
+        for _, params, _ in learn(model, draws, plan, [0])
+    ]
+    assert sure[1][..., 1].min() > 0.9 and sure[3][..., 2].min() > 0.9
