@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness.machine import describe
+from lm_jax.report.numbers import cell
 from lm_jax.report.study import Picture, Record, read_record, versions, write_study
 from lm_jax.report.verdict import Verdict
 from lm_jax.strict_json import to_json
@@ -178,13 +179,7 @@ class Study:
 def text_table(rows: Sequence[dict[str, Any]]) -> str:
     """The first rows as aligned lines under the names of their columns."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    lines = [columns, *([_cell(row.get(column)) for column in columns] for row in rows[:ROWS_PRINTED])]
+    lines = [columns, *([cell(row.get(column)) for column in columns] for row in rows[:ROWS_PRINTED])]
     widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
-    text = ["  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines]
+    text = ["  ".join(f"{text:>{width}}" for text, width in zip(line, widths, strict=True)) for line in lines]
     return "\n".join([*text, *([f"({len(rows) - ROWS_PRINTED} more rows)"] * (len(rows) > ROWS_PRINTED))])
-
-
-def _cell(value):
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from lm_jax.report.numbers import cell
 from lm_jax.report.verdict import MARKS, RULE, overall
 
 
@@ -118,7 +119,7 @@ def _described(columns, *tables):
 def _made_with(record):
     """Versions, then machine, seeds and date as far as they are known."""
     parts = [f"{name} {version}" for name, version in record["versions"].items()]
-    parts += [f"{name.replace('_', ' ')} {_cell(value)}" for name, value in (record.get("machine") or {}).items()]
+    parts += [f"{name.replace('_', ' ')} {cell(value)}" for name, value in (record.get("machine") or {}).items()]
     if record.get("seeds"):
         parts.append(f"seeds {', '.join(map(str, record['seeds']))}")
     return ", ".join([*parts, *filter(None, [record.get("date")])])
@@ -127,21 +128,15 @@ def _made_with(record):
 def _table_of(rows):
     """A table of records, a column for every field that any of them has."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    return _table(map(_head, columns), [[_cell(row.get(column)) for column in columns] for row in rows])
+    return _table(map(_head, columns), [[cell(row.get(column)) for column in columns] for row in rows])
 
 
 def _table(titles, rows, kind=""):
     head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows)
     marked = f' class="{kind}"' if kind else ""
     return f'<div class="wide"><table{marked}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _head(column):
     return column.replace("_", " ")
-
-
-def _cell(value):
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lm_jax.report.numbers import clock, short
+from lm_jax.report.numbers import cell, clock, short
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,25 @@ def test_clock(seconds, text):
 )
 def test_short(number, text):
     assert short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        ("gru", "gru"),
+        (True, "True"),
+        (2024, "2024"),
+        (13665278, "13,665,278"),
+        (-12345, "-12,345"),
+        (0.000123456, "0.0001235"),
+        (9999.9, "10,000"),
+        (12345.678, "12,350"),
+        (1.36e6, "1,360,000"),
+        (4.2e9, "4.2e+09"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_cell(value, text):
+    assert cell(value) == text
