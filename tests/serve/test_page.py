@@ -136,10 +136,13 @@ def test_the_box_can_be_left_by_keyboard_and_tokens_are_read_by_arrows(page, key
     assert detail.startswith("chars: “a” had probability") and "rank" in detail and "entropy" in detail
 
 
-def test_a_text_that_a_model_cannot_read_is_told_in_words(page):
+def test_a_text_that_a_model_cannot_read_is_told_in_words(page, key):
     page.keys("a z")
     page.until(lambda: page.one("#error").is_displayed())
     assert "must be in the vocabulary" in page.one("#error").text
+    assert page.tokens(1) == [] and page.all("#bars .panel:first-child .bar") == []  # nothing of the text before
+    page.keys(key.TAB)
+    assert page.one("#text").get_attribute("value") == "a z"
     page.put("#text", "a cab")
     page.until(lambda: not page.one("#error").is_displayed() and len(page.tokens(1)) == 5)
 
@@ -159,6 +162,38 @@ def test_a_long_text(length, page):
     page.until(lambda: len(page.tokens(1)) == length + 1)
     assert f"{length + 1:,} tokens" in page.texts("#surprise .row-title .quiet")[0]
     assert page.driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_one_more_key_is_answered_with_one_more_token(page):
+    """The answer of the model of characters does not grow with the text: the page keeps what it knows."""
+    script = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/v1/score'))"
+    page.put("#text", "a cab bad dab " * 350)
+    page.until(lambda: len(page.tokens(1)) == 4_900)
+    pasted = page.driver.execute_script(script + ".at(-2).decodedBodySize")
+    page.one("#text").send_keys("a")
+    page.until(lambda: page.one("body").get_attribute("data-shown") == "4901")
+    assert page.driver.execute_script(script + ".at(-2).decodedBodySize") < 2_000 < 100_000 < pasted
+
+
+def test_what_is_typed_in_pieces_is_shown_as_what_is_pasted(page, key):
+    def shown():
+        page.until(lambda: page.one("body").get_attribute("data-shown") == str(len(text)))
+        page.driver.execute_script("arguments[0].focus()", page.tokens(1)[-1])
+        colours = [token.value_of_css_property("background-color") for token in page.tokens(1)]
+        return (
+            colours,
+            [token.text for token in page.tokens(1)],
+            page.texts("#surprise .row-title"),
+            page.texts("#detail"),
+        )
+
+    for text in ("a cab", "a cab bad\ndab", "a cab bad\ndabba", "a", "a dab", "cad a dab"):
+        page.put("#text", text)
+        found = shown()
+    page.driver.refresh()
+    page.until(lambda: page.all("#bars .panel .bar"))
+    page.put("#text", text)
+    assert shown() == found
 
 
 def test_the_same_seed_gives_the_text_of_the_command(page, key, runs):

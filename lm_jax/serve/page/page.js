@@ -48,17 +48,33 @@ function latest(question) {
 
 const typed = latest(async () => {
   const text = at("text").value;
-  report(null);
+  let failed = null;
   for (const model of chosenModels()) {
     try {
-      show(model, await answer("/v1/score", { model: model.id, text, k: 10 }));
+      const first = known(model, text);
+      show(model, whole(row(model).answer, await answer("/v1/score", { model: model.id, text, k: 10, first }), first));
     } catch (error) {
-      row(model).note.textContent = error.message;
-      report(error);
+      showUnread(model, failed = error);
     }
   }
+  report(failed);
   document.body.dataset.shown = text.length;
 });
+
+// How many tokens of the last answer stand at the beginning of a text: only what is behind them is asked for. A character
+// more changes none of those before it, but it may change words and pairs. A token without a text is a part of a character.
+function known(model, text) {
+  const texts = isWords(model) ? [] : row(model).answer?.texts ?? [];
+  let count = 0;
+  for (let at = 0; count < texts.length && text.startsWith(texts[count], at); count++) at += texts[count].length;
+  while (count && !texts[count - 1]) count--;
+  return count;
+}
+
+function whole(last, found, first) {
+  if (first) for (const name of ["tokens", "texts", "log_probs", "ranks", "entropies"]) found[name] = [...last[name].slice(0, first), ...found[name]];
+  return found;
+}
 
 function row(model) {
   if (state.rows.has(model.id)) return state.rows.get(model.id);
@@ -96,6 +112,17 @@ function show(model, found) {
   shown.total.textContent = count ? `${count.toLocaleString("en")} tokens, ${nats.toFixed(3)} nats each: perplexity ${Math.exp(nats).toPrecision(4)}` : "nothing typed yet";
   shown.tokens.show(found.texts, found.log_probs.map(surprise));
   if (model === chosenModels()[0]) state.best = found.next[0];
+}
+
+// Nothing of an older text stays beside one that the model does not read.
+function showUnread(model, error) {
+  const shown = row(model);
+  shown.answer = null;
+  shown.note.textContent = error.message;
+  shown.total.textContent = "cannot read this text";
+  shown.list.replaceChildren();
+  shown.tokens.show([], []);
+  if (model === chosenModels()[0]) state.best = null;
 }
 
 function bar(model, next) {
