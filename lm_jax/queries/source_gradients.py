@@ -168,7 +168,7 @@ def _map(
 ) -> SourceGradientMap:
     """The map of one sentence, whose inputs have leaves [S, 1, ...]; padding changes nothing."""
     inputs, mask = _padded(inputs)
-    found = answer_gradients(run.model.opened, run.params, inputs, answers, mask)
+    found = answer_gradients(run.model.opened, run.params, inputs, answers, jnp.asarray(mask))
     layers = 1 + max(name.layer for name in found.states)
     wanted = range(layers) if layer is None else [checked_layer(layer, layers)]
     states = tuple(
@@ -190,7 +190,7 @@ def _padded(inputs: Any) -> tuple[Any, np.ndarray]:
     return jax.tree.map(lambda a: np.asarray(a)[np.where(real, np.arange(len(real)), 0)], inputs), real[:, None]
 
 
-def _cut(norms: np.ndarray, said: list[str], source: list[str]) -> np.ndarray:
+def _cut(norms: Any, said: list[str], source: list[str]) -> np.ndarray:
     """Norms [K, S, 1] of what is no padding."""
     return np.asarray(norms)[: len(said), : len(source), 0]
 
