@@ -129,7 +129,7 @@ EXAMPLES = {
     "serve": (
         "lm-jax serve checkpoints/lstm-char-1 --open",
         "lm-jax serve checkpoints/5gram-char-1 checkpoints/lstm-char-1",
-        "lm-jax serve --demo --open",
+        "lm-jax serve --demo",
     ),
     "convert": (
         "lm-jax convert RUN lm.safetensors --to torch --vocabulary words.txt",

@@ -163,7 +163,7 @@ def _flag(name: str, field: dataclasses.Field, reading: Reading, group: str, def
     """Makes a flag of a setting. group: of a setting that names no other."""
     shown = _default(default, field.metadata.get("unset"))
     help, common, group = field.metadata["help"], field.metadata["common"], field.metadata["group"] or group
-    if field.type is bool:
+    if field.type in (bool, bool | None):
         return Flag(name, group, common, help, shown, {"action": argparse.BooleanOptionalAction})
     read, options = reading
     metavar = field.metadata.get("metavar") or {int: "N", float: "X"}.get(plain_type(field.type), "TEXT")

@@ -1,6 +1,7 @@
 """`lm-jax serve RUN [RUN ...]`: a page to play with models, and an interface for other programs."""
 
 import dataclasses
+import threading
 
 from lm_jax.cli.flags import positional
 from lm_jax.cli.parsing import parse
@@ -20,7 +21,7 @@ class ServeArguments:
     demo: bool = setting(
         False, "Whether a 5-gram, an RNN and an LSTM of the Python documentation are shown; they are trained first."
     )
-    open: bool = setting(False, "Whether the page is opened in a browser.")
+    open: bool | None = setting(None, "Whether the page is opened in a browser.", unset="with --demo")
     cell: str | None = setting(None, "Cell of your own that runs were trained with.", metavar="FILE.py:NAME")
 
 
@@ -56,7 +57,13 @@ def _models(arguments):
 def _started(arguments, address):
     print(f"open {address}", flush=True)
     print("Ctrl-C ends it", flush=True)
-    if arguments.open:
-        import webbrowser
+    if arguments.demo if arguments.open is None else arguments.open:
+        # it may last: a browser of a terminal ends when its user ends it
+        threading.Thread(target=_opened, args=(address,), daemon=True).start()
 
-        webbrowser.open(address)
+
+def _opened(address):
+    import webbrowser
+
+    if not webbrowser.open(address):
+        print("no browser was found here: open the address above in one", flush=True)

@@ -230,7 +230,7 @@ def alignment(model: Translator, params: Params, source: np.ndarray, target: np.
     """
     if model.align is None:
         raise UserError("the weights of attention need a translator with attention, got one without")
-    (frames, mask), (ids, _) = (side_by_side(np.zeros(1, int), [one]) for one in (source, target))
+    (frames, mask), (ids, _) = (side_by_side(np.zeros(1, int), [one], SHORTEST // 2) for one in (source, target))
     weights, positions = _align(model, eol_id)(params, frames[:, 0], mask[:, 0], ids[:, 0])
     return np.asarray(weights)[: len(target), : int(positions)]
 

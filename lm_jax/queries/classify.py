@@ -18,12 +18,16 @@ import numpy as np
 
 from lm_jax.errors import UserError
 from lm_jax.inference.classification import class_log_probs
+from lm_jax.inference.translation import side_by_side
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 from lm_jax.queries.texts import checked_text, checked_texts
 from lm_jax.report.html import fragment, table_html
 from lm_jax.report.rows import Rows
 from lm_jax.report.table import Table
 from lm_jax.short_repr import shortly_shown
+
+
+SHORTEST = 16  # tokens that a text is padded to at least, and from there to powers of two: few programs to compile
 
 
 @shortly_shown
@@ -103,25 +107,26 @@ def explain(run: RunLike, text: str, cell: UserCell | None = None) -> Explanatio
     occluded = np.where(np.eye(len(ids), dtype=bool), unk_id, ids)
     log_probs = class_log_probs(loaded.model, loaded.params, [ids, *occluded])
     label = int(log_probs[0].argmax())
-    gradient, reach = _gradients(loaded.model)(loaded.params, ids, unk_id, label)
+    columns, mask = side_by_side(np.zeros(1, int), [ids], SHORTEST)
+    gradient, reach = _gradients(loaded.model)(loaded.params, columns, mask, unk_id, label)
     return Explanation(
         label=loaded.vocabulary.labels[label],
         probability=float(np.exp(log_probs[0, label])),
         words=loaded.vocabulary.split(text),
-        gradient=np.asarray(gradient).tolist(),
+        gradient=np.asarray(gradient)[: len(ids)].tolist(),
         occlusion=(log_probs[0, label] - log_probs[1:, label]).tolist(),
-        reach=np.asarray(reach).tolist(),
+        reach=np.asarray(reach)[: len(ids)].tolist(),
     )
 
 
 @functools.cache
 def _gradients(model):
     @jax.jit
-    def gradients(params, ids, unk_id, label):
-        xs = model.embed(params, ids[:, None])
+    def gradients(params, ids, mask, unk_id, label):
+        xs = model.embed(params, ids)
 
         def log_prob(xs):
-            return jax.nn.log_softmax(model.logits_of_embedded(params, xs))[0, label]
+            return jax.nn.log_softmax(model.logits_of_embedded(params, xs, mask=mask))[0, label]
 
         slopes = jax.grad(log_prob)(xs)[:, 0]
         difference = xs[:, 0] - model.embed(params, jnp.asarray(unk_id)[None])

@@ -10,6 +10,7 @@ before it. For answer k, position t of the sentence, x_t what the encoder reads 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from jaxtyping import Float
 from lm_jax.analysis import answer_gradients
 from lm_jax.analysis.checks import checked_layer
 from lm_jax.errors import UserError
+from lm_jax.inference.generation import bucket_of
 from lm_jax.models.build_tagger import word_length
 from lm_jax.models.tagger import TaggerInputs
 from lm_jax.models.translator import teacher_forced
@@ -28,6 +30,9 @@ from lm_jax.queries.translate import END, encode_source, translate
 from lm_jax.report.html import figure_html, fragment, paragraph
 from lm_jax.report.source_map import answer, source_figure
 from lm_jax.short_repr import shortly_shown
+
+
+SHORTEST = 16  # tokens that a sentence is padded to at least
 
 
 @shortly_shown
@@ -121,6 +126,7 @@ def tag_gradients(
         raise UserError(f"{rule}, got {' '.join(chosen)!r}", ["target"])
     ids, characters, _ = vocabulary.encode_words(words, word_length(config), config.fold_case)
     answers = np.asarray([vocabulary.tags.index(one) for one in chosen])[:, None]
+    answers, _ = _padded(answers)
     inputs = TaggerInputs(ids[:, None], characters[:, None])
     return _map(loaded, sentence, words, chosen, inputs, answers, layer)
 
@@ -152,25 +158,41 @@ def translation_gradients(
     vocabulary, source = loaded.vocabulary, encode_source(loaded, text)
     ids = vocabulary.encode_target(translate(loaded, [text])[0][0].text if translation is None else translation)
     said = [*vocabulary.target_tokens(ids[:-1]), END]
-    answers = teacher_forced(jnp.asarray(ids)[:, None], vocabulary.target.eol_id)
+    padded, real = _padded(ids[:, None])
+    answers = teacher_forced(jnp.where(real, padded, -1), vocabulary.target.eol_id)
     return _map(loaded, text, vocabulary.source_tokens(text), said, source[:, None], answers, layer)
 
 
 def _map(
     run: LoadedRun, text: str, source: list[str], said: list[str], inputs: Any, answers: Any, layer: int | None
 ) -> SourceGradientMap:
-    found = answer_gradients(run.model.opened, run.params, inputs, answers)
+    """The map of one sentence, whose inputs have leaves [S, 1, ...]; padding changes nothing."""
+    inputs, mask = _padded(inputs)
+    found = answer_gradients(run.model.opened, run.params, inputs, answers, jnp.asarray(mask))
     layers = 1 + max(name.layer for name in found.states)
     wanted = range(layers) if layer is None else [checked_layer(layer, layers)]
     states = tuple(
         StateGradients(
-            name.layer, "right to left" if name.backward else "left to right", name.leaf, np.asarray(norms)[..., 0]
+            name.layer, "right to left" if name.backward else "left to right", name.leaf, _cut(norms, said, source)
         )
         for name, norms in sorted(found.states.items())
         if name.layer in wanted
     )
-    log_probs, norms = (np.asarray(a)[..., 0] for a in (found.values, found.inputs))
+    log_probs, norms = np.asarray(found.values)[: len(said), 0], _cut(found.inputs, said, source)
     return SourceGradientMap(run.run, text, tuple(source), tuple(said), log_probs, norms, states)
+
+
+def _padded(inputs: Any) -> tuple[Any, np.ndarray]:
+    """Returns inputs to a power of two, and the mask [S, 1]: sentences of many lengths share one compiled program.
+    The first token stands at padding, too: it is one that can be read."""
+    length = len(jax.tree.leaves(inputs)[0])
+    real = np.arange(bucket_of(max(SHORTEST, length))) < length
+    return jax.tree.map(lambda a: np.asarray(a)[np.where(real, np.arange(len(real)), 0)], inputs), real[:, None]
+
+
+def _cut(norms: Any, said: list[str], source: list[str]) -> np.ndarray:
+    """Norms [K, S, 1] of what is no padding."""
+    return np.asarray(norms)[: len(said), : len(source), 0]
 
 
 def any_gradient_map(

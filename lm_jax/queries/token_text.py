@@ -38,13 +38,16 @@ def to_text(vocabulary: Vocabulary, text: Text) -> str:
 
 def shown_tokens(vocabulary: Vocabulary, ids: np.ndarray | Sequence[int]) -> tuple[str, ...]:
     """Returns each token as it can be shown: white space by a sign for it, bytes that are no text by their number."""
-    names = []
-    for i in ids:
-        name = vocabulary.tokens[i] if vocabulary.level in ("char", "word") else vocabulary.decode([i])
-        name = "\n" if i == vocabulary.eol_id else vocabulary.tokens[i] if "\N{REPLACEMENT CHARACTER}" in name else name
-        name = name.replace(" ", "␣").replace("\n", "⏎")
-        names.append(name if name.isprintable() else repr(name)[1:-1])
-    return tuple(names)
+    ids = np.asarray(ids, int).tolist()
+    names = {i: _shown_token(vocabulary, i) for i in set(ids)}
+    return tuple(map(names.__getitem__, ids))
+
+
+def _shown_token(vocabulary, i):
+    name = vocabulary.tokens[i] if vocabulary.level in ("char", "word") else vocabulary.decode([i])
+    name = "\n" if i == vocabulary.eol_id else vocabulary.tokens[i] if "\N{REPLACEMENT CHARACTER}" in name else name
+    name = name.replace(" ", "␣").replace("\n", "⏎")
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def unknown_words(vocabulary: Vocabulary, text: str) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 Each is read from the fields of a request into a function without arguments, which the lane calls.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,11 +39,12 @@ def score(models: Mapping[str, Served], fields: Fields) -> Answer:
     """`POST /v1/score`: every token of a text, and what comes next."""
     served = model_of(models, fields)
     reader, text, k = with_reader(served), fields.text("text"), fields.whole("k", 10, 1, 50)
+    first = fields.whole("first", 0, 0, fields.limits.text)
     fields.close()
 
     def answer():
         reading = reader.read(text, k)
-        return {"model": served.name, **_scores(reading), **_next(served, text, reading)}
+        return {"model": served.name, **_scores(reading, first), **_next(served, text, reading)}
 
     return answer
 
@@ -59,13 +59,15 @@ def _next(served: Served, text: str, reading: Reading) -> dict[str, Any]:
     return {"next": found, "entropy": _rounded(reading.entropies[-1:])[0]}
 
 
-def _scores(reading: Reading) -> dict[str, Any]:
+def _scores(reading: Reading, first: int) -> dict[str, Any]:
+    """first: the token from which on they are told; whoever types has the answer about those before it."""
     return {
-        "tokens": reading.names,
-        "texts": reading.texts,
-        "log_probs": _rounded(reading.log_probs),
-        "ranks": reading.ranks.tolist(),
-        "entropies": _rounded(reading.entropies[:-1]),
+        "first": min(first, len(reading.tokens)),
+        "tokens": reading.names[first:],
+        "texts": reading.texts[first:],
+        "log_probs": _rounded(reading.log_probs[first:]),
+        "ranks": reading.ranks[first:].tolist(),
+        "entropies": _rounded(reading.entropies[first:-1]),
         "log_prob": float(np.sum(reading.log_probs, dtype=np.float64)),
         "unknown": reading.unknown[:20],
     }
@@ -75,4 +77,4 @@ def _rounded(values: np.ndarray) -> list[float]:
     """As numbers that are short to send."""
     if np.isnan(values).any():
         raise UserError("log-probabilities must be numbers, got nan (has the model diverged?)")
-    return [round(value, DIGITS) if math.isfinite(value) else value for value in values.astype(np.float64).tolist()]
+    return np.round(values.astype(np.float64), DIGITS).tolist()

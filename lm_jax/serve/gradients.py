@@ -16,6 +16,7 @@ from lm_jax.serve.models import Served
 
 
 SIZES = (16, 32, 64, 128, 256, MOST_TOKENS)  # tokens of a compiled program
+SENTENCE_SIZES = (16, 32, 64)  # tokens of sentences that are asked about most; longer ones compile when they come
 FLOOR = -12.0  # of log10 of a share: less is as good as nothing
 
 
@@ -86,29 +87,33 @@ def _of_words(served: Served, text: str) -> dict[str, Any]:
     }
 
 
-def _question(add: Callable[[Served, str, dict[str, Any]], dict[str, Any]]) -> Callable[[Served, Fields], Answer]:
-    """Makes the question to a model that reads a sentence. add: what this type of model tells besides."""
-
-    def question(served: Served, fields: Fields) -> Answer:
-        text = fields.text("text")
-        fields.close()
-
-        def answer():
-            record = _of_words(served, text)
-            return record | add(served, text, record)
-
-        return answer
-
-    return question
+def _of_sentence(served: Served, fields: Fields) -> Answer:
+    text = fields.text("text")
+    fields.close()
+    return lambda: about_sentence(served, text)
 
 
-def _decision(served: Served, text: str, record: dict[str, Any]) -> dict[str, Any]:
+def about_sentence(served: Served, text: str) -> dict[str, Any]:
+    """Answers what a model that reads a sentence says about it, and which of its words that rests on.
+
+    Args:
+        served: A classifier, a translator or a tagger.
+        text: The sentence.
+
+    Raises:
+        UserError: For a text that it cannot read.
+    """
+    record = _of_words(served, text)
+    return record | _BESIDES[served.type](served, text)
+
+
+def _decision(served: Served, text: str) -> dict[str, Any]:
     found = explain(served.run, text)
     rounded = {name: np.round(getattr(found, name), 5).tolist() for name in ("gradient", "occlusion", "reach")}
     return {"label": found.label, "probability": round(found.probability, 6), **rounded}
 
 
-def _attention(served: Served, text: str, record: dict[str, Any]) -> dict[str, Any]:
+def _attention(served: Served, text: str) -> dict[str, Any]:
     """The translation, and the weights of attention where the model has them."""
     translation = translate(served.run, [text])[0][0].text
     try:
@@ -118,9 +123,13 @@ def _attention(served: Served, text: str, record: dict[str, Any]) -> dict[str, A
     return {"translation": translation, "attention": weights}
 
 
+# what each type of model that reads a sentence tells besides
+_BESIDES: dict[str, Callable[[Served, str], dict[str, Any]]] = {
+    "classifier": _decision,
+    "translator": _attention,
+    "tagger": lambda served, text: {},
+}
 _QUESTIONS: dict[str, Callable[[Served, Fields], Answer]] = {
     "language model": _of_language_model,
-    "classifier": _question(_decision),
-    "translator": _question(_attention),
-    "tagger": _question(lambda served, text, record: {}),
+    **dict.fromkeys(_BESIDES, _of_sentence),
 }

@@ -51,7 +51,8 @@ def _served(name: str, run: RunLike, cell: UserCell | None) -> Served:
     kind = loaded.task.model_type
     make = _READERS.get(kind)
     title = loaded.task.name(loaded.config)
-    level = getattr(loaded.vocabulary, "level", "word")
+    read = getattr(loaded.vocabulary, "inputs", loaded.vocabulary)  # of a classifier
+    level = getattr(read, "level", "word")
     recurrent = getattr(loaded.model, "opened", None) is not None
     layers = getattr(loaded.config.model, "layers", None) if recurrent and hasattr(loaded.config, "model") else None
     return Served(name, loaded, kind, title, level, layers, make(loaded) if make else None)

@@ -59,6 +59,7 @@ def serve(
     import uvicorn
 
     from lm_jax.serve.app import app
+    from lm_jax.serve.warming import warming
 
     config = uvicorn.Config(
         app(models, token, limits),
@@ -72,4 +73,5 @@ def serve(
     )
     taken.listen(MOST_CONNECTIONS)
     on_start(f"http://{HOST}:{taken.getsockname()[1]}/?token={token}")
-    uvicorn.Server(config).run(sockets=[taken])
+    with warming(models):
+        uvicorn.Server(config).run(sockets=[taken])

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -52,6 +53,21 @@ def test_the_demo_trains_what_is_missing_once(corpus, command, tmp_path, monkeyp
     (tmp_path / "checkpoints" / "demo-rnn" / "results.json").unlink()
     code, _, err = command("serve", "--demo", "--port", "0")
     assert code == 2 and "was not finished" in err
+
+
+@pytest.mark.parametrize("words,opens", [((), False), (("--open",), True), (("--no-open",), False)])
+@pytest.mark.parametrize("demo", [False, True])
+def test_the_page_is_opened_where_it_is_wanted_and_after_a_demo(words, opens, demo, finished, command, monkeypatch):
+    pytest.importorskip("uvicorn")
+    opened, began = [], threading.Event()
+    monkeypatch.setattr("lm_jax.cli.demo_runs.demo_runs", lambda: [finished])
+    monkeypatch.setattr("lm_jax.serve.run.serve", lambda models, taken, token, on_start: on_start(f"http://{token}"))
+    monkeypatch.setattr("lm_jax.serve.run.new_token", lambda: "secret")
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or began.set() or True)
+    code, out, err = command("serve", *(["--demo"] if demo else [finished]), "--port", "0", *words)
+    assert code == 0 and "open http://secret\n" in out, err
+    wanted = opens or (demo and not words)
+    assert began.wait(30 if wanted else 0.1) == wanted and opened == ["http://secret"] * wanted
 
 
 def test_nothing_of_the_extras_is_imported_elsewhere():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lm_jax
+from lm_jax.analysis.source_gradients import _compiled
 from lm_jax.errors import UserError
 from lm_jax.queries import any_gradient_map
 from lm_jax.strict_json import to_json
@@ -90,3 +91,26 @@ def test_what_cannot_be_asked_is_refused(here, name):
     run, (text, target, *layer), message = BAD[name]
     with pytest.raises(UserError, match=message):
         any_gradient_map(here / run, text, target, layer=layer[0] if layer else None)
+
+
+@pytest.mark.parametrize("name", ["label", "tags", "words"])
+def test_sentences_up_to_16_words_share_a_program_and_padding_changes_nothing(name, here, monkeypatch):
+    """Against the program of exactly that length."""
+    run, text = lm_jax.load(here / name), "cab bad unheard a cab"
+    target = {"label": None, "tags": None, "words": "one two! three"}[name]
+    padded = any_gradient_map(run, text, target)
+    compiled = _compiled(run.model.opened)
+    before = compiled._cache_size()
+    for words in range(1, 17):
+        any_gradient_map(run, " ".join(["cab"] * words), target)
+    assert compiled._cache_size() == before
+    monkeypatch.setattr("lm_jax.queries.source_gradients.bucket_of", lambda length: length)
+    monkeypatch.setattr("lm_jax.queries.source_gradients.SHORTEST", 1)
+    exact = any_gradient_map(run, text, target)
+    assert compiled._cache_size() == before + 1
+    assert (padded.source, padded.answers) == (exact.source, exact.answers)
+    np.testing.assert_allclose(padded.log_probs, exact.log_probs, rtol=1e-5)
+    np.testing.assert_allclose(padded.norms, exact.norms, rtol=1e-4, atol=1e-9)
+    for one, other in zip(padded.states, exact.states, strict=True):
+        assert one[:3] == other[:3] and one.norms.shape == exact.norms.shape
+        np.testing.assert_allclose(one.norms, other.norms, rtol=1e-4, atol=1e-9)

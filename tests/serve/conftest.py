@@ -34,3 +34,19 @@ def client(models):
     from tests.serve.client import TOKEN, Client
 
     return Client(app(models, TOKEN))
+
+
+@pytest.fixture(scope="session")
+def driver():
+    from tests.serve.browser import started
+
+    driver = started()
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def key():
+    from selenium.webdriver.common.keys import Keys
+
+    return Keys

@@ -33,6 +33,16 @@ def test_score_is_what_the_query_says(client, runs):
     assert len(answer["ranks"]) == len(answer["entropies"]) == len(text)
 
 
+@pytest.mark.parametrize("first", [0, 1, 12, 13, 500])
+def test_a_score_tells_of_the_tokens_from_the_first_that_is_wanted(first, client):
+    text = "a cab bad\ndab"
+    whole, rest = (client.ask("/v1/score", {"text": text, **more}).json() for more in ({}, {"first": first}))
+    for name in ("tokens", "texts", "log_probs", "ranks", "entropies"):
+        assert len(whole.pop(name)[first:]) == max(0, 13 - first) == len(rest[name])
+        assert client.ask("/v1/score", {"text": text}).json()[name][first:] == rest.pop(name)
+    assert rest == whole | {"first": min(first, 13)}
+
+
 @pytest.mark.parametrize("settings", [{}, {"temperature": 0.55, "top_k": 3}, {"top_p": 0.8}, {"greedy": True}])
 @pytest.mark.parametrize("name", ["chars", "words"])
 def test_the_same_seed_gives_the_text_of_the_command(name, settings, client, runs):

@@ -1,113 +1,27 @@
-"""The page in a real browser, by keyboard and by mouse: chromium and its driver, through selenium."""
-
-import shutil
-import socket
-import threading
+"""The page of language models in a real browser, by keyboard and by mouse."""
 
 import pytest
 
 from lm_jax.queries import generate, next_tokens
-from tests.serve.client import TOKEN
+from tests.serve.browser import Page, serving
 
 
 pytestmark = pytest.mark.slow
-PATIENCE = 120  # seconds: a program may be compiled on a busy machine
-
-
-def missing():
-    """What the tests of this file lack."""
-    try:
-        import selenium  # noqa: F401
-    except ImportError:
-        return "the package selenium"
-    if not shutil.which("chromedriver"):
-        return "chromedriver"
-    return None if shutil.which("chromium") or shutil.which("google-chrome") else "chromium"
 
 
 @pytest.fixture(scope="module")
 def address(models):
-    uvicorn = pytest.importorskip("uvicorn")
-    from lm_jax.serve.app import app
-
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app(models, TOKEN), log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
-    listening.close()
-
-
-@pytest.fixture(scope="module")
-def driver():
-    if lacking := missing():
-        pytest.skip(f"!! THE PAGE WAS NOT TESTED IN A BROWSER: {lacking.upper()} IS MISSING !!")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_window_size(1280, 1000)
-    yield driver
-    driver.quit()
-
-
-class Page:
-    """What a person does and sees."""
-
-    def __init__(self, driver, address):
-        self.driver = driver
-        driver.get(f"{address}?token={TOKEN}")
-        self.until(lambda: self.all("#bars .panel .bar"))
-
-    def one(self, selector):
-        return self.driver.find_element("css selector", selector)
-
-    def all(self, selector):
-        return self.driver.find_elements("css selector", selector)
-
-    def texts(self, selector):
-        return [found.get_attribute("textContent") for found in self.all(selector)]
-
-    def until(self, condition):
-        from selenium.common.exceptions import StaleElementReferenceException
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        waiting = WebDriverWait(self.driver, PATIENCE, 0.05, ignored_exceptions=[StaleElementReferenceException])
-        return waiting.until(lambda driver: condition())
-
-    def put(self, selector, text):
-        """Sets the text of a box at once, as pasting does."""
-        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"
-        self.driver.execute_script(script, self.one(selector), text)
-
-    def keys(self, *keys):
-        """Types where the focus is."""
-        self.driver.switch_to.active_element.send_keys(*keys)
-
-    def tokens(self, number):
-        """The tokens in the row of a model."""
-        return self.all(f"#surprise > div:nth-child({number}) .token")
+    with serving(models) as address:
+        yield address
 
 
 @pytest.fixture
 def page(driver, address):
     page = Page(driver, address)
+    page.until(lambda: page.all("#bars .panel .bar"))
     yield page
     wrong = [entry["message"] for entry in driver.get_log("browser") if "400 (Bad Request)" not in entry["message"]]
     assert not wrong  # errors of the script, and what the policy of the page refuses
-
-
-@pytest.fixture
-def key():
-    from selenium.webdriver.common.keys import Keys
-
-    return Keys
 
 
 def test_typing_shows_both_models_and_tab_takes_the_likeliest(page, key, runs):
@@ -136,10 +50,13 @@ def test_the_box_can_be_left_by_keyboard_and_tokens_are_read_by_arrows(page, key
     assert detail.startswith("chars: “a” had probability") and "rank" in detail and "entropy" in detail
 
 
-def test_a_text_that_a_model_cannot_read_is_told_in_words(page):
+def test_a_text_that_a_model_cannot_read_is_told_in_words(page, key):
     page.keys("a z")
     page.until(lambda: page.one("#error").is_displayed())
     assert "must be in the vocabulary" in page.one("#error").text
+    assert page.tokens(1) == [] and page.all("#bars .panel:first-child .bar") == []  # nothing of the text before
+    page.keys(key.TAB)
+    assert page.one("#text").get_attribute("value") == "a z"
     page.put("#text", "a cab")
     page.until(lambda: not page.one("#error").is_displayed() and len(page.tokens(1)) == 5)
 
@@ -158,7 +75,39 @@ def test_a_long_text(length, page):
     page.one("#text").send_keys("a")
     page.until(lambda: len(page.tokens(1)) == length + 1)
     assert f"{length + 1:,} tokens" in page.texts("#surprise .row-title .quiet")[0]
-    assert page.driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    assert page.fits()
+
+
+def test_one_more_key_is_answered_with_one_more_token(page):
+    """The answer of the model of characters does not grow with the text: the page keeps what it knows."""
+    script = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/v1/score'))"
+    page.put("#text", "a cab bad dab " * 350)
+    page.until(lambda: len(page.tokens(1)) == 4_900)
+    pasted = page.driver.execute_script(script + ".at(-2).decodedBodySize")
+    page.one("#text").send_keys("a")
+    page.until(lambda: page.one("body").get_attribute("data-shown") == "4901")
+    assert page.driver.execute_script(script + ".at(-2).decodedBodySize") < 2_000 < 100_000 < pasted
+
+
+def test_what_is_typed_in_pieces_is_shown_as_what_is_pasted(page, key):
+    def shown():
+        page.until(lambda: page.one("body").get_attribute("data-shown") == str(len(text)))
+        page.driver.execute_script("arguments[0].focus()", page.tokens(1)[-1])
+        colours = [token.value_of_css_property("background-color") for token in page.tokens(1)]
+        return (
+            colours,
+            [token.text for token in page.tokens(1)],
+            page.texts("#surprise .row-title"),
+            page.texts("#detail"),
+        )
+
+    for text in ("a cab", "a cab bad\ndab", "a cab bad\ndabba", "a", "a dab", "cad a dab"):
+        page.put("#text", text)
+        found = shown()
+    page.driver.refresh()
+    page.until(lambda: page.all("#bars .panel .bar"))
+    page.put("#text", text)
+    assert shown() == found
 
 
 def test_the_same_seed_gives_the_text_of_the_command(page, key, runs):
@@ -228,21 +177,14 @@ def test_units_that_follow_what_is_marked(page, key):
 @pytest.mark.parametrize("width", [400, 640, 1280])  # 640: a laptop at 200 %
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_the_window(width, scheme, page):
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    try:
+    with page.window(width, scheme):
         page.keys("a cab bad dab")
         page.until(lambda: len(page.tokens(1)) == 13)
         for tab in page.all("#tabs button"):
             tab.click()
-            assert page.driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+            assert page.fits()
         ground = page.one("body").value_of_css_property("background-color")
         assert (ground == "rgba(255, 255, 255, 1)") == (scheme == "light")
-    finally:
-        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_an_address_without_the_token_says_so(page, address):

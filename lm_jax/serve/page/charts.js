@@ -42,6 +42,32 @@ export function drawMap(canvas, rows, width, chosen) {
   context.putImageData(image, 0, 0);
 }
 
+// The same with a name beside each row and above each column, for a map that has room for them. names: of rows, and of
+// columns. Returns what marks a row.
+export function drawCells(place, rows, names, onChoose) {
+  const labels = Object.fromEntries(Object.entries(names).map(([side, texts]) => [side, texts.map((text) => [...text].length > 20 ? `${[...text].slice(0, 19).join("")}…` : text)]));
+  const cell = 20, long = labels.columns.some((label) => label.length > 2), room = (names) => 10 + 7.5 * Math.max(...names.map((name) => name.length));
+  const left = room(labels.rows), top = long ? room(labels.columns) : 24, width = left + cell * labels.columns.length + 4, height = top + cell * rows.length + 4;
+  const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Map: a row for each answer, a column for each token that it may rest on" });
+  picture.style.width = `${width / 16}rem`; // as large as the letters: it is scrolled, not shrunk
+  labels.columns.forEach((label, j) => {
+    const x = left + cell * (j + 0.5);
+    picture.append(shape("text", long ? { class: "column", transform: `translate(${x + 4} ${top - 5}) rotate(-90)` } : { class: "column", x, y: top - 7, "text-anchor": "middle" }, label));
+  });
+  rows.forEach((row, i) => {
+    picture.append(shape("text", { class: "row", x: left - 6, y: top + cell * i + 14, "text-anchor": "end", "data-row": i }, labels.rows[i]));
+    row.forEach((value, j) => picture.append(shape("rect", { class: "cell", x: left + cell * j, y: top + cell * i, width: cell, height: cell, fill: `rgb(${viridis(value)})`, "data-row": i })));
+  });
+  const frame = shape("rect", { class: "frame", x: left, width: cell * labels.columns.length, height: cell });
+  if (rows.length > 1) picture.append(frame);
+  picture.addEventListener("click", (event) => { if (event.target.dataset.row) onChoose(Number(event.target.dataset.row)); });
+  place.replaceChildren(picture);
+  return (chosen) => {
+    frame.setAttribute("y", top + cell * chosen);
+    picture.querySelectorAll(".row").forEach((name, i) => name.classList.toggle("chosen", rows.length > 1 && i === chosen));
+  };
+}
+
 export const decades = (log10) => (log10 + DECADES) / DECADES;
 
 function shape(tag, attributes, text = "") {
@@ -87,14 +113,17 @@ export class TokenRow {
   constructor(place, { onFocus, onChoose, words }) {
     place.replaceChildren();
     Object.assign(this, { place, onFocus, onChoose, words, spans: [], at: 0 });
-    place.addEventListener("keydown", (event) => this.key(event));
-    place.addEventListener("click", (event) => this.pointed(event, (index) => this.onChoose(index)));
-    place.addEventListener("mouseover", (event) => this.pointed(event, this.onFocus));
-    place.addEventListener("focusin", (event) => this.pointed(event, this.onFocus));
+    place.listening?.abort(); // the row that was here before
+    place.listening = new AbortController();
+    const on = (name, call) => place.addEventListener(name, call, { signal: place.listening.signal });
+    on("keydown", (event) => this.key(event));
+    on("click", (event) => this.pointed(event, (index) => this.onChoose(index)));
+    on("mouseover", (event) => this.pointed(event, this.onFocus));
+    on("focusin", (event) => this.pointed(event, this.onFocus));
   }
 
   pointed(event, call) {
-    const index = this.spans.indexOf(event.target);
+    const index = this.spans.indexOf(event.target.closest(".token"));
     if (index < 0) return;
     if (event.type !== "mouseover") this.stand(index);
     call(index);
@@ -125,7 +154,8 @@ export class TokenRow {
   }
 
   // Changes what differs only: a text of 5,000 characters is not drawn anew at every key.
-  show(texts, colours, labels) {
+  // below: what stands under each token, where something does.
+  show(texts, colours, below) {
     while (this.spans.length > texts.length) this.spans.pop().remove();
     while (this.spans.length < texts.length) {
       const span = element("span", { className: this.words ? "token word" : "token", tabIndex: -1 });
@@ -136,9 +166,9 @@ export class TokenRow {
     texts.forEach((text, i) => {
       const span = this.spans[i];
       const shown = text === "\n" ? "⏎\n" : this.words ? visible(text.trim() || text) : text.replace(/[\u0000-\u0009\u000b-\u001f]/g, "�") || "∅";
-      if (span.textContent !== shown) span.textContent = shown;
+      if (span.shown !== shown) span.textContent = span.shown = shown;
+      if (below && !span.querySelector("small")) span.append(element("small", { textContent: below[i] }));
       if (span.colour !== colours[i]) span.style.backgroundColor = span.colour = colours[i];
-      if (labels) span.label = labels[i];
     });
     this.at = Math.max(0, Math.min(this.at, this.spans.length - 1));
     this.spans.forEach((span, i) => { if ((span.tabIndex === 0) !== (i === this.at)) span.tabIndex = i === this.at ? 0 : -1; });

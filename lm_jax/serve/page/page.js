@@ -1,5 +1,5 @@
 // The page: what is typed is asked of every chosen model, and the answers are drawn.
-import { MODEL_COLOURS, TokenRow, decades, drawMap, drawProfile, element, percent, share, surprise, tint, visible } from "./charts.js";
+import { MODEL_COLOURS, TokenRow, decades, drawCells, drawMap, drawProfile, element, percent, share, surprise, tint, visible } from "./charts.js";
 import { startInside } from "./inside.js";
 
 const at = (id) => document.getElementById(id);
@@ -48,17 +48,33 @@ function latest(question) {
 
 const typed = latest(async () => {
   const text = at("text").value;
-  report(null);
+  let failed = null;
   for (const model of chosenModels()) {
     try {
-      show(model, await answer("/v1/score", { model: model.id, text, k: 10 }));
+      const first = known(model, text);
+      show(model, whole(row(model).answer, await answer("/v1/score", { model: model.id, text, k: 10, first }), first));
     } catch (error) {
-      row(model).note.textContent = error.message;
-      report(error);
+      showUnread(model, failed = error);
     }
   }
+  report(failed);
   document.body.dataset.shown = text.length;
 });
+
+// How many tokens of the last answer stand at the beginning of a text: only what is behind them is asked for. A character
+// more changes none of those before it, but it may change words and pairs. A token without a text is a part of a character.
+function known(model, text) {
+  const texts = isWords(model) ? [] : row(model).answer?.texts ?? [];
+  let count = 0;
+  for (let at = 0; count < texts.length && text.startsWith(texts[count], at); count++) at += texts[count].length;
+  while (count && !texts[count - 1]) count--;
+  return count;
+}
+
+function whole(last, found, first) {
+  if (first) for (const name of ["tokens", "texts", "log_probs", "ranks", "entropies"]) found[name] = [...last[name].slice(0, first), ...found[name]];
+  return found;
+}
 
 function row(model) {
   if (state.rows.has(model.id)) return state.rows.get(model.id);
@@ -96,6 +112,17 @@ function show(model, found) {
   shown.total.textContent = count ? `${count.toLocaleString("en")} tokens, ${nats.toFixed(3)} nats each: perplexity ${Math.exp(nats).toPrecision(4)}` : "nothing typed yet";
   shown.tokens.show(found.texts, found.log_probs.map(surprise));
   if (model === chosenModels()[0]) state.best = found.next[0];
+}
+
+// Nothing of an older text stays beside one that the model does not read.
+function showUnread(model, error) {
+  const shown = row(model);
+  shown.answer = null;
+  shown.note.textContent = error.message;
+  shown.total.textContent = "cannot read this text";
+  shown.list.replaceChildren();
+  shown.tokens.show([], []);
+  if (model === chosenModels()[0]) state.best = null;
 }
 
 function bar(model, next) {
@@ -228,11 +255,12 @@ async function measure(position) {
     at("b-state").textContent = back.state;
     at("b-result").hidden = false;
     at("b-tokens").replaceChildren();
-    back.tokens = new TokenRow(at("b-tokens"), { words: model.type !== "language model" || isWords(model), onFocus: () => {}, onChoose: (index) => { if (back.byToken) move(index); } });
+    back.tokens = new TokenRow(at("b-tokens"), { words: isWords(model), onFocus: () => {}, onChoose: (index) => { if (back.byToken) move(index); } });
     Object.assign(at("b-position"), { max: back.rows.length - 1 });
     at("b-slide").hidden = back.rows.length < 2;
     at("b-profile-figure").hidden = !back.profile;
-    move(position === undefined ? back.rows.length - 1 : position - (found.first ?? 0));
+    drawBackMap();
+    move(position === undefined ? (back.profile ? back.rows.length - 1 : 0) : position - (found.first ?? 0));
   } catch (error) {
     report(error);
     at("b-state").textContent = "";
@@ -249,29 +277,29 @@ const VIEWS = {
     byToken: true, texts: found.predicted, profile: found.profile, rows: found.log10_shares,
     colours: (i) => found.predicted.map((_, j) => j < i ? share(found.log10_shares[i][j + 1]) : "transparent"),
     words: (i) => lossWords(found, i),
-    map: found.log10_shares.map((row) => row.map((value) => decades(value ?? -9))),
+    map: found.log10_shares.map((row) => row.map((value) => decades(value ?? -9))), names: found.predicted, columns: found.past,
     caption: "Row: predicted token; column: earlier token; bright: much of the gradient is left (dark: 0.01 % or less)",
   }),
   classifier: (found) => {
     const most = Math.max(1e-9, ...found.occlusion.map(Math.abs));
     return {
-      state: "", byToken: false, texts: found.source, profile: null, rows: [found.occlusion],
+      state: "", byToken: false, texts: found.source, profile: null, rows: [found.label],
       colours: () => found.occlusion.map((value) => tint(value > 0 ? "left" : "surprise", 0.85 * Math.abs(value) / most)),
       words: () => `${found.label}, ${percent(found.probability)}. Blue words speak for it, orange ones against: ` + [...found.source.keys()].sort((a, b) => Math.abs(found.occlusion[b]) - Math.abs(found.occlusion[a])).slice(0, 5).map((i) => `${found.source[i]} ${found.occlusion[i] >= 0 ? "+" : ""}${found.occlusion[i].toFixed(2)}`).join(", ") + " nats (what log P loses without the word)",
-      map: scaled(found.norms), caption: "How strongly the label depends on the vector of each word",
+      map: scaled(found.norms), names: [found.label], columns: found.source, caption: "How strongly the label depends on the vector of each word (bright: most)",
     };
   },
   translator: (found) => ({
     state: `translation: ${found.translation}`, byToken: false, texts: found.source, profile: null, rows: found.answers,
     colours: (k) => relative((found.attention ?? found.norms)[k]),
     words: (k) => `“${visible(found.answers[k])}” (${percent(found.probabilities[k])}): ${found.attention ? "the weights of attention" : "the gradient by each word"}, most on “${top(found, k)}”`,
-    map: scaled(found.attention ?? found.norms), caption: `Row: word of the translation; column: word of the sentence (${found.attention ? "attention" : "gradient"})`,
+    map: scaled(found.attention ?? found.norms), names: found.answers.map(visible), columns: found.source, caption: `Row: word of the translation; column: word of the sentence (${found.attention ? "attention" : "gradient"})`,
   }),
   tagger: (found) => ({
-    state: "", byToken: true, texts: found.source, profile: null, rows: found.answers,
+    state: "", byToken: true, texts: found.source, below: found.answers, profile: null, rows: found.answers,
     colours: (k) => relative(found.norms[k]),
     words: (k) => `“${found.source[k]}” is ${found.answers[k]} (${percent(found.probabilities[k])}): the gradient of that by each word`,
-    map: scaled(found.norms), caption: "Row: tag; column: word that it rests on",
+    map: scaled(found.norms), names: found.answers.map((tag, k) => `${visible(found.source[k])}: ${tag}`), columns: found.source, caption: "Row: tag; column: word that it rests on",
   }),
 };
 
@@ -284,15 +312,24 @@ function lossWords(found, i) {
   return `The loss on “${found.predicted[i]}” is ${found.nats[i].toFixed(2)} nats. More than 10 % of its gradient reaches ${reach(0.1)} tokens back, more than 1 % reaches ${reach(0.01)}.`;
 }
 
+// Names stand beside a map where they can be read; that of a language model has nothing but the tokens that stand above it.
+function drawBackMap() {
+  const named = Math.max(back.map.length, back.columns.length) <= (back.profile ? 32 : 96);
+  at("b-map").hidden = named;
+  at("b-cells").hidden = !named;
+  at("b-map-words").textContent = back.caption;
+  back.mark = named ? drawCells(at("b-cells"), back.map, { rows: back.names, columns: back.columns.map(visible) }, move)
+    : (i) => drawMap(at("b-map"), back.map, back.columns.length, i);
+}
+
 function move(index) {
   const i = back.position = Math.max(0, Math.min(back.rows.length - 1, index));
   at("b-position").value = i;
   at("b-shown").textContent = `${i + 1} of ${back.rows.length}`;
   at("b-answer").textContent = back.words(i);
-  back.tokens.show(back.texts, back.colours(i));
+  back.tokens.show(back.texts, back.colours(i), back.below);
   back.tokens.spans.forEach((span, j) => { span.classList.toggle("chosen", back.byToken && j === i); span.classList.toggle("later", Boolean(back.profile) && j > i); });
-  drawMap(at("b-map"), back.map, Math.max(...back.map.map((row) => row.length)), i);
-  at("b-map-words").textContent = back.caption;
+  back.mark(i);
   if (back.profile) drawProfile(at("b-profile"), back.profile, [...back.rows[i]].reverse());
 }
 
