@@ -1,13 +1,17 @@
 """What could make two LSTM layers on a CPU as fast as torch's?
 
     pip install torch==2.13.0                               in an environment of its own
-    python experiments/benchmarks/cpu_attempts.py           about 5 minutes of one core
+    python experiments/benchmarks/cpu_attempts.py           about 8 minutes of one core
     python experiments/benchmarks/cpu_attempts.py --only forward    one piece of work; a later call finds it in --runs
 
 Every attempt computes the same gradients as lm_jax's default, in another order, by other products or with other options
 of the compiler; all are timed by turns in one process, beside torch. The process has one core and one thread, and what
 is measured is the time that the core worked for it (`time.process_time`), so that other work on the machine counts
-little. Least times over --rounds. An attempt is worth its code if it gains more than 5 % at every size.
+little. Least times over --rounds. An attempt is worth its code if it gains more than 5 % at every size. Merged already
+in lm_jax: the input's share of all steps is one product, the gradient of the recurrent weights is one over all steps.
+jaxlib 0.10.2 takes the options of oneDNN and XNNPACK and compiles the same program, so the row `oneDNN` shows how far
+two times of one program lie apart; it knows no other runtime than that of thunks. YNN is a library of products that it
+has used since 0.10.2.
 
 `products` are the matrix products alone, as XLA and as NumPy's OpenBLAS compute them; lm_jax's time with the one in
 place of the other bounds what a call of OpenBLAS from the program (`jax.ffi`) could give. The call itself needs a
