@@ -6,6 +6,7 @@ here as on a device that is no CPU. cuDNN's kernel asks the GPU's library for si
 
 import functools
 import re
+from pathlib import Path
 from typing import NamedTuple, get_args, get_type_hints
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from jax import export
 
+import lm_jax
 from lm_jax import UserError
 from lm_jax.analysis.gradient_flow import flow_on_device
 from lm_jax.cells import gru, lstm
@@ -198,12 +200,25 @@ def test_it_is_lowered_and_asks_nothing_of_the_host(name, traced_for_an_accelera
     entry = ENTRIES[name]()
     if not entry.platforms:
         pytest.skip("its kernel asks the library of a GPU when it is lowered")
+    check(entry)
+
+
+def check(entry):
+    """Its program has no primitive of the host, and is lowered for all of its platforms."""
     program = list(equations(jax.make_jaxpr(entry.function)(*entry.arguments).jaxpr))
     assert len(program) > 3
     assert not [e.primitive.name for e, _ in program if HOST.search(e.primitive.name)]
     exported = export.export(entry.function, platforms=entry.platforms)(*entry.arguments)
     assert exported.platforms == entry.platforms and "func.func public @main" in exported.mlir_module()
     assert not re.search("callback|infeed|outfeed", exported.mlir_module())
+
+
+def test_no_module_of_the_library_names_a_way_to_the_host():
+    """Whatever is compiled, and however it is reached."""
+    ways = re.compile(r"pure_callback|io_callback|debug\.(callback|print|breakpoint)|host_callback|experimental\.hcb")
+    library = Path(lm_jax.__file__).parent
+    named = {str(path.relative_to(library)) for path in library.rglob("*.py") if ways.search(path.read_text("utf-8"))}
+    assert named == set() and ways.search(Path(__file__).read_text("utf-8"))
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
