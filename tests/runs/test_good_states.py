@@ -3,11 +3,14 @@
 import json
 import math
 
+import jax
 import pytest
 
 import lm_jax
 from lm_jax import UserError
 from lm_jax.runs.folder import read_lines
+from lm_jax.runs.setup import set_up
+from lm_jax.tasks import task_of
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
 
@@ -54,3 +57,13 @@ def test_a_setting_that_would_do_nothing_is_refused(data, changes, message, tmp_
     with pytest.raises(UserError, match=message):
         lm_jax.train(toy_config(data, **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_cannot_go_back_from_spikes(data, monkeypatch):
+    config = toy_config(data, on_spike="rollback", steps=300)
+    task = task_of(config)
+    corpus = task.load(config, None)
+    set_up(task, config, corpus)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UserError, match="needs one process, which has the whole state, got 2 processes"):
+        set_up(task, config, corpus)
