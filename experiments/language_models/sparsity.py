@@ -10,13 +10,15 @@ with more text; a model's size grows with both, almost as fast as the text; perp
 until the text is longer, because longer contexts are seldom known.
 """
 
+import functools
+
 import numpy as np
 
 from experiments.harness import Study
 from experiments.language_models.sparsity_findings import ORDERS, findings
 from lm_jax.data import load_corpus
 from lm_jax.models.ngram import count_ngrams, estimate, text_log_probs
-from lm_jax.models.ngram.counts import rows_in_text, trie_keys
+from lm_jax.models.ngram.counts import key_parts, rows_in_text
 
 
 OPTIONS = {"--data": {"help": "text file or folder (default: the Python documentation)"}}
@@ -27,7 +29,7 @@ PARTS = (32, 16, 8, 4, 2, 1)  # the training text is cut to one part in so many
 def unseen(tables, test, eol_id):
     """For each order the share of test n-grams, and of their contexts, that the tables lack."""
     vocab_size = len(tables[0].words)
-    keys = [trie_keys(table.prefix, table.words, vocab_size) for table in tables[1:]]
+    keys = [functools.partial(key_parts, table.prefix, table.words, vocab_size) for table in tables[1:]]
     rows, contexts = rows_in_text(keys, test, vocab_size, eol_id)
     known = tables[0].counts > 0
     ngrams, before = [1 - float(known[test].mean())], [0.0]

@@ -45,7 +45,7 @@ class NGramConfig:
     )
     max_memory: int | None = setting(
         None,
-        "Memory for counting in MiB, with sorted shards on disk. Without it, all counts are in memory.",
+        "Memory for n-grams in MiB, beside Python and JAX; longer tables lie in temporary files. Without it, no bound.",
         rule=count,
         group="model",
     )

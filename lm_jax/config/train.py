@@ -128,7 +128,7 @@ class TrainConfig(RunConfig):
     device_tokens: int | None = setting(
         None,
         "Tokens of the training text on a device at a time: a longer text is read in pieces while it trains, with the "
-        "same results. If it is not given: all, or on a GPU or TPU what fills a quarter of its memory.",
+        "same results. If it is not given: what fills a quarter of the device's memory, on a CPU 67 million.",
         rule=count,
         group="devices",
     )

@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import itertools
 import math
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from lm_jax.data.tokenizers import split_words
 from lm_jax.data.vocabulary import UNKNOWN, Vocabulary, build_vocabulary
 from lm_jax.data.word_types import word_types
 from lm_jax.errors import UserError
+from lm_jax.mapped import Column, blocks
 
 
 CACHE_FROM = 1_000_000  # characters; shorter texts are encoded anew each time
@@ -84,7 +87,9 @@ def bits_per(units: float, cross_entropy: float, tokens: int) -> float:
 
 def unknown_rate(vocabulary: Vocabulary, tokens: np.ndarray) -> float:
     """Returns the share of tokens that are the unknown word."""
-    return 0.0 if vocabulary.unk_id is None else float(np.mean(tokens == vocabulary.unk_id))
+    if vocabulary.unk_id is None:
+        return 0.0
+    return sum(np.count_nonzero(some == vocabulary.unk_id) for some in blocks(tokens)) / max(1, len(tokens))
 
 
 def load_corpus(
@@ -171,8 +176,10 @@ def _build_vocabulary(texts, level, min_count, max_size, splitting):
 def _encode(vocabulary, texts, split):
     if isinstance(texts, Texts):
         return vocabulary.encode(getattr(texts, split), texts.first_line(split))
-    parts, line = [], texts.first_line(split)
-    for block in texts.blocks(split):
-        parts.append(vocabulary.encode(block, line))
-        line += block.count("\n")
-    return np.concatenate(parts)
+    line = texts.first_line(split)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        tokens = Column(Path(folder) / split, np.int32)
+        for block in texts.blocks(split):
+            tokens.append(vocabulary.encode(block, line))
+            line += block.count("\n")
+        return tokens.array()  # a map of a file that has no name any more

@@ -7,12 +7,11 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lm_jax.cache_folder import cache_folder
-from lm_jax.data.mapped_archive import map_arrays
+from lm_jax.data.mapped_archive import map_arrays, save_arrays
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.files import replacing
 
@@ -44,9 +43,8 @@ def cached_encoding(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{name}.", dir=folder.parent, ignore_cleanup_errors=True) as building:
             vocabulary.save(Path(building) / "vocabulary.json")
-            savez: Any = np.savez  # its stubs take a keyword of their own for one of these
             with replacing(Path(building) / "tokens.npz") as file:
-                savez(file, **arrays)
+                save_arrays(file, arrays)
             os.rename(building, folder)  # refused where another process was first
         if sum(array.nbytes for array in arrays.values()) >= MAPPED_FROM:
             arrays = _read(folder / "tokens.npz")

@@ -1,13 +1,35 @@
-"""Arrays of an archive that numpy saved without compression, as maps of the file: large ones never fill the memory."""
+"""Archives of arrays as numpy has them, without compression, written and mapped block by block: large arrays never fill
+the memory."""
 
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from lm_jax.mapped import blocks
+
 
 LOCAL_HEADER, PIECE = struct.Struct("<26xHH"), 2**24  # of zip: 26 bytes, then the lengths of name and extra field
+
+
+def save_arrays(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes what `np.savez` writes, without more of a mapped array in memory than a block.
+
+    Args:
+        file: open for writing.
+        arrays: by name.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            values = np.asanyarray(array)
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                header = np.lib.format.header_data_from_array_1_0(values)
+                np.lib.format.write_array_header_1_0(member, header)
+                for block in blocks(values) if values.ndim else [values]:
+                    member.write(np.ascontiguousarray(block).tobytes())
 
 
 def map_arrays(path: Path) -> dict[str, np.ndarray]:

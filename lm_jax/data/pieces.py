@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lm_jax.data.batching import Batches, packed_parts
+from lm_jax.mapped import release
 
 
 PIECES = 3  # on the devices at a time
@@ -74,12 +75,14 @@ class Pieces:
 
     def _read(self, parts, start):
         """The rows from `start` on; those past the end of the streams are as the last."""
+        batches = self._batches
         lengths = np.asarray([len(part) for part in parts], np.int32)
         rows = np.minimum(np.arange(start, start + self._rows + 1), int(lengths.max()))
-        tokens = np.full((len(rows), len(parts)), self._batches.eol_id, np.int32)
+        tokens = np.full((len(rows), len(parts)), batches.eol_id, np.int32)
         for column, part in enumerate(parts):
             held = (rows > 0) & (rows <= len(part))
             if held.any():
                 first, last = rows[held][0] - 1, rows[held][-1] - 1
                 tokens[held, column] = part[first : last + 1][rows[held] - 1 - first]
+        release(batches.tokens)
         return Piece(tokens, lengths, np.asarray(start, np.int32))

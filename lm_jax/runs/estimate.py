@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from lm_jax.mapped import is_mapped
 from lm_jax.runs.folder import check_new, new_folder
 from lm_jax.runs.kept_text import keep_text
 from lm_jax.runs.lock import claimed
@@ -51,5 +52,7 @@ def estimate(task: Task, config: Any, run: str | Path | None, listener: Listener
         results = EstimateResults(str(folder.path), notes, dict(found.record), size, seconds, closing)
         write_sealed(folder.path / "results.json", results.to_json())
     listener.on_end(results)
-    params = estimation.read(path, data.vocabulary)
+    # those of a text that is larger than memory are maps of files, which are read where they are used
+    mapped = any(map(is_mapped, jax.tree.leaves(found.params)))
+    params = found.params if mapped else estimation.read(path, data.vocabulary)
     return Run(folder.path, model, params, data.vocabulary, results)

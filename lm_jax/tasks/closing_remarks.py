@@ -39,8 +39,8 @@ def _uncounted(corpus):
     if len(corpus.train) <= MOST_COUNTED:
         return ""
     return (
-        f"without n-grams above the unigram: counting {len(corpus.train):,} tokens takes much memory; "
-        "an n-gram model that is trained with max_memory does it in less"
+        f"without n-grams above the unigram: counting {len(corpus.train):,} tokens takes minutes; "
+        "an n-gram model that is trained with max_memory does it in bounded memory"
     )
 
 

@@ -18,7 +18,9 @@ from lm_jax.types import Params
 
 
 MOST_TOKENS = {"train": 50_000, "valid": 500_000, "test": 500_000}  # of longer texts the first so many are scored
-MOST_COUNTED = 20_000_000  # tokens: counting 5-grams takes about 150 bytes a token
+MOST_COUNTED = 20_000_000  # tokens: counting the 5-grams of more would take minutes
+COUNTED_IN_MEMORY = 4_000_000  # tokens: estimating 5-grams takes about 250 bytes a token
+COUNTING_MEMORY = 256 * 2**20  # bytes for n-grams of more tokens beside a training
 FIVE_GRAM = "5-gram MKN"
 BASELINES = {"unigram": (1, "add-k"), "bigram": (2, "witten-bell"), FIVE_GRAM: (5, "modified-kneser-ney")}
 # of a narrow terminal, the first to go first
@@ -49,12 +51,19 @@ class TextReading(NamedTuple):
     mode: str
 
 
-def baselines(corpus: Corpus) -> dict[str, BackoffParams]:
+def baselines(corpus: Corpus, max_memory: int | None = None) -> dict[str, BackoffParams]:
     """Estimates n-gram models of the training text, by name: a model has to beat them. Of a text that is too long to be
-    counted beside a training, only the unigram model."""
+    counted beside a training, only the unigram model.
+
+    Args:
+        corpus: The text.
+        max_memory: Bytes for counting; default: enough for a short text, COUNTING_MEMORY for a long one.
+    """
     size, eol_id = len(corpus.vocabulary), corpus.vocabulary.eol_id
+    if max_memory is None and len(corpus.train) > COUNTED_IN_MEMORY:
+        max_memory = COUNTING_MEMORY
     return {
-        name: estimate(corpus.train, order, size, eol_id, method=method).params
+        name: estimate(corpus.train, order, size, eol_id, method=method, max_memory=max_memory).params
         for name, (order, method) in BASELINES.items()
         if order == 1 or len(corpus.train) <= MOST_COUNTED
     }

@@ -29,19 +29,10 @@ from lm_jax.report.rows import Rows
 from lm_jax.short_repr import shortly_shown
 from lm_jax.tasks.base import Closing, EvaluationRequest, Pretrained, ProgressFn, SavedData, Task
 from lm_jax.tasks.begin_from import begin_from, with_weights
-from lm_jax.tasks.closing_remarks import closing_remarks
-from lm_jax.tasks.closing_table import (
-    TextReading,
-    baselines,
-    closing_rows,
-    closing_table,
-    model_scorer,
-    summary_of,
-    table_scorer,
-)
+from lm_jax.tasks.closing_table import TextReading, model_scorer
 from lm_jax.tasks.device_tokens import device_tokens
-from lm_jax.tasks.next_command import next_command
 from lm_jax.tasks.sampled_inputs import with_sampled_inputs
+from lm_jax.tasks.text_closing import closing
 from lm_jax.tasks.text_paths import with_absolute_paths, with_data
 from lm_jax.tasks.weight_files import read_weight_file
 from lm_jax.training.batch_source import BatchSource
@@ -206,31 +197,6 @@ def close(
     reading = reading_of(settings, corpus.vocabulary)
     scorers = {name: model_scorer(model, params, reading, progress)}
     return closing(corpus, reading, scorers, sample(settings, corpus.vocabulary, model, params, key), name)
-
-
-def closing(
-    corpus: Corpus, reading: TextReading, own: dict[str, Any], text: str, network: str | None = None
-) -> Closing:
-    """Makes the closing of a run.
-
-    Args:
-        corpus: The texts of the run.
-        reading: How a text is read: in how many streams, in which mode.
-        own: The score functions of its own models by name.
-        text: A sample.
-        network: The name of the one that is trained by steps; None where there is none.
-    """
-    scorers = {baseline: table_scorer(tables, reading) for baseline, tables in baselines(corpus).items()}
-    rows = closing_rows(corpus, scorers | own)
-    return Closing(
-        rows=rows,
-        table=closing_table(rows),
-        summary=summary_of(rows, next(iter(own), "")),
-        sample=text,
-        remarks=closing_remarks(corpus, rows, network),
-        next_command=next_command(corpus),
-        references={row.model: row.cross_entropy for row in rows if row.split == "valid" and row.model not in own},
-    )
 
 
 def evaluate(

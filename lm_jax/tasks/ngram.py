@@ -19,6 +19,7 @@ from lm_jax.models.ngram.storage import load_tables, save_tables
 from lm_jax.tasks import language_model as lm
 from lm_jax.tasks.base import Estimate, Estimation, Task
 from lm_jax.tasks.closing_table import table_scorer
+from lm_jax.tasks.text_closing import closing as text_closing
 from lm_jax.tasks.text_paths import with_absolute_data, with_data
 
 
@@ -52,10 +53,14 @@ def _estimate(settings, corpus, on_stage):
         method=settings.method,
         held_out=corpus.valid,
         prune_counts=settings.prune_counts,
-        max_memory=settings.max_memory and settings.max_memory * 2**20,
+        max_memory=_max_memory(settings),
     )
     notes = [corpus.reading, *notes] if corpus.reading else notes
     return Estimate(params, notes, {"ngrams": params.sizes})
+
+
+def _max_memory(settings):
+    return None if settings.max_memory is None else settings.max_memory * 2**20
 
 
 def _read_tables(path, vocabulary):
@@ -70,11 +75,15 @@ def _close(settings, corpus, model, params, key, progress):
     del progress
     reading = lm.reading_of(settings, corpus.vocabulary)
     own = {_name(settings): table_scorer(params, reading)} if has_perplexity(settings.method.kind) else {}
-    text = lm.sample(settings, corpus.vocabulary, model, jax.tree.map(jnp.asarray, params), key)
-    sizes = ", ".join(f"{size:,}" for size in params.sizes)
-    remark = f"n-grams of order 1 to {len(params.sizes)}: {sizes}"
-    closing = lm.closing(corpus, reading, own, text)
-    return closing._replace(remarks=(*closing.remarks, remark))
+    remarks = [f"n-grams of order 1 to {len(params.sizes)}: {', '.join(f'{size:,}' for size in params.sizes)}"]
+    bound, size = _max_memory(settings), sum(leaf.nbytes for leaf in jax.tree.leaves(params))
+    if bound is None or 2 * size <= bound:  # JAX has arrays of its own
+        text = lm.sample(settings, corpus.vocabulary, model, jax.tree.map(jnp.asarray, params), key)
+    else:
+        text = ""
+        remarks.append(f"no sample: tables of {size / 2**20:,.0f} MiB are read whole for it, too much for max_memory")
+    closing = text_closing(corpus, reading, own, text, max_memory=bound)
+    return closing._replace(remarks=(*closing.remarks, *remarks))
 
 
 def _scores(settings):

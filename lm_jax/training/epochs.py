@@ -11,11 +11,11 @@ from lm_jax.training.devices import Devices
 
 
 SHARE, TOKEN_BYTES = 4, 4  # of a device's memory a quarter at most is for the text; a token is an int32
+UNTOLD = 1 << 26  # tokens, 256 MiB: for a device that does not say what memory it has, such as a CPU
 
 
 def tokens_that_fit(tokens: int, devices: int) -> int | None:
-    """Returns how many tokens of a text fit a quarter of the memory of the devices that share it; None if all do, and
-    where a device does not say what it has, such as a CPU.
+    """Returns how many tokens of a text fit a quarter of the memory of the devices that share it; None if all do.
 
     Args:
         tokens: of the text.
@@ -25,9 +25,7 @@ def tokens_that_fit(tokens: int, devices: int) -> int | None:
         memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     except Exception:  # plugins raise what they like where they do not count
         memory = None
-    if not memory:
-        return None
-    most = devices * memory // (SHARE * TOKEN_BYTES)
+    most = devices * memory // (SHARE * TOKEN_BYTES) if memory else UNTOLD
     return None if tokens <= most else most
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lm_jax.data import Vocabulary, corpora, encoding_cache, load_corpus
 from lm_jax.data.encoding_cache import cached_encoding
-from lm_jax.data.mapped_archive import map_arrays
+from lm_jax.data.mapped_archive import map_arrays, save_arrays
 
 
 KEY = {"text": "0123", "level": "word", "options": [1, None], "vocabulary": None}
@@ -157,7 +157,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path, monkeypatch):
     assert builder.calls == 2 and (tmp_path / "file").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("fails", ["numpy.savez", "os.rename", "tempfile.mkdtemp"])
+@pytest.mark.parametrize("fails", ["lm_jax.data.encoding_cache.save_arrays", "os.rename", "tempfile.mkdtemp"])
 def test_a_disk_that_is_full_costs_nothing_and_nothing_is_left(fails, folder, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
@@ -224,3 +224,11 @@ def test_a_long_corpus_is_read_from_the_cache(text, folder, monkeypatch):
 def test_a_short_corpus_is_not_kept(text, folder):
     load_corpus(text, "word")
     assert not folder.exists()
+
+
+def test_an_archive_is_the_one_that_numpy_writes(tmp_path):
+    arrays = {"a": np.arange(10, dtype=np.int32), "b": np.float32(0.5), "c": np.zeros((3, 2)), "d": np.zeros(0, bool)}
+    np.savez(tmp_path / "expected.npz", **arrays)
+    with open(tmp_path / "found.npz", "wb") as file:
+        save_arrays(file, arrays)
+    assert (tmp_path / "found.npz").read_bytes() == (tmp_path / "expected.npz").read_bytes()

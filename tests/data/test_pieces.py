@@ -1,5 +1,7 @@
 """Pieces of the streams: the rows of the whole layout, whatever their number, and every chunk in one of them."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,21 @@ def test_the_longest_chunk_is_the_longest():
         batches = Batches(tokens, 0, 2, bptt, random_bptt=True)
         assert max(batches.chunk_lengths(k).max() for k in range(3)) <= batches.longest_chunk
     assert Batches(tokens, 0, 2, 35).longest_chunk == 35
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_mapped_text_does_not_stay_in_memory(tmp_path):
+    np.zeros(1 << 24, np.int32).tofile(tmp_path / "tokens")
+    text = np.memmap(tmp_path / "tokens", np.int32, "r")
+    batches = Batches(text, 1, 4, 64)
+    pieces, place = Pieces(batches, 1 << 18), 0
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+
+    before = resident()
+    while place < batches.steps_per_epoch:
+        piece, place = pieces.at(0, place)
+        assert not piece.tokens[1].any()
+    assert resident() < before + text.nbytes / 4

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from lm_jax.errors import UserError
-from lm_jax.models.ngram import count_ngrams, estimate
+from lm_jax.models.ngram import ESTIMATORS, count_ngrams, estimate
+from lm_jax.models.ngram.score_text import text_log_probs
 from lm_jax.models.ngram.shards import BYTES_A_TOKEN, SMALLEST_BLOCK, count_in_shards
+from lm_jax.models.ngram.storage import save_tables
 
 
 SMALLEST = BYTES_A_TOKEN * SMALLEST_BLOCK
@@ -37,12 +39,50 @@ def test_tables_are_equal_to_the_last_bit(text, order, blocks):
             np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def test_the_model_is_the_same():
-    text = TEXTS["many types"]
-    expected = estimate(text, 3, 1000, 0).params
-    params = estimate(text, 3, 1000, 0, max_memory=SMALLEST).params
-    for one, other in zip(params.log_prob + params.words, expected.log_prob + expected.words, strict=True):
-        np.testing.assert_array_equal(one, other)
+@pytest.mark.parametrize("prune_counts", [(), (0, 0, 1), (0, 1, 2)])
+@pytest.mark.parametrize("method", ESTIMATORS)
+def test_the_model_is_the_same(method, prune_counts):
+    """An estimator works on some contexts at a time, with the same bits: here on 500, of 256 bytes for each row."""
+    text, options = TEXTS["many types"], {"method": method, "held_out": TEXTS["few types"][:400]}
+    if method != "maximum-likelihood":
+        options["prune_counts"] = prune_counts
+    expected, notes = estimate(text, 4, 1000, 0, **options)
+    params, same_notes = estimate(text, 4, 1000, 0, max_memory=SMALLEST, **options)
+    assert notes == same_notes and params.log_missing == expected.log_missing
+    for field in ("words", "log_prob", "log_backoff", "child_start"):
+        for one, other in zip(getattr(params, field), getattr(expected, field), strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=field)
+            assert one.dtype == other.dtype
+
+
+def test_a_long_held_out_text_is_cut_to_what_there_is_room_for():
+    _, notes = estimate(
+        TEXTS["many types"], 2, 1000, 0, method="jelinek-mercer", held_out=TEXTS["few types"], max_memory=SMALLEST
+    )
+    assert notes[0].endswith("learnt from the first 1,000 of 3,000 held-out tokens")
+
+
+@pytest.mark.parametrize("method", ["modified-kneser-ney", "katz", "witten-bell", "jelinek-mercer"])
+def test_memory_does_not_grow_with_the_tables(tmp_path, method):
+    """Of a text whose n-grams occur once, the tables in memory are a multiple of it."""
+    text = np.random.default_rng(2).integers(0, 2000, 400_000).astype(np.int32)
+    allowed, held_out = 4 * 2**20, text[:5000]
+
+    def peak(**options):
+        tracemalloc.start()
+        try:
+            params = estimate(text, 4, 2000, 0, method=method, held_out=held_out, **options).params
+            return tracemalloc.get_traced_memory()[1], params
+        finally:
+            tracemalloc.stop()
+
+    (bounded, params), (free, expected) = peak(max_memory=allowed), peak()
+    assert bounded < allowed < free / 10
+    tokens = held_out[:100]
+    np.testing.assert_array_equal(text_log_probs(params, tokens, 0), text_log_probs(expected, tokens, 0))
+    for number, tables in enumerate((params, expected)):
+        save_tables(tmp_path / f"{number}.npz", tables)
+    assert (tmp_path / "0.npz").read_bytes() == (tmp_path / "1.npz").read_bytes()
 
 
 def test_working_memory_is_bounded(tmp_path):

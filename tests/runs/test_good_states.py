@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -12,7 +13,8 @@ from lm_jax import UserError
 from lm_jax.data import load_corpus
 from lm_jax.runs import setup
 from lm_jax.runs.folder import read_lines
-from lm_jax.tasks import TASKS
+from lm_jax.runs.setup import set_up
+from lm_jax.tasks import TASKS, task_of
 from lm_jax.tasks.recurrent import RECURRENT
 from lm_jax.training import recovery
 from lm_jax.training.devices import find_devices
@@ -106,3 +108,13 @@ def test_a_setting_that_would_do_nothing_is_refused(data, changes, message, tmp_
     with pytest.raises(UserError, match=message):
         lm_jax.train(toy_config(data, **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_cannot_go_back_from_spikes(data, monkeypatch):
+    config = toy_config(data, on_spike="rollback", steps=300)
+    task = task_of(config)
+    corpus = task.load(config, None)
+    set_up(task, config, corpus)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UserError, match="needs one process, which has the whole state, got 2 processes"):
+        set_up(task, config, corpus)

@@ -4,7 +4,7 @@ import numpy as np
 
 from lm_jax.data import load_corpus
 from lm_jax.tasks.closing_table import TextReading
-from lm_jax.tasks.language_model import closing
+from lm_jax.tasks.text_closing import closing
 
 
 def test_references_are_the_validation_losses_of_the_other_models(tmp_path):

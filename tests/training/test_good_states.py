@@ -19,12 +19,14 @@ import pytest
 from lm_jax.training import build_train_steps, create_state
 from lm_jax.training.batch_source import BatchSource, one_a_step
 from lm_jax.training.divergence import Diverged
+from lm_jax.training.good_states import GoodStates
 from lm_jax.training.history import History
 from lm_jax.training.listener import Listener, Score
 from lm_jax.training.loop import LoopFunctions, Training
 from lm_jax.training.losses import Tally
 from lm_jax.training.plan import Plan
 from lm_jax.training.recovery import Guard, policy_of
+from lm_jax.training.rollback import hold
 
 
 LIMIT, EVAL, SAVE = 10.0, 6, 4
@@ -266,6 +268,21 @@ def test_spikes_are_gone_back_from_until_the_ring_is_empty(on_spike, most):
         resumed, told, _ = train(data, ("skip", on_spike, 2), most, saved, at)
         assert told == [line for line in lines if line[0] > at]
         assert float(resumed.state.params["w"]) == float(state.params["w"])
+
+
+def test_several_processes_hold_nothing_and_go_on_without_going_back(monkeypatch):
+    """None of them has a whole state. What was due is settled, or there would be no more steps."""
+    source, history = batches_of(climbing(0)), History()
+    state = create_state(lambda key: {"w": jnp.zeros(())}, source, MOMENTUM, 0, guarded=True)
+    state = dataclasses.replace(state, incidents=state.incidents._replace(due=jnp.ones((), bool)))
+    good = GoodStates(history, 2, lambda step, like: state)
+    good.admit(3, best=True)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert hold(state) is None
+    after, back = good.go_back(state, spike=False)
+    assert back is None and not after.incidents.due and history.good == [3] and after.params is state.params
+    monkeypatch.undo()
+    assert hold(state) is not None and good.go_back(state, spike=False)[1] is not None and history.good == []
 
 
 def test_nothing_is_gone_back_to_where_the_policy_is_to_stop():

@@ -8,16 +8,19 @@ of the (k-1)-grams, so that a k-gram is one integer, prefix * V + word, and its 
 continue it - are one range of rows: a trie in arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
+from lm_jax.mapped import blocks
 from lm_jax.short_repr import shortly_shown
 
 
 ABSENT, BEFORE = -1, -2  # instead of a row: not in the tables; the line is not that long
+
+KeyParts = Callable[[], Iterator[np.ndarray]]
 
 
 @shortly_shown
@@ -125,19 +128,6 @@ def child_ranges(prefix: np.ndarray, parents: int) -> np.ndarray:
     return np.searchsorted(prefix, np.arange(parents + 1)).astype(np.int32)
 
 
-def continuation_counts(tables: list[NGrams]) -> list[np.ndarray]:
-    """Adjusted counts (Kneser & Ney 1995): at the top order the occurrences, below it the number of different words
-    that precede an n-gram - but of n-grams that start with <s>, which nothing precedes, the occurrences."""
-    adjusted = []
-    for table, above in zip(tables, [*tables[1:], None], strict=True):
-        if above is None:
-            adjusted.append(table.counts)
-        else:
-            preceding = np.bincount(above.suffix, minlength=len(table.words))
-            adjusted.append(np.where(table.starts, table.counts, preceding))
-    return adjusted
-
-
 def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
     """Returns int64 [N]: an n-gram as one integer; ascending, as the tables are sorted.
 
@@ -152,13 +142,25 @@ def trie_keys(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndar
     return keys
 
 
+def key_parts(prefix: np.ndarray, words: np.ndarray, vocab_size: int) -> Iterator[np.ndarray]:
+    """Yields the `trie_keys` of a table in parts, one after another.
+
+    Args:
+        prefix: The row of each n-gram's context in the table of the order below, int [N].
+        words: Its last word, int [N].
+        vocab_size: Words are below it.
+    """
+    for some, last in zip(blocks(prefix), blocks(words), strict=True):
+        yield trie_keys(some, last, vocab_size)
+
+
 def rows_in_text(
-    keys: list[np.ndarray], tokens: np.ndarray, vocab_size: int, eol_id: int, starts: Sequence[int] = ()
+    keys: Sequence[KeyParts], tokens: np.ndarray, vocab_size: int, eol_id: int, starts: Sequence[int] = ()
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Finds the rows of a text's n-grams in tables of n-grams.
 
     Args:
-        keys: The sorted `trie_keys` of orders 2 .. n.
+        keys: Of orders 2 .. n: what yields the sorted `trie_keys` of the table in parts.
         tokens: The text, ids int [N].
         vocab_size: Ids are below it.
         eol_id: The id of the end of a line.
@@ -181,22 +183,27 @@ def rows_in_text(
     return rows, contexts
 
 
-def find_rows(keys: np.ndarray, contexts: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
+def find_rows(keys: KeyParts, contexts: np.ndarray, words: np.ndarray, vocab_size: int) -> np.ndarray:
     """Returns the rows [N] of the n-grams "context word" in a table.
 
     Sorted queries walk through the table, where unsorted ones would jump to and fro: several times faster.
 
     Args:
-        keys: The sorted `trie_keys` of the table.
+        keys: What yields the sorted `trie_keys` of the table in parts.
         contexts: Rows of the contexts in the table of the order below, int [N]; may be ABSENT or BEFORE.
         words: The words after them, int [N].
         vocab_size: Words are below it.
     """
     known = np.flatnonzero(contexts >= 0)
     rows = np.where(contexts == BEFORE, BEFORE, ABSENT)
-    if len(keys) and len(known):
+    if len(known):
         queries = trie_keys(contexts[known], words[known], vocab_size)
         wanted, _, _, rank = group(queries, int(queries.max()) + 1)
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        rows[known] = np.where(keys[at] == wanted, at, ABSENT)[rank]
+        found, first = np.full(len(wanted), ABSENT, np.int64), 0
+        for part in keys():
+            here = slice(*np.searchsorted(wanted, [part[0], part[-1] + 1]))
+            at = np.searchsorted(part, wanted[here])
+            found[here] = np.where(part[at] == wanted[here], first + at, ABSENT)
+            first += len(part)
+        rows[known] = found[rank]
     return rows

@@ -1,6 +1,8 @@
 """Estimates an n-gram model from a text, by any of the estimators."""
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from lm_jax.models.ngram.kneser_ney import absolute_discounting, kneser_ney
 from lm_jax.models.ngram.pruning import check_thresholds, prune_by_count
 from lm_jax.models.ngram.shards import count_in_shards
 from lm_jax.models.ngram.simple import add_k, maximum_likelihood, stupid_backoff, witten_bell
+from lm_jax.models.ngram.smoothing import IN_MEMORY, Workspace
 from lm_jax.models.ngram.tables import BackoffParams
 from lm_jax.short_repr import shortly_shown
 
@@ -30,52 +33,52 @@ class Estimate(NamedTuple):
 IMPOSSIBLE = "n-grams that were never seen have probability 0; the perplexity of a text with one of them is infinite"
 SCORES = "scores, which do not sum to one: good for ranking and generating, without a perplexity"
 
-EstimatorFn = Callable[[Any, Any, int], Estimate]  # (tables, held_out, eol_id)
+EstimatorFn = Callable[[Any, Any, int, Workspace], Estimate]  # (tables, held_out, eol_id, space)
 
 
 def modified_kneser_ney(settings: Any) -> EstimatorFn:
     """Makes the estimator of Chen & Goodman (1999), with three discounts an order."""
-    return lambda tables, held_out, eol_id: Estimate(*kneser_ney(tables))
+    return lambda tables, held_out, eol_id, space: Estimate(*kneser_ney(tables, space))
 
 
 def plain_kneser_ney(settings: Any) -> EstimatorFn:
     """Makes the estimator of Kneser & Ney (1995), with one discount an order."""
-    return lambda tables, held_out, eol_id: Estimate(*kneser_ney(tables, modified=False))
+    return lambda tables, held_out, eol_id, space: Estimate(*kneser_ney(tables, space, modified=False))
 
 
 def discounted(settings: Any) -> EstimatorFn:
     """Makes absolute discounting (Ney et al. 1994)."""
-    return lambda tables, held_out, eol_id: Estimate(*absolute_discounting(tables))
+    return lambda tables, held_out, eol_id, space: Estimate(*absolute_discounting(tables, space))
 
 
 def interpolated(settings: Any) -> EstimatorFn:
     """Makes the estimator of Witten & Bell (1991)."""
-    return lambda tables, held_out, eol_id: Estimate(witten_bell(tables), [])
+    return lambda tables, held_out, eol_id, space: Estimate(witten_bell(tables, space), [])
 
 
 def held_out_weights(settings: Any) -> EstimatorFn:
     """Makes the interpolation of Jelinek & Mercer (1980), its weights from the held-out text."""
-    return lambda tables, held_out, eol_id: Estimate(*jelinek_mercer(tables, held_out, eol_id))
+    return lambda tables, held_out, eol_id, space: Estimate(*jelinek_mercer(tables, held_out, eol_id, space))
 
 
 def good_turing(settings: Any) -> EstimatorFn:
     """Makes the back-off of Katz (1987)."""
-    return lambda tables, held_out, eol_id: Estimate(*katz(tables))
+    return lambda tables, held_out, eol_id, space: Estimate(*katz(tables, space))
 
 
 def plus_k(settings: AddK) -> EstimatorFn:
     """Makes the estimator that adds k to every count."""
-    return lambda tables, held_out, eol_id: Estimate(add_k(tables, settings.k), [])
+    return lambda tables, held_out, eol_id, space: Estimate(add_k(tables, space, k=settings.k), [])
 
 
 def scores_only(settings: Any) -> EstimatorFn:
     """Makes the stupid back-off of Brants et al. (2007)."""
-    return lambda tables, held_out, eol_id: Estimate(stupid_backoff(tables), [SCORES])
+    return lambda tables, held_out, eol_id, space: Estimate(stupid_backoff(tables, space), [SCORES])
 
 
 def relative_frequencies(settings: Any) -> EstimatorFn:
     """Makes the maximum-likelihood estimator, without smoothing."""
-    return lambda tables, held_out, eol_id: Estimate(maximum_likelihood(tables), [IMPOSSIBLE])
+    return lambda tables, held_out, eol_id, space: Estimate(maximum_likelihood(tables, space), [IMPOSSIBLE])
 
 
 NOT_PROBABILITIES = ("stupid-backoff",)
@@ -106,7 +109,9 @@ def estimate(
         eol_id: the end-of-line token.
         method: the name of one of `lm_jax.config.ESTIMATORS`, or its settings, such as `AddK(0.5)`.
         held_out: ids for the weights of jelinek-mercer.
-        max_memory: bytes for counting a text that is larger than memory, in shards on disk.
+        max_memory: bytes for a text that is larger than memory: what is longer lies in files in the temporary folder
+            (TMPDIR), and the tables of the model are maps of them. Pruning Katz and stupid back-off by counts takes
+            memory besides.
         prune_counts: for the orders from 1 up, the number of occurrences up to which n-grams are left out, such as
             (0, 0, 1); the last holds for the orders above too.
 
@@ -117,9 +122,15 @@ def estimate(
     settings = choose("method", method, ESTIMATORS)
     check(settings)
     thresholds = check_thresholds(prune_counts, order, settings.kind)
+    estimator = ESTIMATORS[settings.kind].make()(settings)
+
+    def of_tables(tables, space):
+        params, notes = estimator(tables, held_out, eol_id, space)
+        return Estimate(prune_by_count(params, tables, thresholds, settings.kind, space), notes)
+
     if max_memory is None:
-        tables = count_ngrams(tokens, order, vocab_size, eol_id)
-    else:
+        return of_tables(count_ngrams(tokens, order, vocab_size, eol_id), IN_MEMORY)
+    # the tables are maps of files: on POSIX systems these lie on the disk as long as the tables are used
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         tables = count_in_shards(tokens, order, vocab_size, eol_id, max_memory)
-    params, notes = ESTIMATORS[settings.kind].make()(settings)(tables, held_out, eol_id)
-    return Estimate(prune_by_count(params, tables, thresholds, settings.kind), notes)
+        return of_tables(tables, Workspace(Path(folder), max_memory))

@@ -10,46 +10,53 @@ count off, as in absolute discounting; where a context leaves no mass although i
 been seen once more. Unigrams: what the discounts leave goes to unseen vocabulary entries, in equal parts.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from lm_jax.models.ngram.counts import NGrams
-from lm_jax.models.ngram.simple import context_totals
-from lm_jax.models.ngram.tables import BackoffParams, build_tables
+from lm_jax.models.ngram.smoothing import IN_MEMORY, Workspace, histogram, smooth
+from lm_jax.models.ngram.tables import BackoffParams
 
 
 LARGEST = 5  # counts above it are believed
 
 
-def katz(tables: list[NGrams]) -> tuple[BackoffParams, list[str]]:
-    """Returns the model, and a note for each order whose text was too small for Good-Turing discounts."""
-    vocab_size = len(tables[0].words)
-    probs, log_backoffs, notes = [], [], []
-    for k, table in enumerate(tables, 1):
-        discounted, note = discounted_counts(table.counts)
-        if note:
-            notes.append(f"order {k}: {note}")
-        if k == 1:
-            probs.append(_unigrams(table.counts, discounted))
-            continue
-        totals = context_totals(tables, k, table.counts)
-        prob = discounted / totals[table.prefix]
-        mass = 1.0 - context_totals(tables, k, prob)
-        lower_seen = context_totals(tables, k, probs[-1][table.suffix])
-        complete = context_totals(tables, k, np.ones(len(prob))) >= vocab_size
+def katz(tables: list[NGrams], space: Workspace = IN_MEMORY) -> tuple[BackoffParams, list[str]]:
+    """Returns the model, and a note for each order whose text was too small for Good-Turing discounts.
+
+    Args:
+        tables: The counted n-grams of each order.
+        space: Where to work.
+    """
+    found = [discounting(table.counts) for table in tables]
+    (first, _), *others = found
+    estimators = [_unigrams(first), *(_backing_off(discount, len(tables[0].words)) for discount, _ in others)]
+    notes = [f"order {k}: {note}" for k, (_, note) in enumerate(found, 1) if note]
+    return smooth(tables, estimators, space), notes
+
+
+def _backing_off(discount, vocab_size):
+    def estimator(ngrams):
+        totals, prefix = ngrams.totals(ngrams.counts), ngrams.prefix
+        prob = discount(ngrams.counts) / totals[prefix]
+        mass = 1.0 - ngrams.totals(prob)
+        lower_seen = ngrams.totals(ngrams.lower)
+        complete = ngrams.totals(np.ones(len(prob))) >= vocab_size
         exhausted = (totals > 0) & ~complete & (mass < 1e-9)
         scale = np.where(exhausted, totals / (totals + 1), 1.0)
         scale = np.where(complete, 1 / np.maximum(1 - mass, 1e-300), scale)  # no unseen word: nothing to hand on
-        prob = prob * scale[table.prefix]
-        mass = np.where(totals > 0, 1.0 - context_totals(tables, k, prob), 1.0)
+        prob = prob * scale[prefix]
+        mass = np.where(totals > 0, 1.0 - ngrams.totals(prob), 1.0)
         alpha = np.where(complete, 1.0, mass / np.maximum(1.0 - lower_seen, 1e-300))
-        log_backoffs.append(np.log(np.where(totals > 0, alpha, 1.0)))
-        probs.append(prob)
-    return build_tables(tables, [np.log(p) for p in probs], log_backoffs), notes
+        return prob, np.log(np.where(totals > 0, alpha, 1.0))
+
+    return estimator
 
 
-def discounted_counts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """d_r r for every count r, and a note where Good-Turing could not be used."""
-    n = np.bincount(np.minimum(counts, LARGEST + 2), minlength=LARGEST + 3).astype(np.float64)
+def discounting(counts: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], str | None]:
+    """Returns the function that makes d_r r of every count r, and a note where Good-Turing could not be used."""
+    n = histogram(counts, LARGEST + 2)
     r = np.arange(1, LARGEST + 1)
     if (n[1 : LARGEST + 2] > 0).all():
         a = (LARGEST + 1) * n[LARGEST + 1] / n[1]
@@ -57,16 +64,20 @@ def discounted_counts(counts: np.ndarray) -> tuple[np.ndarray, str | None]:
         d = (stars / r - a) / (1 - a) if a < 1 else np.zeros(LARGEST)
         if ((d > 0) & (d <= 1)).all():
             factor = np.concatenate([[0.0], d, [1.0]])
-            return counts * factor[np.minimum(counts, LARGEST + 1)], None
+            return lambda counts: counts * factor[np.minimum(counts, LARGEST + 1)], None
     off = n[1] / (n[1] + 2 * n[2]) if n[1] and n[2] else 0.5
     note = f"too few counts for Good-Turing; {off:.3f} taken off every count instead"
-    return np.maximum(counts - off, 0.0), note
+    return lambda counts: np.maximum(counts - off, 0.0), note
 
 
-def _unigrams(counts, discounted):
-    unseen = counts == 0
-    total = counts.sum()
-    if not unseen.any():
-        return discounted / discounted.sum()
-    mass = max(1 - discounted.sum() / total, 1 / (total + 1))
-    return np.where(unseen, mass / unseen.sum(), discounted / discounted.sum() * (1 - mass))
+def _unigrams(discount):
+    def estimator(ngrams):
+        counts, discounted = ngrams.counts, discount(ngrams.counts)
+        unseen = counts == 0
+        total = counts.sum()
+        if not unseen.any():
+            return discounted / discounted.sum(), np.zeros(1)
+        mass = max(1 - discounted.sum() / total, 1 / (total + 1))
+        return np.where(unseen, mass / unseen.sum(), discounted / discounted.sum() * (1 - mass)), np.zeros(1)
+
+    return estimator

@@ -1,6 +1,6 @@
 """Kneser-Ney smoothing: interpolated, with one discount per order or three (modified).
 
-With a(.) the adjusted counts (counts.continuation_counts), D the discount of a count, h' = h without its first word:
+With a(.) the adjusted counts (smoothing.continuation_counts), D the discount of a count, h' = h without its first word:
 
     P(w | h)  = (a(h w) - D(a(h w))) / a(h .)  +  gamma(h) P(w | h')          gamma(h) = sum_w D(a(h w)) / a(h .)
     P(w)      = (a(w) - D(a(w))) / a(.)        +  gamma / V
@@ -14,60 +14,74 @@ is zero, or a discount comes out at 0 or below, or above its count) the order us
 
 import numpy as np
 
-from lm_jax.models.ngram.counts import NGrams, continuation_counts
-from lm_jax.models.ngram.simple import context_totals
-from lm_jax.models.ngram.tables import BackoffParams, build_tables
+from lm_jax.models.ngram.counts import NGrams
+from lm_jax.models.ngram.smoothing import IN_MEMORY, Workspace, continuation_counts, histogram, smooth
+from lm_jax.models.ngram.tables import BackoffParams
 
 
 FALLBACK = (0.5, 1.0, 1.5)
 
 
-def kneser_ney(tables: list[NGrams], *, modified: bool = True) -> tuple[BackoffParams, list[str]]:
+def kneser_ney(
+    tables: list[NGrams], space: Workspace = IN_MEMORY, *, modified: bool = True
+) -> tuple[BackoffParams, list[str]]:
     """Returns the model and the notes: what was done, for which order,
-    where the text was too small for the discounts."""
-    return interpolate(tables, continuation_counts(tables), modified=modified)
+    where the text was too small for the discounts.
+
+    Args:
+        tables: The counted n-grams of each order.
+        space: Where to work.
+        modified: Three discounts an order, for counts 1, 2 and 3 or more; else one.
+    """
+    return interpolate(tables, continuation_counts(tables, space), space, modified=modified)
 
 
-def absolute_discounting(tables: list[NGrams]) -> tuple[BackoffParams, list[str]]:
-    """Interpolates plain counts at every order with one discount (Ney et al. 1994)."""
-    return interpolate(tables, [table.counts for table in tables], modified=False)
+def absolute_discounting(tables: list[NGrams], space: Workspace = IN_MEMORY) -> tuple[BackoffParams, list[str]]:
+    """Interpolates plain counts at every order with one discount (Ney et al. 1994).
+
+    Args:
+        tables: The counted n-grams of each order.
+        space: Where to work.
+    """
+    return interpolate(tables, [table.counts for table in tables], space, modified=False)
 
 
-def interpolate(tables: list[NGrams], adjusted: list[np.ndarray], *, modified: bool) -> tuple[BackoffParams, list[str]]:
+def interpolate(
+    tables: list[NGrams], adjusted: list[np.ndarray], space: Workspace, *, modified: bool
+) -> tuple[BackoffParams, list[str]]:
     """Interpolated discounting of the given counts, from the unigrams up.
 
     Args:
         tables: The counted n-grams of each order.
         adjusted: Their counts as the discounting takes them, int [N_k] of each order k.
+        space: Where to work.
         modified: Three discounts an order, for counts 1, 2 and 3 or more; else one.
 
     Returns:
         The model, and notes about discounts that the counts do not give.
     """
-    vocab_size = len(tables[0].words)
-    lower = np.full(1, 1.0 / vocab_size)  # the distribution below the unigrams, one row: uniform
-    log_probs, backoffs, notes = [], [], []  # float32 as soon as they are no longer needed in double
-    for k, (table, counts) in enumerate(zip(tables, adjusted, strict=True), 1):
-        discounts, note = discounts_of(counts, modified)
-        if note:
-            notes.append(f"order {k}: {note}")
-        taken = discounts[np.minimum(counts, 3)]
-        total = context_totals(tables, k, counts)
-        gamma = context_totals(tables, k, taken) / np.maximum(total, 1)
-        prob = counts - taken
+    found = [discounts_of(counts, modified) for counts in adjusted]
+    notes = [f"order {k}: {note}" for k, (_, note) in enumerate(found, 1) if note]
+    return smooth(tables, [_discounting(discounts) for discounts, _ in found], space, adjusted), notes
+
+
+def _discounting(discounts):
+    def estimator(ngrams):
+        taken = discounts[np.minimum(ngrams.counts, 3)]
+        total = ngrams.totals(ngrams.counts)
+        gamma = ngrams.totals(taken) / np.maximum(total, 1)
+        prob = ngrams.counts - taken
         del taken  # these are the longest arrays of all, and are many
-        prob /= total[table.prefix]
-        prob += gamma[table.prefix] * lower[table.suffix]
-        if k > 1:  # a context that nothing follows backs off freely
-            backoffs.append(np.log(np.where(total > 0, gamma, 1.0)).astype(np.float32))
-        log_probs.append(np.log(prob).astype(np.float32))
-        lower = prob
-    return build_tables(tables, log_probs, backoffs), notes
+        prob /= total[ngrams.prefix]
+        prob += gamma[ngrams.prefix] * ngrams.lower
+        return prob, np.log(np.where(total > 0, gamma, 1.0))  # a context that nothing follows backs off freely
+
+    return estimator
 
 
 def discounts_of(counts: np.ndarray, modified: bool) -> tuple[np.ndarray, str | None]:
     """Discounts of the counts 0, 1, 2 and 3 or more, [4], and a note where the fallback was used."""
-    n = np.bincount(np.minimum(counts, 5), minlength=6).astype(np.float64)
+    n = histogram(counts, 5)
     used = 4 if modified else 2
     reason = next((f"no n-gram has an adjusted count of {j}" for j in range(1, used + 1) if n[j] == 0), None)
     if reason is None:

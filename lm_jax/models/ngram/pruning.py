@@ -20,14 +20,17 @@ al. 2010). From the longest n-grams down each is judged as if it were the only o
 is below 1 + threshold, unless it is the context of one that stays; at the end every alpha is computed anew.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from lm_jax.errors import UserError, check_sizes
+from lm_jax.mapped import release, take
 from lm_jax.models.ngram.counts import NGrams
+from lm_jax.models.ngram.smoothing import BYTES_A_ROW, IN_MEMORY, Workspace, context_parts
 from lm_jax.models.ngram.suffixes import Suffixes, context_log_probs, lower_log_probs, with_suffixes
-from lm_jax.models.ngram.tables import BackoffParams, build_tables, not_a_distribution
+from lm_jax.models.ngram.tables import BackoffParams, assembled, build_tables, not_a_distribution
 
 
 TINY = 1e-12  # what is left of a distribution where rounding says that nothing is
@@ -58,49 +61,63 @@ def check_thresholds(thresholds: Sequence[int], order: int, method: str) -> list
 
 
 def prune_by_count(
-    params: BackoffParams, ngrams: list[NGrams], thresholds: Sequence[int], method: str
+    params: BackoffParams, ngrams: list[NGrams], thresholds: Sequence[int], method: str, space: Workspace = IN_MEMORY
 ) -> BackoffParams:
     """Leaves out the n-grams that occur as often as the threshold of their order, or less.
 
     Where estimators interpolate, gamma takes over as above; Katz keeps the other probabilities and finds alpha anew;
-    the scores of stupid back-off stay as they are.
+    the scores of stupid back-off stay as they are. These two take memory for whole tables.
 
     Args:
         params: What the estimator has made of `ngrams`.
         ngrams: The counted n-grams of each order.
         thresholds: One for each order, as `check_thresholds` returns them.
         method: The name of the estimator.
+        space: Where to work.
     """
     if not any(thresholds):
         return params
+    if method not in ("katz", "stupid-backoff"):
+        return _prune_interpolated(params, ngrams, thresholds, space)
     # the context of a retained n-gram is retained, too: it occurs at least as often
     retained = [table.counts > threshold for table, threshold in zip(ngrams, thresholds, strict=True)]
     retained[0] = np.ones(len(retained[0]), bool)
+    tables = with_suffixes(params)
     if method == "katz":
-        tables = with_suffixes(params)
         return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, retained), retained)
-    if method == "stupid-backoff":
-        tables = with_suffixes(params)
-        fewer = _select(tables.words, tables.parents, tables.log_prob, tables.log_backoff, retained)
-        return fewer._replace(log_missing=params.log_missing)
-    return _prune_interpolated(params, ngrams, retained)
+    fewer = _select(tables.words, tables.parents, tables.log_prob, tables.log_backoff, retained)
+    return fewer._replace(log_missing=params.log_missing)
 
 
-def _prune_interpolated(params, ngrams, retained):
-    """f of what is left out joins gamma, from the shortest contexts up."""
-    log_probs = [np.asarray(params.log_prob[0], np.float64)]
-    log_backoffs, before = [], np.exp(log_probs[0])
-    after = before
-    for k, (table, keep) in enumerate(zip(ngrams[1:], retained[1:], strict=True), 1):
-        prob = np.exp(np.asarray(params.log_prob[k], np.float64)[: len(keep)])
-        gamma = np.exp(np.asarray(params.log_backoff[k - 1], np.float64)[: len(retained[k - 1])])
-        discounted = np.maximum(prob - gamma[table.prefix] * before[table.suffix], 0.0)
-        gamma = gamma + np.bincount(table.prefix, weights=np.where(keep, 0.0, discounted), minlength=len(gamma))
-        before, after = prob, np.where(keep, discounted, 0.0) + gamma[table.prefix] * after[table.suffix]
-        log_backoffs.append(np.log(gamma))
-        log_probs.append(np.log(after))
-    parents = [table.prefix for table in ngrams]
-    return _select([table.words for table in ngrams], parents, log_probs, log_backoffs, retained)
+def _prune_interpolated(params, ngrams, thresholds, space):
+    """f of what is left out joins gamma, from the shortest contexts up, some contexts at a time."""
+    before = after = np.exp(np.asarray(params.log_prob[0], np.float64))
+    words, log_probs, log_backoffs, starts = [ngrams[0].words], [params.log_prob[0]], [], []
+    for k, (lower, table) in enumerate(itertools.pairwise(ngrams), 1):
+        types = np.float64, np.float64, np.int32, np.float32, np.float32, np.int32
+        columns = [space.column(dtype) for dtype in types]
+        first = 0
+        for rows, contexts in context_parts(table.prefix, len(lower.words), space.rows(BYTES_A_ROW)):
+            prefix, suffix = table.prefix[rows] - np.int32(contexts.start), table.suffix[rows]
+            keep = table.counts[rows] > thresholds[k]
+            stays = (lower.counts[contexts] > thresholds[k - 1]) | (k == 1)
+            gamma = np.exp(np.asarray(params.log_backoff[k - 1][contexts], np.float64))
+            prob = np.exp(np.asarray(params.log_prob[k][rows], np.float64))
+            discounted = np.maximum(prob - gamma[prefix] * take(before, suffix, space.rows(64)), 0.0)
+            gamma += np.bincount(prefix, weights=np.where(keep, 0.0, discounted), minlength=len(gamma))
+            pruned = np.where(keep, discounted, 0.0) + gamma[prefix] * take(after, suffix, space.rows(64))
+            ends = first + np.cumsum(np.bincount(prefix[keep], minlength=len(gamma))[stays])
+            log_prob = np.minimum(np.log(pruned[keep]), 0.0)
+            parts = prob, pruned, table.words[rows][keep], log_prob, np.log(gamma[stays]), np.append(first, ends)[:-1]
+            for column, part in zip(columns, parts, strict=True):
+                column.append(part)
+            first += int(np.count_nonzero(keep))
+            release(*table, lower.counts, params.log_backoff[k - 1], params.log_prob[k])
+        columns[-1].append(np.array([first]))
+        before, after, *kept = [column.array() for column in columns]
+        for parts, column in zip((words, log_probs, log_backoffs, starts), kept, strict=True):
+            parts.append(column)
+    return assembled(words, log_probs, log_backoffs, starts)
 
 
 def prune_by_entropy(params: BackoffParams, threshold: float) -> BackoffParams:

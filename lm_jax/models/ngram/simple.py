@@ -15,80 +15,81 @@ import numpy as np
 
 from lm_jax.errors import UserError
 from lm_jax.models.ngram.counts import NGrams
-from lm_jax.models.ngram.tables import BackoffParams, build_tables
+from lm_jax.models.ngram.smoothing import IN_MEMORY, Workspace, smooth
+from lm_jax.models.ngram.tables import BackoffParams
 
 
-def parents_of(tables: list[NGrams], k: int) -> int:
-    """Counts the contexts that the n-grams of order k may have:
-    the rows of the order below, or one, the empty context."""
-    return 1 if k == 1 else len(tables[k - 2].words)
-
-
-def context_totals(tables: list[NGrams], k: int, weights: np.ndarray) -> np.ndarray:
-    """Sums of weights of the n-grams of order k over each of their contexts.
+def maximum_likelihood(tables: list[NGrams], space: Workspace = IN_MEMORY) -> BackoffParams:
+    """Relative frequencies: perplexity is infinite as soon as an unseen n-gram of a seen context occurs.
 
     Args:
         tables: The counted n-grams of each order.
-        k: The order.
-        weights: A weight for each n-gram of that order, [N_k].
-
-    Returns:
-        The sums, a number for each n-gram of order k - 1; a single one for k = 1.
+        space: Where to work.
     """
-    return np.bincount(tables[k - 1].prefix, weights=weights, minlength=parents_of(tables, k))
+    return _relative_frequencies(tables, space, after_seen=0.0, after_unseen=1.0)
 
 
-def maximum_likelihood(tables: list[NGrams]) -> BackoffParams:
-    """Relative frequencies: perplexity is infinite as soon as an unseen n-gram of a seen context occurs."""
-    return _relative_frequencies(tables, after_seen=0.0, after_unseen=1.0)
+def stupid_backoff(tables: list[NGrams], space: Workspace = IN_MEMORY, *, factor: float = 0.4) -> BackoffParams:
+    """Scores, not probabilities: good for ranking, refused for perplexity.
 
-
-def stupid_backoff(tables: list[NGrams], factor: float = 0.4) -> BackoffParams:
-    """Scores, not probabilities: good for ranking, refused for perplexity."""
+    Args:
+        tables: The counted n-grams of each order.
+        space: Where to work.
+        factor: What the score of a shorter context is multiplied by.
+    """
     if not 0 < factor < 1:
         raise UserError(f"the factor of stupid back-off must be between 0 and 1, got {factor!r}")
-    return _relative_frequencies(tables, after_seen=factor, after_unseen=factor)
+    return _relative_frequencies(tables, space, after_seen=factor, after_unseen=factor)
 
 
-def _relative_frequencies(tables, after_seen, after_unseen):
-    log_probs, log_backoffs = [], []
+def _relative_frequencies(tables, space, after_seen, after_unseen):
+    def estimator(ngrams):
+        totals = ngrams.totals(ngrams.counts)
+        return ngrams.counts / totals[ngrams.prefix], np.log(np.where(totals > 0, after_seen, after_unseen))
+
     with np.errstate(divide="ignore"):
-        for k, table in enumerate(tables, 1):
-            totals = context_totals(tables, k, table.counts)
-            log_probs.append(np.log(table.counts / totals[table.prefix]))
-            if k > 1:
-                log_backoffs.append(np.log(np.where(totals > 0, after_seen, after_unseen)))
-        return build_tables(tables, log_probs, log_backoffs, log_missing=np.log(after_unseen))
+        return smooth(tables, [estimator] * len(tables), space, log_missing=np.log(after_unseen))
 
 
-def add_k(tables: list[NGrams], k: float = 1.0) -> BackoffParams:
-    """Counts every n-gram k times more often than it is seen. Raises UserError unless k is above 0."""
+def add_k(tables: list[NGrams], space: Workspace = IN_MEMORY, *, k: float = 1.0) -> BackoffParams:
+    """Counts every n-gram k times more often than it is seen.
+
+    Args:
+        tables: The counted n-grams of each order.
+        space: Where to work.
+        k: Above 0.
+
+    Raises:
+        UserError: Unless k is above 0.
+    """
     if not 0 < k < np.inf:
         raise UserError(f"add-k needs k above 0, got {k!r}")
-    vocab_size, order = len(tables[0].words), len(tables)
-    top = tables[-1]
-    totals = context_totals(tables, order, top.counts)
-    # below the top order there is nothing but the uniform distribution, whatever the context
-    log_probs = [np.full(len(table.words), -np.log(vocab_size)) for table in tables[:-1]]
-    log_backoffs = [np.zeros(len(table.words)) for table in tables[:-1]]
-    log_probs.append(np.log((top.counts + k) / (totals[top.prefix] + k * vocab_size)))
-    if order > 1:
-        log_backoffs[-1] = np.log(k * vocab_size / (totals + k * vocab_size))
-    return build_tables(tables, log_probs, log_backoffs)
+    vocab_size = len(tables[0].words)
+
+    def uniform(ngrams):  # below the top order there is nothing else, whatever the context
+        return np.full(len(ngrams.counts), 1.0 / vocab_size), np.zeros(ngrams.contexts)
+
+    def top(ngrams):
+        totals = ngrams.totals(ngrams.counts)
+        prob = (ngrams.counts + k) / (totals[ngrams.prefix] + k * vocab_size)
+        return prob, np.log(k * vocab_size / (totals + k * vocab_size))
+
+    return smooth(tables, [*[uniform] * (len(tables) - 1), top], space)
 
 
-def witten_bell(tables: list[NGrams]) -> BackoffParams:
-    """Interpolated Witten-Bell: the more different words follow a context, the more its model is smoothed."""
-    probs, log_backoffs = [], []
-    lower = np.full(1, 1.0 / len(tables[0].words))
-    for k, table in enumerate(tables, 1):
-        totals = context_totals(tables, k, table.counts)
-        different = context_totals(tables, k, table.counts > 0)
+def witten_bell(tables: list[NGrams], space: Workspace = IN_MEMORY) -> BackoffParams:
+    """Interpolated Witten-Bell: the more different words follow a context, the more its model is smoothed.
+
+    Args:
+        tables: The counted n-grams of each order.
+        space: Where to work.
+    """
+
+    def estimator(ngrams):
+        totals, different = ngrams.totals(ngrams.counts), ngrams.totals(ngrams.counts > 0)
         smoothed = totals + different
         weight = np.where(totals > 0, different / np.maximum(smoothed, 1), 1.0)
-        prob = table.counts / smoothed[table.prefix] + weight[table.prefix] * lower[table.suffix]
-        if k > 1:
-            log_backoffs.append(np.log(weight))
-        probs.append(prob)
-        lower = prob
-    return build_tables(tables, [np.log(p) for p in probs], log_backoffs)
+        prob = ngrams.counts / smoothed[ngrams.prefix] + weight[ngrams.prefix] * ngrams.lower
+        return prob, np.log(weight)
+
+    return smooth(tables, [estimator] * len(tables), space)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lm_jax.data.mapped_archive import save_arrays
 from lm_jax.errors import UserError
 from lm_jax.files import replacing
 from lm_jax.input_files import open_regular
@@ -26,7 +27,7 @@ def save_tables(path: Path, params: BackoffParams) -> None:
         for k, array in enumerate(getattr(params, name), 1)
     }
     with replacing(path, lasting=True) as file:
-        np.savez(file, log_missing=params.log_missing, **arrays)
+        save_arrays(file, {"log_missing": params.log_missing, **arrays})
 
 
 def load_tables(path: Path, vocab_size: int) -> BackoffParams:

@@ -1,10 +1,11 @@
 """Every n-gram of back-off tables beside its suffixes: what the tables give its last word after shorter contexts."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from lm_jax.models.ngram.counts import find_rows, trie_keys
+from lm_jax.models.ngram.counts import find_rows, key_parts
 from lm_jax.models.ngram.tables import BackoffParams
 
 
@@ -36,7 +37,7 @@ def with_suffixes(params: BackoffParams) -> Suffixes:
             shorter.append(find_rows(keys[j - 2], rows[k - 2][j - 2][parent], words[k - 1], sizes[0]))
         rows.append([*shorter, np.arange(sizes[k - 1])])
         parents.append(parent)
-        keys.append(trie_keys(parent, words[k - 1], sizes[0]))
+        keys.append(functools.partial(key_parts, parent, words[k - 1], sizes[0]))
     log_prob = [np.asarray(p, np.float64)[:size] for p, size in zip(params.log_prob, sizes, strict=True)]
     log_backoff = [np.asarray(b, np.float64)[:size] for b, size in zip(params.log_backoff, sizes, strict=False)]
     return Suffixes(words, log_prob, log_backoff, parents, rows)

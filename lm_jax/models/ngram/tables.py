@@ -8,6 +8,7 @@ in arrays: the n-grams that continue row r of order k are the rows child_start[k
 k + 1, sorted by word.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -62,11 +63,31 @@ def build_tables(
         log_missing: The weight after a context that is in no table.
     """
     ranges = [child_ranges(above.prefix, len(below.words)) for below, above in pairwise(ngrams)]
+    bounded = [np.where(p > 0, 0.0, p) for p in log_probs]
+    return assembled([table.words for table in ngrams], bounded, log_backoffs, ranges, log_missing)
+
+
+def assembled(
+    words: Sequence[np.ndarray],
+    log_probs: Sequence[np.ndarray],
+    log_backoffs: Sequence[np.ndarray],
+    child_starts: Sequence[np.ndarray],
+    log_missing: float = 0.0,
+) -> BackoffParams:
+    """Returns the tables from their columns, in an order without n-grams one row that nothing points to.
+
+    Args:
+        words: Of each order, the last words.
+        log_probs: Of each order, in nats, none above 0.
+        log_backoffs: Of every order but the top.
+        child_starts: Of every order but the top, where the n-grams that continue each row begin, and the end.
+        log_missing: The weight after a context that is in no table.
+    """
     return BackoffParams(
-        words=tuple(_not_empty(table.words, np.int32) for table in ngrams),
-        log_prob=tuple(_not_empty(np.where(p > 0, 0.0, p), np.float32) for p in log_probs),
-        log_backoff=tuple(_not_empty(b, np.float32) for b in log_backoffs),
-        child_start=tuple(r if len(r) > 1 else np.zeros(2, np.int32) for r in ranges),
+        words=tuple(_not_empty(column, np.int32) for column in words),
+        log_prob=tuple(_not_empty(column, np.float32) for column in log_probs),
+        log_backoff=tuple(_not_empty(column, np.float32) for column in log_backoffs),
+        child_start=tuple(column if len(column) > 1 else np.zeros(2, np.int32) for column in child_starts),
         log_missing=np.float32(log_missing),
     )
 
