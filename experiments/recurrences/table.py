@@ -7,7 +7,7 @@ What no record has is told as "not run". The index of the studies has the same t
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ COLUMNS = {
     "generated": "tokens a second",
     "carry": "kB of one text",
 }
+BRIEF = ("", *TASKS, "recall", "bits", "horizon", "trained", "generated")
 Values = dict[str, Mapping[str, float]]  # by column and network
 
 
@@ -128,11 +129,15 @@ def sentence(name: str, known: Mapping[str, float]) -> str:
 
 def markdown(table: list[Record]) -> str:
     """The table as Markdown, with what the columns are below it."""
-    columns = list(table[0])
+    notes = "; ".join(f"{name}: {text}" for name, text in COLUMNS.items())
+    return f"{grid(table, list(table[0]))}\n\n{notes}.\n"
+
+
+def grid(table: list[Record], columns: Sequence[str]) -> str:
+    """Some columns of the table as Markdown; those of README.md are BRIEF."""
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     lines += [f"| {' | '.join(row[column] for column in columns)} |" for row in table]
-    notes = "; ".join(f"{name}: {text}" for name, text in COLUMNS.items())
-    return "\n".join(lines) + f"\n\n{notes}.\n"
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
