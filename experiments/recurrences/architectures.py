@@ -63,8 +63,10 @@ def settings_of(name: str, hidden_size: int, layers: int = 2, context: int = CON
 
 
 def build(name: str, vocab_size: int, hidden_size: int, layers: int = 2, context: int = CONTEXT) -> LanguageModel:
-    """Builds the network of `settings_of`, for a vocabulary of so many tokens, to learn from many short strings at once:
-    there the loop of small matrices is twice as fast as their chunks."""
+    """Builds the network of `settings_of`, for a vocabulary of so many tokens, to learn from many short strings.
+
+    There the loop of small matrices is twice as fast as their chunks.
+    """
     flat = settings_of(name, hidden_size, layers, context) | ({"recurrence": "scan"} if name in MATRICES else {})
     return from_config(from_flat(TrainConfig, flat).model, vocab_size)
 

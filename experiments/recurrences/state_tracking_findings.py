@@ -79,7 +79,11 @@ def findings(results: dict[str, Any]) -> Findings:
                 draw_shares(rows, tasks, networks, title),
                 "A dot a seed; dotted: the share that guessing gets.",
             ),
-            Picture("by_length", draw_lengths(measured, networks), "A line a seed, each over the same test strings."),
+            Picture(
+                "by_length",
+                draw_lengths(measured, networks, f"Right at parity of every length: {_names(able)}"),
+                "A line a seed, each over the same test strings.",
+            ),
         ],
         seeds=sorted(groups(rows, "seed")),
     )
@@ -132,12 +136,12 @@ def draw_shares(rows: list[Record], tasks: list[str], networks: list[str], findi
         panel.set_title(f"{task}, strings of {SEEN + 1} to 256", loc="left", fontsize=10)
         panel.grid(axis="x", alpha=0.3)
     axes[0].invert_yaxis()
-    axes[0].annotate("chance", (CHANCE[tasks[0]], -0.4), (3, 0), textcoords="offset points", color="grey", fontsize=8)
+    axes[0].annotate("chance", (CHANCE[tasks[0]], 0.5), (3, -3), textcoords="offset points", color="grey", fontsize=8)
     headline(figure, finding)
     return figure
 
 
-def draw_lengths(measured: list[Record], networks: list[str]) -> Any:
+def draw_lengths(measured: list[Record], networks: list[str], finding: str) -> Any:
     """Right answers at parity against the length of the string, a small panel a network."""
     columns = 5
     count = -(-len(networks) // columns)
@@ -151,5 +155,5 @@ def draw_lengths(measured: list[Record], networks: list[str]) -> Any:
         panel.set_visible(False)
     figure.supxlabel("length of the string (tokens); dotted: the longest in training", fontsize=9)
     figure.supylabel("share of right parities", fontsize=9)
-    headline(figure, "A network that has learnt parity is right at every length")
+    headline(figure, finding)
     return figure
