@@ -1,4 +1,4 @@
-"""Loading a run whose gradients through time are asked for: it needs a recurrent network."""
+"""Loading a run whose states, or their gradients through time, are asked for: it needs a recurrent network."""
 
 from typing import Any, NamedTuple
 
@@ -20,13 +20,16 @@ class RecurrentRun(NamedTuple):
     layer: int
 
 
-def load_recurrent(run: RunLike, layer: int, cell: UserCell | None = None) -> RecurrentRun:
+def load_recurrent(
+    run: RunLike, layer: int, cell: UserCell | None = None, what: str = "gradients through time"
+) -> RecurrentRun:
     """Loads the run with its model opened.
 
     Args:
         run: The folder of a run, or a run that is loaded.
         layer: 0 is nearest to the input, -1 the top.
         cell: The user's own cell that the run was trained with.
+        what: What is asked for, in the plural.
 
     Returns:
         The run, with the layer counted from the input.
@@ -37,5 +40,5 @@ def load_recurrent(run: RunLike, layer: int, cell: UserCell | None = None) -> Re
     run = as_language_model(run, cell)
     opened = opened_of(run.model)
     if opened is None:
-        raise UserError(f"gradients through time need a recurrent network, got {run.task.name(run.config)} ({run.run})")
+        raise UserError(f"{what} need a recurrent network, got {run.task.name(run.config)} ({run.run})")
     return RecurrentRun(run, opened, checked_layer(layer, run.config.model.layers))

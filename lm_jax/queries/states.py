@@ -69,7 +69,7 @@ def states(run: RunLike, text: Text, *, gates: bool = True, cell: UserCell | Non
         UserError: For a run without a recurrent network, a text without a token or one that the vocabulary cannot
             encode, one whose states would take more than a gibibyte, and states that are no numbers.
     """
-    run, opened, _ = load_recurrent(run, -1, cell)
+    run, opened, _ = load_recurrent(run, -1, cell, "states")
     ids = to_ids(run.vocabulary, text)
     if not len(ids):
         raise UserError("states are of a text of at least one token, got none")

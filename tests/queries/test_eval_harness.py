@@ -87,8 +87,9 @@ output_type: {kind}
 """
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own_equals_score(run, tmp_path):
-    pytest.importorskip("lm_eval")
+    pytest.importorskip("lm_eval", reason="!! lm_eval IS NOT INSTALLED: THE EVALUATION HARNESS WAS NOT TESTED !!")
     loaded = lm_jax.load(run)
     alphabet = letters(loaded)
     documents = [alphabet[:4] + "\n" + alphabet[2:5], alphabet[::-1]]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import lm_jax
-from lm_jax import UserError
+from lm_jax import NGramConfig, UserError
 from lm_jax.analysis import gate_values
+from lm_jax.config import DataConfig
 from lm_jax.queries import HiddenStates, states, units_like, write_states
 from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
@@ -101,3 +102,9 @@ def test_what_cannot_be(run, tmp_path, found, monkeypatch):
     with pytest.raises(UserError, match="a shorter text, got 288 tokens"):
         states(run, TEXT)
     assert not list(tmp_path.iterdir())
+
+
+def test_n_grams_have_no_states(tmp_path):
+    config = NGramConfig(DataConfig(write_corpus(tmp_path / "text")), order=2)
+    with pytest.raises(UserError, match="states need a recurrent network, got 2-gram"):
+        states(lm_jax.train(config, run=tmp_path / "run", listener=None).folder, "a cab")

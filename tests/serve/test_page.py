@@ -174,6 +174,22 @@ def test_units_that_follow_what_is_marked(page, key):
     assert all("correlation" in text for text in page.texts("#i-strips h3"))
 
 
+def test_the_keys_of_a_text_that_was_looked_at_before_are_not_heard(page, key):
+    page.one("#tab-inside").click()
+    page.one("#i-text").send_keys("a cab bad dab")
+    page.one("#look").click()
+    page.until(lambda: len(page.all("#i-strips svg")) == 3)
+    page.all("#i-tokens .token")[9].click()
+    page.one("#i-text").send_keys(" cad")
+    page.one("#look").click()
+    page.until(lambda: len(page.all("#i-tokens .token")) == 17)
+    page.driver.execute_script("arguments[0].focus()", page.all("#i-tokens .token")[0])
+    page.keys(key.ARROW_RIGHT)
+    page.keys(key.ENTER)
+    marked = [token.get_attribute("aria-pressed") == "true" for token in page.all("#i-tokens .token")]
+    assert marked == [number == 1 for number in range(17)]
+
+
 @pytest.mark.parametrize("width", [400, 640, 1280])  # 640: a laptop at 200 %
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_the_window(width, scheme, page):
