@@ -68,19 +68,21 @@ def findings(results: dict[str, Any]) -> Findings:
     own = where(rows, text=text)
     bits = by_network(own, "bits")
     best, worst = (pick(bits, key=lambda name: bits[name]) for pick in (min, max))
-    title = f"At equal parameters {bits[best]:.2f} bits per character by the {TITLES[best]}, {bits[worst]:.2f} by the "
-    title += TITLES[worst]
+    span = f"from {bits[best]:.2f} ({TITLES[best]}) to {bits[worst]:.2f} ({TITLES[worst]})"
     ordered = sorted(rows, key=lambda row: (row["text"] != text, row["text"], NETWORKS.index(row["network"])))
     return Findings(
-        title=title,
-        answer=f"At equal parameters the bits per character are from {bits[best]:.2f} ({TITLES[best]}) to "
-        f"{bits[worst]:.2f} ({TITLES[worst]}).",
+        title=f"Bits per character at equal parameters: {span}",
+        answer=f"At equal parameters the bits per character are {span}.",
         verdicts=verdicts(own),
         means=means(ordered, ("text", "network"), SHOWN),
         rows=rows,
         columns=COLUMNS,
         pictures=[
-            Picture("language", draw(where(results["measured"], text=text), title), f"The {text}; a line a network.")
+            Picture(
+                "language",
+                draw(where(results["measured"], text=text), f"Bits per character: {span}"),
+                f"The {text}; a line a network.",
+            )
         ],
         seeds=sorted(groups(rows, "seed")),
     )

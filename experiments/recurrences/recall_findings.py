@@ -47,7 +47,8 @@ def findings(results: dict[str, Any]) -> Findings:
     rows = to_rows(results["measured"])
     by_network = groups(rows, "network")
     able = [TITLES[name] for name in NETWORKS if name in by_network and (best(rows, (name,)) or 0) >= RECALLED]
-    title = f"{len(able)} of {len(by_network)} architectures recall {PAIRS[-1]} pairs"
+    steps, who = max(row["steps"] for row in rows), ", ".join(able) or "none"
+    title = f"Within {steps:,} steps {PAIRS[-1]} pairs are recalled by {who}"
     means = [
         {"network": TITLES[row["network"]], "size": row["size"], "state": row["state"]}
         | {f"{pairs} pairs": percent(row[f"{pairs} pairs"]) for pairs in PAIRS}
@@ -55,12 +56,16 @@ def findings(results: dict[str, Any]) -> Findings:
     ]
     return Findings(
         title=title,
-        answer=f"The value of one of {PAIRS[-1]} keys is recalled by {', '.join(able) or 'none'}.",
+        answer=f"Within {steps:,} steps of training the value of one of {PAIRS[-1]} keys is recalled by {who}.",
         verdicts=verdicts(rows),
         means=means,
         rows=rows,
         columns=COLUMNS,
-        pictures=[Picture("recall", draw(rows, title), "A line a network, a point a size of its layers.")],
+        pictures=[
+            Picture(
+                "recall", draw(rows, title), "A line a network, a point a size; dotted: a guess among the values told."
+            )
+        ],
         seeds=sorted(groups(rows, "seed")),
     )
 
@@ -115,6 +120,7 @@ def draw(rows: list[Record], finding: str) -> Any:
             xs, ys = [row["state"] for row in own], [row[f"{pairs} pairs"] for row in own]
             style = ("o-", "s--", "^:")[place // len(SERIES)]
             panel.plot(xs, ys, style, color=SERIES[place % len(SERIES)], markersize=4, label=TITLES[name])
+        panel.axhline(1 / pairs, color="grey", linestyle=":", linewidth=1)
         panel.set_xscale("log")
         finish(panel, title=f"{pairs} pairs", xlabel="numbers in the carry", ylim=(-0.03, 1.03))
     axes[0].set_ylabel("share of right values")
