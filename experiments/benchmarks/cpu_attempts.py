@@ -2,7 +2,7 @@
 
     pip install torch==2.13.0                               in an environment of its own
     python experiments/benchmarks/cpu_attempts.py           about 8 minutes of one core
-    python experiments/benchmarks/cpu_attempts.py --only forward    one piece of work; a later call finds it in --runs
+    python experiments/benchmarks/cpu_attempts.py --only forward    measures one piece of work; the record has what is in --runs
 
 Every attempt computes the same gradients as lm_jax's default, in another order, by other products or with other options
 of the compiler; all are timed by turns in one process, beside torch. The process has one core and one thread, and what
@@ -50,7 +50,7 @@ from lm_jax.strict_json import to_json
 STUDY = Study(
     __doc__,
     __file__,
-    {"--rounds": integer(4), "--only": {"default": "", "help": "only work whose name holds this"}},
+    {"--rounds": integer(4), "--only": {"default": "", "help": "measures only work whose name holds this"}},
 )
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 CASES = {
@@ -207,8 +207,8 @@ def one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def run(arguments) -> dict | None:
-    """Measures what is not yet in the folder of --runs; None with --only, whose numbers wait there for the others."""
+def run(arguments) -> dict:
+    """Measures what --only names and is not yet in the folder of --runs; the results are all that is there then."""
     one_core()
     reuse_memory()
     cases = SMOKE_CASES if arguments.smoke else CASES
@@ -216,19 +216,16 @@ def run(arguments) -> dict | None:
     arguments.runs.mkdir(parents=True, exist_ok=True)
     results = {}
     for name, work in cases.items():
-        if arguments.only not in name:
-            continue
         kept = arguments.runs / f"{name}.json"
-        if arguments.smoke or not kept.exists():
+        if arguments.only in name and (arguments.smoke or not kept.exists()):
             kept.write_text(to_json(time_case(work, rounds)))
-        results[name] = json.loads(kept.read_text())
-        print(name, {attempt: f"{ms:.2f} ms" for attempt, ms in results[name]["ms"].items()}, flush=True)
-    if arguments.only:
-        return None
+        if kept.exists():
+            results[name] = json.loads(kept.read_text())
+            print(name, {attempt: f"{ms:.2f} ms" for attempt, ms in results[name]["ms"].items()}, flush=True)
     return {
         "torch": metadata.version("torch") if HAS_TORCH else None,
         "rounds": rounds,
-        "work": {name: work._asdict() for name, work in cases.items()},
+        "work": {name: cases[name]._asdict() for name in results},
         "results": results,
     }
 
