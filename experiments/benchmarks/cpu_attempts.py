@@ -2,7 +2,7 @@
 
     pip install torch==2.13.0                               in an environment of its own
     python experiments/benchmarks/cpu_attempts.py           about 8 minutes of one core
-    python experiments/benchmarks/cpu_attempts.py --only forward    measures one piece of work; the record has what is in --runs
+    python experiments/benchmarks/cpu_attempts.py --only forward    one piece of work; recorded is what --runs has then
 
 Every attempt computes the same gradients as lm_jax's default, in another order, by other products or with other options
 of the compiler; all are timed by turns in one process, beside torch. The process has one core and one thread, and what
