@@ -54,7 +54,8 @@ def findings(results: dict) -> Findings:
     beside = f"lm_jax has {min(ours):.2f} to {max(ours):.2f} of torch compiled's speed; " if ours else ""
     return Findings(
         title=title,
-        answer=f"{beside}of all attempts '{best}' gains most at its worst size, {gains[best]:.2f} times.",
+        answer=f"{beside}the best attempt has, at the size where it gains least, {gains[best]:.2f} times lm_jax's "
+        "speed.",
         verdicts=_verdicts(ours, gains),
         means=_means(rows),
         rows=rows,
