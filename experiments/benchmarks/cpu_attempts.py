@@ -2,7 +2,7 @@
 
     pip install torch==2.13.0                               in an environment of its own
     python experiments/benchmarks/cpu_attempts.py           about 8 minutes of one core
-    python experiments/benchmarks/cpu_attempts.py --only forward    one piece of work; a later call finds it in --runs
+    python experiments/benchmarks/cpu_attempts.py --only forward    one piece of work; recorded is what --runs has then
 
 Every attempt computes the same gradients as lm_jax's default, in another order, by other products or with other options
 of the compiler; all are timed by turns in one process, beside torch. The process has one core and one thread, and what
@@ -10,8 +10,8 @@ is measured is the time that the core worked for it (`time.process_time`), so th
 little. Least times over --rounds. An attempt is worth its code if it gains more than 5 % at every size. Merged already
 in lm_jax: the input's share of all steps is one product, the gradient of the recurrent weights is one over all steps.
 jaxlib 0.10.2 takes the options of oneDNN and XNNPACK and compiles the same program, so the row `oneDNN` shows how far
-two times of one program lie apart; it knows no other runtime than that of thunks. YNN is a library of products that it
-has used since 0.10.2.
+two times of one program lie apart; it knows no other runtime than that of thunks. YNN is the library of products that
+it uses by default.
 
 `products` are the matrix products alone, as XLA and as NumPy's OpenBLAS compute them; lm_jax's time with the one in
 place of the other bounds what a call of OpenBLAS from the program (`jax.ffi`) could give. The call itself needs a
@@ -37,11 +37,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.cpu_attempts_findings import findings
-from experiments.benchmarks.peers import ours, two_layers
+from experiments.benchmarks.peers import two_layers
 from experiments.benchmarks.peers.products import products_of
-from experiments.benchmarks.peers.work import Layers, Step
+from experiments.benchmarks.peers.work import Layers
 from experiments.harness import Study, integer
-from experiments.harness.timing import by_turns, minima, stepper
+from experiments.harness.timing import by_turns, minima
 from lm_jax.cells import lstm, stacked
 from lm_jax.machine import reuse_memory
 from lm_jax.strict_json import to_json
@@ -50,7 +50,7 @@ from lm_jax.strict_json import to_json
 STUDY = Study(
     __doc__,
     __file__,
-    {"--rounds": integer(4), "--only": {"default": "", "help": "only work whose name holds this"}},
+    {"--rounds": integer(4), "--only": {"default": "", "help": "measures only work whose name holds this"}},
 )
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 CASES = {
@@ -59,8 +59,7 @@ CASES = {
     "2x650": Layers("lstm", 2, 650, 20, 35),
     "2x512 B64 T128": Layers("lstm", 2, 512, 64, 128),
 }
-STEPS = {"training step 2x650": Step(2, 650, 10_000, False, 0.5, 20, 35)}
-SMOKE_CASES = {"2x8": Layers("lstm", 2, 8, 2, 4), "training step 1x8": Step(1, 8, 12, True, 0.5, 2, 3)}
+SMOKE_CASES = {"2x8": Layers("lstm", 2, 8, 2, 4)}
 SECONDS = 0.1  # of an attempt in a round, or as long as one call
 NO_YNN = {"xla_cpu_experimental_ynn_fusion_type": ""}
 YNN = "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_ELTWISE"
@@ -103,7 +102,6 @@ ATTEMPTS = {
     "fast math": Attempt(library, {"xla_cpu_enable_fast_math": True}),
     "vectors of 512 bits": Attempt(library, {"xla_cpu_prefer_vector_width": "512"}),
 }
-WHOLE = ("lm_jax", "without YNN")  # of whole training steps
 
 
 def compiled(work: Layers, attempt: Attempt, params, xs, weights) -> Callable | None:
@@ -152,23 +150,14 @@ def time_case(work: Layers, rounds: int) -> dict:
     return {"ms": _least_ms(calls, rounds), "difference": differences, "products_ms": products(work, rounds)}
 
 
-def time_step(work: Step, rounds: int) -> dict:
-    """Milliseconds of a whole training step by the attempts that are options of the compiler, and of torch's."""
-    train_steps, streams, create = ours.training(work)
-    calls = {}
-    for name in WHOLE:
-        options = dict(ATTEMPTS[name].options)
-        program = train_steps.lower(create(0), streams, 1).compile(compiler_options=options)
-        calls[name] = functools.partial(stepper(program, create(0)), streams, 1)
-    calls |= _torch(work) if HAS_TORCH else {}
-    return {"ms": _least_ms(calls, rounds), "difference": {}, "products_ms": {}}
-
-
 def _torch(work):
+    import torch
+
     from experiments.benchmarks.peers import torch_peer
 
-    make = torch_peer.layers if isinstance(work, Layers) else torch_peer.step
-    return {"torch": make(work).run, "torch compiled": make(work, compiled=True).run}
+    torch.set_num_threads(1)
+    build = functools.partial(torch_peer.layers, work)
+    return {"torch": build().run, "torch compiled": build(compiled=True).run}
 
 
 def _least_ms(calls, rounds):
@@ -216,35 +205,27 @@ def one_core() -> None:
     """Leaves this process one core, the first that it has; before JAX starts its threads."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    if HAS_TORCH:
-        import torch
-
-        torch.set_num_threads(1)
 
 
-def run(arguments) -> dict | None:
-    """Measures what is not yet in the folder of --runs; None with --only, whose numbers wait there for the others."""
+def run(arguments) -> dict:
+    """Measures what --only names and is not yet in the folder of --runs; the results are all that is there then."""
     one_core()
     reuse_memory()
-    cases = SMOKE_CASES if arguments.smoke else CASES | STEPS
+    cases = SMOKE_CASES if arguments.smoke else CASES
     rounds = 1 if arguments.smoke else arguments.rounds
     arguments.runs.mkdir(parents=True, exist_ok=True)
     results = {}
     for name, work in cases.items():
-        if arguments.only not in name:
-            continue
         kept = arguments.runs / f"{name}.json"
-        if arguments.smoke or not kept.exists():
-            measure = time_case if isinstance(work, Layers) else time_step
-            kept.write_text(to_json(measure(work, rounds)))
-        results[name] = json.loads(kept.read_text())
-        print(name, {attempt: f"{ms:.2f} ms" for attempt, ms in results[name]["ms"].items()}, flush=True)
-    if arguments.only:
-        return None
+        if arguments.only in name and (arguments.smoke or not kept.exists()):
+            kept.write_text(to_json(time_case(work, rounds)))
+        if kept.exists():
+            results[name] = json.loads(kept.read_text())
+            print(name, {attempt: f"{ms:.2f} ms" for attempt, ms in results[name]["ms"].items()}, flush=True)
     return {
         "torch": metadata.version("torch") if HAS_TORCH else None,
         "rounds": rounds,
-        "work": {name: work._asdict() for name, work in cases.items()},
+        "work": {name: cases[name]._asdict() for name in results},
         "results": results,
     }
 

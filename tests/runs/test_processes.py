@@ -157,20 +157,3 @@ def test_what_one_process_refuses_both_refuse(desk, tmp_path):
             _, err = process.communicate(timeout=120)
             assert process.returncode != 0 and err.startswith("error: "), err
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_two_processes_leave_bad_steps_out_and_do_not_go_back(desk, tmp_path):
-    """At a rate that the weights cannot bear: both decide the same, and end alike, with one line if with an error."""
-    words = SMALL.replace(" --averaging ema", "").replace("--log-every 1", "--log-every 100")
-    words += " --cell rnn --nonlinearity relu --optimizer sgd --learning-rate 30 --clip none --devices 4"
-    for spike, code in (("", 0), (" --on-spike rollback", 2)):
-        processes = start_two(f"{words} --steps 300 --run run{code}{spike}")
-        said = [process.communicate(timeout=300) for process in processes]
-        assert [process.returncode for process in processes] in ([code] * 2, [1] * 2), said
-        assert not any("Traceback" in err for _, err in said)
-        if spike:
-            assert all("on_spike" in err or "on-spike" in err for _, err in said), said
-            assert not (tmp_path / f"run{code}").exists()
-    incidents = [r["incident"] for r in read_lines(tmp_path / "run0" / "metrics.jsonl") if "incident" in r]
-    assert len(incidents) >= 3 and all(one["back_to"] is None for one in incidents)
