@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.serve.client import TOKEN
+from tests.serve.client import PATIENT, TOKEN
 
 
 PATIENCE = 120  # seconds: a program may be compiled on a busy machine
@@ -29,9 +29,10 @@ def serving(models):
     """The address of a server of these models, while it answers."""
     uvicorn = pytest.importorskip("uvicorn")
     from lm_jax.serve.app import app
+    from lm_jax.serve.limits import Limits
 
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app(models, TOKEN), log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app(models, TOKEN, Limits(**PATIENT)), log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

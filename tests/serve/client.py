@@ -9,6 +9,7 @@ import httpx
 
 HOST = "http://127.0.0.1:8799"
 TOKEN = "secret"
+PATIENT = {"seconds": 3600.0}  # limits that a busy machine does not reach, where a program is compiled first
 
 
 class Client:

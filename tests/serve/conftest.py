@@ -31,9 +31,10 @@ def models(runs):
 def client(models):
     pytest.importorskip("httpx", reason="httpx is not installed: the server was not asked")
     from lm_jax.serve.app import app
-    from tests.serve.client import TOKEN, Client
+    from lm_jax.serve.limits import Limits
+    from tests.serve.client import PATIENT, TOKEN, Client
 
-    return Client(app(models, TOKEN))
+    return Client(app(models, TOKEN, Limits(**PATIENT)))
 
 
 @pytest.fixture(scope="session")
