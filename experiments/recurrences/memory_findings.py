@@ -55,7 +55,7 @@ def findings(results: dict[str, Any]) -> Findings:
     names = [name for name in NETWORKS if name in after]
     shortest, longest = (pick(names, key=lambda name: after[name]) for pick in (min, max))
     near, far = (_characters(after[name], largest) for name in (shortest, longest))
-    title = f"After training the gradient falls below 1 % within {near} to {far}, by architecture"
+    title = f"After training 1 % of the gradient is left {near} back ({TITLES[shortest]}) to {far} ({TITLES[longest]})"
     return Findings(
         title=title,
         answer=f"After training the gradient falls below 1 % within {near} in the {TITLES[shortest]}, and {far} in the "
@@ -175,14 +175,17 @@ def draw_use(rows: list[Record], names: list[str], largest: int) -> Any:
     """What is used against what the gradient reaches, after training."""
     figure, (axes,) = panels((7.2, 4.6))
     reached, used = (reach(rows, STAGES[-1], column, largest) for column in ("horizon_1", "functional"))
-    for name in names:
+    heights = (4, -10, 12)  # of the names, in turns: dots side by side are close
+    for place, name in enumerate(sorted(names, key=lambda name: (used[name], reached[name]))):
+        offset = 0, heights[place % len(heights)]
         axes.plot(reached[name], used[name], "o", color="black", markersize=4)
-        axes.annotate(TITLES[name], (reached[name], used[name]), (4, 3), textcoords="offset points", fontsize=7)
-    settings = {"xscale": "log", "yscale": "log", "ylabel": "functional horizon (characters)"}
+        axes.annotate(TITLES[name], (reached[name], used[name]), offset, textcoords="offset points", fontsize=7)
     finish(
         axes,
         xlabel=f"distance at which 1 % of the gradient is left (characters; {largest + 1}: not by then)",
-        **settings,
+        ylabel="functional horizon (characters)",
+        xlim=(0, 1.25 * (largest + 1)),
+        ylim=(0, 1.1 * max(used.values()) + 2),
     )
     headline(figure, "Far gradients are not far use")
     return figure

@@ -1,12 +1,13 @@
 """The one table of the studies of recurrences: made of records, and "not run" where there is none."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from experiments.recurrences.architectures import TITLES, TWELVE
 from experiments.recurrences.memory_findings import STAGES
-from experiments.recurrences.table import COLUMNS, NOT_RUN, TASKS, cell, markdown, rows, sentence, values
+from experiments.recurrences.table import BRIEF, COLUMNS, NOT_RUN, TASKS, cell, grid, markdown, rows, sentence, values
 
 
 def write(folder, name, results):
@@ -76,3 +77,9 @@ def test_the_table_as_markdown():
     lines = markdown(rows({})).splitlines()
     assert len(lines) == 2 + 12 + 2 and {line.count("|") for line in lines[:14]} == {len(COLUMNS) + 3}
     assert cell("carry", 24392.0) == "24.4" and cell("trained", 16846.2) == "16,846"
+
+
+def test_the_readme_has_the_table_of_the_records():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    table = grid(rows(values()), BRIEF)
+    assert table in readme and NOT_RUN not in table
