@@ -1,6 +1,6 @@
 """What is each architecture worth as a language model: bits, time of training and of generation, memory of the carry?
 
-    python experiments/recurrences/language.py                     about 35 minutes on 2 CPU cores
+    python experiments/recurrences/language.py                     about 8 minutes on 1 CPU core
     python experiments/recurrences/language.py --data FILE         another text, added to the record: tiny Shakespeare
     python experiments/recurrences/language.py --data FOLDER --level word   WikiText-2: hours
     python experiments/recurrences/language.py lstm attention      some of the networks

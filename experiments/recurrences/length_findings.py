@@ -93,10 +93,11 @@ def findings(results: dict[str, Any]) -> Findings:
     rows, device = to_rows(measured), measured[0]["device"]
     vectors, matrices = speeds(rows, VECTORS), speeds(rows, MATRICES)
     middle, chunks = statistics.median(vectors), statistics.median(matrices)
-    title = f"On {device} the parallel prefix has {middle:.2g} times the loop's speed, chunks {chunks:.2g} times"
+    machine = "a CPU" if device == "cpu" else device
+    title = f"On {machine} the parallel prefix has {middle:.2g} times the loop's speed, chunks {chunks:.2g} times"
     return Findings(
         title=title,
-        answer=f"On {device} the parallel prefix runs at {middle:.2g} times the loop's speed (median), and chunks of "
+        answer=f"On {machine} the parallel prefix runs at {middle:.2g} times the loop's speed (median), and chunks of "
         f"matrix memories at {chunks:.2g} times.",
         verdicts=verdicts(rows, device, measured[0]["backend"]),
         means=rows,

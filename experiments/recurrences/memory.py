@@ -1,6 +1,6 @@
 """Which recurrences keep their gradients from vanishing, and what of the past do they use, before and after training?
 
-    python experiments/recurrences/memory.py                 about 25 minutes on 1 CPU core
+    python experiments/recurrences/memory.py                 about 15 minutes on 1 CPU core
     python experiments/recurrences/memory.py lru attention   some of the networks
     python experiments/recurrences/memory.py --data FILE --out FOLDER   another text
 

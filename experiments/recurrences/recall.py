@@ -1,6 +1,6 @@
 """Which recurrences can look up what they were told: the value that stood beside a key, with more and more pairs?
 
-    python experiments/recurrences/recall.py     about 60 minutes on 1 CPU core
+    python experiments/recurrences/recall.py     about 45 minutes on 1 CPU core
     python experiments/recurrences/recall.py lstm mlstm   some of the networks
 
 Associative recall with many queries (Arora et al. 2023, arXiv:2312.04927): a text tells pairs of a key and a value, 4

@@ -1,6 +1,6 @@
 """Which recurrences can follow a state: parity, sums modulo 5, and whether a string ends as it began?
 
-    python experiments/recurrences/state_tracking.py     about 60 minutes on 1 CPU core
+    python experiments/recurrences/state_tracking.py     about 40 minutes on 1 CPU core
     python experiments/recurrences/state_tracking.py lstm mlstm   some of the networks
 
 Networks of two residual blocks, each around one cell, and a Transformer of two layers, all of about 20,000 parameters,
