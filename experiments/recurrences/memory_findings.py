@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,12 @@ def reach(rows: list[Record], stage: str, column: str, largest: float) -> dict[s
     return found
 
 
-def exponents(rows: list[Record], stage: str) -> dict[str, float]:
-    """The largest exponent of any seed at a stage, by network."""
+def exponents(
+    rows: list[Record], stage: str, pick: Callable[[Iterable[float]], float] = statistics.median_low
+) -> dict[str, float]:
+    """The largest Lyapunov exponent at a stage, by network; of several seeds the one that is picked."""
     return {
-        name: max(-math.inf if row["exponent"] is None else row["exponent"] for row in own)
+        name: pick([-math.inf if row["exponent"] is None else row["exponent"] for row in own])
         for name, own in groups(where(rows, stage=stage), "network").items()
     }
 
@@ -108,7 +111,7 @@ def verdicts(rows: list[Record], largest: int) -> list[Verdict]:
     """The parts of the expectation; a network that was not measured decides none."""
     before, after = (reach(rows, stage, "horizon_1", largest) for stage in STAGES)
     used = reach(rows, STAGES[-1], "functional", largest)
-    chaos = exponents(rows, STAGES[-1])
+    chaos = exponents(rows, STAGES[-1], max)
     slow = [before[name] for name in SLOW if name in before]
     attention = where(rows, network="attention")
     ends = [row["exponent"] is None for row in attention]
