@@ -3,6 +3,7 @@
 import gc
 import importlib.metadata
 import os
+import time
 
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -56,6 +57,23 @@ def pytest_collection_modifyitems(items):
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if params.get("run") == "eager" and params.get("case", FAST_EAGER[0]) not in FAST_EAGER:
             item.add_marker(pytest.mark.slow)
+
+
+TIME_IS_UP = "!! the time that TESTS_UNTIL gives is up !!"
+
+
+def pytest_runtest_setup(item):
+    """Leaves out what would begin after TESTS_UNTIL (seconds since 1970), so that a slow machine comes to its end."""
+    if time.time() > float(os.environ.get("TESTS_UNTIL", "inf")):
+        pytest.skip(TIME_IS_UP)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says how many tests were left out for want of time."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    late = sum(TIME_IS_UP in str(report.longrepr) for report in skipped)
+    if late:
+        terminalreporter.write_line(f"!! {late:,} TESTS WERE NOT RUN: THEIR TIME WAS UP !!")
 
 
 def pytest_collection_finish():

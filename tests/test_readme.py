@@ -33,7 +33,10 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OWN_CELLS = "# my_cells.py\n"  # the first line of a block that is a file of the reader's
 NOT_OURS = (
     "--full",
+    "--mib",
+    "--only",
     "--seconds",
+    "--words",
     "--direction",
     "--data",
     "--forms",

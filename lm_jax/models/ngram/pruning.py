@@ -114,8 +114,8 @@ def _prune_interpolated(params, ngrams, thresholds, space):
             first += int(np.count_nonzero(keep))
             release(*table, lower.counts, params.log_backoff[k - 1], params.log_prob[k])
         columns[-1].append(np.array([first]))
-        before, after, *kept = [column.array() for column in columns]
-        for parts, column in zip((words, log_probs, log_backoffs, starts), kept, strict=True):
+        before, after, *rest = [column.array() for column in columns]
+        for parts, column in zip((words, log_probs, log_backoffs, starts), rest, strict=True):
             parts.append(column)
     return assembled(words, log_probs, log_backoffs, starts)
 
