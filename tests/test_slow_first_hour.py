@@ -56,7 +56,6 @@ SAYS = {
     "lm-jax train my.txt": "perplexity",
     "lm-jax train FOLDER --level word": "</s>|perplexity",
     "lm-jax train my.txt --cell gru": "GRU 2x200",
-    "lm-jax train my.txt --model window": "window-8",
     "lm-jax train my.txt --model attention": "attention-128 2x128",
     "lm-jax ngram train": "5-gram MKN",
     "lm-jax train --cell rnn": "RNN 1x256",
