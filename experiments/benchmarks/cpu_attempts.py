@@ -38,7 +38,7 @@ import numpy as np
 
 from experiments.benchmarks.cpu_attempts_findings import findings
 from experiments.benchmarks.peers import two_layers
-from experiments.benchmarks.peers.products import products_of
+from experiments.benchmarks.peers.products import products_of, repeated
 from experiments.benchmarks.peers.work import Layers
 from experiments.harness import Study, integer
 from experiments.harness.timing import by_turns, minima
@@ -177,18 +177,8 @@ def products(work: Layers, rounds: int) -> dict[str, float]:
 
 
 def _product_program(rows, inner, columns, times, options):
-    def once(left, right):
-        return left @ right
-
-    def often(left, right):
-        def body(_, a):  # the next left side depends on this product, as in a recurrence
-            b = a @ right
-            return b[:, :inner] if columns >= inner else jnp.tile(b, inner // columns)
-
-        return jax.lax.fori_loop(0, times, body, left)
-
     shapes = [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((rows, inner), (inner, columns))]
-    return jax.jit(once if times == 1 else often).lower(*shapes).compile(compiler_options=options)
+    return jax.jit(repeated(inner, columns, times)).lower(*shapes).compile(compiler_options=options)
 
 
 def _product(rows, inner, columns, times, options):

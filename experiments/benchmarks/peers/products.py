@@ -5,6 +5,8 @@ rows, and T times each of h W_h and d_a W_h^T over B rows; of a softmax: the log
 over all rows are timed one by one, those of a step as loops of T.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -33,9 +35,8 @@ def seconds(work: Layers | Step, rounds: int) -> float:
     return sum(_least(product, rounds) for product in products_of(work))
 
 
-def _least(product, rounds):
-    rows, inner, columns, times = product
-    left, right = jnp.ones((rows, inner)), jnp.ones((inner, columns)) / inner
+def repeated(inner: int, columns: int, times: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The product of [rows, inner] and [inner, columns], taken so many times one after the other, as a function."""
 
     def once(left, right):
         return left @ right
@@ -47,6 +48,12 @@ def _least(product, rounds):
 
         return jax.lax.fori_loop(0, times, body, left)
 
-    function = jax.jit(once if times == 1 else often)
+    return once if times == 1 else often
+
+
+def _least(product, rounds):
+    rows, inner, columns, times = product
+    left, right = jnp.ones((rows, inner)), jnp.ones((inner, columns)) / inner
+    function = jax.jit(repeated(inner, columns, times))
     jax.block_until_ready(function(left, right))
     return min(timed(lambda: function(left, right))[0] for _ in range(max(rounds, 3)))

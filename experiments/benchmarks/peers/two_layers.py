@@ -103,6 +103,47 @@ def _turned_step_back(w_h, d_new, d_y, factors):
 TURNED = PARTS._replace(arrange_back=lambda weights: weights[0], step_back=_turned_step_back)
 
 
+def _wavefront_forward(weights, z):
+    lower, (w_2, b_2) = weights
+    rows, units = z.shape[1], z.shape[2] // 4
+
+    def body(carries, slices):
+        (one, two), (z, begun) = carries, slices
+        new_one, _, kept_one = PARTS.step(lower, one, z)
+        both = LSTMCarry(jnp.concatenate([one.h, two.h], axis=-1), two.c)
+        new_two, _, kept_two = PARTS.step((w_2, b_2), both, 0.0)
+        new_two = jax.tree.map(lambda a: a * begun, new_two)
+        return (new_one, new_two), (new_two.h, (one, both), (kept_one, kept_two))
+
+    z = jnp.concatenate([z, jnp.zeros_like(z[:1])])
+    begun = (jnp.arange(len(z)) > 0).astype(z.dtype)
+    carries = nothing(rows, units), nothing(rows, units)
+    ys, starts, kept = jax.lax.scan(body, carries, (z, begun))[1]
+    return ys[1:], (weights, starts, kept, begun)
+
+
+def _wavefront_backward(saved, d_ys):
+    (lower, upper), (one, both), (kept_one, kept_two), begun = saved
+    back_one, back_two = PARTS.arrange_back(lower), PARTS.arrange_back(upper)
+    factors_one = PARTS.factors(one, None, kept_one)
+    slopes, *others = PARTS.factors(both, None, kept_two)
+    factors_two = (slopes * begun[:, None, None], *others)
+
+    def body(adjoints, slices):
+        (d_one, d_two), (d_y, factor_one, factor_two) = adjoints, slices
+        d_start, d_a_one = PARTS.step_back(back_one, d_one, 0.0, factor_one)
+        d_both, d_a_two = PARTS.step_back(back_two, d_two, d_y, factor_two)
+        d_lower, d_upper = jnp.split(d_both.h, 2, axis=-1)
+        return (LSTMCarry(d_start.h + d_lower, d_start.c), LSTMCarry(d_upper, d_both.c)), (d_a_one, d_a_two)
+
+    d_ys = jnp.concatenate([jnp.zeros_like(d_ys[:1]), d_ys])
+    zeros = nothing(*d_ys.shape[1:])
+    d_a_one, d_a_two = jax.lax.scan(body, (zeros, zeros), (d_ys, factors_one, factors_two), reverse=True)[1]
+    d_lower = over_rows(one.h, d_a_one, None), d_a_one.sum((0, 1))
+    d_upper = over_rows(both.h, d_a_two, None), d_a_two.sum((0, 1))
+    return (d_lower, d_upper), d_a_one[:-1]
+
+
 def wavefront() -> Callable:
     """Layer 1 at step s and layer 2 at step s - 1 in one iteration, which do not wait for each other.
 
@@ -111,48 +152,9 @@ def wavefront() -> Callable:
 
     @jax.custom_vjp
     def recur(weights, z):
-        return forward(weights, z)[0]
+        return _wavefront_forward(weights, z)[0]
 
-    def forward(weights, z):
-        lower, (w_2, b_2) = weights
-        rows, units = z.shape[1], z.shape[2] // 4
-
-        def body(carries, slices):
-            (one, two), (z, begun) = carries, slices
-            new_one, _, kept_one = PARTS.step(lower, one, z)
-            both = LSTMCarry(jnp.concatenate([one.h, two.h], axis=-1), two.c)
-            new_two, _, kept_two = PARTS.step((w_2, b_2), both, 0.0)
-            new_two = jax.tree.map(lambda a: a * begun, new_two)
-            return (new_one, new_two), (new_two.h, (one, both), (kept_one, kept_two))
-
-        z = jnp.concatenate([z, jnp.zeros_like(z[:1])])
-        begun = (jnp.arange(len(z)) > 0).astype(z.dtype)
-        carries = nothing(rows, units), nothing(rows, units)
-        ys, starts, kept = jax.lax.scan(body, carries, (z, begun))[1]
-        return ys[1:], (weights, starts, kept, begun)
-
-    def backward(saved, d_ys):
-        (lower, upper), (one, both), (kept_one, kept_two), begun = saved
-        back_one, back_two = PARTS.arrange_back(lower), PARTS.arrange_back(upper)
-        factors_one = PARTS.factors(one, None, kept_one)
-        slopes, *others = PARTS.factors(both, None, kept_two)
-        factors_two = (slopes * begun[:, None, None], *others)
-
-        def body(adjoints, slices):
-            (d_one, d_two), (d_y, factor_one, factor_two) = adjoints, slices
-            d_start, d_a_one = PARTS.step_back(back_one, d_one, 0.0, factor_one)
-            d_both, d_a_two = PARTS.step_back(back_two, d_two, d_y, factor_two)
-            d_lower, d_upper = jnp.split(d_both.h, 2, axis=-1)
-            return (LSTMCarry(d_start.h + d_lower, d_start.c), LSTMCarry(d_upper, d_both.c)), (d_a_one, d_a_two)
-
-        d_ys = jnp.concatenate([jnp.zeros_like(d_ys[:1]), d_ys])
-        zeros = nothing(*d_ys.shape[1:])
-        d_a_one, d_a_two = jax.lax.scan(body, (zeros, zeros), (d_ys, factors_one, factors_two), reverse=True)[1]
-        d_lower = over_rows(one.h, d_a_one, None), d_a_one.sum((0, 1))
-        d_upper = over_rows(both.h, d_a_two, None), d_a_two.sum((0, 1))
-        return (d_lower, d_upper), d_a_one[:-1]
-
-    recur.defvjp(forward, backward)
+    recur.defvjp(_wavefront_forward, _wavefront_backward)
 
     def unroll(params, xs):
         one, two = params.cells
