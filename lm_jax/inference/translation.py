@@ -29,6 +29,7 @@ from lm_jax.types import Params
 
 ROWS = 64  # sentences of a batch
 SHORTEST = 32  # length that sources of a batch are padded to at least: each length compiles once
+SHORTEST_ALONE = SHORTEST // 2  # the same of a sentence that is asked about by itself
 FLOOR = 1e-6  # of the covered share of a position: its logarithm stays finite
 
 
@@ -230,7 +231,7 @@ def alignment(model: Translator, params: Params, source: np.ndarray, target: np.
     """
     if model.align is None:
         raise UserError("the weights of attention need a translator with attention, got one without")
-    (frames, mask), (ids, _) = (side_by_side(np.zeros(1, int), [one], SHORTEST // 2) for one in (source, target))
+    (frames, mask), (ids, _) = (side_by_side(np.zeros(1, int), [one], SHORTEST_ALONE) for one in (source, target))
     weights, positions = _align(model, eol_id)(params, frames[:, 0], mask[:, 0], ids[:, 0])
     return np.asarray(weights)[: len(target), : int(positions)]
 

@@ -19,6 +19,7 @@ from lm_jax.analysis import answer_gradients
 from lm_jax.analysis.checks import checked_layer
 from lm_jax.errors import UserError
 from lm_jax.inference.generation import bucket_of
+from lm_jax.inference.translation import SHORTEST_ALONE
 from lm_jax.models.build_tagger import word_length
 from lm_jax.models.tagger import TaggerInputs
 from lm_jax.models.translator import teacher_forced
@@ -30,9 +31,6 @@ from lm_jax.queries.translate import END, encode_source, translate
 from lm_jax.report.html import figure_html, fragment, paragraph
 from lm_jax.report.source_map import answer, source_figure
 from lm_jax.short_repr import shortly_shown
-
-
-SHORTEST = 16  # tokens that a sentence is padded to at least
 
 
 @shortly_shown
@@ -186,7 +184,7 @@ def _padded(inputs: Any) -> tuple[Any, np.ndarray]:
     """Returns inputs to a power of two, and the mask [S, 1]: sentences of many lengths share one compiled program.
     The first token stands at padding, too: it is one that can be read."""
     length = len(jax.tree.leaves(inputs)[0])
-    real = np.arange(bucket_of(max(SHORTEST, length))) < length
+    real = np.arange(bucket_of(max(SHORTEST_ALONE, length))) < length
     return jax.tree.map(lambda a: np.asarray(a)[np.where(real, np.arange(len(real)), 0)], inputs), real[:, None]
 
 

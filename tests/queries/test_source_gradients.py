@@ -105,7 +105,7 @@ def test_sentences_up_to_16_words_share_a_program_and_padding_changes_nothing(na
         any_gradient_map(run, " ".join(["cab"] * words), target)
     assert compiled._cache_size() == before
     monkeypatch.setattr("lm_jax.queries.source_gradients.bucket_of", lambda length: length)
-    monkeypatch.setattr("lm_jax.queries.source_gradients.SHORTEST", 1)
+    monkeypatch.setattr("lm_jax.queries.source_gradients.SHORTEST_ALONE", 1)
     exact = any_gradient_map(run, text, target)
     assert compiled._cache_size() == before + 1
     assert (padded.source, padded.answers) == (exact.source, exact.answers)
