@@ -6,7 +6,7 @@
 argmax P(y | x) is that of P(x | y) P(y). The direct translator proposes a beam of y; a translator in the other
 direction gives log P(x | y), a language model of the target side alone log P(y), and they are weighed as
 lm_jax/inference/noisy_channel.py says, with weights tuned on the validation pairs. The translators are those of
-translation.py (in --runs, by default where it keeps them) or trained by its recipe, 40 minutes each; the language
+translation.py (in --runs, by default where it keeps them) or trained by its recipe, 55 minutes each; the language
 model, multi30k_lm.json, is trained here in 4 minutes. FOLDER has Multi30k as translation.py says. Given again with the
 other direction, the command adds to the record of --out. Intervals are those of the difference to the direct search
 with the beam of the recipe, sentences being resampled (Koehn 2004).
@@ -90,8 +90,8 @@ def write_dates(folder: Path) -> str:
 
 def translator(direction: str, data: str, arguments: argparse.Namespace) -> TrainedTranslator:
     """The translator with attention of translation.py, found or trained."""
-    given = argparse.Namespace(data=data, smoke=arguments.smoke, seed=arguments.seed)
-    config = translation.settings("attention", given, direction)
+    given = argparse.Namespace(data=data, smoke=arguments.smoke)
+    config = translation.settings("attention", given, arguments.seed, direction)
     name = translation.run_folder(translation.named("attention", direction), arguments.seed)
     return load_as(TrainedTranslator, trained(config, arguments.runs / name).folder)
 

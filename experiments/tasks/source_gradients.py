@@ -52,7 +52,7 @@ STUDY = Study(
 def settings(form: str, arguments: argparse.Namespace) -> TranslateConfig:
     """Small translators of dates, or those of the study of translation."""
     if arguments.data is not None and not arguments.smoke:
-        return translation.settings(form, arguments)
+        return translation.settings(form, arguments, arguments.seed)
     changes = SMALL | FORMS[form] | (SMOKE if arguments.smoke else {})
     return dataclasses.replace(from_flat(TranslateConfig, changes), seed=arguments.seed)
 

@@ -1,10 +1,14 @@
 """What the translators of translation.py say, and their picture."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from experiments.harness import Findings, Verdict
 from experiments.harness.figures import draw_lines, finish, headline, panels
-from experiments.harness.rows import filled
+from experiments.harness.means import INTERVAL, means, percent, with_interval
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES
 
@@ -14,8 +18,10 @@ AIM, AIM_PLAIN, AIM_OTHER, BEAM = 35.5, (17, 23), 33, (0.5, 1.5)  # BLEU
 COLUMNS = {
     "form": "the translator; German to English unless it says otherwise",
     "search": "the most likely word at each step, or a beam",
+    "seed": "of the draw of weights and batches",
+    "n": "translators",
     "nats per token": "loss on the test pairs (nats per target token)",
-    "bleu": "BLEU of sacrebleu, 13a, lower case; one seed",
+    "bleu": "BLEU of sacrebleu, 13a, lower case" + INTERVAL,
     "chrf": "chrF of sacrebleu, lower case",
     "exact": "share of translations equal to the reference",
     "bleu, shortest": "BLEU of the shortest sources (1 to 9 tokens)",
@@ -25,38 +31,64 @@ COLUMNS = {
 }
 
 
-def draw(results: dict[str, dict], title: str):
-    """Loss and BLEU (without the extra, exact matches) against the length of the source."""
+Forms = dict[str, dict[str, dict]]  # what each run has come to, by the name of its form and by seed
+
+
+def mean(runs: Sequence[dict], name: str) -> float:
+    """The mean of a number over runs or parts of them; NaN where there are none or one of them lacks it."""
+    values = [run[name] for run in runs]
+    return math.nan if None in values or not values else float(np.mean(values))
+
+
+def lengths(runs: dict[str, dict]) -> list[list[dict]]:
+    """The scores of sources of each length, of all seeds: from the shortest to the longest."""
+    return [list(of) for of in zip(*(run["by length"] for run in runs.values()), strict=True)]
+
+
+def last_search(runs: dict[str, dict]) -> list[dict]:
+    """The scores with the widest beam, of all seeds."""
+    return [list(run["searches"].values())[-1] for run in runs.values()]
+
+
+def draw(forms: Forms, measured: str, title: str):
+    """Loss and BLEU (without the extra, exact matches) against the length of the source, means over seeds."""
     figure, axes = panels((9.5, 4.2), 1, 2)
-    first = next(iter(results.values()))["by length"][0]
-    measured = "exact" if first["bleu"] is None else "bleu"
     for panel, name in zip(axes, ("nats", measured), strict=True):
-        lines = {
-            form: (*zip(*((row["length"], row[name]) for row in result["by length"]), strict=True), colour)
-            for (form, result), colour in zip(results.items(), SERIES, strict=False)
-        }
+        lines = {}
+        for (form, runs), colour in zip(forms.items(), SERIES, strict=False):
+            by_length = lengths(runs)
+            lines[form] = ([mean(of, "length") for of in by_length], [mean(of, name) for of in by_length], colour)
         ends = draw_lines(panel, lines, "o-")
         label = {"nats": "nats per target token", "bleu": "BLEU", "exact": "share of exact translations"}[name]
-        finish(panel, ends, xlabel="tokens of the source", ylabel=label, title=title_of(name, results))
+        finish(panel, ends, xlabel="tokens of the source", ylabel=label, title=title_of(name, forms))
     headline(figure, title)
     return figure
 
 
-def title_of(name: str, results: dict[str, dict]) -> str:
+def title_of(name: str, forms: Forms) -> str:
     """What the longest sources cost: how much more or less of a measure they have than the shortest."""
-    changes = [result["by length"][-1][name] - result["by length"][0][name] for result in results.values()]
+    changes = [lost(runs, name) for runs in forms.values()]
     digits, unit = {"nats": ("+.2f", " nats"), "bleu": ("+.0f", " BLEU"), "exact": ("+.0%", "")}[name]
     ends = dict.fromkeys(f"{end(changes, key=abs):{digits}}" for end in (min, max))
     return f"Longest against shortest: {' to '.join(ends)}{unit}"
 
 
-def to_rows(results: dict[str, dict]) -> list[dict[str, Any]]:
-    """A line for each form and search."""
+def lost(runs: dict[str, dict], name: str) -> float:
+    """A measure of the longest sources less that of the shortest, mean over seeds."""
+    of = lengths(runs)
+    return mean(of[-1], name) - mean(of[0], name)
+
+
+def to_rows(forms: Forms) -> list[dict[str, Any]]:
+    """A line for each form, search and seed; the BLEU by length is that of the widest beam."""
     rows = []
-    for result in results.values():
+    for result in (run for runs in forms.values() for run in runs.values()):
+        last = list(result["searches"])[-1]
         for search, scores in result["searches"].items():
-            row = {"form": result["form"], "search": search, "nats per token": result["nats"]}
+            row = {"form": result["form"], "search": search, "seed": result["seed"], "nats per token": result["nats"]}
             row |= {name: scores[name] for name in ("bleu", "chrf", "exact")}
+            for name, of in (("shortest", result["by length"][0]), ("longest", result["by length"][-1])):
+                row[f"bleu, {name}"] = of["bleu"] if search == last else None
             rows.append(row | {"parameters": result["parameters"], "seconds": result["seconds"]})
     return rows
 
@@ -65,58 +97,59 @@ def findings(results: dict[str, Any]) -> Findings:
     """What the forms that have been run say."""
     forms = results["forms"]
     form = ATTENTION if ATTENTION in forms else next(iter(forms))
-    shortest, longest = forms[form]["by length"][0], forms[form]["by length"][-1]
-    scores = list(forms[form]["searches"].values())[-1]
-    measure, show = ("exact", "{:.1%}") if scores["bleu"] is None else ("bleu", "{:.1f}")
-    unit = "of exact translations" if measure == "exact" else "BLEU"
-    best, short, long = (show.format(of[measure]) for of in (scores, shortest, longest))
+    known = last_search(forms[form])[0]["bleu"] is not None
+    measure, show, unit = ("bleu", "{:.1f}", "BLEU") if known else ("exact", "{:.1%}", "of exact translations")
+    best = show.format(mean(last_search(forms[form]), measure))
+    short, long = (show.format(mean(of, measure)) for of in (lengths(forms[form])[0], lengths(forms[form])[-1]))
     title = f"{'With attention' if form == ATTENTION else form.capitalize()}: {best} {unit}, but {long} for the longest"
     answer = (
         f"With {form} and a beam the translator reaches {best} {unit}: {short} for the shortest sources, {long} for "
     )
     answer += "the longest."
     if {ATTENTION, PLAIN} <= forms.keys():
-        plain = show.format(list(forms[PLAIN]["searches"].values())[-1][measure])
+        plain = show.format(mean(last_search(forms[PLAIN]), measure))
         title = f"{best} {unit} with attention, {plain} without it"
         answer = (
             f"From German to English a translator with attention reaches {best} {unit}, the same without it {plain}."
         )
     caption = "Loss and quality of the test translations against the length of the source."
     rows = to_rows(forms)
-    ends = {
-        name: {"bleu, shortest": one["by length"][0]["bleu"], "bleu, longest": one["by length"][-1]["bleu"]}
-        for name, one in forms.items()
-    }
-    last = {name: list(one["searches"])[-1] for name, one in forms.items()}
+    of = dict.fromkeys(("nats per token", "bleu", "chrf"), with_interval) | {"exact": percents}
+    of |= dict.fromkeys(("bleu, shortest", "bleu, longest"), with_interval)
     return Findings(
         title=title,
         answer=answer,
         verdicts=verdicts(forms),
-        means=filled(row | (ends[row["form"]] if row["search"] == last[row["form"]] else {}) for row in rows),
+        means=means(rows, ("form", "search"), of),
         rows=rows,
         columns=COLUMNS,
-        pictures=[Picture("translation", draw(forms, title), caption)],
-        seeds=sorted({result["seed"] for result in forms.values()}),
+        pictures=[Picture("translation", draw(forms, measure, title), caption)],
+        seeds=sorted({run["seed"] for runs in forms.values() for run in runs.values()}),
     )
 
 
-def verdicts(forms: dict[str, dict]) -> list[Verdict]:
-    """The parts of the expectation, of the forms that have been run with BLEU."""
+def percents(values: Sequence[float | None]) -> str:
+    """The mean of shares in per cent, with its interval."""
+    return with_interval(values, percent)
+
+
+def verdicts(forms: Forms) -> list[Verdict]:
+    """The parts of the expectation, of the forms that have been run with BLEU: means over seeds."""
 
     def bleu(form, search=-1):
-        return list(forms[form]["searches"].values())[search]["bleu"] if form in forms else None
+        return mean([list(run["searches"].values())[search] for run in forms.get(form, {}).values()], "bleu")
 
     def part(expected, value, holds, form="{:.1f} BLEU"):
-        return Verdict(expected, "-" if value is None else form.format(value), None if value is None else holds(value))
+        known = not math.isnan(value)
+        return Verdict(expected, form.format(value) if known else "-", holds(value) if known else None)
 
-    greedy, beam = bleu(ATTENTION, 0), bleu(ATTENTION)
-    gained = None if greedy is None or beam is None else beam - greedy
-    by_length = [one["bleu"] for one in forms.get(PLAIN, {}).get("by length", [])]
-    lost = by_length[0] - by_length[-1] if by_length and by_length[0] is not None else None
+    beam = bleu(ATTENTION)
+    gained = beam - bleu(ATTENTION, 0)
+    less = -lost(forms[PLAIN], "bleu") if PLAIN in forms else math.nan
     return [
         part(f"{AIM} BLEU with attention and a beam of 5", beam, lambda x: x >= AIM),
         part("one more than by the most likely word (0.5 to 1.5)", gained, lambda x: BEAM[0] <= x <= BEAM[1]),
         part("20 BLEU without attention (17 to 23)", bleu(PLAIN), lambda x: AIM_PLAIN[0] <= x <= AIM_PLAIN[1]),
-        part("and less the longer the source", lost, lambda x: x > 0, "{:.1f} BLEU less"),
+        part("and less the longer the source", less, lambda x: x > 0, "{:.1f} BLEU less"),
         part(f"from English to German {AIM_OTHER} BLEU", bleu(OTHER), lambda x: x >= AIM_OTHER),
     ]

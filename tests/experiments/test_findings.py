@@ -71,16 +71,28 @@ def test_translators_with_and_without_attention(bleu):
     """Without the extra of BLEU exact translations are what is told."""
     results = results_of("tasks/translation")
     forms = results["forms"]
-    forms["no attention"] = copy.deepcopy(forms["attention"]) | {"form": "no attention"}
-    for search in forms["no attention"]["searches"].values():
+    forms["no attention"] = {"0": copy.deepcopy(forms["attention"]["0"]) | {"form": "no attention"}}
+    for search in forms["no attention"]["0"]["searches"].values():
         search["bleu"] = 20.0
     if not bleu:
-        for form in forms.values():
-            for scores in (*form["searches"].values(), *form["by length"]):
+        for run in (run for runs in forms.values() for run in runs.values()):
+            for scores in (*run["searches"].values(), *run["by length"]):
                 scores["bleu"] = scores["chrf"] = None
     expected = [True] * 5 if bleu else [None] * 5
     found = translation(results)
     assert holds(found) == expected and ("BLEU" in found.answer) == bleu
+
+
+def test_translators_of_several_seeds_are_told_by_their_mean():
+    results = results_of("tasks/translation")
+    runs = results["forms"]["attention"] = {"0": results["forms"]["attention"]["0"]}
+    runs["1"] = copy.deepcopy(runs["0"]) | {"seed": 1}
+    for bleu, run in zip((40.0, 42.0), runs.values(), strict=True):
+        run["searches"]["beam 5"]["bleu"] = bleu
+    found = translation(results)
+    row = next(row for row in found.means if row["form"] == "attention" and row["search"] == "beam 5")
+    # two values, 2 apart: a standard error of 1, and Student's t of one degree of freedom, 12.71
+    assert "41.0 BLEU" in found.answer and row["bleu"] == "41 [28.29, 53.71]" and row["n"] == 2
 
 
 def test_speech_at_two_levels_draws_where_attention_looked():
