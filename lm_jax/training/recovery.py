@@ -147,8 +147,8 @@ def tighten(guard: Guard, incidents: Incidents, grads: Any, norm: Float[Array, "
 
 def has_exploded(loss: Any, first: Any) -> Bool[Array, ""]:
     """Says whether a loss is past any use beside that of the first step, 0 where there was none; so is one that is no
-    number."""
-    return (first > 0) & ~(loss <= EXPLOSION * jnp.maximum(first, 1.0))
+    number. Of numbers on the host nothing is compiled."""
+    return (first > 0) & ~((loss <= EXPLOSION * first) | (loss <= EXPLOSION))
 
 
 def judge(guard: Guard, step: Int[Array, ""], first: Float[Array, ""], outcome: Outcome) -> Int[Array, ""]:

@@ -97,23 +97,22 @@ def create_state(
         guarded: whether steps that are no numbers are counted.
     """
 
-    def create(key):
-        key_init, key_train = jax.random.split(key)
-        params = init(key_init)
-        return TrainState(
-            params=params,
-            opt_state=optimizer.init(params),
-            carry=batches.initial_carry(params),
-            position=jnp.zeros((), int),
-            key=key_train,
-            step=jnp.zeros((), int),
-            learning_rate_scale=jnp.ones(()),
-            average=averaging.start(params) if averaged else None,
-            totals=zero_totals(),
-            incidents=no_incidents() if guarded else None,
-        )
+    @jax.jit  # one small program in the place of one for each shape of zeros
+    def begin(params):
+        return {
+            "opt_state": optimizer.init(params),
+            "carry": batches.initial_carry(params),
+            "position": jnp.zeros((), int),
+            "step": jnp.zeros((), int),
+            "learning_rate_scale": jnp.ones(()),
+            "average": averaging.start(params) if averaged else None,
+            "totals": zero_totals(),
+            "incidents": no_incidents() if guarded else None,
+        }
 
-    return create(jax.random.key(seed))
+    key_init, key_train = jax.random.split(jax.random.key(seed))
+    params = init(key_init)
+    return TrainState(params=params, key=key_train, **begin(params))
 
 
 def build_train_steps(

@@ -34,6 +34,18 @@ def new_state(model, optimizer, seed=0):
     return create_state(model.init, text_source(BATCHES["stream"], model), optimizer, seed)
 
 
+def test_a_state_begins_with_one_program_beside_that_of_the_parameters():
+    """Zeros of each shape, made one by one, would each be compiled."""
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+    counts = []
+    for hidden in (5, 6, 7):  # the first also compiles what makes and splits keys
+        model, before = recurrent_lm(5, rnn(3, hidden)), len(compiled)
+        create_state(jax.jit(model.init), text_source(BATCHES["stream"], model), ADAM, 0, averaged=True, guarded=True)
+        counts.append(compiled[before:].count("/jax/core/compile/backend_compile_duration"))
+    assert counts[1:] == [2, 2]
+
+
 def as_numbers(state):
     """All of a state as numpy arrays, the key too."""
     return jax.tree.map(np.asarray, state.replace(key=jax.random.key_data(state.key)))
