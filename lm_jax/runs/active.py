@@ -158,6 +158,7 @@ class ActiveRun:
 
         return LoopFunctions(
             validate=validate,
+            record=self.journal.record_validation,
             save=save,
             metrics=task.metrics,
             sample=sample,

@@ -85,9 +85,12 @@ class Journal(Listener):
         """
         self._next.on_progress(stage, done, total)
 
-    def on_validation(self, validation: Validation) -> None:
-        """Writes to metrics.jsonl, and draws the loss curve where it was not drawn for some seconds."""
+    def record_validation(self, validation: Validation) -> None:
+        """Writes to metrics.jsonl, before the checkpoint that has the digest of these lines."""
         self._write(validation_to_json(validation))
+
+    def on_validation(self, validation: Validation) -> None:
+        """Hands on, and draws the loss curve where it was not drawn for some seconds."""
         self._next.on_validation(validation)
         if time.monotonic() - self._drawn > DRAWN_EVERY:
             self.draw_losses()

@@ -230,8 +230,7 @@ class Training:
             state = dataclasses.replace(state, learning_rate_scale=scale)
         history.finished = plan.patience is not None and history.misses >= plan.patience
         self.state = state
-        self._tell(Validation(self._step, score, best))
-        self._save(score.rank, loss=score.loss, best=best)
+        self._keep(Validation(self._step, score, best), score.rank, loss=score.loss, best=best)
 
     def _score(self):
         """The score, ranked by process 0 for all: they decide by it what to do next."""
@@ -239,7 +238,10 @@ class Training:
         rank = on_first(lambda: score.rank)
         return score if rank == score.rank else score._replace(criterion=rank)
 
-    def _tell(self, validation):
+    def _keep(self, validation, rank, **of_score):
+        """Records a validation and saves its state; only then is a sample made, and the listener told."""
+        self._functions.record(validation)
+        self._save(rank, **of_score)
         sample = self._functions.sample(self.state.evaluation_params, self._step)
         self._listener.on_validation(validation._replace(sample=sample))
 
@@ -257,15 +259,18 @@ class Training:
         if self._step >= self._plan.steps:
             score = self._score()
             rank, lowest = score.rank, self.history.best_valid_loss
-            self._tell(Validation(self._step, score, lowest is not None and rank < lowest, closing=True))
-        self._save(rank)
+            best = lowest is not None and rank < lowest
+            self._keep(Validation(self._step, score, best, closing=True), rank)
+        else:
+            self._save(rank)
         return True
 
     def _save(self, rank, loss=0.0, best=False):
         """Saves the state; one at its time, and without trouble, is a good one. loss: of the validation, if any."""
         check_state(self.state)
         counters = self.state.incidents
-        calm = counters is not None and not int(counters.in_a_row) and not has_exploded(loss, counters.first)
+        calm = counters is not None and not int(counters.in_a_row)
+        calm = calm and not has_exploded(np.float32(loss), np.asarray(counters.first))
         if calm and self._plan.saves_at(self._step) and self._step != self._due_at:
             self._good.admit(self._step, best)
         self._functions.save(self.state, self.history, rank)

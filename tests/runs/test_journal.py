@@ -16,7 +16,9 @@ def test_the_loss_curve_is_drawn_now_and_then(tmp_path, monkeypatch):
     journal = Journal(RunFolder(tmp_path), Listener(), 0, "loss (nats)", "tokens")
     for step in range(1, 6):
         now = 6.0 * step
-        journal.on_validation(Validation(step, Score(1.0, {}, ""), best=True))
+        validation = Validation(step, Score(1.0, {}, ""), best=True)
+        journal.record_validation(validation)
+        journal.on_validation(validation)
     assert drawn == [(12.0, 2), (24.0, 4)]
     journal.draw_losses()  # the end does not wait
     assert drawn[-1] == (30.0, 5)

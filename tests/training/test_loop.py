@@ -136,6 +136,21 @@ def test_everything_happens_at_its_step():
     assert {5, 7, 8, 10, 14, 15, 16, 20} <= set(recorder.dispatches)
 
 
+@pytest.mark.parametrize("steps", [8, 9])  # a validation in its turn, and one at the end of a run
+def test_a_validation_is_recorded_and_its_state_saved_before_a_sample_is_made(steps):
+    """The sample and the listener take their time, and may fail: nothing is lost by that."""
+    recorder, order = Recorder(), []
+    functions = recorder.functions()._replace(
+        record=lambda validation: order.append(f"record {validation.step}"),
+        save=lambda state, history, rank: order.append(f"save {int(state.step)}"),
+        sample=lambda params, step: order.append(f"sample {step}") or "text",
+    )
+    recorder.on_validation = lambda validation: order.append(f"tell {validation.step} {validation.sample}")
+    training = Training(start(), SOURCE, plan(steps=steps), functions, lambda step: 0.5, listener=recorder)
+    fit(training, advance)
+    assert order[-4:] == [f"record {steps}", f"save {steps}", f"sample {steps}", f"tell {steps} text"]
+
+
 def test_reports_are_means_over_their_steps():
     recorder = Recorder()
     run(plan(), recorder, rate=lambda step: 100.0 + step)
