@@ -1,4 +1,8 @@
-"""Stopping in good order: the first signal asks, the second insists."""
+"""Stopping in good order: the first signal asks, the second insists.
+
+A terminal that is closed only asks: its shell and the system may both tell of it. Where SIGHUP is ignored, as under
+nohup, it stays so.
+"""
 
 import contextlib
 import signal
@@ -8,18 +12,21 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def stop_on_signal(stopped: threading.Event) -> Iterator[None]:
-    """Sets an event at the first Ctrl-C or SIGTERM; the second has its usual effect."""
+    """Sets an event at the first Ctrl-C, SIGTERM or SIGHUP; a second Ctrl-C or SIGTERM has its usual effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, hang_up) if number}
+    if before.get(hang_up) == signal.SIG_IGN:
+        del before[hang_up]
 
     def stop(number, frame):
         stopped.set()
-        signal.signal(number, before[number])
+        if number != hang_up:
+            signal.signal(number, before[number])
 
-    for number in signals:
+    for number in before:
         signal.signal(number, stop)
     try:
         yield

@@ -208,3 +208,20 @@ def test_the_first_signal_asks_and_the_second_acts(usual_interrupt):
     with stop_on_signal(stopped):
         signal.raise_signal(signal.SIGTERM)
         assert stopped.is_set()
+
+
+@pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN], ids=["usual", "nohup"])
+def hang_up(request):
+    """What SIGHUP does when a run begins."""
+    before = signal.signal(signal.SIGHUP, request.param)
+    yield request.param
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_asks_however_often_it_is_told_unless_that_is_ignored(hang_up):
+    stopped = threading.Event()
+    with stop_on_signal(stopped):
+        for _ in range(2):
+            signal.raise_signal(signal.SIGHUP)
+        assert stopped.is_set() == (hang_up == signal.SIG_DFL)
+    assert signal.getsignal(signal.SIGHUP) == hang_up
