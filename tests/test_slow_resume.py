@@ -148,8 +148,9 @@ def test_a_killed_run_goes_on_from_its_mirror(straight):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["ctrl-c", "sigterm", "hang up"])
 def test_an_interrupted_run_saves_and_says_how_to_go_on(straight, number):
-    usual = lambda: signal.signal(number, signal.SIG_DFL)  # noqa: E731  (nohup and background jobs ignore some)
-    process = start(*LONG, "--run", "stopped", preexec_fn=usual)
+    before = signal.signal(number, signal.SIG_DFL)  # a process begins with what nohup or a shell had it ignore
+    process = start(*LONG, "--run", "stopped")
+    signal.signal(number, before)
     wait_for_step("stopped", 20)
     os.kill(process.pid, number)
     out = process.communicate()[0]
