@@ -5,8 +5,8 @@
 
 FOLDER has the UPOS tags of UD English EWT, release 2.16 (en_ewt-ud-train.conllu, -dev and -test): 204,577 words of
 training text, no other data, no pretrained vectors. The recipe is in ewt_upos.json; the other models differ from it in
-one setting. Constrained decoding is not among them: between these tags every transition is legal. Given again with other
-models or more --seeds, the command adds to the record of --out.
+one setting. Constrained decoding is not among them: between these tags every transition is legal. Given again with
+other models or more --seeds, the command adds to the record of --out.
 
 Expected: the recipe has at least 95.0 % on the test text (UDPipe 1.2 has 94.4, the BiLSTM with characters of jPTDP 2.0
 95.5, both on earlier releases). Without characters words that training lacks fall by more than 10 points, and all words
