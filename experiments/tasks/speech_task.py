@@ -22,7 +22,7 @@ from lm_jax.data.buckets import Bucketed, Buckets, in_order, lay_out
 from lm_jax.data.pair_buckets import bucket_ends
 from lm_jax.encoders import bidirectional
 from lm_jax.inference.edit_distance import error_rate
-from lm_jax.inference.translation import SearchSettings, side_by_side, translate_batch
+from lm_jax.inference.translation import SearchSettings, pad_columns, translate_batch
 from lm_jax.layers import product
 from lm_jax.models.conditional import Conditioned, Sizes, conditional_lm, decoder_input_size
 from lm_jax.models.ctc import best_path, ctc_loss
@@ -230,7 +230,7 @@ class Recogniser(NamedTuple):
         """By CTC: the best path, or with a beam size the best string."""
         found = {}
         for rows in in_order(np.array([len(source) for source in sources]), ROWS).rows:
-            frames, mask = side_by_side(rows, sources)
+            frames, mask = pad_columns(rows, sources)
             labels, lengths = _ctc_search(self.model, beam_size)(self.params, frames, mask)
             digits = np.asarray(labels) - 1
             found |= {row: digits[: lengths[k], k].tolist() for k, row in enumerate(rows) if row >= 0}

@@ -92,7 +92,7 @@ def translate_batch(
     found: list[list[Found]] = [[] for _ in sources]
     for number, rows in enumerate(batches.rows, 1):
         search = _search(model, eol_id, settings)
-        beams = jax.tree.map(np.asarray, search(params, *side_by_side(rows, sources, SHORTEST)))
+        beams = jax.tree.map(np.asarray, search(params, *pad_columns(rows, sources, SHORTEST)))
         for row, source in enumerate(rows):
             if source >= 0:
                 found[source] = _in_order(jax.tree.map(lambda leaf, row=row: leaf[row], beams), settings)
@@ -101,8 +101,8 @@ def translate_batch(
     return found
 
 
-def side_by_side(rows: np.ndarray, sequences: Sequence[np.ndarray], shortest: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Puts the sequences of a batch beside each other, padded with zeros to a power of two: few shapes.
+def pad_columns(rows: np.ndarray, sequences: Sequence[np.ndarray], shortest: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Pads the sequences of a batch with zeros to a power of two, a column each: few shapes.
 
     Args:
         rows: numbers of the sequences, int [B]; -1 for none, which is padding throughout.
@@ -192,7 +192,7 @@ def pair_log_probs(
     lengths = np.asarray([len(one) for one in sources], int), np.asarray([len(one) for one in targets], int)
     batches, sums = in_order(np.maximum(*lengths), ROWS), np.zeros(len(sources))
     for number, rows in enumerate(batches.rows, 1):
-        source, target = (side_by_side(rows, side, SHORTEST // 2) for side in (sources, targets))
+        source, target = (pad_columns(rows, side, SHORTEST // 2) for side in (sources, targets))
         log_probs = np.asarray(_score(model, eol_id)(params, *source, *target), np.float64).sum(axis=0)
         sums[rows[rows >= 0]] = log_probs[rows >= 0]
         if progress is not None:
@@ -231,7 +231,7 @@ def alignment(model: Translator, params: Params, source: np.ndarray, target: np.
     """
     if model.align is None:
         raise UserError("the weights of attention need a translator with attention, got one without")
-    (frames, mask), (ids, _) = (side_by_side(np.zeros(1, int), [one], SHORTEST_ALONE) for one in (source, target))
+    (frames, mask), (ids, _) = (pad_columns(np.zeros(1, int), [one], SHORTEST_ALONE) for one in (source, target))
     weights, positions = _align(model, eol_id)(params, frames[:, 0], mask[:, 0], ids[:, 0])
     return np.asarray(weights)[: len(target), : int(positions)]
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from lm_jax.errors import UserError
 from lm_jax.inference.classification import class_log_probs
-from lm_jax.inference.translation import SHORTEST_ALONE, side_by_side
+from lm_jax.inference.translation import SHORTEST_ALONE, pad_columns
 from lm_jax.queries.loaded_run import LoadedRun, RunLike, UserCell, as_loaded
 from lm_jax.queries.texts import checked_text, checked_texts
 from lm_jax.report.html import fragment, table_html
@@ -104,7 +104,7 @@ def explain(run: RunLike, text: str, cell: UserCell | None = None) -> Explanatio
     occluded = np.where(np.eye(len(ids), dtype=bool), unk_id, ids)
     log_probs = class_log_probs(loaded.model, loaded.params, [ids, *occluded])
     label = int(log_probs[0].argmax())
-    columns, mask = side_by_side(np.zeros(1, int), [ids], SHORTEST_ALONE)
+    columns, mask = pad_columns(np.zeros(1, int), [ids], SHORTEST_ALONE)
     gradient, reach = _gradients(loaded.model)(loaded.params, columns, mask, unk_id, label)
     return Explanation(
         label=loaded.vocabulary.labels[label],
