@@ -133,7 +133,7 @@ def read_prompt(
     inputs = np.concatenate([[eol_id], checked_ids(prompt, model.vocab_size, "prompt")]).astype(np.int32)
     before, token = inputs[:-1], np.full((rows,), inputs[-1], np.int32)
     if not len(before):
-        return model.initial_carry(params, (rows,)), token
+        return _jitted_begin(model, rows)(params), token
     padded = np.full((bucket_of(len(before)), rows), eol_id, np.int32)
     padded[: len(before)] = before[:, None]
     mask = np.broadcast_to(np.arange(len(padded))[:, None] < len(before), padded.shape)
@@ -153,6 +153,14 @@ def _jitted_read(model):
         return model.unroll(params, carry, tokens, mask=mask)[0]
 
     return jax.jit(read)
+
+
+@functools.cache
+def _jitted_begin(model, rows):
+    def begin(params):
+        return model.initial_carry(params, (rows,))
+
+    return jax.jit(begin)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from lm_jax.config import TrainConfig, from_flat
 
 
 SIZES = {"hidden_size": 7, "embedding_size": 5, "batch_size": 4, "bptt": 8}  # that no other test has compiled
-PROGRAMS = ("init", "train_steps", "score", "read", "extend")
+PROGRAMS = ("init", "train_steps", "score", "begin", "extend")
 
 
 def test_a_run_compiles_every_program_once(tmp_path, caplog):
