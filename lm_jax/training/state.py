@@ -98,7 +98,7 @@ def create_state(
     """
 
     @jax.jit  # one small program in the place of one for each shape of zeros
-    def begin(params):
+    def around(params):
         return {
             "opt_state": optimizer.init(params),
             "carry": batches.initial_carry(params),
@@ -112,7 +112,7 @@ def create_state(
 
     key_init, key_train = jax.random.split(jax.random.key(seed))
     params = init(key_init)
-    return TrainState(params=params, key=key_train, **begin(params))
+    return TrainState(params=params, key=key_train, **around(params))
 
 
 def build_train_steps(
