@@ -67,10 +67,10 @@ def draw(directions: dict[str, dict], title: str):
 def findings(results: dict[str, Any]) -> Findings:
     """What the directions that have been run say."""
     directions = results["directions"]
-    direction, result = next(iter(directions.items()))
-    gains = {name: scores["difference"] for name, scores in result["test"].items()}
-    every, measure = gains["all"], result["measure"]
-    title = f"Reverse model and language model together gain {every['estimate']:+.2f} {measure}"
+    result = next(iter(directions.values()))
+    measure, together = result["measure"], {name: of["test"]["all"]["difference"] for name, of in directions.items()}
+    gained = ", ".join(f"{all_['estimate']:+.2f} ({name})" for name, all_ in together.items())
+    title = f"Reverse model and language model together: {gained} {measure}"
     rows = to_rows(directions)
     short = [
         {"direction": row["direction"], "system": row["system"], "bleu": row["bleu"]}
@@ -82,9 +82,8 @@ def findings(results: dict[str, Any]) -> Findings:
     caption = f"{measure} gained over {result['base']} on the test pairs, with 95 % intervals."
     return Findings(
         title=title,
-        answer=f"All together gain {every['estimate']:+.2f} {measure} [{every['low']:+.2f}, {every['high']:+.2f}]"
-        f" over the direct search, {direction}.",
-        verdicts=verdicts(gains, measure),
+        answer=f"Over the direct search all together gain {gained} {measure}.",
+        verdicts=verdicts(directions, measure),
         means=short,
         rows=rows,
         columns=COLUMNS,
@@ -93,20 +92,31 @@ def findings(results: dict[str, Any]) -> Findings:
     )
 
 
-def verdicts(gains: dict[str, dict], measure: str) -> list[Verdict]:
-    """The parts of the expectation, on the test pairs of the first direction."""
-    every, oracle = gains["all"]["estimate"], gains["oracle"]["estimate"]
-    reverse, language = (gains[f"direct + {name}"]["estimate"] for name in ("reverse", "language model"))
-    alone = [gains[name]["estimate"] for name in ("reverse alone", "channel + language model")]
+def verdicts(directions: dict[str, dict], measure: str) -> list[Verdict]:
+    """The parts of the expectation, on the test pairs; each must hold in every direction that has been run."""
+    gains = {
+        name: {system: scores["difference"]["estimate"] for system, scores in result["test"].items()}
+        for name, result in directions.items()
+    }
+
+    def part(expected, systems, holds):
+        values = {name: [of[system] for system in systems] for name, of in gains.items()}
+        found = ", ".join(f"{' and '.join(f'{x:+.2f}' for x in own)} ({name})" for name, own in values.items())
+        return Verdict(expected, found, all(holds(*own) for own in values.values()))
+
     return [
-        Verdict(f"all three gain about one {measure} (0.5 to 1.5)", f"{every:+.2f}", GAIN[0] <= every <= GAIN[1]),
-        Verdict("most of it from the reverse model", f"{reverse:+.2f} against {language:+.2f}", reverse > language),
-        Verdict(
-            "the reverse model alone, and the channel without the direct model, lose",
-            ", ".join(f"{value:+.2f}" for value in alone),
-            max(alone) < 0,
+        part(f"all three gain about one {measure} (0.5 to 1.5)", ["all"], lambda x: GAIN[0] <= x <= GAIN[1]),
+        part(
+            "most of it from the reverse model",
+            ["direct + reverse", "direct + language model"],
+            lambda reverse, language: reverse > language,
         ),
-        Verdict(
-            f"the best of the list is 10 {measure} better (8 to 12)", f"{oracle:+.1f}", ORACLE[0] <= oracle <= ORACLE[1]
+        part(
+            "the reverse model alone, and the channel without the direct model, lose",
+            ["reverse alone", "channel + language model"],
+            lambda *alone: max(alone) < 0,
+        ),
+        part(
+            f"the best of the list is 10 {measure} better (8 to 12)", ["oracle"], lambda x: ORACLE[0] <= x <= ORACLE[1]
         ),
     ]

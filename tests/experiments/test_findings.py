@@ -134,3 +134,7 @@ def test_the_noisy_channel_is_judged_on_the_test_pairs():
     result |= {"weights": {"all": {"direct": 1.0, "reverse": 0.5}}, "valid": scores, "test": scores}
     found = noisy_channel({"directions": {"de-en": result}})
     assert holds(found) == [True] * 4 and len(found.means) == len(gains) and len(found.rows) == 2 * len(gains)
+    other = copy.deepcopy(result) | {"direction": "en-de"}
+    other["test"]["all"]["difference"]["estimate"] = -0.02
+    both = noisy_channel({"directions": {"de-en": result, "en-de": other}})
+    assert holds(both) == [False, True, True, True] and "+1.00 (de-en), -0.02 (en-de)" in both.answer
