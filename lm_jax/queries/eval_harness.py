@@ -41,7 +41,7 @@ def evaluate_tasks(
     Raises:
         UserError: For an unknown task, and where the extra `eval` is missing.
     """
-    harness = _library()
+    harness: Any = _library()
     from lm_eval.tasks import TaskManager  # pyright: ignore[reportMissingImports]
 
     manager = TaskManager(include_path=None if include is None else str(include))

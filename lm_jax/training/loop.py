@@ -269,8 +269,9 @@ class Training:
         """Saves the state; one at its time, and without trouble, is a good one. loss: of the validation, if any."""
         check_state(self.state)
         counters = self.state.incidents
-        calm = counters is not None and not int(counters.in_a_row)
-        calm = calm and not has_exploded(np.float32(loss), np.asarray(counters.first))
+        calm = False
+        if counters is not None and not int(counters.in_a_row):
+            calm = not has_exploded(np.float32(loss), np.asarray(counters.first))
         if calm and self._plan.saves_at(self._step) and self._step != self._due_at:
             self._good.admit(self._step, best)
         self._functions.save(self.state, self.history, rank)
