@@ -135,7 +135,7 @@ class Study:
                 continue
             flag = "--" + name.replace("_", "-")
             if flag not in parser.format_help():  # a positional argument
-                words += value if isinstance(value, list) else [value]
+                words += map(shlex.quote, value if isinstance(value, list) else [value])
             elif value is True:
                 words.append(flag)
             elif isinstance(value, list):

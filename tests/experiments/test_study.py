@@ -58,6 +58,7 @@ def test_question_and_expectation_are_those_of_the_docstring(study):
         (["--seeds", "3", "--out", "/tmp/x", "--runs", "/tmp/y"], ""),
         (["--smoke", "--seeds", "2"], " --seeds 2 --smoke"),
         (["train", "--data", "/some/where/text"], " --data DATA train"),
+        (["two words"], " 'two words'"),
         (["--forms", "one", "two words"], " --forms one 'two words'"),
     ],
 )
