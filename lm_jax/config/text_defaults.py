@@ -1,8 +1,8 @@
 """Settings that the text chooses where a user gives none: a small text needs more passes and more dropout.
 
 Measured with an LSTM of 256 units and Adam on texts of 100 kB, 465 kB, 1 MB and, of characters, 11 MB; of words above
-1 MB from published recipes. The numbers are in lm_jax/README.md. A setting that is left open is None in a configuration; a run fills it in before its
-folder is made, so that config.json has it as if it had been given.
+1 MB from published recipes. The numbers are in lm_jax/README.md. A setting that is left open is None in a
+configuration; a run fills it in before its folder is made, so that config.json has it as if it had been given.
 """
 
 import math
