@@ -68,8 +68,9 @@ def findings(results: dict[str, Any]) -> Findings:
     """What the directions that have been run say."""
     directions = results["directions"]
     result = next(iter(directions.values()))
-    measure, together = result["measure"], {name: of["test"]["all"]["difference"] for name, of in directions.items()}
-    gained = ", ".join(f"{all_['estimate']:+.2f} ({name})" for name, all_ in together.items())
+    measure = result["measure"]
+    gains = {name: of["test"]["all"]["difference"]["estimate"] for name, of in directions.items()}
+    gained = ", ".join(f"{gain:+.2f} ({name})" for name, gain in gains.items())
     title = f"Reverse model and language model together: {gained} {measure}"
     rows = to_rows(directions)
     short = [

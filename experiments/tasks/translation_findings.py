@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.harness import Findings, Verdict
 from experiments.harness.figures import draw_lines, finish, headline, panels
-from experiments.harness.means import INTERVAL, means, percent, with_interval
+from experiments.harness.means import INTERVAL, means, share_with_interval, with_interval
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES
 
@@ -45,9 +45,9 @@ def lengths(runs: dict[str, dict]) -> list[list[dict]]:
     return [list(of) for of in zip(*(run["by length"] for run in runs.values()), strict=True)]
 
 
-def last_search(runs: dict[str, dict]) -> list[dict]:
-    """The scores with the widest beam, of all seeds."""
-    return [list(run["searches"].values())[-1] for run in runs.values()]
+def scores_of(runs: dict[str, dict], search: int = -1) -> list[dict]:
+    """The scores by one of the searches, of all seeds: by the last, the widest beam."""
+    return [list(run["searches"].values())[search] for run in runs.values()]
 
 
 def draw(forms: Forms, measured: str, title: str):
@@ -97,9 +97,9 @@ def findings(results: dict[str, Any]) -> Findings:
     """What the forms that have been run say."""
     forms = results["forms"]
     form = ATTENTION if ATTENTION in forms else next(iter(forms))
-    known = last_search(forms[form])[0]["bleu"] is not None
+    known = scores_of(forms[form])[0]["bleu"] is not None
     measure, show, unit = ("bleu", "{:.1f}", "BLEU") if known else ("exact", "{:.1%}", "of exact translations")
-    best = show.format(mean(last_search(forms[form]), measure))
+    best = show.format(mean(scores_of(forms[form]), measure))
     short, long = (show.format(mean(of, measure)) for of in (lengths(forms[form])[0], lengths(forms[form])[-1]))
     title = f"{'With attention' if form == ATTENTION else form.capitalize()}: {best} {unit}, but {long} for the longest"
     answer = (
@@ -107,14 +107,14 @@ def findings(results: dict[str, Any]) -> Findings:
     )
     answer += "the longest."
     if {ATTENTION, PLAIN} <= forms.keys():
-        plain = show.format(mean(last_search(forms[PLAIN]), measure))
+        plain = show.format(mean(scores_of(forms[PLAIN]), measure))
         title = f"{best} {unit} with attention, {plain} without it"
         answer = (
             f"From German to English a translator with attention reaches {best} {unit}, the same without it {plain}."
         )
     caption = "Loss and quality of the test translations against the length of the source."
     rows = to_rows(forms)
-    of = dict.fromkeys(("nats per token", "bleu", "chrf"), with_interval) | {"exact": percents}
+    of = dict.fromkeys(("nats per token", "bleu", "chrf"), with_interval) | {"exact": share_with_interval}
     of |= dict.fromkeys(("bleu, shortest", "bleu, longest"), with_interval)
     return Findings(
         title=title,
@@ -128,16 +128,11 @@ def findings(results: dict[str, Any]) -> Findings:
     )
 
 
-def percents(values: Sequence[float | None]) -> str:
-    """The mean of shares in per cent, with its interval."""
-    return with_interval(values, percent)
-
-
 def verdicts(forms: Forms) -> list[Verdict]:
     """The parts of the expectation, of the forms that have been run with BLEU: means over seeds."""
 
     def bleu(form, search=-1):
-        return mean([list(run["searches"].values())[search] for run in forms.get(form, {}).values()], "bleu")
+        return mean(scores_of(forms.get(form, {}), search), "bleu")
 
     def part(expected, value, holds, form="{:.1f} BLEU"):
         known = not math.isnan(value)
