@@ -62,8 +62,14 @@ def test_a_long_held_out_text_is_cut_to_what_there_is_room_for():
     assert notes[0].endswith("learnt from the first 1,000 of 3,000 held-out tokens")
 
 
-@pytest.mark.parametrize("method", ["modified-kneser-ney", "katz", "witten-bell", "jelinek-mercer"])
-def test_memory_does_not_grow_with_the_tables(tmp_path, method):
+@pytest.mark.parametrize(
+    "method, prune_counts",
+    [
+        *(("modified-kneser-ney", ()), ("katz", ()), ("witten-bell", ()), ("jelinek-mercer", ())),
+        *(("modified-kneser-ney", (0, 0, 1)), ("katz", (0, 0, 1)), ("stupid-backoff", (0, 0, 1))),
+    ],
+)
+def test_memory_does_not_grow_with_the_tables(tmp_path, method, prune_counts):
     """Of a text whose n-grams occur once, the tables in memory are a multiple of it."""
     text = np.random.default_rng(2).integers(0, 2000, 400_000).astype(np.int32)
     allowed, held_out = 4 * 2**20, text[:5000]
@@ -71,7 +77,9 @@ def test_memory_does_not_grow_with_the_tables(tmp_path, method):
     def peak(**options):
         tracemalloc.start()
         try:
-            params = estimate(text, 4, 2000, 0, method=method, held_out=held_out, **options).params
+            params = estimate(
+                text, 4, 2000, 0, method=method, held_out=held_out, prune_counts=prune_counts, **options
+            ).params
             return tracemalloc.get_traced_memory()[1], params
         finally:
             tracemalloc.stop()

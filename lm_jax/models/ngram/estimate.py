@@ -110,8 +110,7 @@ def estimate(
         method: the name of one of `lm_jax.config.ESTIMATORS`, or its settings, such as `AddK(0.5)`.
         held_out: ids for the weights of jelinek-mercer.
         max_memory: bytes for a text that is larger than memory: what is longer lies in files in the temporary folder
-            (TMPDIR), and the tables of the model are maps of them. Pruning Katz and stupid back-off by counts takes
-            memory besides.
+            (TMPDIR), and the tables of the model are maps of them.
         prune_counts: for the orders from 1 up, the number of occurrences up to which n-grams are left out, such as
             (0, 0, 1); the last holds for the orders above too.
 

@@ -20,8 +20,9 @@ al. 2010). From the longest n-grams down each is judged as if it were the only o
 is below 1 + threshold, unless it is the context of one that stays; at the end every alpha is computed anew.
 """
 
-import itertools
+import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def prune_by_count(
     """Leaves out the n-grams that occur as often as the threshold of their order, or less.
 
     Where estimators interpolate, gamma takes over as above; Katz keeps the other probabilities and finds alpha anew;
-    the scores of stupid back-off stay as they are. These two take memory for whole tables.
+    the scores of stupid back-off stay as they are.
 
     Args:
         params: What the estimator has made of `ngrams`.
@@ -77,47 +78,86 @@ def prune_by_count(
     """
     if not any(thresholds):
         return params
-    if method not in ("katz", "stupid-backoff"):
-        return _prune_interpolated(params, ngrams, thresholds, space)
-    # the context of a retained n-gram is retained, too: it occurs at least as often
-    retained = [table.counts > threshold for table, threshold in zip(ngrams, thresholds, strict=True)]
-    retained[0] = np.ones(len(retained[0]), bool)
-    tables = with_suffixes(params)
-    if method == "katz":
-        return _select(tables.words, tables.parents, tables.log_prob, _new_backoffs(tables, retained), retained)
-    fewer = _select(tables.words, tables.parents, tables.log_prob, tables.log_backoff, retained)
-    return fewer._replace(log_missing=params.log_missing)
-
-
-def _prune_interpolated(params, ngrams, thresholds, space):
-    """f of what is left out joins gamma, from the shortest contexts up, some contexts at a time."""
-    before = after = np.exp(np.asarray(params.log_prob[0], np.float64))
+    rule = BACKING_OFF.get(method, _give_to_gamma)
+    after = np.asarray(params.log_prob[0], np.float64)
     words, log_probs, log_backoffs, starts = [ngrams[0].words], [params.log_prob[0]], [], []
-    for k, (lower, table) in enumerate(itertools.pairwise(ngrams), 1):
-        types = np.float64, np.float64, np.int32, np.float32, np.float32, np.int32
-        columns = [space.column(dtype) for dtype in types]
-        first = 0
-        for rows, contexts in context_parts(table.prefix, len(lower.words), space.rows(BYTES_A_ROW)):
-            prefix, suffix = table.prefix[rows] - np.int32(contexts.start), table.suffix[rows]
-            keep = table.counts[rows] > thresholds[k]
-            stays = (lower.counts[contexts] > thresholds[k - 1]) | (k == 1)
-            gamma = np.exp(np.asarray(params.log_backoff[k - 1][contexts], np.float64))
-            prob = np.exp(np.asarray(params.log_prob[k][rows], np.float64))
-            discounted = np.maximum(prob - gamma[prefix] * take(before, suffix, space.rows(64)), 0.0)
-            gamma += np.bincount(prefix, weights=np.where(keep, 0.0, discounted), minlength=len(gamma))
-            pruned = np.where(keep, discounted, 0.0) + gamma[prefix] * take(after, suffix, space.rows(64))
-            ends = first + np.cumsum(np.bincount(prefix[keep], minlength=len(gamma))[stays])
-            log_prob = np.minimum(np.log(pruned[keep]), 0.0)
-            parts = prob, pruned, table.words[rows][keep], log_prob, np.log(gamma[stays]), np.append(first, ends)[:-1]
-            for column, part in zip(columns, parts, strict=True):
-                column.append(part)
-            first += int(np.count_nonzero(keep))
-            release(*table, lower.counts, params.log_backoff[k - 1], params.log_prob[k])
-        columns[-1].append(np.array([first]))
-        before, after, *rest = [column.array() for column in columns]
+    for k in range(1, len(ngrams)):
+        after, *rest = _prune_order(params, ngrams, thresholds, k, after, rule, space)
         for parts, column in zip((words, log_probs, log_backoffs, starts), rest, strict=True):
             parts.append(column)
-    return assembled(words, log_probs, log_backoffs, starts)
+    return assembled(words, log_probs, log_backoffs, starts, params.log_missing)
+
+
+class _Continued(NamedTuple):
+    """All N n-grams h w that continue some C contexts h, everything natural logarithms in float64.
+
+    prefix int [N]: their contexts. keep bool [N]: which stay. log_prob [N]: log P(w | h). log_backoff [C]. before [N],
+    after [N]: log P(w | h') of the whole tables and of the pruned ones.
+    """
+
+    prefix: np.ndarray
+    keep: np.ndarray
+    log_prob: np.ndarray
+    log_backoff: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+
+
+def _prune_order(params, ngrams, thresholds, k, after, rule, space):
+    """The n-grams of order k + 1, some contexts at a time: log P of all in the pruned tables, and the columns of those
+    that stay and of their contexts."""
+    lower, table = ngrams[k - 1], ngrams[k]
+    columns = [space.column(dtype) for dtype in (np.float64, np.int32, np.float32, np.float32, np.int32)]
+    first, size = 0, space.rows(64)
+    for rows, contexts in context_parts(table.prefix, len(lower.words), space.rows(BYTES_A_ROW)):
+        prefix, suffix = table.prefix[rows] - np.int32(contexts.start), table.suffix[rows]
+        keep = table.counts[rows] > thresholds[k]
+        stays = (lower.counts[contexts] > thresholds[k - 1]) | (k == 1)
+        log_prob, log_backoff = (
+            np.asarray(values, np.float64) for values in (params.log_prob[k][rows], params.log_backoff[k - 1][contexts])
+        )
+        before = np.asarray(take(params.log_prob[k - 1], suffix, size), np.float64)
+        part = _Continued(prefix, keep, log_prob, log_backoff, before, take(after, suffix, size))
+        pruned, weights = rule(part)
+        ends = first + np.cumsum(np.bincount(prefix[keep], minlength=len(weights))[stays])
+        kept = table.words[rows][keep], np.minimum(pruned[keep], 0.0), weights[stays], np.append(first, ends)[:-1]
+        for column, values in zip(columns, (pruned, *kept), strict=True):
+            column.append(values)
+        first += int(np.count_nonzero(keep))
+        release(*table, lower.counts, params.log_backoff[k - 1], params.log_prob[k])
+    columns[-1].append(np.array([first]))
+    return [column.array() for column in columns]
+
+
+def _give_to_gamma(part: _Continued):
+    """f of what is left out joins gamma."""
+    gamma = np.exp(part.log_backoff)
+    discounted = np.maximum(np.exp(part.log_prob) - gamma[part.prefix] * np.exp(part.before), 0.0)
+    gamma += np.bincount(part.prefix, weights=np.where(part.keep, 0.0, discounted), minlength=len(gamma))
+    pruned = np.where(part.keep, discounted, 0.0) + gamma[part.prefix] * np.exp(part.after)
+    return np.log(pruned), np.log(gamma)
+
+
+def _find_alpha_anew(part: _Continued):
+    """The probabilities stay; alpha of a context is anew where one of its n-grams, or what is below them, is not as it
+    was; a context that nothing continues any more has the weight 1."""
+    contexts = len(part.log_backoff)
+    totals = functools.partial(np.bincount, part.prefix, minlength=contexts)
+    changed = totals(weights=~part.keep | (part.before != part.after)) > 0
+    dropped = totals(weights=np.exp(part.log_prob) * ~part.keep)
+    unseen = np.exp(part.log_backoff) * np.maximum(1.0 - totals(weights=np.exp(part.before)), TINY) + dropped
+    new = np.log(unseen / np.maximum(1.0 - totals(weights=np.exp(part.after) * part.keep), TINY))
+    alone = totals(weights=part.keep) == 0
+    weights = np.where(changed, np.where(alone, 0.0, new), part.log_backoff)
+    return np.where(part.keep, part.log_prob, weights[part.prefix] + part.after), weights
+
+
+def _leave_scores(part: _Continued):
+    """Scores and weights stay as they are."""
+    return part.log_prob, part.log_backoff
+
+
+BACKING_OFF = {"katz": _find_alpha_anew, "stupid-backoff": _leave_scores}
 
 
 def prune_by_entropy(params: BackoffParams, threshold: float) -> BackoffParams:
