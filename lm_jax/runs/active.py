@@ -22,7 +22,8 @@ from lm_jax.tasks import Closing
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.history import History
 from lm_jax.training.listener import Listener
-from lm_jax.training.loop import LoopFunctions, Training
+from lm_jax.training.loop import Training
+from lm_jax.training.loop_functions import LoopFunctions, ValidationStopped
 from lm_jax.training.processes import on_first
 from lm_jax.training.state import TrainState
 
@@ -31,7 +32,7 @@ class ActiveRun:
     """A run between its first step and its results; use as a context manager around the training.
 
     `training` is what somebody drives to its end, then `finish` closes the run. Setting `stopped` ends the training
-    after the step at hand.
+    after the step at hand, or amid a validation, which is made when the run goes on.
 
     Args:
         setup: of the run.
@@ -98,7 +99,7 @@ class ActiveRun:
     def _results(self, params, best_step):
         setup, folder, training = self._setup, self._folder, self.training
         step, finished = int(training.state.step), training.history.finished
-        stopped = step < setup.plan.steps and not finished
+        stopped = training.stopped_validating or (step < setup.plan.steps and not finished)
         closing = Closing() if stopped else self._close(params, step)
         seconds = time.perf_counter() - self._started
         folder.append(folder.times, {"step": step, "session_seconds": seconds, "from": self._first_step})
@@ -134,8 +135,13 @@ class ActiveRun:
         setup, task, config, folder = self._setup, self._setup.task, self._setup.config, self._folder
         data, model, local = setup.data, setup.model, setup.devices.local
 
+        def progress(stage, done, total):
+            if self.stopped.is_set() and jax.process_count() == 1:  # several would not stop at the same place
+                raise ValidationStopped
+            self.journal.on_progress(stage, done, total)
+
         def validate(params):
-            return task.validate(config, data, model, local(params), self.journal.on_progress)
+            return task.validate(config, data, model, local(params), progress)
 
         def save(state, history, valid_loss):
             vocabulary = None if data.vocabulary is None else data.vocabulary.sha256

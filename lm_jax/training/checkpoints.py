@@ -74,7 +74,8 @@ class Checkpoints:
         return steps[0].step if steps else None
 
     def save(self, state: TrainState, host: dict[str, Any], valid_loss: float | None, keep: Iterable[int] = ()) -> None:
-        """Saves a state under its step; a step that is there already is left as it is.
+        """Saves a state under its step. A step that is there already is left as it is, unless it was saved without the
+        validation that it has now.
 
         Args:
             state: The training state.
@@ -86,11 +87,14 @@ class Checkpoints:
             OSError: Where the machine refuses to write.
         """
         step = int(state.step)
-        if on_first(lambda: step in self.steps):
+        rank = None if valid_loss is None else float(valid_loss)
+        there = on_first(lambda: [saved.valid_loss for saved in self._steps() if saved.step == step])
+        if there and (rank is None or there != [None]):
             return
         saving = self.folder / f"{step}{SAVING}"
         save_arrays(saving, _parts(state), host)
-        rank = None if valid_loss is None else float(valid_loss)
+        if there:
+            on_first(lambda: remove_step(self.folder, step))
         on_first(lambda: _commit(self.folder, saving, step, rank, set(keep)))
 
     def restore_newest(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:

@@ -19,6 +19,7 @@ class History:
     good: list[int] = dataclasses.field(default_factory=list)  # steps of the ring, the newest last
     last_resort: int = 0  # the step of the state behind them
     undone: int = 0  # steps that were applied and then gone back from
+    unvalidated: bool = False  # the validation that the step is due was broken off
 
     def to_record(self) -> dict[str, Any]:
         """Returns the fields as JSON; a loss that is no number is a word, which JSON has no number for."""

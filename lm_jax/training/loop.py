@@ -33,7 +33,7 @@ from lm_jax.training.incident import (
     without_numbers,
 )
 from lm_jax.training.listener import Incident, Listener, Report, Rollback, Validation
-from lm_jax.training.loop_functions import LoopFunctions, StepsRequest
+from lm_jax.training.loop_functions import LoopFunctions, StepsRequest, ValidationStopped
 from lm_jax.training.meter import Meter
 from lm_jax.training.plan import Plan
 from lm_jax.training.processes import on_first, smallest
@@ -47,8 +47,9 @@ class Training:
 
     `request` says which steps come next, whoever does them gives the new state to `accept`; so several trainings can
     go side by side. Fewer steps may have been done, such as up to an incident: then the next request asks for the rest.
-    `request` returns None when the training is over: the last state is then saved. Both raise Diverged where it cannot
-    go on; the checkpoints before stay. After a rollback the steps are those since the state that was put back, one by
+    `request` returns None when the training is over: the last state is then saved. A validation that is broken off is
+    made when the training goes on (`stopped_validating`). Both raise Diverged where it cannot go on; the checkpoints
+    before stay. After a rollback the steps are those since the state that was put back, one by
     one; what was told of them is not told again.
 
     Args:
@@ -86,10 +87,13 @@ class Training:
         self._held, self._before = hold(state), None  # the newest state that was looked at; that before a step
         self._good.hold(self._held)
         self._due_at = -1  # the last step after which it was to go back
+        self.stopped_validating = False
         self._reached, self._heard, self._rollbacks = 0, 0, 0  # the step to come back to; the last told of; in a row
 
     def request(self) -> StepsRequest | None:
         """Returns the steps to do next; None at the end, where the last state has been saved."""
+        if self.history.unvalidated and not self._functions.should_stop():
+            self._validate()
         most = 0
         if self._step < self._plan.steps and not self.history.finished:
             most = smallest(0 if self._functions.should_stop() else self._meter.count)
@@ -219,7 +223,11 @@ class Training:
         self.state = with_new_sums(state)
 
     def _validate(self):
-        score, plan, history = self._score(), self._plan, self.history
+        plan, history = self._plan, self.history
+        score = self._score()
+        history.unvalidated = score is None
+        if score is None:
+            return self._save(None)
         best = history.note(self._step, score.rank)
         state = self.state
         if plan.nonmono is not None and _waits(state.average) and has_stalled(history.valid_losses, plan.nonmono):
@@ -233,8 +241,13 @@ class Training:
         self._keep(Validation(self._step, score, best), score.rank, loss=score.loss, best=best)
 
     def _score(self):
-        """The score, ranked by process 0 for all: they decide by it what to do next."""
-        score = self._functions.validate(self.state.evaluation_params)
+        """The score, ranked by process 0 for all: they decide by it what to do next. None where the validation was
+        broken off: the state is then saved without it."""
+        try:
+            score = self._functions.validate(self.state.evaluation_params)
+        except ValidationStopped:
+            self.stopped_validating = True
+            return None
         rank = on_first(lambda: score.rank)
         return score if rank == score.rank else score._replace(criterion=rank)
 
@@ -242,7 +255,8 @@ class Training:
         """Records a validation and saves its state; only then is a sample made, and the listener told."""
         self._functions.record(validation)
         self._save(rank, **of_score)
-        sample = self._functions.sample(self.state.evaluation_params, self._step)
+        functions, params = self._functions, self.state.evaluation_params
+        sample = "" if functions.should_stop() else functions.sample(params, self._step)
         self._listener.on_validation(validation._replace(sample=sample))
 
     def _close(self):
@@ -255,14 +269,14 @@ class Training:
         self._before = None
         if not self._is_sound():
             return False
-        rank = None
         if self._step >= self._plan.steps:
             score = self._score()
-            rank, lowest = score.rank, self.history.best_valid_loss
-            best = lowest is not None and rank < lowest
-            self._keep(Validation(self._step, score, best, closing=True), rank)
-        else:
-            self._save(rank)
+            if score is not None:
+                rank, lowest = score.rank, self.history.best_valid_loss
+                best = lowest is not None and rank < lowest
+                self._keep(Validation(self._step, score, best, closing=True), rank)
+                return True
+        self._save(None)
         return True
 
     def _save(self, rank, loss=0.0, best=False):
@@ -272,6 +286,7 @@ class Training:
         calm = False
         if counters is not None and not int(counters.in_a_row):
             calm = not has_exploded(np.float32(loss), np.asarray(counters.first))
+        calm = calm and not self.history.unvalidated
         if calm and self._plan.saves_at(self._step) and self._step != self._due_at:
             self._good.admit(self._step, best)
         self._functions.save(self.state, self.history, rank)

@@ -73,6 +73,41 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(straight, stop_at, tmp_path
     assert {r.get("from") for r in read_lines(tmp_path / "run" / "times.jsonl")} == {None, 0, stop_at}
 
 
+class StoppedValidating(Events):
+    """Stops the run by a signal amid the validation of a step."""
+
+    def on_progress(self, stage, done, total):
+        if stage == "validating" and self.of("on_steps")[-1] == (self.stop_at,):
+            signal.raise_signal(signal.SIGINT)
+
+    def on_steps(self, step):
+        self.append(("on_steps", step))
+
+
+@pytest.fixture(scope="module")
+def long_validations(tmp_path_factory):
+    """A run whose validations have several parts."""
+    folder = tmp_path_factory.mktemp("long")
+    data = write_corpus(folder / "text")
+    (folder / "text" / "valid.txt").write_text("a cab dab\n" * 300)
+    return lm_jax.train(toy_config(data, dropout=0.3, checkpoint_every=8), folder / "run")
+
+
+@pytest.mark.parametrize("stop_at", [8, pytest.param(16, marks=pytest.mark.slow), 20])
+def test_a_run_is_stopped_amid_a_validation(long_validations, stop_at, tmp_path):
+    """The last one is the closing one, on the record only."""
+    straight, events = long_validations, StoppedValidating(stop_at)
+    stopped = lm_jax.train(config_of(straight), tmp_path / "run", events)
+    assert stopped.results.stopped and stopped.results.step == stop_at and stopped.results.closing.rows == ()
+    assert stop_at not in [event[0].step for event in events.of("on_validation")]
+    resumed = lm_jax.resume(tmp_path / "run")
+    assert_equal_runs(resumed.folder, straight.folder, step=20)
+    for name in ("step", "best_step", "stopped"):
+        assert getattr(resumed.results, name) == getattr(straight.results, name)
+    saved = [sorted(path.name for path in (run.folder / "states").iterdir()) for run in (resumed, straight)]
+    assert saved[0] == saved[1]
+
+
 @pytest.mark.slow
 def test_a_run_that_ended_goes_on_for_longer(straight, tmp_path):
     """Ten steps and ten more, with reports and checkpoints at other steps until then, are twenty; a cosine falls over

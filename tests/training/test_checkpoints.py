@@ -97,6 +97,18 @@ def test_a_step_is_saved_once(tmp_path):
         assert states.restore_newest(state_at(0))[1] == {"misses": 0}
 
 
+def test_a_step_that_was_saved_without_its_validation_is_saved_anew_with_it(tmp_path):
+    save_all(tmp_path, {2: 3.0})
+    with Checkpoints(tmp_path) as states:
+        states.save(state_at(3), {"misses": 0}, None)
+        states.save(state_at(3, seed=1), {"misses": 1}, None)
+        assert states.restore_newest(state_at(0))[1] == {"misses": 0} and states.best_step == 2
+        states.save(state_at(3, seed=1), {"misses": 1}, 1.0)
+        state, host = states.restore_newest(state_at(0))
+        assert host == {"misses": 1} and states.steps == [2, 3] and states.best_step == 3
+        assert_identical(state, state_at(3, seed=1))
+
+
 def test_an_empty_folder_restores_nothing(tmp_path):
     with Checkpoints(tmp_path / "new") as states:
         assert states.restore_newest(state_at(0)) is None

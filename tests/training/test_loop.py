@@ -27,6 +27,7 @@ from lm_jax.training import (
     text_source,
 )
 from lm_jax.training.listener import Telemetry
+from lm_jax.training.loop_functions import ValidationStopped
 
 
 MODEL = recurrent_lm(5, rnn(3, 4))
@@ -220,6 +221,35 @@ def test_a_stop_saves_and_a_resume_does_what_was_left():
     assert first.validations + second.validations == whole.validations
     assert history == expected_history
     jax.tree.map(np.testing.assert_array_equal, (state.step, state.totals), (expected.step, expected.totals))
+    assert state.learning_rate_scale == expected.learning_rate_scale
+
+
+class Stopping(Recorder):
+    """Is stopped amid its validation at a step."""
+
+    def validate(self, params):
+        if self.dispatches[-1] >= self.stop_at:
+            raise ValidationStopped
+        return super().validate(params)
+
+
+@pytest.mark.parametrize("stop_at", [16, 24, 30])  # the last one is the closing validation
+def test_a_validation_that_is_broken_off_is_made_when_the_run_goes_on(stop_at):
+    whole, first, again, last = Recorder([3, 2, 4, 5]), Stopping([3, 2, 4], stop_at), Stopping(stop_at=0), Recorder()
+    settings = plan(steps=30, decay_factor=0.5, checkpoint_every=8)
+    expected, expected_history = run(settings, whole)
+    state, _ = run(settings, first)
+    saved, loss = first.saved[stop_at]
+    assert int(state.step) == stop_at and loss is None and saved["unvalidated"] == (stop_at != 30)
+    assert whole.validations == [*first.validations, *whole.validations[len(first.validations) :]] != first.validations
+    again.dispatches.append(stop_at)  # asked to stop before it goes on: nothing changes
+    state, history = run(settings, again, state, History(**json.loads(json.dumps(saved))))
+    assert int(state.step) == stop_at and dataclasses.asdict(history) == saved and not again.validations
+    last.valid_losses = iter([3, 2, 4, 5][len(first.validations) :])
+    state, history = run(settings, last, state, history)
+    assert first.validations + last.validations == whole.validations
+    assert first.timeless_reports() + last.timeless_reports() == whole.timeless_reports()
+    assert {**first.saved, **last.saved} == whole.saved and history == expected_history
     assert state.learning_rate_scale == expected.learning_rate_scale
 
 
