@@ -4,7 +4,8 @@ Only settings of the chosen kinds have a place; one of another kind is refused b
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from lm_jax.config.kinds import NoSettings
@@ -29,17 +30,20 @@ class FlatSetting(NamedTuple):
     section: str = ""
 
 
-def flat_settings(cls: Any, owners: tuple[tuple[str, str], ...] = (), section: str = "") -> Iterator[FlatSetting]:
-    """Yields every setting of a dataclass, of those inside it, and of all kinds that it could have."""
+@functools.cache
+def flat_settings(cls: Any, owners: tuple[tuple[str, str], ...] = (), section: str = "") -> tuple[FlatSetting, ...]:
+    """Returns every setting of a dataclass, of those inside it, and of all kinds that it could have."""
+    found: list[FlatSetting] = []
     for field in dataclasses.fields(cls):
         if dataclasses.is_dataclass(field.type):
-            yield from flat_settings(field.type, owners, field.name)
+            found += flat_settings(field.type, owners, field.name)
         elif "help" in field.metadata:
             name = flat_name(field)
-            yield FlatSetting(name, field, owners, section)
+            found.append(FlatSetting(name, field, owners, section))
             for kind, entry in field.metadata.get("kinds", {}).items():
                 if entry.config is not None:
-                    yield from flat_settings(entry.config, (*owners, (name, kind)), section)
+                    found += flat_settings(entry.config, (*owners, (name, kind)), section)
+    return tuple(found)
 
 
 def from_flat(cls: type[Config], given: Mapping[str, Any], base: Config | None = None) -> Config:
@@ -110,7 +114,7 @@ def _misplaced(cls, config, name):
 
 def _names_in(cls, name):
     """The settings that the message about a misplaced name speaks of."""
-    entries = list(flat_settings(cls))
+    entries = flat_settings(cls)
     roles = [role for entry in entries if entry.name == name for role, _ in entry.owners]
     meant = nearest(name, [*dict.fromkeys(entry.name for entry in entries), *ALIASES])
     names: list[str] = [name, *roles, *([meant] if meant else [])]
