@@ -95,7 +95,7 @@ def make_branch(folder: RunFolder, setup: Setup, opened: OpenedRun, branch: Bran
     )
     lines = read_lines(RunFolder(opened.path).metrics)
     write_text(folder.metrics, "".join(to_json(record) + "\n" for record in lines), lasting=True)
-    folder.cut_back(step)
+    folder.cut_back(step, branch.history.unvalidated)
 
 
 def save_branch(folder: RunFolder, setup: Setup, branch: Branch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lm_jax.errors import UserError
 from lm_jax.files import PART, replacing
 from lm_jax.runs.folder import LOCK
-from lm_jax.training.checkpoints import remove_step, tidy
+from lm_jax.training.checkpoints import name_step, remove_step, tidy
 from lm_jax.training.checksums import record_path, records_of
 from lm_jax.training.saved_steps import COPYING, REMOVING, find_steps
 
@@ -46,7 +46,7 @@ def copy_changes(source: Path, waiting: Path, target: Path, seen: dict[str, tupl
     drop_leftovers(target)
     _copy_files(source, target, seen)
     for step in ready:
-        if step in current and not (target / "states" / str(step)).exists():
+        if step in current and not has_step(target / "states", waiting, step):
             _copy_step(waiting, target / "states", step)
         shutil.rmtree(waiting / str(step))
     present = whole_steps(target / "states")
@@ -97,7 +97,27 @@ def _copy_step(source, target, step):
         shutil.copytree(source / str(step), part, copy_function=shutil.copyfile)
     copy_record(source, target, step)
     if part.exists():
-        part.rename(target / str(step))
+        name_step(target, part, step)
+
+
+def recorded(states: Path, step: int) -> bytes:
+    """Returns the record of a step as it lies in a folder of steps, nothing where there is none."""
+    try:
+        return record_path(states, step).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def has_step(states: Path, source: Path, step: int) -> bool:
+    """Says whether a folder of steps has a step, with the same record as another: a step is saved twice if its first
+    validation was broken off.
+
+    Args:
+        states: The folder of steps that may have it.
+        source: The folder of steps that has it.
+        step: The number of the step.
+    """
+    return (states / str(step)).is_dir() and recorded(states, step) == recorded(source, step)
 
 
 def copy_record(source: Path, target: Path, step: int) -> None:

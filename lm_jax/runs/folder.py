@@ -96,10 +96,22 @@ class RunFolder:
         if self.writes:
             append_line(path, to_json(record))
 
-    def cut_back(self, step: int) -> None:
-        """Drops the log lines after a step, and those of a closing validation: a resumed run writes them anew."""
+    def cut_back(self, step: int, unvalidated: bool = False) -> None:
+        """Drops the log lines that a resumed run writes anew: those after a step, and of a closing validation.
+
+        Args:
+            step: The step that it goes on from.
+            unvalidated: Whether it goes on with the validation of that step, which may be in the log: it is written
+                before the state is saved.
+        """
+
+        def is_to_come(line):
+            return (
+                line["step"] > step or line.get("closing") or (unvalidated and line["step"] == step and "best" in line)
+            )
+
         for path in (self.metrics, self.times) if self.writes else ():
-            lines = [r for r in read_lines(path) if r["step"] <= step and not r.get("closing")]
+            lines = [line for line in read_lines(path) if not is_to_come(line)]
             write_text(path, "".join(to_json(record) + "\n" for record in lines), lasting=True)
 
     def check_log(self, digest: str | None) -> None:

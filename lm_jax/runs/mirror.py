@@ -18,7 +18,17 @@ from lm_jax.config import to_dict
 from lm_jax.errors import UserError
 from lm_jax.files import PART
 from lm_jax.report.commands import shell_path
-from lm_jax.runs.copies import WAITING, copy_back, copy_changes, copy_record, drop_leftovers, link, whole_steps
+from lm_jax.runs.copies import (
+    WAITING,
+    copy_back,
+    copy_changes,
+    copy_record,
+    drop_leftovers,
+    has_step,
+    link,
+    recorded,
+    whole_steps,
+)
 from lm_jax.runs.folder import DEFAULT_PARENT, RunFolder, check_new
 from lm_jax.runs.open import open_run
 from lm_jax.training.checksums import records_of
@@ -178,10 +188,11 @@ class Mirror:
     def __post_init__(self):
         self._waiting = self.source / WAITING
         self._forget_waiting()
-        self._noted = set(whole_steps(self.source / "states")) & set(whole_steps(self.target / "states"))
+        here, there = self.source / "states", self.target / "states"
+        self._noted = {step: recorded(here, step) for step in whole_steps(here) if has_step(there, here, step)}
         self._seen: dict[str, tuple[int, int]] = {}
         self._failure: OSError | None = None
-        self._wake, self._closing = threading.Event(), False
+        self._wake, self._copying, self._closing = threading.Event(), threading.Lock(), False
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
         self.note()
         self._thread.start()
@@ -189,13 +200,19 @@ class Mirror:
     def note(self) -> None:
         """Takes note of the run's new steps, by hard links, and wakes the thread."""
         try:
-            for step in sorted(set(whole_steps(self.source / "states")) - self._noted):
+            for step in whole_steps(self.source / "states"):
+                record = recorded(self.source / "states", step)
+                if self._noted.get(step) == record:
+                    continue
                 linked = self._waiting / f"{step}{COPYING}"
                 shutil.rmtree(linked, ignore_errors=True)
                 shutil.copytree(self.source / "states" / str(step), linked, copy_function=link)
                 copy_record(self.source / "states", self._waiting, step)
+                if (self._waiting / str(step)).exists():  # an earlier save of it, which may just be copied
+                    with self._copying:
+                        shutil.rmtree(self._waiting / str(step), ignore_errors=True)
                 linked.rename(self._waiting / str(step))
-                self._noted.add(step)
+                self._noted[step] = record
         except OSError as error:
             self._failure = error
         self._warn()
@@ -220,7 +237,8 @@ class Mirror:
             self._wake.clear()
             closing = self._closing
             try:
-                copy_changes(self.source, self._waiting, self.target, self._seen)
+                with self._copying:
+                    copy_changes(self.source, self._waiting, self.target, self._seen)
             except OSError as error:
                 self._failure = error
 

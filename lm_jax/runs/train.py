@@ -160,7 +160,7 @@ def resume(
         if setup.plan.steps < int(state.step):
             got = f"{int(state.step)}, got {setup.plan.steps} steps"
             raise UserError(f"a resumed run ends after the step it is at, {got}")
-        here.cut_back(int(state.step))
+        here.cut_back(int(state.step), history.unvalidated)
         here.check_log(digest)
         here.update_config(config)
         return _train(setup, here, state, history, listener, mirror)

@@ -18,7 +18,7 @@ import jax
 from lm_jax.errors import UserError
 from lm_jax.files import PART, sync_folder
 from lm_jax.training.arrays import describe_arrays, load_arrays, save_arrays
-from lm_jax.training.checksums import read_record, record_path, record_step, records_of, write_record
+from lm_jax.training.checksums import find_damage, read_record, record_path, record_step, records_of, write_record
 from lm_jax.training.divergence import find_nonfinite
 from lm_jax.training.processes import on_first
 from lm_jax.training.saved_steps import (
@@ -93,8 +93,6 @@ class Checkpoints:
             return
         saving = self.folder / f"{step}{SAVING}"
         save_arrays(saving, _parts(state), host)
-        if there:
-            on_first(lambda: remove_step(self.folder, step))
         on_first(lambda: _commit(self.folder, saving, step, rank, set(keep)))
 
     def restore_newest(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
@@ -180,12 +178,27 @@ def _read(saved, template):
 def _commit(states, saving, step, valid_loss, keep):
     """Records a step that was saved, gives it its name, and removes those that are no longer needed."""
     write_record(states, record_step(saving, step, valid_loss))
-    saving.rename(states / str(step))
+    name_step(states, saving, step)
     sync_folder(states)
     steps = [saved for saved in find_steps(states) if saved.damage is None]
     for saved in steps[:-NEWEST]:
         if saved.step != rank_steps(steps)[0].step and saved.step not in keep:
             remove_step(states, saved.step)
+
+
+def name_step(states: Path, whole: Path, step: int) -> None:
+    """Gives a step that is recorded its name, in the place of one that was saved under it before.
+
+    Args:
+        states: The folder of steps.
+        whole: What the record is of: a folder in it with another name.
+        step: The number of the step.
+    """
+    path, removing = states / str(step), states / f"{step}{REMOVING}"
+    if path.exists():
+        path.rename(removing)
+    whole.rename(path)
+    shutil.rmtree(removing, ignore_errors=True)
 
 
 def remove_step(states: Path, step: int) -> None:
@@ -223,10 +236,10 @@ def _record_all(states):
 
 def tidy(states: Path) -> None:
     """Finishes what a crash interrupted: a step that was recorded gets its name, what was half done is removed."""
-    for path in sorted(states.glob(f"*{SAVING}")):
-        name = path.name.removesuffix(SAVING)
-        if name.isdecimal() and _is_whole(record_path(states, int(name))) and not (states / name).exists():
-            path.rename(states / name)
+    for path in sorted([*states.glob(f"*{SAVING}"), *states.glob(f"*{COPYING}")]):
+        name = path.stem
+        if name.isdecimal() and _is_recorded(states, path, int(name)):
+            name_step(states, path, int(name))
     for path in sorted(states.iterdir()) if states.is_dir() else []:
         name = path.name.partition(".")[0]
         if path.name.endswith((SAVING, REMOVING, COPYING, PART)) or TEMPORARY in path.name:
@@ -240,11 +253,18 @@ def tidy(states: Path) -> None:
 TEMPORARY = ".orbax-checkpoint-tmp"  # of a save that was killed
 
 
-def _is_whole(record):
+def _is_recorded(states, path, step):
+    """Whether the record of a step is of what lies under another name, and not of the step that has its name."""
     try:
-        return read_record(record) is not None
+        record = read_record(record_path(states, step))
     except FileNotFoundError:
         return False
+    named = states / str(step)
+    return (
+        record is not None
+        and not (named.exists() and find_damage(named, record) is None)
+        and (find_damage(path, record) is None)
+    )
 
 
 def _parts(state, had=None):

@@ -112,6 +112,8 @@ def _load_step(states, template, step):
                 )
             return loaded
         _check_there(saved)
+        if damage_of(saved, unread="train") is None:  # a training gave the name to another save of it meanwhile
+            raise _Vanished(f"step {saved.step}")
         damaged[saved.step] = damage
     if damaged:
         reasons = "; ".join(f"{other}: {reason}" for other, reason in damaged.items())

@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import threading
+import warnings
 
 import pytest
 
@@ -97,10 +98,21 @@ def long_validations(tmp_path_factory):
 def test_a_run_is_stopped_amid_a_validation(long_validations, stop_at, tmp_path):
     """The last one is the closing one, on the record only."""
     straight, events = long_validations, StoppedValidating(stop_at)
-    stopped = lm_jax.train(config_of(straight), tmp_path / "run", events)
+    (tmp_path / "drive").mkdir()
+    stopped = lm_jax.train(config_of(straight), tmp_path / "run", events, mirror=tmp_path / "drive")
     assert stopped.results.stopped and stopped.results.step == stop_at and stopped.results.closing.rows == ()
     assert stop_at not in [event[0].step for event in events.of("on_validation")]
-    resumed = lm_jax.resume(tmp_path / "run")
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:  # written by a resume that was killed before it saved
+        lines = read_lines(straight.folder / "metrics.jsonl")
+        file.write(json.dumps(next(line for line in lines if line["step"] == stop_at and "best" in line)) + "\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resumed = lm_jax.resume(tmp_path / "run", mirror=tmp_path / "drive")
+    records = [folder / "states.checksums" for folder in (resumed.folder, tmp_path / "drive" / "run")]
+    assert {p.name: p.read_bytes() for p in records[0].iterdir()} == {
+        p.name: p.read_bytes() for p in records[1].iterdir()
+    }
+    assert_equal_runs(tmp_path / "drive" / "run", straight.folder, step=20)
     assert_equal_runs(resumed.folder, straight.folder, step=20)
     for name in ("step", "best_step", "stopped"):
         assert getattr(resumed.results, name) == getattr(straight.results, name)
