@@ -24,6 +24,9 @@ def test_settings_survive_pickling():
         ("a text of the run: give data, got old/data", ("data",), "a text of the run: give --data, got old/data"),
         ("steps of steps_per_epoch", ("steps_per_epoch",), "steps of --steps-per-epoch"),
         ("max_lag must be 1", (), "max_lag must be 1"),
+        ("go on: resume=run run=./-x run", ("resume", "run"), "go on: --resume run --run ./-x --run"),
+        ("steps=3 run='my top_k steps' 'run'", ("run", "steps", "top_k"), "--steps 3 --run 'my top_k steps' 'run'"),
+        ("the run's own data isn't 'data'", ("data",), "the run's own --data isn't 'data'"),
     ],
 )
 def test_the_first_mention_of_a_setting_becomes_its_flag(message, settings, shown):

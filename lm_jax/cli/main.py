@@ -1,6 +1,7 @@
 """`lm-jax`: finds the verb, and turns a user's mistakes into one line and exit code 2. Imports no JAX."""
 
 import importlib
+import itertools
 import re
 import sys
 
@@ -69,14 +70,23 @@ def _run(argv):
 
 def in_flags(error: UserError) -> str:
     """Returns the message of an error with its settings as flags: `name=value` as `--name value`, a name of several
-    words wherever it is, and the first mention of any other name, since later ones may be words."""
-    message = str(error)
-    for name in error.settings:
-        flag = f"--{name.replace('_', '-')}"
-        message = re.sub(rf"(?<![\w/-]){re.escape(name)}=(?=\S)", f"{flag} ", message)
-        count = 0 if "_" in name else 1
-        message = re.sub(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", flag, message, count=count)
-    return message
+    words wherever it is, and the first mention of any other name without a value, since later ones may be words. What
+    is quoted, and what is the value of a setting, stays as it is."""
+    flags = {name: f"--{name.replace('_', '-')}" for name in error.settings}
+    if not flags:
+        return str(error)
+    given = rf"(?<![\w/-])({'|'.join(map(re.escape, flags))})=(?=\S)((?:'[^']*'|[^\s'])+)"
+    parts = re.split(rf"({given}|(?<!\w)'[^']*'(?!\w))", str(error))
+    words, kept = parts[::4], parts[1::4]
+    settings = zip(kept, parts[2::4], parts[3::4], strict=True)
+    values = [f"{flags[name]} {value}" if name else whole for whole, name, value in settings]
+    for name, flag in flags.items():
+        for number, text in enumerate(words):
+            once = "_" not in name
+            words[number], found = re.subn(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", flag, text, count=int(once))
+            if once and found:
+                break
+    return "".join(itertools.chain.from_iterable(itertools.zip_longest(words, values, fillvalue="")))
 
 
 def _verb(argv, words):

@@ -1,9 +1,9 @@
 """What to do about a run that has diverged: the command that goes on from before it, under another learning rate."""
 
 import contextlib
-import shlex
 from collections.abc import Iterator
 
+from lm_jax.report.commands import shell_path
 from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.setup import Setup
 from lm_jax.training.divergence import Diverged
@@ -27,6 +27,6 @@ def advising(setup: Setup, folder: RunFolder) -> Iterator[None]:
         given = setup.config.optimizer.learning_rate
         assert given is not None, "a run's settings are complete: the defaults of its text are filled in before"
         rate = f"{given * LOWER:.3g}"
-        run, new = shlex.quote(str(folder.path)), shlex.quote(f"{folder.path}-again")
+        run, new = shell_path(folder.path), shell_path(f"{folder.path}-again")
         command = f"lm-jax {setup.task.command} resume={run} from_step={steps[0].step} learning_rate={rate} run={new}"
         raise Diverged(f"{error}; from before it: {command}", (*error.settings, *_SETTINGS)) from error

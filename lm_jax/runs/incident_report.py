@@ -8,7 +8,6 @@
 N is the step. Nothing in it is a pickle. Since such a step is not applied, the state after it has what it began with.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +20,8 @@ from lm_jax.files import replacing, write_text
 from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.open import open_run
 from lm_jax.runs.setup import Setup
-from lm_jax.strict_json import write_json
-from lm_jax.training.checkpoints import Checkpoints
+from lm_jax.strict_json import read_json, write_json
+from lm_jax.training.checkpoints import UNREADABLE, Checkpoints
 from lm_jax.training.diagnosis import Finding, find_by_row, find_in_state, named_arrays
 from lm_jax.training.listener import Incident
 from lm_jax.training.state import TrainState
@@ -111,13 +110,15 @@ def write_report(
     path = folder.path / f"incident-{incident.step}"
     if not folder.writes or jax.process_count() > 1:
         return "", ""
-    if (path / "incident.json").is_file():  # of the same step, before a resume
-        return str(path), json.loads((path / "incident.json").read_bytes()).get("found", "")
+    words = _found_before(path)
+    if words is not None:  # of the same step, before a resume
+        return str(path), words
     if len(list(folder.path.glob("incident-*"))) >= MOST:
         return "", ""
     step = step_of(setup, state, epoch, length, made=incident.fault != "state")
     found = diagnose(setup, state, step)
     words = "" if found is None else found.words
+    _set_aside(path)
     part = path.with_name(f"{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -135,6 +136,22 @@ def write_report(
     write_json(part / "incident.json", {**_numbers(incident), "found": words, "finding": found})
     part.rename(path)
     return str(path), words
+
+
+def _found_before(path):
+    """The finding of a report in words; None where there is no report that can be read."""
+    try:
+        words = read_json(path / "incident.json")["found"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return words if isinstance(words, str) else None
+
+
+def _set_aside(path):
+    """Gives what is left of a damaged report another name."""
+    if path.exists():
+        names = (f"{path.name}{UNREADABLE}{end}" for end in ("", *(f"-{number}" for number in range(2, 1000))))
+        path.rename(next(other for other in map(path.with_name, names) if not other.exists()))
 
 
 def _numbers(incident):

@@ -27,6 +27,7 @@ from lm_jax.runs.signals import stop_on_signal
 from lm_jax.short_repr import shortly_shown
 from lm_jax.strict_json import write_json
 from lm_jax.tasks import task_of
+from lm_jax.training.divergence import own_checks
 from lm_jax.training.history import History
 from lm_jax.training.listener import Listener
 from lm_jax.training.side_by_side import fit_side_by_side, for_this_machine
@@ -121,7 +122,7 @@ def _train(setups, folders, states, means):
             for setup, folder, state, hearing in zip(setups, folders, states, means.listeners(), strict=True)
         ]
         states.clear()  # their buffers go to the steps
-        with stop_on_signal(stopped):
+        with stop_on_signal(stopped), own_checks():
             trainings = [one.training for one in active]
             fit_side_by_side(trainings, for_this_machine(setups[0].train_steps), means.on_steps, means.on_over)
         return [one.finish() for one in active]

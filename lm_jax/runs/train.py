@@ -29,6 +29,7 @@ from lm_jax.tasks import SavedData, Task, task_of
 from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.compile_time import reporting_compilation
 from lm_jax.training.devices import find_devices
+from lm_jax.training.divergence import own_checks
 from lm_jax.training.history import History
 from lm_jax.training.listener import Listener
 from lm_jax.training.loop import fit
@@ -238,8 +239,8 @@ def _refuse_changes(task: Task, saved: RunConfig, wanted: RunConfig, also: tuple
         if after.get(name, value) != value and name not in (*allowed, *task.movable):
             hint = "" if also or name not in BRANCH_CHANGES else "; from_step=N with run=NEW begins a new run that may"
             raise UserError(
-                f"a resumed run may change {', '.join(allowed)} only, "
-                f"got {name} = {after[name]} (the run has {value}){hint}",
+                f"a training that goes on may change {', '.join(allowed)} only, "
+                f"got {name} = {after[name]} (it has {value}){hint}",
                 (*allowed, name, *(("from_step", "run") if hint else ())),
             )
 
@@ -247,6 +248,6 @@ def _refuse_changes(task: Task, saved: RunConfig, wanted: RunConfig, also: tuple
 def _train(setup, folder, state, history, listener, mirror) -> Run:
     with ActiveRun(setup, folder, state, history, listener, mirror) as active:
         train_steps = reporting_compilation(setup.train_steps, active.journal.on_compilation)
-        with stop_on_signal(active.stopped), advising(setup, folder):
+        with stop_on_signal(active.stopped), advising(setup, folder), own_checks():
             fit(active.training, train_steps)
         return active.finish()

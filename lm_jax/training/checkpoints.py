@@ -31,6 +31,7 @@ from lm_jax.training.saved_steps import (
     load_step,
     rank_steps,
     root,
+    warn_if_unrecorded,
 )
 from lm_jax.training.state import TrainState
 from lm_jax.types import Params
@@ -172,6 +173,7 @@ def _read(saved, template):
     bad = find_nonfinite({name: getattr(state, name) for name in ("params", "opt_state", "carry", "average")})
     if bad is not None:
         raise ValueError(f"{bad}, which no training goes on from")
+    warn_if_unrecorded(saved, host)
     return state, host
 
 
@@ -225,13 +227,16 @@ def _rename_damaged(states, step):
 def _record_all(states):
     """Records the steps of a version that had no checksums, all in one operation."""
     steps = find_steps(states)
-    if records_of(states).exists() or not steps:
+    records = records_of(states)
+    if not steps or (records.exists() and any(records.iterdir())):
         return
     new = states.with_name(f"{states.name}{PART}")
     shutil.rmtree(records_of(new), ignore_errors=True)
     for saved in steps:
         write_record(new, record_step(saved.path, saved.step, saved.valid_loss))
-    records_of(new).rename(records_of(states))
+    if records.exists():
+        records.rmdir()
+    records_of(new).rename(records)
 
 
 def tidy(states: Path) -> None:

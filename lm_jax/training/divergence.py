@@ -1,6 +1,8 @@
 """Divergence: a state that is no longer finite is never saved, and a training that cannot go on ends with one line."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,6 +16,14 @@ from lm_jax.training.state import TrainState
 ADVICE = "the checkpoints from before are kept; lower learning_rate or clip"
 SETTINGS = ("learning_rate", "clip")
 _STATE = ("params", "opt_state", "carry", "average")
+
+
+@contextlib.contextmanager
+def own_checks() -> Iterator[None]:
+    """Keeps JAX from checking numbers itself (JAX_DEBUG_NANS, JAX_DEBUG_INFS): it would end a training at a step that
+    the training leaves out, and of which it tells where the number came from."""
+    with jax.debug_nans(False), jax.debug_infs(False):
+        yield
 
 
 class Diverged(UserError):

@@ -135,12 +135,29 @@ def _load(saved, template):
             raise UserError(
                 f"a checkpoint must fit its config.json, got arrays of {have} at step {saved.step}, not {want}"
             )
-        return LoadedStep(saved.step, _bound_to_none(load_arrays(saved.path, {"params": abstract})["params"]), host)
+        loaded = LoadedStep(saved.step, _bound_to_none(load_arrays(saved.path, {"params": abstract})["params"]), host)
     except UserError:
         raise
     except Exception as error:  # of many types; what the user can act on is its cause
         _check_there(saved)
         raise UserError(f"a checkpoint must fit its config.json, got step {saved.step}: {root(error)}") from error
+    warn_if_unrecorded(saved, host)
+    return loaded
+
+
+def warn_if_unrecorded(saved: SavedStep, host: dict[str, Any]) -> None:
+    """Warns of a step whose record is gone with those of all others, so that nothing is known to compare it with.
+
+    Args:
+        saved: The step.
+        host: What was kept beside its arrays. Versions that had no records kept no digest of the log there either.
+    """
+    if saved.record is None and "log" in host:
+        warnings.warn(
+            f"{records_of(saved.path.parent)} is missing or empty: whether checkpoint {saved.step} is damaged, or a "
+            "newer one is missing, cannot be told",
+            stacklevel=5,
+        )
 
 
 def _bound_to_none(params):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -52,6 +53,27 @@ def test_a_reader_says_what_it_reads_instead(run):
     with pytest.warns(UserWarning, match=r"checkpoint 8 is damaged \(.* bytes .*\); checkpoint 12 is read instead"):
         lm_jax.load(run)
     assert (run / "states" / "8").is_dir()
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_run_without_the_records_of_its_steps_says_what_cannot_be_told(run, emptied):
+    """The newest step is gone with them: what is left would pass for all that there was."""
+    for path in (run / "states.checksums").iterdir():
+        path.unlink()
+    if not emptied:
+        (run / "states.checksums").rmdir()
+    shutil.rmtree(run / "states" / "12")
+    warned = (
+        r"states\.checksums is missing or empty: whether checkpoint 8 is damaged, or a newer one is missing, cannot"
+    )
+    with pytest.warns(UserWarning, match=warned):
+        lm_jax.load(run)
+    with pytest.warns(UserWarning, match=warned):
+        resumed = lm_jax.resume(run)
+    assert resumed.results.step == 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the training has recorded what there is
+        lm_jax.load(run)
 
 
 def test_settings_that_were_changed_are_refused_unless_a_person_says_so(run):

@@ -4,7 +4,10 @@ import json
 import math
 import re
 import runpy
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +18,14 @@ import lm_jax
 from lm_jax import UserError
 from lm_jax.cells import lstm, rnn, stacked
 from lm_jax.cells.base import Cell, scan_unroll
-from lm_jax.cli.main import main
+from lm_jax.cli.main import in_flags, main
 from lm_jax.models import recurrent_lm
-from lm_jax.runs.folder import read_lines
+from lm_jax.runs.advice import advising
+from lm_jax.runs.folder import RunFolder, read_lines
 from lm_jax.runs.open import open_run
 from lm_jax.tasks import TASKS
 from lm_jax.tasks.language_model import diagnose
+from lm_jax.training.divergence import Diverged, diverged
 from lm_jax.training.losses import cross_entropy
 from tests.runs.toy import Events, assert_equal_runs, saved_arrays, toy_config, write_corpus
 
@@ -107,6 +112,51 @@ def test_a_run_without_a_finite_step_ends_with_its_last_checkpoint_and_the_comma
     with pytest.raises(SystemExit):
         main(["train", "--resume", str(tmp_path / "run"), "--steps", "20"])
     assert f"--resume {tmp_path / 'run'} --from-step 4 --learning-rate 0.003 --run " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"[", b"[]", b"\xff", b'{"found": 3}'])
+def test_a_damaged_report_is_set_aside_and_written_anew(data, poisoned, tmp_path, content):
+    poisoned({0, 3})
+    config = toy_config(data, steps=10)
+    first = lm_jax.train(config, tmp_path / "run")
+    step = incidents_of(first.folder)[0]["step"]
+    report = tmp_path / "run" / f"incident-{step}"
+    expected = (report / "incident.json").read_bytes()
+    shutil.rmtree(tmp_path / "run" / "states")  # it is done again from the beginning
+    shutil.rmtree(tmp_path / "run" / "states.checksums")
+    (report / "incident.json").unlink()
+    if content is not None:
+        (report / "incident.json").write_bytes(content)
+    lm_jax.resume(tmp_path / "run")
+    assert (report / "incident.json").read_bytes() == expected
+    assert (tmp_path / "run" / f"incident-{step}.unreadable" / "batch.npz").is_file()
+
+
+def test_numbers_that_jax_is_told_to_check_are_left_to_the_training(data, poisoned, tmp_path):
+    """Under JAX_DEBUG_NANS a step with a NaN would raise FloatingPointError."""
+    poisoned({0, 3})
+    with jax.debug_nans(True):
+        run = lm_jax.train(toy_config(data, steps=12), tmp_path / "run")
+    assert run.results.incidents == len(incidents_of(run.folder)) > 0
+
+
+@pytest.mark.parametrize(
+    "name, resumed, new",
+    [
+        ("-x", "./-x", "./-x-again"),
+        ("run", "run", "run-again"),
+        ("my learning_rate 3", "'my learning_rate 3'", "'my learning_rate 3-again'"),
+    ],
+)
+def test_the_command_that_goes_on_is_one_for_any_folder(name, resumed, new, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name / "states" / "40").mkdir(parents=True)
+    config = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=1.0))
+    setup: Any = SimpleNamespace(config=config, task=TASKS["recurrent"])
+    with pytest.raises(Diverged) as caught, advising(setup, RunFolder(Path(name))):
+        raise diverged("the loss must stay finite, got nan by step 45")
+    command = f"lm-jax train --resume {resumed} --from-step 40 --learning-rate 0.3 --run {new}"
+    assert in_flags(caught.value).endswith(f"; from before it: {command}")
 
 
 @pytest.mark.slow
