@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 
 SPELLED = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")  # by XLA, of a device and of the host
@@ -27,6 +28,17 @@ def start_failure() -> str | None:
         reason = str(error).splitlines()[0] if str(error) else "the platform cannot be used"
         return f"JAX must start: {reason}{named}; what to do: lm-jax doctor"
     return None
+
+
+def setting_failure(error: BaseException) -> str | None:
+    """Says that JAX does not know the value of one of its own variables, which it reads while it is imported; None of
+    any other error."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = () if trace is None else Path(trace.tb_frame.f_code.co_filename).parts[-3:]
+    found = isinstance(error, ValueError) and place == ("jax", "_src", "config.py")
+    return f"JAX must know the values of its variables, got: {' '.join(str(error).split())}" if found else None
 
 
 def home_failure(error: Exception) -> str | None:

@@ -5,7 +5,7 @@ import itertools
 import re
 import sys
 
-from lm_jax.cli.failures import home_failure, memory_failure, start_failure
+from lm_jax.cli.failures import home_failure, memory_failure, setting_failure, start_failure
 from lm_jax.cli.output import check_arguments, fail, prepare_streams
 from lm_jax.cli.verbs import ALSO_CALLED, VERBS
 from lm_jax.errors import UserError, did_you_mean
@@ -46,7 +46,12 @@ def main(argv: list[str] | None = None) -> None:
 
 def _print_failure(error, training):
     """Tells of a failure below the program in one line, and exits; False where it is none."""
-    for words, code in ((home_failure(error), 2), (memory_failure(error, training), 1), (start_failure(), 2)):
+    for words, code in (
+        (home_failure(error), 2),
+        (setting_failure(error), 2),
+        (memory_failure(error, training), 1),
+        (start_failure(), 2),
+    ):
         if words is not None:
             print(f"error: {one_line(words)}", file=sys.stderr)
             sys.exit(code)

@@ -51,6 +51,8 @@ def convert_run(
         UserError: For a model that the other program does not have. Nothing is written then.
     """
     one_of("to", to, dict.fromkeys(PROGRAMS))
+    file = Path(file).expanduser()
+    vocabulary = None if vocabulary is None else Path(vocabulary).expanduser()
     _check_free(file, vocabulary)
     if to == "arpa":
         if vocabulary is not None:
@@ -104,7 +106,7 @@ def _write_run(read: Pretrained, run):
     if jax.tree.map(jnp.shape, read.params) != jax.tree.map(lambda s: s.shape, shapes):
         raise UserError(f"weights must be of a model that this library has, got others: {read.path}")
     folder = new_folder(run, task.folder_name(read.config))
-    source = {"source": str(Path(read.path).resolve()), "sha256": None}
+    source = {"source": str(Path(read.path).expanduser().resolve()), "sha256": None}
     with claimed(folder.path):
         folder.create(read.config, read.vocabulary, {"corpus": source})
         _save(folder, read.params, read.vocabulary.sha256)

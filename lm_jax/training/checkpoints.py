@@ -108,6 +108,8 @@ class Checkpoints:
                 continue
             try:
                 state, host = _read(saved, template)
+            except UserError:
+                raise
             except Exception as error:  # orbax wraps every cause differently; a damaged file must not end a run
                 damaged[saved.step] = root(error)
                 continue
@@ -161,6 +163,8 @@ def restore_step(states: Path, template: TrainState, step: int) -> tuple[TrainSt
         raise UserError(f"a checkpoint must be whole to be read, got step {step} of {states}: {damage}")
     try:
         return (*_read(saved, template), saved.valid_loss)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"a run goes on from a checkpoint that can be read, got {step}: {root(error)}") from error
 
@@ -169,12 +173,23 @@ def _read(saved, template):
     """The state of a step and its bookkeeping. Raises whatever orbax does, and ValueError for inf or nan: a version
     that looked at less before it saved may have left them."""
     had, host = describe_arrays(saved.path, "train")
+    _check_generator(template.key, had)
     state = _whole(template, load_arrays(saved.path, _parts(template, had)))
     bad = find_nonfinite({name: getattr(state, name) for name in ("params", "opt_state", "carry", "average")})
     if bad is not None:
         raise ValueError(f"{bad}, which no training goes on from")
     warn_if_unrecorded(saved, host)
     return state, host
+
+
+def _check_generator(key, had):
+    """Refuses a generator of random numbers with keys of another size; no other would give the numbers of the run."""
+    stored, own = getattr(had.get("key"), "shape", None), jax.random.key_data(key).shape
+    if stored is not None and tuple(stored) != own:
+        raise UserError(
+            f"a training goes on with the random numbers that it began with, of keys of {stored[-1]} words, got "
+            f"{own[-1]} of {jax.random.key_impl(key)}: set JAX_DEFAULT_PRNG_IMPL to what it was then"
+        )
 
 
 def _commit(states, saving, step, valid_loss, keep):

@@ -86,6 +86,17 @@ def test_an_arpa_file_there_and_back(command, corpus, tmp_path):
     assert numbers[0] == numbers[1]  # below the comment, which names the estimator
 
 
+def test_a_tilde_is_the_home_folder_both_ways(made, command, tmp_path, monkeypatch):
+    pytest.importorskip("safetensors")
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    code, _, err = command("convert", made(), "~/lm.safetensors", "--to", "torch", "--vocabulary", "~/words.txt")
+    assert (code, err) == (0, "") and (tmp_path / "home" / "words.txt").is_file()
+    code, _, err = command("convert", "~/lm.safetensors", "~/back", "--from", "torch", "--vocabulary", "~/words.txt")
+    assert (code, err) == (0, "") and (tmp_path / "home" / "back" / "config.json").is_file()
+    assert not (tmp_path / "~").exists()
+
+
 REFUSED = {
     "no way": (["RUN", "x"], "a conversion goes one way: --to PROGRAM, or --from PROGRAM; got neither"),
     "both": (["RUN", "x", "--to", "torch", "--from", "torch"], "got --to torch and --from torch"),

@@ -66,6 +66,21 @@ def test_a_platform_that_is_not_there_is_one_line(tmp_path, name, value):
     assert ended.stderr.count("\n") == 1 and f"({name}={value})" in ended.stderr and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JAX_ENABLE_X64", "maybe"),
+        pytest.param("JAX_DEFAULT_PRNG_IMPL", "foo", marks=pytest.mark.slow),
+        pytest.param("JAX_DEFAULT_MATMUL_PRECISION", "foo", marks=pytest.mark.slow),
+    ],
+)
+def test_a_variable_of_jax_with_another_value_is_one_line(tmp_path, name, value):
+    command = [sys.executable, "-m", "lm_jax.cli.main", "train", "--steps", "1", "--run", str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, name: value})
+    assert ended.returncode == 2 and ended.stderr.startswith("error: JAX must know the values of its variables, got: ")
+    assert ended.stderr.count("\n") == 1 and value in ended.stderr and not (tmp_path / "run").exists()
+
+
 @pytest.fixture
 def no_home(monkeypatch):
     def fail():

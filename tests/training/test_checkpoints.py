@@ -202,3 +202,15 @@ def test_steps_that_are_to_be_kept_stay(tmp_path):
             if step == 5:
                 assert states.steps == [1, 2, 4, 5]
         assert states.steps == [2, 5, 6]
+
+
+def test_another_generator_of_random_numbers_is_refused_by_name(tmp_path):
+    """Nothing is wrong with the checkpoint: it is not called damaged, and stays as it is."""
+    save_all(tmp_path, {7: 2.5})
+    other = state_at(0).replace(key=jax.random.key(0, impl="rbg"))
+    with (
+        Checkpoints(tmp_path) as states,
+        pytest.raises(UserError, match="keys of 2 words, got 4 of rbg: set JAX_DEFAULT"),
+    ):
+        states.restore_newest(other)
+    assert [path.name for path in tmp_path.iterdir()] == ["7"]

@@ -135,7 +135,8 @@ def _give_to_gamma(part: _Continued):
     discounted = np.maximum(np.exp(part.log_prob) - gamma[part.prefix] * np.exp(part.before), 0.0)
     gamma += np.bincount(part.prefix, weights=np.where(part.keep, 0.0, discounted), minlength=len(gamma))
     pruned = np.where(part.keep, discounted, 0.0) + gamma[part.prefix] * np.exp(part.after)
-    return np.log(pruned), np.log(gamma)
+    with np.errstate(divide="ignore"):  # what goes may have no probability left, where the context has no weight
+        return np.log(pruned), np.log(gamma)
 
 
 def _find_alpha_anew(part: _Continued):
