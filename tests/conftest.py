@@ -45,18 +45,18 @@ def run(request):
         yield jax.jit
 
 
-# One of each kind runs the laws operation by operation with the fast tests; the others do so with the slow ones, and
+# One of each kind runs the laws operation by operation with the fast tests; the others do so on their own, and
 # compiled with the fast.
 FAST_EAGER = ("rnn", "window", "rnn_tanh", "lstm", "gru_before", "lstm_fused", "stack_locked", "running_mean")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks the laws that are slow for a cell or a model evaluated operation by operation."""
+    """Marks the laws that take long for a cell or a model evaluated operation by operation."""
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if params.get("run") == "eager" and params.get("case", FAST_EAGER[0]) not in FAST_EAGER:
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.eager)
 
 
 TIME_IS_UP = "!! the time that TESTS_UNTIL gives is up !!"
