@@ -29,7 +29,7 @@ def with_run(config: Any, vocabulary: Vocabulary, params: Any, pretrained: Pretr
     Args:
         config: the settings of the encoder.
         vocabulary: of the new run.
-        params: a classifier's or a tagger's: with `embedding` and `encoder`.
+        params: a classifier's: with `embedding` and `encoder`.
         pretrained: the run of the language model.
 
     Raises:
