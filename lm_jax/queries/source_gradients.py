@@ -214,7 +214,11 @@ def any_gradient_map(
             a layer that is not there.
     """
     loaded = as_loaded(run, cell)
-    return _MAPS[loaded.task.model_type](loaded, text, target, layer=layer)
+    model_type = loaded.task.model_type
+    if model_type not in _MAPS:
+        rule = f"gradients of a text are those of a {', '.join(list(_MAPS)[:-1])} or {list(_MAPS)[-1]}"
+        raise UserError(f"{rule}, got a {model_type}: {loaded.path}")
+    return _MAPS[model_type](loaded, text, target, layer=layer)
 
 
 def _of_language_model(run: LoadedRun, text: str, target: str | None, *, layer: int | None) -> GradientMap:
