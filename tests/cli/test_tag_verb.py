@@ -53,6 +53,10 @@ BAD_FILES = {
     "illegal.tsv": ("a\tO\nb\tI-x\n", "BIO tags must be a legal sequence, got I-x after O in line 2 of"),
     "long.tsv": ("a\tO\n" * 10_000, "may have --max-length 12 words, got 10000 from line 1 of"),
     "broken.conllu": ("1\ta\n", "needs 10 columns between tabs, got 2 in line 1 of"),
+    "empty.conllu": (
+        "# nothing\n\n",
+        "CoNLL-U needs a word, got none before the blank line in line 2 of",
+    ),
     "three.tsv": ("a b c\n", "got 3 fields in line 1 of"),
 }
 
@@ -71,6 +75,14 @@ def test_a_bad_file_is_one_line_and_nothing_is_written(name, text, message, comm
         code, _, err = command(*words)
         assert code == 2 and err.startswith("error: ") and err.count("\n") == 1
     assert tree(tmp_path) == before
+
+
+def test_one_tag_alone_is_refused_and_nothing_is_written(command, tmp_path):
+    (tmp_path / "one.tsv").write_text("a\tO\n\n" * 30)
+    before = tree(tmp_path)
+    code, out, err = command("tag", "train", "--data", tmp_path / "one.tsv", "--run", tmp_path / "run")
+    message = f"error: tagging needs at least 2 tags, got 1 in {tmp_path / 'one.tsv'}: O\n"
+    assert (code, out, err) == (2, "", message) and tree(tmp_path) == before
 
 
 BAD_FLAGS = {
