@@ -85,6 +85,16 @@ def test_one_tag_alone_is_refused_and_nothing_is_written(command, tmp_path):
     assert (code, out, err) == (2, "", message) and tree(tmp_path) == before
 
 
+def test_one_tag_outside_the_scheme_is_named_and_nothing_is_written(command, tmp_path):
+    lines = "a\tB-x\nb\tI-x\nc\tO\n\n"
+    (tmp_path / "stray.tsv").write_text(lines * 40 + "a\tB_x\n\n" + lines * 40)
+    before = tree(tmp_path)
+    code, out, err = command("tag", "train", "--data", tmp_path / "stray.tsv", "--run", tmp_path / "run")
+    rule = "tags of which nearly all are BIO must be one of O, B-KIND, I-KIND"
+    message = f"error: {rule}, got B_x in line 161 of {tmp_path / 'stray.tsv'}\n"
+    assert (code, out, err) == (2, "", message) and tree(tmp_path) == before
+
+
 BAD_FLAGS = {
     "--char-size 8 --char-features none": "--char-size is a setting of lstm, cnn, got --char-features none",
     "--output best": "--output: invalid choice: 'best' (choose from softmax, constrained, crf)",
