@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, texts_of
+from lm_jax.cli.lines import answered, read_batches
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.config.settings import setting
@@ -54,10 +54,12 @@ def main(argv: list[str]) -> None:
         others["weights"] = arguments.weights
     run.rerank([], n_best=arguments.n_best, **others)  # refuses what cannot be, before a line is read
     for batch in batches:
-        texts = texts_of(batch, lambda text: encode_source(run, text))
-        found = iter(run.rerank(texts, n_best=arguments.n_best, **others))
-        for line in batch:
-            _print(line.text, next(found) if line.text else [], arguments)
+        for line, translations in answered(
+            batch,
+            lambda text: encode_source(run, text),
+            lambda texts: run.rerank(texts, n_best=arguments.n_best, **others),
+        ):
+            _print(line.text, translations or [], arguments)
 
 
 def _load(arguments: RerankArguments) -> tuple[Any, ...]:

@@ -39,22 +39,28 @@ def test_predictions_stream_from_a_file_and_from_standard_input(command, run, fo
     (folder / "lines.txt").write_text("good cab\n\npoor a bad\n")
     code, out, err = command("classify", "predict", run, folder / "lines.txt")
     rows = [line.split("\t") for line in out.splitlines()]
-    assert code == 0 and err == "" and [row[2] for row in rows] == ["good cab", "poor a bad"]
-    assert all(row[0] in ("good", "poor") and 0.5 <= float(row[1]) <= 1 for row in rows)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("good cab\npoor a bad\n"))
+    assert code == 0 and err == "" and [row[2:] for row in rows] == [["good cab"], [], ["poor a bad"]]
+    assert rows[1] == [""]  # of an empty line, so that lines stand beside those of the file
+    assert all(row[0] in ("good", "poor") and 0.5 <= float(row[1]) <= 1 for row in rows[::2])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("good cab\n\npoor a bad\n"))
     assert command("classify", "predict", run) == (0, out, "")
     code, out, _ = command("classify", "predict", run, folder / "lines.txt", "--json")
-    assert [json.loads(line)["label"] for line in out.splitlines()] == [row[0] for row in rows]
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["label"] for record in records] == [rows[0][0], None, rows[2][0]]
+    assert records[1] == {"text": "", "label": None, "probability": None, "probabilities": {}}
+    assert records[1].keys() == records[0].keys()
 
 
 def test_an_explanation_is_words_and_a_picture(command, run, folder):
-    (folder / "one.txt").write_text("good cab a bad\n")
+    (folder / "one.txt").write_text("\ngood cab a bad\n")
     pictures = folder / "pictures"
     code, out, _ = command("classify", "predict", run, folder / "one.txt", "--explain", "--pictures", pictures)
     assert code == 0 and "good cab a bad" in out and "occlusion" in out and "correlate" in out
-    assert (pictures / "text-1.png").read_bytes().startswith(b"\x89PNG")
+    (picture,) = pictures.iterdir()  # numbered by its line, as a picture of attention is
+    assert picture.name == "line-2.png" and picture.read_bytes().startswith(b"\x89PNG")
     code, out, _ = command("classify", "predict", run, folder / "one.txt", "--explain", "--json")
-    record = json.loads(out)
+    nothing, record = map(json.loads, out.splitlines())
+    assert nothing.keys() == record.keys() and nothing["label"] is None and nothing["words"] == []
     assert record["words"] == ["good", "cab", "a", "bad"] and len(record["gradient"]) == len(record["occlusion"]) == 4
 
 

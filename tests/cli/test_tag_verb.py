@@ -22,20 +22,24 @@ def test_every_line_is_printed_with_its_tags(command, run, tmp_path, monkeypatch
     code, out, err = command("tag", "predict", run, tmp_path / "lines.txt")
     assert code == 0 and not err
     lines = [[piece.rpartition("/") for piece in line.split(" ")] for line in out.splitlines()]
-    assert [[word for word, _, _ in line] for line in lines] == [["a", "cab"], ["XABC", "bad", "dab"]]
-    monkeypatch.setattr("sys.stdin", io.StringIO("a cab\nXABC bad dab\n"))
+    assert [[word for word, _, _ in line] for line in lines] == [["a", "cab"], [""], ["XABC", "bad", "dab"]]
+    assert out.splitlines()[1] == ""  # of an empty line, so that lines stand beside those of the file
+    monkeypatch.setattr("sys.stdin", io.StringIO("a cab\n\nXABC bad dab\n"))
     assert command("tag", "predict", run)[1] == out
     columns = command("tag", "predict", run, tmp_path / "lines.txt", "--columns")[1]
-    assert columns == "\n".join("".join(f"{w}\t{t}\n" for w, _, t in line) for line in lines) + "\n"
+    assert columns == "\n".join("".join(f"{w}\t{t}\n" for w, _, t in line) for line in lines[::2]) + "\n"
 
 
 def test_the_best_strings_and_json(command, run, tmp_path):
-    (tmp_path / "lines.txt").write_text("a cab\n")
+    (tmp_path / "lines.txt").write_text("\na cab\n")
     _, out, _ = command("tag", "predict", run, tmp_path / "lines.txt", "--n-best", "3")
-    scores = [float(line.split("\t")[0]) for line in out.splitlines()]
+    first, *rest = out.splitlines()
+    assert first == ""
+    scores = [float(line.split("\t")[0]) for line in rest]
     assert len(scores) == 3 and scores == sorted(scores, reverse=True)
     _, out, _ = command("tag", "predict", run, tmp_path / "lines.txt", "--n-best", "3", "--json")
-    record = json.loads(out)
+    nothing, record = map(json.loads, out.splitlines())
+    assert nothing.keys() == record.keys() and not any(nothing.values())
     assert record["words"] == ["a", "cab"] and len(record["best"]) == 3
 
 
