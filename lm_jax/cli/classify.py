@@ -89,7 +89,7 @@ def predict(argv: list[str]) -> None:
             elif arguments.explain:
                 _print_explanation(answer, line.number, folder, arguments)
             else:
-                words = f"{answer.label}\t{answer.probability:.4f}\t{answer.text}"
+                words = f"{answer.label}\t{answer.probability:.4f}\t{line.text}"
                 say(to_json(answer) if arguments.json else words)
 
 
