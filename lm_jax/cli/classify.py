@@ -1,18 +1,22 @@
 """`lm-jax classify train | evaluate | predict`: texts and their labels."""
 
 import dataclasses
-import itertools
 from typing import Literal
 
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, texts_of
+from lm_jax.cli.lines import answered, read_batches
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import make_console, say
 from lm_jax.cli.train import TrainArguments, train_task
 from lm_jax.config import ClassifyConfig, setting
 from lm_jax.errors import UserError
 from lm_jax.strict_json import to_json
+
+
+# of an empty line
+NO_PREDICTION = {"text": "", "label": None, "probability": None, "probabilities": {}}
+NO_EXPLANATION = {"label": None, "probability": None, "words": [], "gradient": [], "occlusion": [], "reach": []}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +42,9 @@ class ClassifyPredictArguments:
     run: str = positional("Folder of the run.", "RUN")
     file: str | None = positional("Texts, one a line; - or nothing for standard input.", "FILE", optional=True)
     explain: bool = setting(False, "Whether words are coloured by their contribution to the label, with the numbers.")
-    pictures: str | None = setting(None, "Folder for a picture of each explanation (with --explain).", metavar="FOLDER")
+    pictures: str | None = setting(
+        None, "Folder for a picture of each line's explanation (with --explain).", metavar="FOLDER"
+    )
     cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object a line.")
 
@@ -72,16 +78,28 @@ def predict(argv: list[str]) -> None:
 
     keep_compiled()
     run = load_as(TrainedClassifier, arguments.run, arguments.cell)
-    numbers = itertools.count(1)
     for batch in batches:
-        texts = texts_of(batch, lambda text: encode_text(run, text))
-        if arguments.explain:
-            for text in texts:
-                _print_explanation(run.explain(text), next(numbers), folder, arguments)
-            continue
-        for prediction in run.classify(texts):
-            words = f"{prediction.label}\t{prediction.probability:.4f}\t{prediction.text}"
-            say(to_json(prediction) if arguments.json else words)
+        for line, answer in answered(
+            batch,
+            lambda text: encode_text(run, text),
+            lambda texts: map(run.explain, texts) if arguments.explain else run.classify(texts),
+        ):
+            if answer is None:
+                _print_nothing(arguments)
+            elif arguments.explain:
+                _print_explanation(answer, line.number, folder, arguments)
+            else:
+                words = f"{answer.label}\t{answer.probability:.4f}\t{line.text}"
+                say(to_json(answer) if arguments.json else words)
+
+
+def _print_nothing(arguments):
+    """Prints what stands for an empty line, so that lines stand beside those of the file; an explanation for a person
+    has no line of its own."""
+    if arguments.json:
+        say(to_json(NO_EXPLANATION if arguments.explain else NO_PREDICTION))
+    elif not arguments.explain:
+        say("")
 
 
 def _print_explanation(explanation, number, folder, arguments):
@@ -93,4 +111,4 @@ def _print_explanation(explanation, number, folder, arguments):
         make_console().print(coloured_words(explanation), crop=False)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        draw_words(explanation, folder / f"text-{number}.png")
+        draw_words(explanation, folder / f"line-{number}.png")

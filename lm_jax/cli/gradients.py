@@ -56,7 +56,9 @@ def main(argv: list[str]) -> None:
     from lm_jax.report.out_folder import check_folder
     from lm_jax.runs.open import open_run
 
-    open_run(arguments.run)  # before anything is made below it
+    opened = open_run(arguments.run)  # before anything is made below it
+    if arguments.text is None:
+        _check_profiled(opened)
     out = check_folder(arguments.out or Path(arguments.run) / ("gradients" if arguments.text is None else "heat_map"))
     keep_compiled()
     (_profile if arguments.text is None else _map)(arguments, out, command)
@@ -72,6 +74,17 @@ def _check_one_kind(arguments):
         raise UserError(f"--text measures one text, and nothing else says which; got {flags} too")
     if arguments.text is None and arguments.target is not None:
         raise UserError(f"target needs text, got {arguments.target!r} without", ["target", "text"])
+
+
+def _check_profiled(opened):
+    """A model of sentences has no long text, through which gradients could reach far back: it has those of one."""
+    from lm_jax.queries import TrainedLanguageModel
+    from lm_jax.queries.source_gradients import MAPS
+
+    found = opened.task.model_type
+    if found in MAPS and found != TrainedLanguageModel.model_type:
+        rule = f"gradients of the run of a {found} need text, the one to explain"
+        raise UserError(f"{rule}, got none: {opened.path}", ["text"])
 
 
 def _profile(arguments, out, command):

@@ -3,14 +3,15 @@
 import contextlib
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lm_jax.errors import UserError
 from lm_jax.input_files import LINE_LIMIT
 
 
+Answer = TypeVar("Answer")
 ROWS = 64  # lines of a batch
 BLOCK = 1 << 16  # bytes of standard input that are read at most at once
 
@@ -45,13 +46,23 @@ def refused_by_line(line: Line) -> Iterator[None]:
         raise UserError(f"{error} in line {line.number}", error.settings) from error
 
 
-def texts_of(batch: list[Line], encode: Callable[[str], object]) -> list[str]:
-    """Returns the texts of the lines that have one, once each was encoded: nothing is answered before a mistake."""
+def answered(
+    batch: list[Line], encode: Callable[[str], object], answer: Callable[[list[str]], Iterable[Answer]]
+) -> Iterator[tuple[Line, Answer | None]]:
+    """Yields every line with its answer; an empty line has none, and stays in its place beside the others.
+
+    Args:
+        batch: The lines.
+        encode: Raises UserError for a text that cannot be read: nothing of a batch is answered before a mistake.
+        answer: Answers texts, each by one.
+    """
     lines = [line for line in batch if line.text]
     for line in lines:
         with refused_by_line(line):
             encode(line.text)
-    return [line.text for line in lines]
+    answers = iter(answer([line.text for line in lines]))
+    for line in batch:
+        yield line, next(answers) if line.text else None
 
 
 def _in_batches(arriving: Iterator[list[str]]) -> Iterator[list[Line]]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, texts_of
+from lm_jax.cli.lines import answered, read_batches
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
@@ -13,6 +13,10 @@ from lm_jax.config import TagConfig, setting
 from lm_jax.config.settings import count
 from lm_jax.errors import UserError, check_sizes
 from lm_jax.strict_json import to_json
+
+
+# of an empty line
+NOTHING: dict[str, list] = {"words": [], "tags": [], "probabilities": [], "spans": [], "best": []}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +47,9 @@ class TagPredictArguments:
         rule=count,
     )
     columns: bool = setting(
-        False, "Whether a line has a word and its tag, with a tab between, and sentences end with a blank line."
+        False,
+        "Whether a line has a word and its tag, with a tab between, and sentences end with a blank line. Empty lines "
+        "of the file are left out.",
     )
     cell: str | None = setting(None, "Cell of your own that the run was trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object a line.")
@@ -79,12 +85,21 @@ def predict(argv: list[str]) -> None:
     run = load_as(TrainedTagger, arguments.run, arguments.cell)
     run.tag_sentences([], arguments.n_best)  # refuses what cannot be, before a line is read
     for batch in batches:
-        texts = texts_of(batch, lambda text: words_of(run, text))
-        for sentence in run.tag_sentences(texts, arguments.n_best):
-            say(to_json(sentence) if arguments.json else _words(sentence, arguments))
+        for _, sentence in answered(
+            batch,
+            lambda text: words_of(run, text),
+            lambda texts: run.tag_sentences(texts, arguments.n_best),
+        ):
+            if sentence is None and arguments.columns:  # whose blank lines are ends of sentences
+                continue
+            say(_words(sentence, arguments))
 
 
 def _words(sentence, arguments):
+    if arguments.json:
+        return to_json(NOTHING if sentence is None else sentence)
+    if sentence is None:  # an empty line stays one, so that lines stand beside those of the file
+        return ""
     if arguments.columns:
         return "".join(f"{word}\t{tag}\n" for word, tag in zip(sentence.words, sentence.tags, strict=True))
     lines = []

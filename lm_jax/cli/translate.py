@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from lm_jax.cli.evaluate import evaluate_run
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, texts_of
+from lm_jax.cli.lines import answered, read_batches
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.cli.train import TrainArguments, train_task
@@ -79,11 +79,12 @@ def predict(argv: list[str]) -> None:
     if arguments.attention is not None and run.model.align is None:
         raise UserError(f"pictures of attention need a translator with attention, got {run.run}", ["attention"])
     for batch in batches:
-        texts = texts_of(batch, lambda text: encode_source(run, text))
-        translated = iter(run.translate_all(texts, n_best=arguments.n_best, **search))
-        for line in batch:
-            translations = next(translated) if line.text else []
-            _print(line.text, translations, arguments)
+        for line, translations in answered(
+            batch,
+            lambda text: encode_source(run, text),
+            lambda texts: run.translate_all(texts, n_best=arguments.n_best, **search),
+        ):
+            _print(line.text, translations or [], arguments)
             if translations and folder is not None:
                 _draw(run, line.text, translations[0], folder / f"line-{line.number}.png")
 

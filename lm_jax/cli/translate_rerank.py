@@ -1,9 +1,10 @@
 """`lm-jax translate rerank RUN FILE`: translations chosen by the noisy channel, and its weights tuned."""
 
 import dataclasses
+from typing import Any
 
 from lm_jax.cli.flags import positional
-from lm_jax.cli.lines import read_batches, texts_of
+from lm_jax.cli.lines import answered, read_batches
 from lm_jax.cli.parsing import parse
 from lm_jax.cli.screen import say
 from lm_jax.config.settings import setting
@@ -30,6 +31,7 @@ class RerankArguments:
     data: str | None = setting(None, "Parallel text to tune on, if not the run's own.", metavar="FILE")
     beam_size: int | None = setting(None, "Number of translations to choose from, if not the run's setting.")
     n_best: int = setting(1, "Translations of each line, best first, with score and three log-probabilities.")
+    cell: str | None = setting(None, "Cell of your own that runs were trained with.", metavar="FILE.py:NAME")
     json: bool = setting(False, "Whether the output is one JSON object a line.")
 
 
@@ -40,15 +42,11 @@ def main(argv: list[str]) -> None:
     batches = () if arguments.tune else read_batches(arguments.file)
 
     from lm_jax.machine.compile_cache import keep_compiled
-    from lm_jax.queries import TrainedTranslator
-    from lm_jax.queries.load import load_as
-    from lm_jax.queries.trained import TrainedLanguageModel
     from lm_jax.queries.translate import encode_source
 
     keep_compiled()
-    run, reverse = (load_as(TrainedTranslator, path) for path in (arguments.run, str(arguments.reverse)))
-    others = {"reverse": reverse, "language_model": load_as(TrainedLanguageModel, str(arguments.language_model))}
-    others["beam_size"] = arguments.beam_size
+    run, reverse, language_model = _load(arguments)
+    others = {"reverse": reverse, "language_model": language_model, "beam_size": arguments.beam_size}
     if arguments.tune:
         _print_tuning(run.tune_weights(data=arguments.data, **others), arguments)
         return
@@ -56,10 +54,26 @@ def main(argv: list[str]) -> None:
         others["weights"] = arguments.weights
     run.rerank([], n_best=arguments.n_best, **others)  # refuses what cannot be, before a line is read
     for batch in batches:
-        texts = texts_of(batch, lambda text: encode_source(run, text))
-        found = iter(run.rerank(texts, n_best=arguments.n_best, **others))
-        for line in batch:
-            _print(line.text, next(found) if line.text else [], arguments)
+        for line, translations in answered(
+            batch,
+            lambda text: encode_source(run, text),
+            lambda texts: run.rerank(texts, n_best=arguments.n_best, **others),
+        ):
+            _print(line.text, translations or [], arguments)
+
+
+def _load(arguments: RerankArguments) -> tuple[Any, ...]:
+    """Loads the three runs. The user's cell is for those that need one; if none does, loading refuses it."""
+    from lm_jax.cells.user import has_user_cell
+    from lm_jax.queries import TrainedLanguageModel, TrainedTranslator
+    from lm_jax.queries.load import load_as
+    from lm_jax.runs.open import open_run
+
+    classes = (TrainedTranslator, TrainedTranslator, TrainedLanguageModel)
+    runs = [str(run) for run in (arguments.run, arguments.reverse, arguments.language_model)]
+    needs = [has_user_cell(open_run(run).config) for run in runs]
+    cells = [arguments.cell if need or not any(needs) else None for need in needs]
+    return tuple(map(load_as, classes, runs, cells))
 
 
 def _check(arguments: RerankArguments) -> None:

@@ -8,7 +8,7 @@ span begins at B and S, at every tag after O, E or S, and wherever the kind chan
 both ends and in kind, over all sentences.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from lm_jax.errors import UserError
 
 
 PREFIXES = {"BIO": "BI", "IOBES": "BIES"}
+_ELSEWHERE = ("L", "M", "U", "W")  # prefixes of schemes that are not known here: BILOU, BMES, BMEWO
+_STRAY = 50  # words of spans for each word of a tag outside the scheme, from which on it is taken for a mistake
 # after which prefixes another may follow; "^" is the beginning of a sentence, "$" its end
 _LEGAL = {
     "BIO": {"^": "BO", "B": "BIO$", "I": "BIO$", "O": "BO$"},
@@ -69,6 +71,23 @@ def scheme_of(tags: Iterable[str]) -> str | None:
     if not prefixes:
         return None
     return next((scheme for scheme, known in PREFIXES.items() if prefixes <= set(known)), None)
+
+
+def stray_tags(counts: Mapping[str, int]) -> tuple[str, list[str]] | None:
+    """Returns the scheme that nearly all tags are of, and the tags outside it; None where all fit, or many do not.
+
+    Of 51 words that are not O one may be outside. Tags such as L-x and M-x are of another scheme, and no mistake.
+
+    Args:
+        counts: How many words have each tag.
+    """
+    outside = [tag for tag in counts if scheme_of([tag]) is None and tag != "O"]
+    scheme = scheme_of(counts.keys() - outside)
+    if not outside or scheme is None or any(kind and prefix in _ELSEWHERE for prefix, kind in map(_parts, outside)):
+        return None
+    stray = sum(counts[tag] for tag in outside)
+    marked = sum(counts.values()) - counts.get("O", 0) - stray
+    return (scheme, outside) if stray * _STRAY <= marked else None
 
 
 def is_legal(scheme: str, previous: str | None, tag: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from lm_jax.data.near_files import near_files
 from lm_jax.data.python_names import standard_library, tagged_functions
 from lm_jax.data.sources import SPLIT_NAMES
-from lm_jax.data.spans import illegal_step, scheme_of
+from lm_jax.data.spans import PREFIXES, illegal_step, scheme_of, stray_tags
 from lm_jax.data.tagged_files import Sentence, read_sentences
 from lm_jax.data.texts import SPLITS
 from lm_jax.errors import UserError
@@ -97,6 +98,19 @@ def check_tags(sentences: Sequence[Sentence], known: Sequence[str]) -> None:
         for tag, line in zip(sentence.tags, sentence.lines, strict=True):
             if tag not in names:
                 raise UserError(f"a tag must occur in the training data, got {tag} in line {line} of {sentence.file}")
+
+
+def check_scheme(sentences: Sequence[Sentence]) -> None:
+    """Raises UserError for a tag outside BIO or IOBES where nearly all others are of it: with it no tag would mark a
+    span, and no sequence be illegal."""
+    stray = stray_tags(Counter(tag for sentence in sentences for tag in sentence.tags))
+    if stray is None:
+        return
+    scheme, outside = stray
+    places = ((tag, line, one.file) for one in sentences for tag, line in zip(one.tags, one.lines, strict=True))
+    tag, line, file = next(place for place in places if place[0] in outside)
+    forms = ", ".join(["O", *(f"{prefix}-KIND" for prefix in PREFIXES[scheme])])
+    raise UserError(f"tags of which nearly all are {scheme} must be one of {forms}, got {tag} in line {line} of {file}")
 
 
 def check_legal(sentences: Sequence[Sentence], known: Sequence[str]) -> None:

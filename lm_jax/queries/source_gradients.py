@@ -214,7 +214,11 @@ def any_gradient_map(
             a layer that is not there.
     """
     loaded = as_loaded(run, cell)
-    return _MAPS[loaded.task.model_type](loaded, text, target, layer=layer)
+    model_type = loaded.task.model_type
+    if model_type not in MAPS:
+        rule = f"gradients of a text are those of a {', '.join(list(MAPS)[:-1])} or {list(MAPS)[-1]}"
+        raise UserError(f"{rule}, got a {model_type}: {loaded.path}")
+    return MAPS[model_type](loaded, text, target, layer=layer)
 
 
 def _of_language_model(run: LoadedRun, text: str, target: str | None, *, layer: int | None) -> GradientMap:
@@ -223,7 +227,8 @@ def _of_language_model(run: LoadedRun, text: str, target: str | None, *, layer: 
     return gradient_map(run, text, layer=-1 if layer is None else layer)
 
 
-_MAPS: dict[str, Callable[..., GradientMap | SourceGradientMap]] = {
+# how a text is explained, by the type of model
+MAPS: dict[str, Callable[..., GradientMap | SourceGradientMap]] = {
     "language model": _of_language_model,
     "classifier": label_gradients,
     "tagger": tag_gradients,

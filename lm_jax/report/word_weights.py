@@ -13,6 +13,7 @@ from lm_jax.report.visible_text import one_line
 
 FOR, AGAINST = "#0072B2", "#D55E00"  # colours of words that speak for the label, and against it
 WIDEST = 14  # letters of a word in the picture
+ROUNDING = 1e-6  # nats below which a number is an error of float32
 
 
 def coloured_words(explanation: Any) -> Any:
@@ -61,8 +62,12 @@ def draw_words(explanation: Any, path: Path) -> None:
 
 
 def _agreement(explanation):
+    """How far the two measures agree; two words always do, and numbers that are all the same have no correlation."""
+    measures = np.array([explanation.gradient, explanation.occlusion])
+    if np.abs(measures).max() < ROUNDING:
+        return "no word adds anything: each is as good as an unknown one"
     if len(explanation.words) < 3:
         return "gradient beside occlusion"
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = np.corrcoef(explanation.gradient, explanation.occlusion)[0, 1]
-    return f"gradient and occlusion correlate by {correlation:.2f}"
+    if not np.ptp(measures, axis=1).all():
+        return "gradient and occlusion have no correlation: one is the same for every word"
+    return f"gradient and occlusion correlate by {np.corrcoef(measures)[0, 1]:.2f}"

@@ -12,7 +12,7 @@ from lm_jax.analysis.first_nonfinite_encoder import first_nonfinite_encoder
 from lm_jax.config import TagConfig, cell_title
 from lm_jax.data.buckets import Buckets
 from lm_jax.data.tag_vocabulary import UNKNOWN_ID, EncodedSentences, TagVocabulary, build_tag_vocabulary
-from lm_jax.data.tagged import check_legal, check_tags, load_tagged, load_tagged_split
+from lm_jax.data.tagged import check_legal, check_scheme, check_tags, load_tagged, load_tagged_split
 from lm_jax.data.tagged_files import Sentence
 from lm_jax.data.texts import SPLITS
 from lm_jax.inference.tagging import score_tags
@@ -105,6 +105,7 @@ def _load(settings: TagConfig, saved: SavedData | None) -> TaggedCorpus:
     texts = load_tagged(settings.data.data, settings.data.column, settings.data.max_length)
     sha256 = texts.sha256
     if saved is None:
+        check_scheme(texts.splits["train"])
         vocabulary = build_tag_vocabulary(texts.splits["train"])
     else:
         saved.check_same(texts.source, sha256)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lm_jax.config import TrainConfig
 from lm_jax.data.vocabulary import Vocabulary
 from lm_jax.data.word_vectors import WordVectors
 from lm_jax.errors import UserError
@@ -28,7 +29,7 @@ def with_run(config: Any, vocabulary: Vocabulary, params: Any, pretrained: Pretr
     Args:
         config: the settings of the encoder.
         vocabulary: of the new run.
-        params: a classifier's or a tagger's: with `embedding` and `encoder`.
+        params: a classifier's: with `embedding` and `encoder`.
         pretrained: the run of the language model.
 
     Raises:
@@ -73,7 +74,8 @@ def _shapes(tree):
 
 def _check(config, vocabulary, params: Params, pretrained):
     names, path = ["init_from"], pretrained.path
-    of_a_cell = getattr(pretrained.config.model, "cell", None) is not None
+    language_model = isinstance(pretrained.config, TrainConfig)
+    of_a_cell = language_model and getattr(pretrained.config.model, "cell", None) is not None
     if not of_a_cell or getattr(pretrained.params, "embedding", None) is None:
         raise UserError(f"init_from must be the run of a recurrent language model, got another: {path}", names)
     if pretrained.vocabulary.level != vocabulary.level:

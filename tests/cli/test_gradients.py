@@ -12,6 +12,8 @@ from tests.cli.conftest import tree
 from tests.cli.test_bad_input import assert_refused
 from tests.queries.untrained import untrained
 from tests.tasks.labelled import classify_config
+from tests.tasks.parallel import translate_config
+from tests.tasks.tagged import tag_config
 
 
 SMALL = ("--texts", 2, "--length", 12, "--max-lag", 5)
@@ -108,7 +110,22 @@ def test_the_map_of_any_run(command, tmp_path):
     assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1)
     assert (tmp_path / "out" / "heat_map.png").read_bytes().startswith(b"\x89PNG")
     assert_refused(command("gradients", run, "--text", "a", "--target", "x"), "--target must be a label of the run")
-    assert_refused(command("gradients", run), "for the run of a language model, got that of a classifier")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"), [(classify_config, "good a"), (tag_config, "a cab"), (translate_config, "eins.")]
+)
+def test_a_run_of_sentences_needs_a_text_and_the_refusal_says_so(make, text, command, tmp_path):
+    run = untrained(make(tmp_path / "data.tsv"), tmp_path / "run")
+    before, kind = tree(tmp_path), lm_jax.load(run).model_type
+    refused = command("gradients", run)
+    assert refused == (
+        2,
+        "",
+        f"error: gradients of the run of a {kind} need --text, the one to explain, got none: {run}\n",
+    )
+    assert tree(tmp_path) == before
+    assert command("gradients", run, "--text", text)[0] == 0  # as it was told
 
 
 BAD = {

@@ -22,20 +22,24 @@ def test_every_line_is_printed_with_its_tags(command, run, tmp_path, monkeypatch
     code, out, err = command("tag", "predict", run, tmp_path / "lines.txt")
     assert code == 0 and not err
     lines = [[piece.rpartition("/") for piece in line.split(" ")] for line in out.splitlines()]
-    assert [[word for word, _, _ in line] for line in lines] == [["a", "cab"], ["XABC", "bad", "dab"]]
-    monkeypatch.setattr("sys.stdin", io.StringIO("a cab\nXABC bad dab\n"))
+    assert [[word for word, _, _ in line] for line in lines] == [["a", "cab"], [""], ["XABC", "bad", "dab"]]
+    assert out.splitlines()[1] == ""  # of an empty line, so that lines stand beside those of the file
+    monkeypatch.setattr("sys.stdin", io.StringIO("a cab\n\nXABC bad dab\n"))
     assert command("tag", "predict", run)[1] == out
     columns = command("tag", "predict", run, tmp_path / "lines.txt", "--columns")[1]
-    assert columns == "\n".join("".join(f"{w}\t{t}\n" for w, _, t in line) for line in lines) + "\n"
+    assert columns == "\n".join("".join(f"{w}\t{t}\n" for w, _, t in line) for line in lines[::2]) + "\n"
 
 
 def test_the_best_strings_and_json(command, run, tmp_path):
-    (tmp_path / "lines.txt").write_text("a cab\n")
+    (tmp_path / "lines.txt").write_text("\na cab\n")
     _, out, _ = command("tag", "predict", run, tmp_path / "lines.txt", "--n-best", "3")
-    scores = [float(line.split("\t")[0]) for line in out.splitlines()]
+    first, *rest = out.splitlines()
+    assert first == ""
+    scores = [float(line.split("\t")[0]) for line in rest]
     assert len(scores) == 3 and scores == sorted(scores, reverse=True)
     _, out, _ = command("tag", "predict", run, tmp_path / "lines.txt", "--n-best", "3", "--json")
-    record = json.loads(out)
+    nothing, record = map(json.loads, out.splitlines())
+    assert nothing.keys() == record.keys() and not any(nothing.values())
     assert record["words"] == ["a", "cab"] and len(record["best"]) == 3
 
 
@@ -53,6 +57,10 @@ BAD_FILES = {
     "illegal.tsv": ("a\tO\nb\tI-x\n", "BIO tags must be a legal sequence, got I-x after O in line 2 of"),
     "long.tsv": ("a\tO\n" * 10_000, "may have --max-length 12 words, got 10000 from line 1 of"),
     "broken.conllu": ("1\ta\n", "needs 10 columns between tabs, got 2 in line 1 of"),
+    "empty.conllu": (
+        "# nothing\n\n",
+        "CoNLL-U needs a word, got none before the blank line in line 2 of",
+    ),
     "three.tsv": ("a b c\n", "got 3 fields in line 1 of"),
 }
 
@@ -71,6 +79,24 @@ def test_a_bad_file_is_one_line_and_nothing_is_written(name, text, message, comm
         code, _, err = command(*words)
         assert code == 2 and err.startswith("error: ") and err.count("\n") == 1
     assert tree(tmp_path) == before
+
+
+def test_one_tag_alone_is_refused_and_nothing_is_written(command, tmp_path):
+    (tmp_path / "one.tsv").write_text("a\tO\n\n" * 30)
+    before = tree(tmp_path)
+    code, out, err = command("tag", "train", "--data", tmp_path / "one.tsv", "--run", tmp_path / "run")
+    message = f"error: tagging needs at least 2 tags, got 1 in {tmp_path / 'one.tsv'}: O\n"
+    assert (code, out, err) == (2, "", message) and tree(tmp_path) == before
+
+
+def test_one_tag_outside_the_scheme_is_named_and_nothing_is_written(command, tmp_path):
+    lines = "a\tB-x\nb\tI-x\nc\tO\n\n"
+    (tmp_path / "stray.tsv").write_text(lines * 40 + "a\tB_x\n\n" + lines * 40)
+    before = tree(tmp_path)
+    code, out, err = command("tag", "train", "--data", tmp_path / "stray.tsv", "--run", tmp_path / "run")
+    rule = "tags of which nearly all are BIO must be one of O, B-KIND, I-KIND"
+    message = f"error: {rule}, got B_x in line 161 of {tmp_path / 'stray.tsv'}\n"
+    assert (code, out, err) == (2, "", message) and tree(tmp_path) == before
 
 
 BAD_FLAGS = {

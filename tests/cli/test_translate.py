@@ -75,7 +75,31 @@ def test_translations_stream_line_by_line(command, run, folder, monkeypatch):
     assert [sum(row) for row in found.weights] == pytest.approx([1, 1, 1], abs=1e-5)
 
 
+GOOD = "eins.\tone!\n" * 40
+# text that cannot be used, by the name of its file
+BAD_FILES = {
+    "two.de": "eins.\n" * 40,
+    "two.en": "one!\n" * 38,
+    "empty.tsv": GOOD + "zwei.\t \n",
+    "words.tsv": GOOD + "eins " * 10_000 + "\tone!\n",
+}
 WRONG = {
+    "files of different length": (
+        ("train", "--data", "two", "--source", "de", "--target", "en"),
+        "must have as many lines, got 38 in two.en: line 39 of two.de, which has 40, is a translation of none",
+    ),
+    "an empty sentence": (
+        ("train", "--data", "empty.tsv"),
+        "a sentence must hold a word, got an empty target in line 41 of empty.tsv",
+    ),
+    "10,000 words": (
+        ("train", "--data", "words.tsv", "--level", "word"),
+        "a sentence has at most --max-length tokens, 200, got a source of 10,000 in line 41 of words.tsv",
+    ),
+    "10,000 words to score": (
+        ("evaluate", "RUN", "--data", "words.tsv", "--split", "all"),
+        "got a source of 10,000 in line 41 of words.tsv",
+    ),
     "no data": (("train", "--data", "nowhere"), "--data must be an existing file or folder, or what two files have"),
     "one language": (
         ("train", "--data", "PAIRS", "--source", "x", "--target", "x"),
@@ -100,6 +124,8 @@ def test_mistakes_are_one_line_and_write_nothing(name, command, run, folder, tmp
     (folder / "long.txt").write_text("eins.\n" + "eins " * 10_000)
     places = {"RUN": run, "LINES": str(folder / "lines.txt"), "PAIRS": write_parallel(folder / "pairs.tsv")}
     places["LONG"] = str(folder / "long.txt")
+    for file, text in BAD_FILES.items():
+        (tmp_path / file).write_text(text)
     monkeypatch.chdir(tmp_path)
     before, (words, message) = tree(tmp_path), WRONG[name]
     code, out, err = command("translate", *(places.get(word, word) for word in words))

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from lm_jax.cells.user import user_cell
 from tests.cli.conftest import tree
 from tests.queries.channel import channel_runs, language_model_config, scores_config
 from tests.queries.untrained import untrained
@@ -45,6 +46,22 @@ def test_translations_stream_line_by_line(command, words, runs, folder, monkeypa
     assert code == 0 and [len(record["translations"]) for record in records] == [2, 0, 2]
     best = records[0]["translations"][0]
     assert best["text"] == rows[0][4] and {"direct", "reverse", "language_model", "unknown_reverse"} <= best.keys()
+
+
+def test_a_cell_of_ones_own_is_for_the_runs_that_have_one(command, words, runs, folder):
+    """It is the cell of the other reverse run under another name: all numbers are the same."""
+    (folder / "own.py").write_text("from lm_jax.cells import rnn\n\n\ndef mine(*sizes):\n    return rnn(*sizes)\n")
+    name = f"{folder / 'own.py'}:mine"
+    own = ("--reverse", channel_runs(folder / "own", cell=user_cell(name))["reverse"])
+    (folder / "one.txt").write_text("eins zwei.\ndrei drei null.\n")
+    others = (folder / "one.txt", "--language-model", runs["language_model"], "--n-best", "2")
+    expected = command("translate", "rerank", runs["direct"], *others, "--reverse", runs["reverse"])
+    assert expected[0] == 0 and len(expected[1].splitlines()) == 4
+    assert command("translate", "rerank", runs["direct"], *others, *own, "--cell", name) == expected
+    code, out, err = command("translate", "rerank", runs["direct"], *others, *own)
+    assert code == 2 and not out and "cell" in err and err.count("\n") == 1
+    code, out, err = command(*words(folder / "one.txt"), "--cell", name)
+    assert (code, out) == (2, "") and "--cell is given for runs of a user's own cell only" in err
 
 
 def test_tuned_weights_are_printed_as_they_are_given(command, words, folder):

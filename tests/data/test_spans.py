@@ -5,7 +5,16 @@ import math
 
 import pytest
 
-from lm_jax.data.spans import SpanScore, illegal_step, is_legal, legal_transitions, scheme_of, span_score, spans
+from lm_jax.data.spans import (
+    SpanScore,
+    illegal_step,
+    is_legal,
+    legal_transitions,
+    scheme_of,
+    span_score,
+    spans,
+    stray_tags,
+)
 from lm_jax.errors import UserError
 
 
@@ -108,6 +117,26 @@ def test_the_scheme_is_seen_in_the_tags():
         assert scheme_of(tags) is None and legal_transitions(tags) is None
     with pytest.raises(UserError, match="need one that can stand alone, such as O, got B-x, E-x"):
         legal_transitions(["B-x", "E-x"])
+
+
+STRAYS = {  # counts of tags, and those outside a scheme that nearly all are of
+    "one of 51": ({"O": 900, "B-x": 30, "I-x": 20, "B_p": 1}, ("BIO", ["B_p"])),
+    "one of 50": ({"O": 900, "B-x": 29, "I-x": 20, "B_p": 1}, None),
+    "two kinds": ({"S-x": 60, "B-x": 20, "E-x": 20, "b-x": 1, "B": 1}, ("IOBES", ["b-x", "B"])),
+    "none": ({"O": 900, "B-x": 30, "I-x": 20}, None),
+    "IOBES": ({"B-x": 90, "E-x": 90, "I-x": 1, "S-x": 1}, None),
+    "BILOU": ({"B-x": 90, "I-x": 20, "L-x": 1, "U-x": 1}, None),
+    "BMES": ({"B-x": 90, "E-x": 90, "M-x": 1}, None),
+    "words": ({"NOUN": 500, "VERB": 400, "X": 1}, None),
+    "O alone": ({"O": 500, "B_p": 1}, None),
+    "mostly words": ({"NOUN": 500, "B-x": 5, "I-x": 5}, None),
+}
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_tags_outside_the_scheme_of_nearly_all_others(name):
+    counts, expected = STRAYS[name]
+    assert stray_tags(counts) == expected
 
 
 def test_f1_counts_spans_that_are_right_in_both_ends_and_kind():

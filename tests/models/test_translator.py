@@ -15,6 +15,7 @@ from lm_jax.inference import beam_search, generate, likelihood
 from lm_jax.models.conditional import Conditioned, Sizes, conditional_lm, decoder_input_size
 from lm_jax.models.source_readers import frame_reader, reversed_rows
 from lm_jax.models.translator import encoder_decoder, translator
+from lm_jax.training.pairs import as_pairs, translation_loss
 from tests.oracles.decoders import decode
 
 
@@ -29,6 +30,7 @@ LENGTHS = np.array([5, 1, 3])
 GENERATOR = np.random.default_rng(0)
 SOURCE = GENERATOR.integers(0, 7, (5, 3)).astype(np.int32)
 MASK = np.arange(5)[:, None] < LENGTHS
+TARGET_LENGTHS = np.array([4, 2, 1])
 TARGET = GENERATOR.integers(0, V, (4, 3)).astype(np.int32)
 ENCODER = bidirectional(gru(3, 2), gru(3, 2))
 
@@ -117,6 +119,32 @@ def test_more_padding_changes_nothing(case):
     np.testing.assert_allclose(padded, logits, rtol=0, atol=1e-6)
     *_, alone = case.unroll(case.params, SOURCE[:3, 2:], MASK[:3, 2:], TARGET[:, 2:])
     np.testing.assert_allclose(logits[:, 2:], alone, rtol=0, atol=1e-5)
+
+
+def laid_out(rows, source_rows, target_rows, columns):
+    """Pairs of some rows of SOURCE and TARGET, of so many columns; all else is padding."""
+    source, target = np.full((source_rows, columns), -1), np.full((target_rows, columns), -1)
+    for column, row in enumerate(rows):
+        source[: LENGTHS[row], column] = SOURCE[: LENGTHS[row], row]
+        target[: TARGET_LENGTHS[row], column] = TARGET[: TARGET_LENGTHS[row], row]
+    return as_pairs(jnp.asarray(np.concatenate([source, target]), jnp.int32), source_rows, 0)
+
+
+def test_neither_loss_nor_gradients_depend_on_padding_and_buckets(case):
+    """The mean over all targets, and its gradient for every parameter, however the pairs are laid out."""
+    loss = translation_loss(case.model)
+    gradient = jax.jit(jax.value_and_grad(lambda p, pairs, whole: loss(p, None, pairs, jax.random.key(0), whole)[0]))
+    whole = laid_out(range(3), 5, 4, 3)
+    expected = gradient(case.params, whole, whole)
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(expected))
+    for buckets in (
+        [laid_out(range(3), 9, 7, 5)],
+        [laid_out([2, 0, 1], 6, 4, 3)],
+        [laid_out([1], 2, 3, 2), laid_out([0, 2], 8, 6, 3)],
+    ):
+        found = [gradient(case.params, pairs, whole) for pairs in buckets]
+        summed = jax.tree.map(lambda *leaves: sum(leaves), *found)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6), summed, expected)
 
 
 def test_no_gradient_comes_from_padding_and_every_parameter_has_one(case):

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections import namedtuple
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lm_jax.config import RunConfig, setting
+from lm_jax.config.settings import count
 from lm_jax.tasks import Closing, Task
 from lm_jax.training import BatchSource, Score, Tally, one_a_step
 
@@ -16,11 +17,20 @@ from lm_jax.training import BatchSource, Score, Tally, one_a_step
 @dataclasses.dataclass(frozen=True)
 class ParityConfig(RunConfig):
     task: ClassVar[str] = "parity"
-    bits: int = setting(6, "Bits of a string.")
+    bits: int = setting(6, "Bits of a string.", rule=count)
 
 
 Strings = namedtuple("Strings", "x y sha256 record source vocabulary phrases", defaults=("bits", None, ()))
-Network, Row = namedtuple("Network", "init logits"), namedtuple("Row", "split accuracy")
+Network = namedtuple("Network", "init logits")
+
+
+class Row(NamedTuple):
+    split: str
+    accuracy: float
+
+    @property
+    def words(self):
+        return f"{self.accuracy:.1%} of the strings are right"
 
 
 def load(settings, saved):
@@ -86,6 +96,7 @@ PARITY = Task(
     evaluate=evaluate,
     batches=batches,
     loss=loss,
+    command="parity train",
     model_type="parity of strings",
     **NAMES,
 )

@@ -7,11 +7,15 @@ import jax
 import numpy as np
 import pytest
 
-from lm_jax.config import from_flat
+from lm_jax.config import DataConfig, NGramConfig, from_flat
 from lm_jax.errors import UserError
 from lm_jax.runs import open_run, resume, train, train_seeds
-from tests.runs.toy import Events, assert_equal_runs, saved_arrays, toy_config
+from tests.cli.conftest import tree
+from tests.queries.untrained import untrained
+from tests.runs.toy import Events, assert_equal_runs, saved_arrays, toy_config, write_corpus
 from tests.tasks.labelled import classify_config
+from tests.tasks.parallel import translate_config
+from tests.tasks.tagged import tag_config
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,30 @@ def test_a_language_model_gives_embedding_and_lower_layers(folder, tmp_path):
     with pytest.raises(UserError, match="hidden_size must be that of init_from, 4, got 5"):
         train(classify_config(folder / "texts.tsv", init_from=str(tmp_path / "lm"), hidden_size=5), tmp_path / "no")
     assert not (tmp_path / "no").exists()
+
+
+OTHERS = {
+    "classify": lambda folder: classify_config(folder / "other.tsv"),
+    "tag": lambda folder: tag_config(folder / "tagged.tsv"),
+    "translate": lambda folder: translate_config(folder / "pairs.tsv", cell="lstm"),
+    "window": lambda folder: toy_config(write_corpus(folder / "text"), level="word", model="window", window=3),
+    "attention": lambda folder: toy_config(write_corpus(folder / "text"), level="word", model="attention", context=6),
+}
+
+
+@pytest.mark.parametrize("kind", [*OTHERS, "ngram"])
+def test_a_run_of_another_kind_gives_nothing(kind, folder, tmp_path):
+    if kind == "ngram":
+        train(NGramConfig(DataConfig(write_corpus(tmp_path / "text"), level="word"), order=2), tmp_path / "other")
+    else:
+        untrained(OTHERS[kind](tmp_path), tmp_path / "other")
+    config = classify_config(folder / "texts.tsv", init_from=str(tmp_path / "other"))
+    before = tree(tmp_path)
+    with pytest.raises(UserError) as caught:
+        train(config, tmp_path / "new")
+    message = f"init_from must be the run of a recurrent language model, got another: {tmp_path / 'other'}"
+    assert str(caught.value) == message and caught.value.settings == ("init_from",)
+    assert tree(tmp_path) == before and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The laws of tasks that train in steps, over every such task and mode, and over the task of the tests."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 
 from lm_jax.errors import UserError
 from lm_jax.tasks import TASKS, task_of
+from tests.cli.conftest import tree
 from tests.runs.toy import toy_config, write_corpus
 from tests.tasks.labelled import classify_config
 from tests.tasks.parallel import translate_config
@@ -35,6 +37,11 @@ def task_and_settings(request, tmp_path, monkeypatch):
     return task_of(settings), settings
 
 
+def with_source(settings, source):
+    """The settings with other data."""
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, data=source))
+
+
 def assert_equal_trees(one, other):
     assert jax.tree.structure(one) == jax.tree.structure(other)
     for left, right in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
@@ -46,13 +53,17 @@ def test_every_task_that_trains_in_steps_is_here(tmp_path):
     assert {one.task for one in settings} >= {name for name, task in TASKS.items() if task.batches}
 
 
-def test_data_that_cannot_be_used_are_refused_and_nothing_is_written(tmp_path):
-    before = sorted(tmp_path.rglob("*"))
-    for make in (SETTINGS["recurrent"], SETTINGS["sentences"], SETTINGS["window"]):
-        settings = make(str(tmp_path / "nowhere"))
-        with pytest.raises(UserError, match="nowhere"):
-            task_of(settings).load(settings, None)
-    assert sorted(tmp_path.rglob("*")) == before
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "parity"])  # which reads no data
+def test_data_that_cannot_be_used_are_refused_and_nothing_is_written(name, tmp_path):
+    settings = SETTINGS[name](write_corpus(tmp_path / "text"))
+    task = task_of(settings)
+    (tmp_path / "empty.txt").touch()
+    before = tree(tmp_path)
+    for source in (str(tmp_path / "nowhere"), str(tmp_path / "empty.txt")):
+        with pytest.raises(UserError) as caught:
+            task.load(with_source(settings, source), None)
+        assert source in str(caught.value) and "\n" not in str(caught.value)
+    assert tree(tmp_path) == before
 
 
 def test_batches_depend_on_settings_data_and_model_alone(task_and_settings):
