@@ -82,9 +82,9 @@ def in_flags(error: UserError) -> str:
         return str(error)
     given = rf"(?<![\w/-])({'|'.join(map(re.escape, flags))})=(?=\S)((?:'[^']*'|[^\s'])+)"
     parts = re.split(rf"({given}|(?<!\w)'[^']*'(?!\w))", str(error))
-    words, kept = parts[::4], parts[1::4]
-    settings = zip(kept, parts[2::4], parts[3::4], strict=True)
-    values = [f"{flags[name]} {value}" if name else whole for whole, name, value in settings]
+    words, whole = parts[::4], parts[1::4]
+    settings = zip(whole, parts[2::4], parts[3::4], strict=True)
+    values = [f"{flags[name]} {value}" if name else quoted for quoted, name, value in settings]
     for name, flag in flags.items():
         for number, text in enumerate(words):
             once = "_" not in name

@@ -7,9 +7,9 @@ from pathlib import Path
 from lm_jax.errors import UserError
 from lm_jax.files import PART, replacing
 from lm_jax.runs.folder import LOCK
-from lm_jax.training.checkpoints import name_step, remove_step, tidy
 from lm_jax.training.checksums import record_path, records_of
 from lm_jax.training.saved_steps import COPYING, REMOVING, find_steps
+from lm_jax.training.step_names import name_step, remove_step, tidy
 
 
 WAITING = ".mirroring"  # in the run folder: steps to be copied, which the run may delete meanwhile

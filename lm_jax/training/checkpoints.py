@@ -18,12 +18,10 @@ import jax
 from lm_jax.errors import UserError
 from lm_jax.files import PART, sync_folder
 from lm_jax.training.arrays import describe_arrays, load_arrays, save_arrays
-from lm_jax.training.checksums import find_damage, read_record, record_path, record_step, records_of, write_record
+from lm_jax.training.checksums import record_path, record_step, records_of, write_record
 from lm_jax.training.divergence import find_nonfinite
 from lm_jax.training.processes import on_first
 from lm_jax.training.saved_steps import (
-    COPYING,
-    REMOVING,
     SAVING,
     LoadedStep,
     damage_of,
@@ -34,6 +32,7 @@ from lm_jax.training.saved_steps import (
     warn_if_unrecorded,
 )
 from lm_jax.training.state import TrainState
+from lm_jax.training.step_names import name_step, remove_step, tidy
 from lm_jax.types import Params
 
 
@@ -203,29 +202,6 @@ def _commit(states, saving, step, valid_loss, keep):
             remove_step(states, saved.step)
 
 
-def name_step(states: Path, whole: Path, step: int) -> None:
-    """Gives a step that is recorded its name, in the place of one that was saved under it before.
-
-    Args:
-        states: The folder of steps.
-        whole: What the record is of: a folder in it with another name.
-        step: The number of the step.
-    """
-    path, removing = states / str(step), states / f"{step}{REMOVING}"
-    if path.exists():
-        path.rename(removing)
-    whole.rename(path)
-    shutil.rmtree(removing, ignore_errors=True)
-
-
-def remove_step(states: Path, step: int) -> None:
-    """Removes a step; in one operation it is a checkpoint no more, for half of one would pass for a damaged one."""
-    removing = states / f"{step}{REMOVING}"
-    (states / str(step)).rename(removing)
-    record_path(states, step).unlink(missing_ok=True)
-    shutil.rmtree(removing)
-
-
 def _rename_damaged(states, step):
     """Frees the name of a damaged step; returns the new one, None where there was no folder."""
     names = [f"{step}{UNREADABLE}{end}" for end in ("", *(f"-{number}" for number in range(2, 1000)))]
@@ -252,39 +228,6 @@ def _record_all(states):
     if records.exists():
         records.rmdir()
     records_of(new).rename(records)
-
-
-def tidy(states: Path) -> None:
-    """Finishes what a crash interrupted: a step that was recorded gets its name, what was half done is removed."""
-    for path in sorted([*states.glob(f"*{SAVING}"), *states.glob(f"*{COPYING}")]):
-        name = path.stem
-        if name.isdecimal() and _is_recorded(states, path, int(name)):
-            name_step(states, path, int(name))
-    for path in sorted(states.iterdir()) if states.is_dir() else []:
-        name = path.name.partition(".")[0]
-        if path.name.endswith((SAVING, REMOVING, COPYING, PART)) or TEMPORARY in path.name:
-            if name.isdecimal() and not (states / name).exists():
-                record_path(states, int(name)).unlink(missing_ok=True)
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    for path in records_of(states).glob(f"*{PART}"):
-        path.unlink()
-
-
-TEMPORARY = ".orbax-checkpoint-tmp"  # of a save that was killed
-
-
-def _is_recorded(states, path, step):
-    """Whether the record of a step is of what lies under another name, and not of the step that has its name."""
-    try:
-        record = read_record(record_path(states, step))
-    except FileNotFoundError:
-        return False
-    named = states / str(step)
-    return (
-        record is not None
-        and not (named.exists() and find_damage(named, record) is None)
-        and (find_damage(path, record) is None)
-    )
 
 
 def _parts(state, had=None):

@@ -5,7 +5,6 @@ reports, checkpoints and stops happen at steps that depend on the configuration 
 resumed does the same things at the same steps as one that never was.
 """
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from lm_jax.training.averaging import has_stalled, trigger
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.divergence import Diverged, check_loss, check_state
@@ -35,7 +33,7 @@ from lm_jax.training.incident import (
 from lm_jax.training.listener import Incident, Listener, Report, Rollback, Validation
 from lm_jax.training.loop_functions import LoopFunctions, StepsRequest, ValidationStopped
 from lm_jax.training.meter import Meter
-from lm_jax.training.plan import Plan
+from lm_jax.training.plan import Plan, after_validation
 from lm_jax.training.processes import on_first, smallest
 from lm_jax.training.recovery import has_exploded
 from lm_jax.training.rollback import hold, leave_out
@@ -229,15 +227,8 @@ class Training:
         if score is None:
             return self._save(None)
         best = history.note(self._step, score.rank)
-        state = self.state
-        if plan.nonmono is not None and _waits(state.average) and has_stalled(history.valid_losses, plan.nonmono):
-            average: Any = state.average
-            state = dataclasses.replace(state, average=trigger(average))
-        if not best and plan.decay_factor is not None:
-            scale = state.learning_rate_scale * plan.decay_factor
-            state = dataclasses.replace(state, learning_rate_scale=scale)
+        self.state = after_validation(plan, history, self.state, best)
         history.finished = plan.patience is not None and history.misses >= plan.patience
-        self.state = state
         self._keep(Validation(self._step, score, best), score.rank, loss=score.loss, best=best)
 
     def _score(self):
@@ -300,8 +291,3 @@ def fit(training: Training, train_steps: TrainStepsFn) -> None:
         state = train_steps(request.state, request.epoch, request.count, length=request.length)
         jax.block_until_ready(state.step)
         training.accept(state, time.perf_counter() - started)
-
-
-def _waits(average: Any) -> bool:
-    """Whether the mean of the weights has not begun."""
-    return average.count == 0

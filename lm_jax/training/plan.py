@@ -1,8 +1,12 @@
-"""When a run reports, validates and saves, in steps."""
+"""When a run reports, validates and saves, in steps, and what its validations change."""
 
 import dataclasses
+from typing import Any
 
+from lm_jax.training.averaging import has_stalled, trigger
+from lm_jax.training.history import History
 from lm_jax.training.recovery import POLICIES, Policy
+from lm_jax.training.state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,3 +43,21 @@ class Plan:
         """Returns the first step after `step` at which something happens on the host."""
         intervals = [self.log_every, self.eval_every, self.checkpoint_every, self.telemetry_every, steps_per_epoch]
         return min(self.steps, *(step - step % every + every for every in intervals if every))
+
+
+def after_validation(plan: Plan, history: History, state: TrainState, best: bool) -> TrainState:
+    """Returns the state that a training goes on with: the mean of the weights begins where validations stall, and the
+    learning rate falls on a plateau.
+
+    Args:
+        plan: Of the run.
+        history: With the validation.
+        state: That was validated.
+        best: Whether it is the best so far.
+    """
+    average: Any = state.average
+    if plan.nonmono is not None and average.count == 0 and has_stalled(history.valid_losses, plan.nonmono):
+        state = dataclasses.replace(state, average=trigger(average))
+    if not best and plan.decay_factor is not None:
+        state = dataclasses.replace(state, learning_rate_scale=state.learning_rate_scale * plan.decay_factor)
+    return state

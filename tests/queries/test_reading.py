@@ -10,9 +10,9 @@ import lm_jax
 from lm_jax import UserError
 from lm_jax.queries.run_size import bytes_on_disk
 from lm_jax.training import Checkpoints, saved_steps
-from lm_jax.training.checkpoints import remove_step
 from lm_jax.training.checksums import read_record, record_path, write_record
 from lm_jax.training.saved_steps import find_steps, load_step
+from lm_jax.training.step_names import remove_step
 from tests.queries.untrained import untrained
 from tests.runs.toy import toy_config, write_corpus
 from tests.training.test_checkpoints import MODEL, save_all

@@ -15,9 +15,9 @@ from lm_jax.runs import mirror
 from lm_jax.runs.copies import WAITING, copy_changes, copy_record
 from lm_jax.runs.folder import RunFolder, read_lines, read_results
 from lm_jax.runs.open import open_run
-from lm_jax.training.checkpoints import remove_step
 from lm_jax.training.checksums import record_step, records_of, write_record
 from lm_jax.training.saved_steps import COPYING, REMOVING, damage_of, find_steps
+from lm_jax.training.step_names import remove_step
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
 

@@ -120,8 +120,8 @@ def _prune_order(params, ngrams, thresholds, k, after, rule, space):
         part = _Continued(prefix, keep, log_prob, log_backoff, before, take(after, suffix, size))
         pruned, weights = rule(part)
         ends = first + np.cumsum(np.bincount(prefix[keep], minlength=len(weights))[stays])
-        kept = table.words[rows][keep], np.minimum(pruned[keep], 0.0), weights[stays], np.append(first, ends)[:-1]
-        for column, values in zip(columns, (pruned, *kept), strict=True):
+        staying = table.words[rows][keep], np.minimum(pruned[keep], 0.0), weights[stays], np.append(first, ends)[:-1]
+        for column, values in zip(columns, (pruned, *staying), strict=True):
             column.append(values)
         first += int(np.count_nonzero(keep))
         release(*table, lower.counts, params.log_backoff[k - 1], params.log_prob[k])
