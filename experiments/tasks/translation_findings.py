@@ -14,6 +14,21 @@ from lm_jax.report.style import SERIES
 
 
 ATTENTION, PLAIN, OTHER = "attention", "no attention", "attention, en-de"
+PUBLISHED = (
+    {"form": "attention, pretrained vectors", "search": "greedy", "bleu": "38.4", "source": "published, Lample et al."},
+    {
+        "form": "attention, en-de, pretrained vectors",
+        "search": "greedy",
+        "bleu": "35.2",
+        "source": "published, Lample et al.",
+    },
+    {"form": "attention, tutorials", "search": "greedy", "bleu": "28.3", "source": "published, pytorch-seq2seq"},
+)
+SOURCES = (
+    "this study, or published for the same test pairs, in lower case, by each author's tokens and BLEU: Lample, "
+    "Conneau, Denoyer & Ranzato 2018, Unsupervised machine translation using monolingual corpora only, table 2, "
+    "supervised (LSTM, vectors of Wikipedia); github.com/bentrevett/pytorch-seq2seq, notebook 3 (GRU)"
+)
 AIM, AIM_PLAIN, AIM_OTHER, BEAM = 35.5, (17, 23), 33, (0.5, 1.5)  # BLEU
 COLUMNS = {
     "form": "the translator; German to English unless it says otherwise",
@@ -22,10 +37,12 @@ COLUMNS = {
     "n": "translators",
     "nats per token": "loss on the test pairs (nats per target token)",
     "bleu": "BLEU of sacrebleu, 13a, lower case" + INTERVAL,
+    "bleu, cased": "the same with the case of the references; the recipe writes lower case",
     "chrf": "chrF of sacrebleu, lower case",
     "exact": "share of translations equal to the reference",
     "bleu, shortest": "BLEU of the shortest sources (1 to 9 tokens)",
     "bleu, longest": "BLEU of the longest sources (over 20 tokens)",
+    "source": SOURCES,
     "parameters": "numbers that are trained",
     "seconds": "of training, on a machine that did other work too (s)",
 }
@@ -86,11 +103,33 @@ def to_rows(forms: Forms) -> list[dict[str, Any]]:
         last = list(result["searches"])[-1]
         for search, scores in result["searches"].items():
             row = {"form": result["form"], "search": search, "seed": result["seed"], "nats per token": result["nats"]}
-            row |= {name: scores[name] for name in ("bleu", "chrf", "exact")}
+            row |= {"bleu": scores["bleu"], "bleu, cased": result["cased"]["bleu"] if search == last else None}
+            row |= {name: scores[name] for name in ("chrf", "exact")}
             for name, of in (("shortest", result["by length"][0]), ("longest", result["by length"][-1])):
                 row[f"bleu, {name}"] = of["bleu"] if search == last else None
             rows.append(row | {"parameters": result["parameters"], "seconds": result["seconds"]})
     return rows
+
+
+def to_means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The means over seeds, and below them what was published, in the same columns."""
+    of = dict.fromkeys(("nats per token", "bleu", "bleu, cased", "chrf"), with_interval)
+    of |= {"exact": share_with_interval} | dict.fromkeys(("bleu, shortest", "bleu, longest"), with_interval)
+    ours = [row | {"source": "this study"} for row in means(rows, ("form", "search"), of)]
+    return [*ours, *({name: row.get(name) for name in ours[0]} for row in PUBLISHED)]
+
+
+def columns_of(forms: Forms) -> dict[str, str]:
+    """What the columns are; those of BLEU with the signatures of sacrebleu, where it was at hand."""
+    runs = [run for of in forms.values() for run in of.values()]
+    scores = {"bleu": [list(run["searches"].values())[-1] for run in runs], "bleu, cased": [r["cased"] for r in runs]}
+    return COLUMNS | {name: COLUMNS[name] + signed(found) for name, found in scores.items()}
+
+
+def signed(scores: Sequence[dict[str, Any]]) -> str:
+    """The signatures of scores in words, each once; empty without."""
+    signatures = dict.fromkeys(one["signature"] for one in scores if one.get("signature"))
+    return f"; signature {', and '.join(signatures)}" if signatures else ""
 
 
 def findings(results: dict[str, Any]) -> Findings:
@@ -114,15 +153,13 @@ def findings(results: dict[str, Any]) -> Findings:
         )
     caption = "Loss and quality of the test translations against the length of the source."
     rows = to_rows(forms)
-    of = dict.fromkeys(("nats per token", "bleu", "chrf"), with_interval) | {"exact": share_with_interval}
-    of |= dict.fromkeys(("bleu, shortest", "bleu, longest"), with_interval)
     return Findings(
         title=title,
         answer=answer,
         verdicts=verdicts(forms),
-        means=means(rows, ("form", "search"), of),
+        means=to_means(rows),
         rows=rows,
-        columns=COLUMNS,
+        columns=columns_of(forms),
         pictures=[Picture("translation", draw(forms, measure, title), caption)],
         seeds=sorted({run["seed"] for runs in forms.values() for run in runs.values()}),
     )

@@ -95,6 +95,34 @@ def test_translators_of_several_seeds_are_told_by_their_mean():
     assert "41.0 BLEU" in found.answer and row["bleu"] == "41 [28.29, 53.71]" and row["n"] == 2
 
 
+def test_what_was_published_for_translators_and_taggers_stands_in_the_tables_of_ours():
+    for found, key, column, numbers in (
+        (translation(results_of("tasks/translation")), "form", "bleu", {"38.4", "35.2", "28.3"}),
+        (tagging(results_of("tasks/tagging")), "model", "test accuracy", {"95.48 %", "94.4 %"}),
+    ):
+        published = [row for row in found.means if row["source"].startswith("published")]
+        assert {row[column] for row in published} == numbers and all(row["n"] is None for row in published)
+        assert len({tuple(row) for row in found.means}) == 1  # one table, which the page splits where columns differ
+        assert {row[key] for row in found.means if row["source"] == "this study"} >= {row[key] for row in found.rows}
+
+
+def test_the_signature_of_sacrebleu_stands_where_bleu_is_explained():
+    results = results_of("tasks/translation")
+    found = translation(results)
+    assert found.columns["bleu"].endswith(f"signature {results['signature']}") and "|case:lc|" in results["signature"]
+    assert found.columns["bleu, cased"].count("signature") == 1 and "|case:mixed|" in found.columns["bleu, cased"]
+    cased = {row["bleu, cased"] for row in found.rows} - {None}
+    assert cased == {run["cased"]["bleu"] for runs in results["forms"].values() for run in runs.values()}
+    row = next(row for row in found.means if row["form"] == "no attention" and row["search"] == "beam 5")
+    assert row["bleu, cased"] == f"{results['forms']['no attention']['0']['cased']['bleu']:.4g}"
+    for run in (run for runs in results["forms"].values() for run in runs.values()):
+        for scores in (*run["searches"].values(), run["cased"]):
+            scores["signature"] = ""
+    assert "signature" not in " ".join(translation(results).columns.values())  # without the extra
+    results = results_of("tasks/noisy_channel")
+    assert noisy_channel(results).columns["bleu"].endswith(f"signature {results['signature']}")
+
+
 def test_speech_at_two_levels_draws_where_attention_looked():
     results = results_of("tasks/speech")
     results["rows"] = [row for row in results["rows"] if row["dB"] in (-15, 20)]
