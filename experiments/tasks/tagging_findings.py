@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import Findings, Verdict
+from experiments.harness.costs import COLUMNS as COST_COLUMNS
+from experiments.harness.costs import cost_columns, known_cost, within
 from experiments.harness.figures import finish, headline, panels
 from experiments.harness.means import INTERVAL, means, share_with_interval, with_interval
 from lm_jax.report.study import Picture
@@ -18,7 +20,7 @@ SOURCES = (
     "github.com/datquocnguyen/jPTDP; UDPipe 1.2 with words given, by that of "
     "github.com/jwijffels/udpipe.models.ud.2.5"
 )
-RECIPE, LEAST = "softmax", 0.95
+RECIPE, LEAST, MINUTES = "softmax", 0.95, 15
 COLUMNS = {
     "model": "the recipe (softmax), or what differs from it in one setting",
     "seed": "of the draw of weights and batches",
@@ -28,7 +30,7 @@ COLUMNS = {
     "nats/word": "loss on the test text (nats per word)",
     "source": SOURCES,
     "parameters": "numbers that are trained",
-    "seconds": "of training, on a machine that did other work too (s)",
+    **COST_COLUMNS,
 }
 
 
@@ -54,6 +56,7 @@ def _row(name, seed, scores, result):
         "nats/word": scores["cross_entropy"],
         "parameters": result["parameters"] if trained_ else None,
         "seconds": result["seconds"] if trained_ else None,
+        **(known_cost(result) if trained_ else {}),
     }
 
 
@@ -78,6 +81,7 @@ def draw(models: dict[str, dict[str, dict]], title: str):
 def to_means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The means over seeds, and below them what was published, in the same columns."""
     of = {name: share_with_interval for name in ("test accuracy", "of unseen words")} | {"nats/word": with_interval}
+    of |= cost_columns(rows)
     ours = [row | {"source": "this study"} for row in means(rows, ("model",), of)]
     for name, accuracy in PUBLISHED.items():
         row = {"model": name, "test accuracy": f"{100 * accuracy:.4g} %", "source": f"published for {RELEASES[name]}"}
@@ -99,7 +103,7 @@ def findings(results: dict[str, Any]) -> Findings:
         title=title,
         answer=f"The recipe tags {known[best]:.1%} of the test words right, {unseen:.1%} of unseen ones; each word's "
         f"most frequent tag {frequent:.1%}.",
-        verdicts=verdicts(rows, known),
+        verdicts=[*verdicts(rows, known), within(MINUTES, models.get(RECIPE, {}).values())],
         means=to_means(rows),
         rows=rows,
         columns=COLUMNS,

@@ -11,6 +11,7 @@ in lower case. Given again with another form, direction or more --seeds, the com
 
 Expected: 35.5 BLEU with attention and a beam of 5, one more than by the most likely word at each step; 20 without
 attention, and less the longer the source; the loss tells the same story in nats. From English to German 33.
+Training takes no more than 45 minutes on 2 cores.
 """
 
 import argparse
@@ -94,6 +95,7 @@ def measure(form: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
         "seed": seed,
         "parameters": run.results["parameters"],
         "seconds": run.results["seconds"],
+        **run.cost,
         "nats": float(nats.sum()) / int(test.target_lengths.sum()),
         "searches": {name: scored(found, test, everything, lower)._asdict() for name, found in texts.items()},
         "cased": scored(best, test, everything, False)._asdict(),

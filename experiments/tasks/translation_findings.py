@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import Findings, Verdict
+from experiments.harness.costs import COLUMNS as COST_COLUMNS
+from experiments.harness.costs import cost_columns, known_cost, within
 from experiments.harness.figures import draw_lines, finish, headline, panels
 from experiments.harness.means import INTERVAL, means, share_with_interval, with_interval
 from lm_jax.report.study import Picture
@@ -30,6 +32,7 @@ SOURCES = (
     "supervised (LSTM, vectors of Wikipedia); github.com/bentrevett/pytorch-seq2seq, notebook 3 (GRU)"
 )
 AIM, AIM_PLAIN, AIM_OTHER, BEAM = 35.5, (17, 23), 33, (0.5, 1.5)  # BLEU
+MINUTES = 45  # of training
 COLUMNS = {
     "form": "the translator; German to English unless it says otherwise",
     "search": "the most likely word at each step, or a beam",
@@ -44,7 +47,7 @@ COLUMNS = {
     "bleu, longest": "BLEU of the longest sources (over 20 tokens)",
     "source": SOURCES,
     "parameters": "numbers that are trained",
-    "seconds": "of training, on a machine that did other work too (s)",
+    **COST_COLUMNS,
 }
 
 
@@ -107,7 +110,8 @@ def to_rows(forms: Forms) -> list[dict[str, Any]]:
             row |= {name: scores[name] for name in ("chrf", "exact")}
             for name, of in (("shortest", result["by length"][0]), ("longest", result["by length"][-1])):
                 row[f"bleu, {name}"] = of["bleu"] if search == last else None
-            rows.append(row | {"parameters": result["parameters"], "seconds": result["seconds"]})
+            row |= {"parameters": result["parameters"], "seconds": result["seconds"]}
+            rows.append(row | known_cost(result))
     return rows
 
 
@@ -115,6 +119,7 @@ def to_means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The means over seeds, and below them what was published, in the same columns."""
     of = dict.fromkeys(("nats per token", "bleu", "bleu, cased", "chrf"), with_interval)
     of |= {"exact": share_with_interval} | dict.fromkeys(("bleu, shortest", "bleu, longest"), with_interval)
+    of |= cost_columns(rows)
     ours = [row | {"source": "this study"} for row in means(rows, ("form", "search"), of)]
     return [*ours, *({name: row.get(name) for name in ours[0]} for row in PUBLISHED)]
 
@@ -184,4 +189,5 @@ def verdicts(forms: Forms) -> list[Verdict]:
         part("20 BLEU without attention (17 to 23)", bleu(PLAIN), lambda x: AIM_PLAIN[0] <= x <= AIM_PLAIN[1]),
         part("and less the longer the source", less, lambda x: x > 0, "{:.1f} BLEU less"),
         part(f"from English to German {AIM_OTHER} BLEU", bleu(OTHER), lambda x: x >= AIM_OTHER),
+        within(MINUTES, [run for form in (ATTENTION, OTHER) for run in forms.get(form, {}).values()]),
     ]

@@ -53,7 +53,7 @@ def test_taggers_beside_the_recipe():
         run["rows"][-1]["accuracy"] -= lost
         run["rows"][-1]["unseen_accuracy"] -= unseen
         results["models"][name] = {"0": run}
-    assert holds(tagging(results)) == [True, True, True, False, True]
+    assert holds(tagging(results)) == [True, True, True, False, True, True]
 
 
 def test_the_grid_of_the_classifier():
@@ -78,9 +78,10 @@ def test_translators_with_and_without_attention(bleu):
         for run in (run for runs in forms.values() for run in runs.values()):
             for scores in (*run["searches"].values(), *run["by length"]):
                 scores["bleu"] = scores["chrf"] = None
+    forms["attention, en-de"]["0"]["seconds"] = 45 * 60 + 1.0
     expected = [True] * 5 if bleu else [None] * 5
     found = translation(results)
-    assert holds(found) == expected and ("BLEU" in found.answer) == bleu
+    assert holds(found) == [*expected, False] and ("BLEU" in found.answer) == bleu
 
 
 def test_translators_of_several_seeds_are_told_by_their_mean():
@@ -121,6 +122,28 @@ def test_the_signature_of_sacrebleu_stands_where_bleu_is_explained():
     assert "signature" not in " ".join(translation(results).columns.values())  # without the extra
     results = results_of("tasks/noisy_channel")
     assert noisy_channel(results).columns["bleu"].endswith(f"signature {results['signature']}")
+
+
+def test_processor_seconds_are_told_beside_wall_seconds_where_they_are_known():
+    results = results_of("tasks/translation")
+    assert all("processor seconds" not in row for row in (*translation(results).rows, *translation(results).means))
+    fastest = results["forms"]["attention, en-de"]["0"]
+    fastest |= {"seconds": 3000.0, "processor seconds": 5400.0, "machine": "a processor, 2 cores"}
+    found = translation(results)
+    holds(found)
+    assert [row["processor seconds"] for row in found.rows if "processor seconds" in row] == [5400.0, 5400.0]
+    rows = {(row["form"], row["search"]): row for row in found.means}
+    assert rows["attention, en-de", "beam 5"]["processor seconds"] == "5400"
+    assert rows["no attention", "beam 5"]["processor seconds"] == "-"
+    assert found.verdicts[-1].found == (
+        "50.0 minutes (90.0 of processor time), missed by 5.0 minutes, on a processor, 2 cores"
+    )
+    results = results_of("tasks/tagging")
+    results["models"]["crf"]["0"] |= {"processor seconds": 900.0, "machine": "a processor, 2 cores"}
+    found = tagging(results)
+    holds(found)
+    assert {row["model"]: row["processor seconds"] for row in found.means}["crf"] == "900"
+    assert found.verdicts[-1].found.startswith("7.9 minutes") and "machine" not in found.rows[-1]
 
 
 def test_speech_at_two_levels_draws_where_attention_looked():
