@@ -95,6 +95,14 @@ class TestRecord:
         assert any(unit in found.time for unit in ("second", "minute", "the same"))
 
 
+@pytest.mark.parametrize("name", ["source_gradients", "sparsity", "translation", "tagging"])
+def test_the_time_in_the_index_is_that_of_the_command_with_data_where_the_record_was_made_with_it(name):
+    found = next(one for one in STUDIES if one.study.name == name)
+    assert "--data" in record_of(found).command
+    timed = next(line for line in found.script.read_text().splitlines() if line.endswith(found.time))
+    assert timed.startswith(f"    python {found.study.script} --data FOLDER ")
+
+
 def test_the_index_is_up_to_date():
     assert (HERE / "README.md").read_text() == index()
     assert (HERE / "results" / "index.html").read_text() == page()
