@@ -20,8 +20,9 @@ from lm_jax.report.verdict import Verdict
 FILE = "study_cost.json"
 PROCESSOR = "processor seconds"  # the field of a result, and the column
 COLUMNS = {
-    "seconds": "of training, on a machine that did other work too (s)" + RANGE,
-    PROCESSOR: "of the process that trained, all cores together, without the other work of the machine (s)" + RANGE,
+    "seconds": "of training, on a machine that did other work too (s); of several seeds the median" + RANGE,
+    PROCESSOR: "of the process that trained, all cores together, without the other work of the machine (s); of several "
+    "seeds the median" + RANGE,
 }
 
 

@@ -1,5 +1,6 @@
 """What the translators of translation.py say, and their picture."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,7 @@ SOURCES = (
 )
 AIM, AIM_PLAIN, AIM_OTHER, BEAM = 35.5, (17, 23), 33, (0.5, 1.5)  # BLEU
 MINUTES = 45  # of training
+ROUNDING = 1e-4  # nats per token: what a score may differ by without being another
 COLUMNS = {
     "form": "the translator; German to English unless it says otherwise",
     "search": "the most likely word at each step, or a beam",
@@ -45,6 +47,11 @@ COLUMNS = {
     "exact": "share of translations equal to the reference",
     "bleu, shortest": "BLEU of the shortest sources (1 to 9 tokens)",
     "bleu, longest": "BLEU of the longest sources (over 20 tokens)",
+    "beam": "its width",
+    "sentences": "the first of the test sentences",
+    "own score": "mean score that the search ranks its best translation by: log P of the model by its length to the "
+    "power of the length penalty (nats)" + INTERVAL,
+    "fell": "share of the sentences whose score is lower than by the next narrower beam" + INTERVAL,
     "source": SOURCES,
     "parameters": "numbers that are trained",
     **COST_COLUMNS,
@@ -124,6 +131,42 @@ def to_means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*ours, *({name: row.get(name) for name in ours[0]} for row in PUBLISHED)]
 
 
+def width_rows(forms: Forms) -> list[dict[str, Any]]:
+    """A line for each form and width of the beam, of the runs that have been measured so: the model's own score."""
+    found = [
+        {
+            "form": form,
+            "beam": of["beam"],
+            "sentences": run["widths"]["sentences"],
+            "own score": of["score"],
+            "fell": of["fell"],
+        }
+        for form, runs in forms.items()
+        for run in runs.values()
+        if "widths" in run
+        for of in run["widths"]["beams"]
+    ]
+    return means(found, ("form", "beam", "sentences"), {"own score": with_interval, "fell": share_with_interval})
+
+
+def of_widths(forms: Forms) -> Verdict:
+    """Whether the mean score never falls from a beam to the next wider one, in any run; told by form."""
+    expected = "wider beams find at least what narrower ones found, in the mean of the model's own score"
+    parts, holds = [], True
+    for form, runs in forms.items():
+        found = [run["widths"]["beams"] for run in runs.values() if "widths" in run]
+        if not found:
+            continue
+        scores = [mean(of, "score") for of in zip(*found, strict=True)]
+        said = ", ".join(f"{score:.4f}" for score in scores)
+        fell = max(one["fell"] for of in found for one in of[1:])
+        beams = ", ".join(str(one["beam"]) for one in found[0])
+        parts.append(f"{form}: {said} for beams of {beams}, lower than by the narrower for at most {fell:.1%}")
+        pairs = [pair for of in found for pair in itertools.pairwise(of)]
+        holds = holds and all(wide["score"] >= narrow["score"] - ROUNDING for narrow, wide in pairs)
+    return Verdict(expected, "; ".join(parts) or "-", holds if parts else None)
+
+
 def columns_of(forms: Forms) -> dict[str, str]:
     """What the columns are; those of BLEU with the signatures of sacrebleu, where it was at hand."""
     runs = [run for of in forms.values() for run in of.values()]
@@ -162,7 +205,7 @@ def findings(results: dict[str, Any]) -> Findings:
         title=title,
         answer=answer,
         verdicts=verdicts(forms),
-        means=to_means(rows),
+        means=[*to_means(rows), *width_rows(forms)],
         rows=rows,
         columns=columns_of(forms),
         pictures=[Picture("translation", draw(forms, measure, title), caption)],
@@ -190,4 +233,5 @@ def verdicts(forms: Forms) -> list[Verdict]:
         part("and less the longer the source", less, lambda x: x > 0, "{:.1f} BLEU less"),
         part(f"from English to German {AIM_OTHER} BLEU", bleu(OTHER), lambda x: x >= AIM_OTHER),
         within(MINUTES, [run for form in (ATTENTION, OTHER) for run in forms.get(form, {}).values()]),
+        of_widths(forms),
     ]

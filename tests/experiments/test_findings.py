@@ -81,7 +81,7 @@ def test_translators_with_and_without_attention(bleu):
     forms["attention, en-de"]["0"]["seconds"] = 45 * 60 + 1.0
     expected = [True] * 5 if bleu else [None] * 5
     found = translation(results)
-    assert holds(found) == [*expected, False] and ("BLEU" in found.answer) == bleu
+    assert holds(found) == [*expected, False, None] and ("BLEU" in found.answer) == bleu
 
 
 def test_translators_of_several_seeds_are_told_by_their_mean():
@@ -135,7 +135,7 @@ def test_processor_seconds_are_told_beside_wall_seconds_where_they_are_known():
     rows = {(row["form"], row["search"]): row for row in found.means}
     assert rows["attention, en-de", "beam 5"]["processor seconds"] == "5400"
     assert rows["no attention", "beam 5"]["processor seconds"] == "-"
-    assert found.verdicts[-1].found == (
+    assert found.verdicts[-2].found == (
         "50.0 minutes (90.0 of processor time), missed by 5.0 minutes, on a processor, 2 cores"
     )
     results = results_of("tasks/tagging")
@@ -144,6 +144,29 @@ def test_processor_seconds_are_told_beside_wall_seconds_where_they_are_known():
     holds(found)
     assert {row["model"]: row["processor seconds"] for row in found.means}["crf"] == "900"
     assert found.verdicts[-1].found.startswith("7.9 minutes") and "machine" not in found.rows[-1]
+
+
+def test_scores_by_width_of_the_beam_are_judged_where_they_were_measured():
+    results = results_of("tasks/translation")
+    beams = [{"beam": 1, "score": -0.61, "fell": None}, {"beam": 2, "score": -0.58, "fell": 0.015}]
+    beams += [{"beam": 5, "score": -0.57, "fell": 0.02}]
+    runs = results["forms"]["attention"]
+    runs["0"]["widths"] = {"sentences": 200, "length penalty": 1.0, "beams": beams}
+    found = translation(results)
+    assert holds(found)[-1] and found.verdicts[-1].found == (
+        "attention: -0.6100, -0.5800, -0.5700 for beams of 1, 2, 5, lower than by the narrower for at most 2.0%"
+    )
+    table = [row for row in found.means if "beam" in row]
+    assert [(row["beam"], row["own score"], row["fell"]) for row in table] == [
+        (1, "-0.61", "-"),
+        (2, "-0.58", "1.5 %"),
+        (5, "-0.57", "2.0 %"),
+    ]
+    assert {row["form"] for row in table} == {"attention"} and {row["n"] for row in table} == {1}
+    worse = copy.deepcopy(beams)
+    worse[2]["score"] = -0.59
+    runs["1"]["widths"] = {"sentences": 200, "length penalty": 1.0, "beams": worse}
+    assert holds(translation(results))[-1] is False  # the mean of both runs still rises: each run is judged
 
 
 def test_speech_at_two_levels_draws_where_attention_looked():
