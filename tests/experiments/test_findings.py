@@ -107,6 +107,12 @@ def test_what_was_published_for_translators_and_taggers_stands_in_the_tables_of_
         assert {row[key] for row in found.means if row["source"] == "this study"} >= {row[key] for row in found.rows}
 
 
+def test_the_page_of_tagging_says_why_constrained_decoding_has_no_row():
+    found = tagging(results_of("tasks/tagging"))
+    assert not any("constrained" in row["model"] for row in (*found.rows, *found.means))
+    assert "Constrained decoding has no row: between UPOS tags every transition is legal" in found.columns["model"]
+
+
 def test_the_signature_of_sacrebleu_stands_where_bleu_is_explained():
     results = results_of("tasks/translation")
     found = translation(results)
