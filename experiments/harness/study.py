@@ -109,10 +109,10 @@ class Study:
         print(found.answer, "", text_table(found.means or found.rows), sep="\n")
 
     def write_again(self, out: Path, findings: Callable[[dict[str, Any]], Findings]) -> Path:
-        """Writes words, pictures and page of a folder again from the numbers of its record, and returns the page."""
+        """Writes words, rows, pictures and page of a folder again from the results of its record; returns the page."""
         record = read_record(out, self.name)
         found = findings(record.results)
-        return write_study(out, record._replace(**self.words(found, out)), found.pictures)[-1]
+        return write_study(out, record._replace(rows=found.rows, **self.words(found, out)), found.pictures)[-1]
 
     def recorded(self, out: Path) -> dict[str, Any]:
         """The results of the record in a folder, for a study that adds to them; empty without a record.

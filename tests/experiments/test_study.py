@@ -125,7 +125,7 @@ def test_the_words_are_written_again_from_the_numbers(study, tmp_path, monkeypat
     run(study, monkeypatch, "--out", tmp_path)
     path = tmp_path / "so.json"
     before = json.loads(path.read_text())
-    path.write_text(json.dumps(before | {"answer": "Old.", "title": "old", "date": "2020-02-02"}))
+    path.write_text(json.dumps(before | {"answer": "Old.", "title": "old", "rows": [], "date": "2020-02-02"}))
     run(study, monkeypatch, "--page", "--out", tmp_path, find=None)
     assert json.loads(path.read_text()) == before | {"date": "2020-02-02"}
     assert "2020-02-02" in (tmp_path / "report.html").read_text()
