@@ -112,10 +112,11 @@ def table_row(found: Entry) -> str:
     record, place = record_of(found), found.study.results.relative_to(HERE)
     picture = next(iter(record.figures), None)
     shown = f'<img src="{place}/{picture}.png" width="{WIDTH}" alt="{html.escape(record.title)}">' if picture else ""
+    commands = ", then ".join(f"[`{command}`]({script})" for command in record.all_commands)
     question, answer, shown = (text.replace("|", "&#124;") for text in (record.question, record.answer, shown))
     return (
         f"| [{question}]({place}/report.html) | {answer} ({mark(record)}; [record]({place}/{record.name}.json)) "
-        f"| {shown} | [`{record.command}`]({script}), {found.time} |"
+        f"| {shown} | {commands}, {found.time} |"
     )
 
 
@@ -158,7 +159,8 @@ def card(found: Entry) -> str:
             f'<p><code>{command}</code>, {html.escape(found.time)}; <a href="{script}">script</a></p></div></article>'
         )
     record, place = record_of(found), found.study.results.relative_to(HERE / "results")
-    words = {name: html.escape(getattr(record, name)) for name in ("title", "question", "answer", "command")}
+    words = {name: html.escape(getattr(record, name)) for name in ("title", "question", "answer")}
+    commands = ", then ".join(f"<code>{html.escape(command)}</code>" for command in record.all_commands)
     picture, page = next(iter(record.figures), None), f"{place}/report.html"
     shown = f'<img src="{place}/{picture}.png" alt="{words["title"]}" loading="lazy">' if picture else ""
     base = f"{place}/{record.name}"
@@ -167,7 +169,7 @@ def card(found: Entry) -> str:
     return (
         f'<article><a href="{page}">{shown}</a><div><h3><a href="{page}">{words["title"]}</a></h3>'
         f'<p>{words["answer"]} <span class="mark">{mark(record)}</span></p><p class="quiet">{words["question"]}</p>'
-        f'<p class="quiet"><code>{words["command"]}</code>, {html.escape(found.time)}; {line}</p></div></article>'
+        f'<p class="quiet">{commands}, {html.escape(found.time)}; {line}</p></div></article>'
     )
 
 

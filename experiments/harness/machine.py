@@ -17,6 +17,14 @@ def describe() -> dict[str, Any]:
     return {**found, "load_at_end": os.getloadavg()[0]}
 
 
+def in_words() -> str:
+    """Processor, cores that the process may use, and JAX's device where that is another one."""
+    found, count = describe(), cores()
+    words = [found["processor"], f"{count} core{'' if count == 1 else 's'}"]
+    device = found.get("device", "cpu")
+    return ", ".join([*words, *([] if device == "cpu" else [device])])
+
+
 def cores() -> int | None:
     """The number of cores that this process may use: fewer than the machine has where it is pinned."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 import lm_jax
+from experiments.harness.costs import cost_of, counted
 from lm_jax.config import RunConfig
 from lm_jax.data import Batches, Streams, Vocabulary
 from lm_jax.runs import open_run
@@ -19,13 +20,15 @@ from lm_jax.types import Params
 
 
 class StudyRun(NamedTuple):
-    """A finished run: its folder, the model with the best parameters and the vocabulary, what results.json holds."""
+    """A finished run: its folder, the model with the best parameters and the vocabulary, what results.json holds, and
+    the cost of its training where it is known (see experiments/harness/costs.py)."""
 
     folder: Path
     model: Any
     params: Params
     vocabulary: Vocabulary
     results: dict[str, Any]
+    cost: dict[str, Any]
 
 
 def trained(
@@ -43,12 +46,13 @@ def trained(
     """
     if finished(folder, config) is None:
         print(f"training: {folder}", flush=True)
-        _train(config, folder, listener)
+        with counted(folder):
+            _train(config, folder, listener)
     results = _results(folder)
     if results is None:
         raise SystemExit("stopped; the same command goes on")
     one = lm_jax.load(folder)
-    return StudyRun(folder, one.model, one.params, one.vocabulary, results)
+    return StudyRun(folder, one.model, one.params, one.vocabulary, results, cost_of(folder))
 
 
 def finished(folder: Path, config: lm_jax.TrainConfig | lm_jax.NGramConfig) -> dict[str, Any] | None:

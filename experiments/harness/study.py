@@ -72,6 +72,7 @@ class Study:
         self.expected = " ".join(expected.removeprefix("Expected: ").split())
         self.script = f"experiments/{self.folder}/{self.name}.py"
         self.options, self.runs = dict(options or {}), Path("checkpoints") / (runs or self.name)
+        self.adds = False  # whether this run began with the record that it found
 
     @property
     def results(self) -> Path:
@@ -103,18 +104,36 @@ class Study:
             return
         results = json.loads(to_json(results))
         found = findings(results)
-        write_study(arguments.out, self.record(command, results, found, arguments.out), found.pictures)
+        commands = self.commands(command, results, arguments.out)
+        write_study(arguments.out, self.record(commands, results, found, arguments.out), found.pictures)
         print(found.answer, "", text_table(found.means or found.rows), sep="\n")
 
     def write_again(self, out: Path, findings: Callable[[dict[str, Any]], Findings]) -> Path:
-        """Writes words, pictures and page of a folder again from the numbers of its record, and returns the page."""
+        """Writes words, rows, pictures and page of a folder again from the results of its record; returns the page."""
         record = read_record(out, self.name)
         found = findings(record.results)
-        return write_study(out, record._replace(**self.words(found, out)), found.pictures)[-1]
+        return write_study(out, record._replace(rows=found.rows, **self.words(found, out)), found.pictures)[-1]
 
     def recorded(self, out: Path) -> dict[str, Any]:
-        """The results of the record in a folder, for a study that adds to them; empty without a record."""
-        return read_record(out, self.name).results if (out / f"{self.name}.json").exists() else {}
+        """The results of the record in a folder, for a study that adds to them; empty without a record.
+
+        The record that is written then keeps the commands of this one.
+        """
+        if not (out / f"{self.name}.json").exists():
+            return {}
+        self.adds = True
+        return read_record(out, self.name).results
+
+    def commands(self, command: str, results: dict[str, Any], out: Path) -> list[str]:
+        """Every command that added to the results, oldest first: those of the record that was added to, then this one.
+
+        A command that found all of its numbers in the record has added nothing.
+        """
+        if not self.adds:
+            return [command]
+        before = read_record(out, self.name)
+        known = before.all_commands
+        return known if before.results == results else list(dict.fromkeys([*known, command]))
 
     def parser(self) -> argparse.ArgumentParser:
         """The options that all studies have, and this one's own."""
@@ -161,12 +180,13 @@ class Study:
             "links": links or None,
         }
 
-    def record(self, command: str, results: dict[str, Any], found: Findings, out: Path) -> Record:
+    def record(self, commands: list[str], results: dict[str, Any], found: Findings, out: Path) -> Record:
         """The record of findings of today, on this machine."""
         return Record(
             name=self.name,
             **self.words(found, out),
-            command=command,
+            command=commands[-1],
+            commands=commands if len(commands) > 1 else None,
             results=results,
             rows=found.rows,
             versions=versions(),

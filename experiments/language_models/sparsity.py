@@ -1,7 +1,7 @@
 """How sparse are n-grams, and what does it cost? Unseen n-grams, size and perplexity, by order and by length of text.
 
-    python experiments/language_models/sparsity.py                 seconds; words of the Python documentation
     python experiments/language_models/sparsity.py --data FOLDER   a minute on 2 million words
+    python experiments/language_models/sparsity.py                 seconds; words of the Python documentation
 
 Models: modified Kneser-Ney; the vocabulary is that of the whole training text, `<unk>` included.
 

@@ -7,6 +7,7 @@ import numpy as np
 from experiments.harness import Findings, Verdict
 from experiments.harness.figures import finish, headline, panels
 from experiments.harness.means import with_ends
+from experiments.tasks.translation_findings import signed
 from lm_jax.report.study import Picture
 from lm_jax.report.style import SERIES
 
@@ -80,6 +81,7 @@ def findings(results: dict[str, Any]) -> Findings:
         for row in rows
         if row["split"] == SPLITS[-1]
     ]
+    scores = [one for of in directions.values() for one in of["test"].values()]
     caption = f"{measure} gained over {result['base']} on the test pairs, with 95 % intervals."
     return Findings(
         title=title,
@@ -87,7 +89,7 @@ def findings(results: dict[str, Any]) -> Findings:
         verdicts=verdicts(directions, measure),
         means=short,
         rows=rows,
-        columns=COLUMNS,
+        columns=COLUMNS | {"bleu": COLUMNS["bleu"] + signed(scores)},
         pictures=[Picture("noisy_channel", draw(directions, title), caption)],
         seeds=sorted({result["seed"] for result in directions.values()}),
     )

@@ -97,6 +97,7 @@ def measure(name: str, changes: dict[str, Any], seed: int, arguments: argparse.N
         "naive Bayes": rows["test", "naive Bayes"]["accuracy"],
         "parameters": run.results["parameters"],
         "seconds": run.results["seconds"],
+        **run.cost,
         "curve": valid,
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import Findings, Verdict
+from experiments.harness.costs import COLUMNS as COST_COLUMNS
 from experiments.harness.figures import headline, panels
 from experiments.harness.means import INTERVAL, means, share_with_interval
 from lm_jax.report.study import Picture
@@ -13,6 +14,7 @@ from lm_jax.report.style import COLOURS, clean
 
 CELLS, POOLINGS = ("rnn", "gru", "lstm"), ("last", "mean", "max", "attention")
 RECIPE, PRETRAINED = "recipe", "recipe from a language model"
+NOT_IN_ROWS = ("curve", "naive Bayes", "machine")
 LEAST, CLOSE = 0.81, 0.02  # accuracy of the recipe; between cells
 COLUMNS = {
     "model": "a network of the study, or a way of counting words and bigrams",
@@ -22,7 +24,7 @@ COLUMNS = {
     "valid": "the same of the validation sentences",
     "test": "the same of the test sentences",
     "parameters": "numbers that are trained",
-    "seconds": "of training, on a machine that did other work too (s)",
+    **COST_COLUMNS,
 }
 
 
@@ -54,7 +56,7 @@ def findings(results: dict[str, Any]) -> Findings:
     if recipe > max(counting.values()):
         title = "A network that reads in order is better than counting words and bigrams"
     rows = [{"model": name, "test": accuracy} for name, accuracy in counting.items()]
-    rows += [{key: value for key, value in run.items() if key not in ("curve", "naive Bayes")} for run in runs]
+    rows += [{key: value for key, value in run.items() if key not in NOT_IN_ROWS} for run in runs]
     of = {name: share_with_interval for name in ("train", "valid", "test")}
     return Findings(
         title=title,

@@ -1,7 +1,8 @@
 """Why was attention needed? How much of the gradient of a translated word is left at each distance in the source.
 
-    python experiments/tasks/source_gradients.py                              4 minutes of processor time
-    python experiments/tasks/source_gradients.py --data FOLDER --runs RUNS    2 minutes: only measures finished runs
+    python experiments/tasks/source_gradients.py --data FOLDER   110 minutes, two translators; 2 minutes given both
+    python experiments/tasks/source_gradients.py --data FOLDER --runs RUNS   2 minutes: only measures finished runs
+    python experiments/tasks/source_gradients.py                 4 minutes of processor time, dates made here
 
 Two translators that differ in attention alone turn written dates into ISO form, character by character; both read the
 source from left to right. With --data, the folder of Multi30k, they are those of experiments/tasks/translation.py, and

@@ -11,7 +11,7 @@ other models or more --seeds, the command adds to the record of --out.
 Expected: the recipe has at least 95.0 % on the test text (UDPipe 1.2 has 94.4, the BiLSTM with characters of jPTDP 2.0
 95.5, both on earlier releases). Without characters words that training lacks fall by more than 10 points, and all words
 by one to two; left to right alone loses about one point; transitions between tags (crf) add nothing that a
-bidirectional network does not know.
+bidirectional network does not know. Training takes no more than 15 minutes on 2 cores.
 """
 
 import argparse
@@ -61,6 +61,7 @@ def measure(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
         "seed": seed,
         "parameters": run.results["parameters"],
         "seconds": run.results["seconds"],
+        **run.cost,
         "rows": run.results["rows"],
         "valid": [[line["step"], line["valid_accuracy"]] for line in valid],
     }

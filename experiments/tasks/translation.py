@@ -7,10 +7,13 @@
 FOLDER has Multi30k (Elliott et al. 2016, task 1) as train.de, train.en, val.de, ..., test_2016_flickr.en; there are no
 other data and no vectors. The recipe is in multi30k_de_en.json; "no attention" is the same with the last states of the
 encoder alone, which reads the source from its end (Sutskever et al. 2014). BLEU is that of sacrebleu (the extra), 13a,
-in lower case. Given again with another form, direction or more --seeds, the command adds to the record of --out.
+in lower case. Given again with another form, direction or more --seeds, the command adds to the record of --out;
+scores by width of the beam that a recorded run lacks are added, too, if the run is found in --runs.
 
 Expected: 35.5 BLEU with attention and a beam of 5, one more than by the most likely word at each step; 20 without
 attention, and less the longer the source; the loss tells the same story in nats. From English to German 33.
+Training takes no more than 45 minutes on 2 cores. Wider beams find at least what narrower ones found, in the mean of
+the model's own score.
 """
 
 import argparse
@@ -21,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import Study, integer
-from experiments.harness.runs import StudyRun, lines_of, trained
-from experiments.tasks.translation_findings import findings
+from experiments.harness.runs import StudyRun, finished, lines_of, trained
+from experiments.tasks.translation_findings import ROUNDING, findings
 from lm_jax.config import TranslateConfig, from_flat, read_settings
 from lm_jax.data.parallel import PairTokens
 from lm_jax.inference.copying import write
@@ -37,6 +40,7 @@ FORMS = {"attention": {}, "no attention": {"attention": "plain", "reverse_source
 DIRECTIONS = ("de-en", "en-de")
 BINS = ((1, 9), (10, 12), (13, 15), (16, 20), (21, 10**6))  # tokens of a source
 SMOKE_BINS = ((1, 12), (13, 18), (19, 10**6))
+WIDTHS, MEASURED = (1, 2, 5, 10), 200  # beams whose scores are compared; of the first test sentences
 SMOKE = {"hidden_size": 8, "decoder_size": 8, "embedding_size": 8, "steps": 4, "log_every": 2, "beam_size": 2}
 SMOKE |= {"level": "char", "min_count": 1, "lower": False}
 STUDY = Study(
@@ -94,13 +98,44 @@ def measure(form: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
         "seed": seed,
         "parameters": run.results["parameters"],
         "seconds": run.results["seconds"],
+        **run.cost,
         "nats": float(nats.sum()) / int(test.target_lengths.sum()),
         "searches": {name: scored(found, test, everything, lower)._asdict() for name, found in texts.items()},
         "cased": scored(best, test, everything, False)._asdict(),
         "by length": by_length,
+        "widths": by_width(run, test, search_settings(config)),
         "curve": [line for line in lines_of(run.folder) if "valid_loss" in line],
         "examples": [[*test.pairs[k][:2], best[k]] for k in range(min(20, len(best)))],
     }
+
+
+def by_width(run: StudyRun, test: PairTokens, search: SearchSettings) -> dict[str, Any]:
+    """The score that the search ranks by, of its best hypotheses, by the width of the beam.
+
+    It is that of the recipe, with its length penalty. "fell": the share of sentences whose score is lower than by the
+    narrower beam before; None of the narrowest.
+    """
+    sources, before, beams = test.sources[:MEASURED], None, []
+    for width in WIDTHS:
+        eol_id, settings_ = run.vocabulary.target.eol_id, search._replace(beam_size=width)
+        found = translate_batch(run.model, run.params, sources, eol_id, settings_)
+        scores = np.array([best[0].score for best in found], float)
+        fell = None if before is None else float(np.mean(scores < before - ROUNDING))
+        beams.append({"beam": width, "score": float(scores.mean()), "fell": fell})
+        before = scores
+    return {"sentences": len(sources), "length penalty": search.length_penalty, "beams": beams}
+
+
+def with_widths(result: dict[str, Any], form: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The result of a recorded run; with the scores by width, if it lacks them and the same run is found."""
+    config = settings(form, arguments, result["seed"], arguments.direction)
+    folder = arguments.runs / run_folder(result["form"], result["seed"])
+    results = None if "widths" in result else finished(folder, config)
+    if results is None or results["seconds"] != result["seconds"]:  # another run may lie there
+        return result
+    print(f"scores by width of the beam: {folder}", flush=True)
+    test = task_of(config).load(config, None).splits["test"]
+    return result | {"widths": by_width(trained(config, folder), test, search_settings(config))}
 
 
 def translations(run: StudyRun, test: PairTokens, search: SearchSettings) -> list[str]:
@@ -116,15 +151,15 @@ def scored(found: list[str], test: PairTokens, chosen: np.ndarray, lower: bool) 
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains the forms and seeds asked for that the record lacks."""
+    """Trains the forms and seeds asked for that the record lacks, and completes those that it has."""
     if not arguments.smoke and not arguments.data:
         raise SystemExit("give --data, the folder of Multi30k, or try --smoke")
     forms = {} if arguments.smoke else STUDY.recorded(arguments.out).get("forms", {})
     for form in arguments.forms:
         runs = forms.setdefault(named(form, arguments.direction), {})
         for seed in range(1 if arguments.smoke else arguments.seeds):
-            if str(seed) not in runs:
-                runs[str(seed)] = measure(form, seed, arguments)
+            known = runs.get(str(seed))
+            runs[str(seed)] = with_widths(known, form, arguments) if known else measure(form, seed, arguments)
     signature = list(next(iter(next(iter(forms.values())).values()))["searches"].values())[-1]["signature"]
     return {"forms": forms, "signature": signature}
 

@@ -1,5 +1,6 @@
 """What the translators of translation.py say, and their picture."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from experiments.harness import Findings, Verdict
+from experiments.harness.costs import COLUMNS as COST_COLUMNS
+from experiments.harness.costs import cost_columns, known_cost, within
 from experiments.harness.figures import draw_lines, finish, headline, panels
 from experiments.harness.means import INTERVAL, means, share_with_interval, with_interval
 from lm_jax.report.study import Picture
@@ -14,7 +17,24 @@ from lm_jax.report.style import SERIES
 
 
 ATTENTION, PLAIN, OTHER = "attention", "no attention", "attention, en-de"
+PUBLISHED = (
+    {"form": "attention, pretrained vectors", "search": "greedy", "bleu": "38.4", "source": "published, Lample et al."},
+    {
+        "form": "attention, en-de, pretrained vectors",
+        "search": "greedy",
+        "bleu": "35.2",
+        "source": "published, Lample et al.",
+    },
+    {"form": "attention, tutorials", "search": "greedy", "bleu": "28.3", "source": "published, pytorch-seq2seq"},
+)
+SOURCES = (
+    "this study, or published for the same test pairs, in lower case, by each author's tokens and BLEU: Lample, "
+    "Conneau, Denoyer & Ranzato 2018, Unsupervised machine translation using monolingual corpora only, table 2, "
+    "supervised (LSTM, vectors of Wikipedia); github.com/bentrevett/pytorch-seq2seq, notebook 3 (GRU)"
+)
 AIM, AIM_PLAIN, AIM_OTHER, BEAM = 35.5, (17, 23), 33, (0.5, 1.5)  # BLEU
+MINUTES = 45  # of training
+ROUNDING = 1e-4  # nats per token: what a score may differ by without being another
 COLUMNS = {
     "form": "the translator; German to English unless it says otherwise",
     "search": "the most likely word at each step, or a beam",
@@ -22,12 +42,19 @@ COLUMNS = {
     "n": "translators",
     "nats per token": "loss on the test pairs (nats per target token)",
     "bleu": "BLEU of sacrebleu, 13a, lower case" + INTERVAL,
+    "bleu, cased": "the same with the case of the references; the recipe writes lower case",
     "chrf": "chrF of sacrebleu, lower case",
     "exact": "share of translations equal to the reference",
     "bleu, shortest": "BLEU of the shortest sources (1 to 9 tokens)",
     "bleu, longest": "BLEU of the longest sources (over 20 tokens)",
+    "beam": "its width",
+    "sentences": "the first of the test sentences",
+    "own score": "mean score that the search ranks its best translation by: log P of the model by its length to the "
+    "power of the length penalty (nats)" + INTERVAL,
+    "fell": "share of the sentences whose score is lower than by the next narrower beam" + INTERVAL,
+    "source": SOURCES,
     "parameters": "numbers that are trained",
-    "seconds": "of training, on a machine that did other work too (s)",
+    **COST_COLUMNS,
 }
 
 
@@ -86,11 +113,71 @@ def to_rows(forms: Forms) -> list[dict[str, Any]]:
         last = list(result["searches"])[-1]
         for search, scores in result["searches"].items():
             row = {"form": result["form"], "search": search, "seed": result["seed"], "nats per token": result["nats"]}
-            row |= {name: scores[name] for name in ("bleu", "chrf", "exact")}
+            row |= {"bleu": scores["bleu"], "bleu, cased": result["cased"]["bleu"] if search == last else None}
+            row |= {name: scores[name] for name in ("chrf", "exact")}
             for name, of in (("shortest", result["by length"][0]), ("longest", result["by length"][-1])):
                 row[f"bleu, {name}"] = of["bleu"] if search == last else None
-            rows.append(row | {"parameters": result["parameters"], "seconds": result["seconds"]})
+            row |= {"parameters": result["parameters"], "seconds": result["seconds"]}
+            rows.append(row | known_cost(result))
     return rows
+
+
+def to_means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The means over seeds, and below them what was published, in the same columns."""
+    of = dict.fromkeys(("nats per token", "bleu", "bleu, cased", "chrf"), with_interval)
+    of |= {"exact": share_with_interval} | dict.fromkeys(("bleu, shortest", "bleu, longest"), with_interval)
+    of |= cost_columns(rows)
+    ours = [row | {"source": "this study"} for row in means(rows, ("form", "search"), of)]
+    return [*ours, *({name: row.get(name) for name in ours[0]} for row in PUBLISHED)]
+
+
+def width_rows(forms: Forms) -> list[dict[str, Any]]:
+    """A line for each form and width of the beam, of the runs that have been measured so: the model's own score."""
+    found = [
+        {
+            "form": form,
+            "beam": of["beam"],
+            "sentences": run["widths"]["sentences"],
+            "own score": of["score"],
+            "fell": of["fell"],
+        }
+        for form, runs in forms.items()
+        for run in runs.values()
+        if "widths" in run
+        for of in run["widths"]["beams"]
+    ]
+    return means(found, ("form", "beam", "sentences"), {"own score": with_interval, "fell": share_with_interval})
+
+
+def of_widths(forms: Forms) -> Verdict:
+    """Whether the mean score never falls from a beam to the next wider one, in any run; told by form."""
+    expected = "wider beams find at least what narrower ones found, in the mean of the model's own score"
+    parts, holds = [], True
+    for form, runs in forms.items():
+        found = [run["widths"]["beams"] for run in runs.values() if "widths" in run]
+        if not found:
+            continue
+        scores = [mean(of, "score") for of in zip(*found, strict=True)]
+        said = ", ".join(f"{score:.4f}" for score in scores)
+        fell = max(one["fell"] for of in found for one in of[1:])
+        beams = ", ".join(str(one["beam"]) for one in found[0])
+        parts.append(f"{form}: {said} for beams of {beams}, lower than by the narrower for at most {fell:.1%}")
+        pairs = [pair for of in found for pair in itertools.pairwise(of)]
+        holds = holds and all(wide["score"] >= narrow["score"] - ROUNDING for narrow, wide in pairs)
+    return Verdict(expected, "; ".join(parts) or "-", holds if parts else None)
+
+
+def columns_of(forms: Forms) -> dict[str, str]:
+    """What the columns are; those of BLEU with the signatures of sacrebleu, where it was at hand."""
+    runs = [run for of in forms.values() for run in of.values()]
+    scores = {"bleu": [list(run["searches"].values())[-1] for run in runs], "bleu, cased": [r["cased"] for r in runs]}
+    return COLUMNS | {name: COLUMNS[name] + signed(found) for name, found in scores.items()}
+
+
+def signed(scores: Sequence[dict[str, Any]]) -> str:
+    """The signatures of scores in words, each once; empty without."""
+    signatures = dict.fromkeys(one["signature"] for one in scores if one.get("signature"))
+    return f"; signature {', and '.join(signatures)}" if signatures else ""
 
 
 def findings(results: dict[str, Any]) -> Findings:
@@ -114,15 +201,13 @@ def findings(results: dict[str, Any]) -> Findings:
         )
     caption = "Loss and quality of the test translations against the length of the source."
     rows = to_rows(forms)
-    of = dict.fromkeys(("nats per token", "bleu", "chrf"), with_interval) | {"exact": share_with_interval}
-    of |= dict.fromkeys(("bleu, shortest", "bleu, longest"), with_interval)
     return Findings(
         title=title,
         answer=answer,
         verdicts=verdicts(forms),
-        means=means(rows, ("form", "search"), of),
+        means=[*to_means(rows), *width_rows(forms)],
         rows=rows,
-        columns=COLUMNS,
+        columns=columns_of(forms),
         pictures=[Picture("translation", draw(forms, measure, title), caption)],
         seeds=sorted({run["seed"] for runs in forms.values() for run in runs.values()}),
     )
@@ -147,4 +232,6 @@ def verdicts(forms: Forms) -> list[Verdict]:
         part("20 BLEU without attention (17 to 23)", bleu(PLAIN), lambda x: AIM_PLAIN[0] <= x <= AIM_PLAIN[1]),
         part("and less the longer the source", less, lambda x: x > 0, "{:.1f} BLEU less"),
         part(f"from English to German {AIM_OTHER} BLEU", bleu(OTHER), lambda x: x >= AIM_OTHER),
+        within(MINUTES, [run for form in (ATTENTION, OTHER) for run in forms.get(form, {}).values()]),
+        of_widths(forms),
     ]

@@ -41,13 +41,15 @@ def to_html(record: dict[str, Any], images: Sequence[tuple[bytes, str]]) -> str:
     Args:
         record: name, title, question, expected, answer, command, versions and rows; where known verdicts (the parts of
             the expectation), means (a short table), columns (what the columns of both tables are), links (texts and
-            addresses), machine, seeds and date.
+            addresses), commands (all that made the results, where there are several), machine, seeds and date.
         images: a PNG and its caption, in order.
 
     Returns:
         The text of one file that needs no other.
     """
-    words = {name: html.escape(record[name]) for name in ("title", "question", "answer", "command")}
+    words = {name: html.escape(record[name]) for name in ("title", "question", "answer")}
+    commands = record.get("commands") or [record["command"]]
+    made_by = ", then ".join(f"<code>{html.escape(command)}</code>" for command in commands)
     figures = "".join(
         f'<figure><div class="wide"><img alt="{html.escape(caption)}" '
         f'src="data:image/png;base64,{base64.b64encode(image).decode()}"></div>'
@@ -64,7 +66,7 @@ def to_html(record: dict[str, Any], images: Sequence[tuple[bytes, str]]) -> str:
 {_expectation(record)}
 {figures}
 {_tables(record)}
-<p class="quiet"><b>Made by</b> <code>{words["command"]}</code> ({html.escape(_made_with(record))}).</p>
+<p class="quiet"><b>Made by</b> {made_by} ({html.escape(_made_with(record))}).</p>
 </body></html>
 """
 

@@ -35,8 +35,9 @@ class Record(NamedTuple):
 
     name: of the files. rows: what was measured, for the CSV and the page. seeds, machine, date, verdicts (the parts of
     the expectation, as fields of `lm_jax.report.verdict.Verdict`), means (a short table), columns (what each column of
-    the tables is) and links (addresses by text): left out of the JSON where nothing is known. figures: captions by the
-    name of the picture's file.
+    the tables is), links (addresses by text) and commands (all that added to the results, oldest first, where there are
+    several; command is the last): left out of the JSON where nothing is known. figures: captions by the name of the
+    picture's file.
     """
 
     name: str
@@ -56,6 +57,12 @@ class Record(NamedTuple):
     columns: dict[str, str] | None = None
     links: dict[str, str] | None = None
     figures: dict[str, str] = {}  # noqa: RUF012
+    commands: Sequence[str] | None = None
+
+    @property
+    def all_commands(self) -> list[str]:
+        """The commands that made the results, oldest first."""
+        return list(self.commands or [self.command])
 
 
 def versions() -> dict[str, str]:

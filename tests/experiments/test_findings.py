@@ -53,7 +53,7 @@ def test_taggers_beside_the_recipe():
         run["rows"][-1]["accuracy"] -= lost
         run["rows"][-1]["unseen_accuracy"] -= unseen
         results["models"][name] = {"0": run}
-    assert holds(tagging(results)) == [True, True, True, False, True]
+    assert holds(tagging(results)) == [True, True, True, False, True, True]
 
 
 def test_the_grid_of_the_classifier():
@@ -78,9 +78,10 @@ def test_translators_with_and_without_attention(bleu):
         for run in (run for runs in forms.values() for run in runs.values()):
             for scores in (*run["searches"].values(), *run["by length"]):
                 scores["bleu"] = scores["chrf"] = None
+    forms["attention, en-de"]["0"]["seconds"] = 45 * 60 + 1.0
     expected = [True] * 5 if bleu else [None] * 5
     found = translation(results)
-    assert holds(found) == expected and ("BLEU" in found.answer) == bleu
+    assert holds(found) == [*expected, False, None] and ("BLEU" in found.answer) == bleu
 
 
 def test_translators_of_several_seeds_are_told_by_their_mean():
@@ -93,6 +94,85 @@ def test_translators_of_several_seeds_are_told_by_their_mean():
     row = next(row for row in found.means if row["form"] == "attention" and row["search"] == "beam 5")
     # two values, 2 apart: a standard error of 1, and Student's t of one degree of freedom, 12.71
     assert "41.0 BLEU" in found.answer and row["bleu"] == "41 [28.29, 53.71]" and row["n"] == 2
+
+
+def test_what_was_published_for_translators_and_taggers_stands_in_the_tables_of_ours():
+    for found, key, column, numbers in (
+        (translation(results_of("tasks/translation")), "form", "bleu", {"38.4", "35.2", "28.3"}),
+        (tagging(results_of("tasks/tagging")), "model", "test accuracy", {"95.48 %", "94.4 %"}),
+    ):
+        published = [row for row in found.means if row["source"].startswith("published")]
+        assert {row[column] for row in published} == numbers and all(row["n"] is None for row in published)
+        assert len({tuple(row) for row in found.means}) == 1  # one table, which the page splits where columns differ
+        assert {row[key] for row in found.means if row["source"] == "this study"} >= {row[key] for row in found.rows}
+
+
+def test_the_page_of_tagging_says_why_constrained_decoding_has_no_row():
+    found = tagging(results_of("tasks/tagging"))
+    assert not any("constrained" in row["model"] for row in (*found.rows, *found.means))
+    assert "Constrained decoding has no row: between UPOS tags every transition is legal" in found.columns["model"]
+
+
+def test_the_signature_of_sacrebleu_stands_where_bleu_is_explained():
+    results = results_of("tasks/translation")
+    found = translation(results)
+    assert found.columns["bleu"].endswith(f"signature {results['signature']}") and "|case:lc|" in results["signature"]
+    assert found.columns["bleu, cased"].count("signature") == 1 and "|case:mixed|" in found.columns["bleu, cased"]
+    cased = {row["bleu, cased"] for row in found.rows} - {None}
+    assert cased == {run["cased"]["bleu"] for runs in results["forms"].values() for run in runs.values()}
+    row = next(row for row in found.means if row["form"] == "no attention" and row["search"] == "beam 5")
+    assert row["bleu, cased"] == f"{results['forms']['no attention']['0']['cased']['bleu']:.4g}"
+    for run in (run for runs in results["forms"].values() for run in runs.values()):
+        for scores in (*run["searches"].values(), run["cased"]):
+            scores["signature"] = ""
+    assert "signature" not in " ".join(translation(results).columns.values())  # without the extra
+    results = results_of("tasks/noisy_channel")
+    assert noisy_channel(results).columns["bleu"].endswith(f"signature {results['signature']}")
+
+
+def test_processor_seconds_are_told_beside_wall_seconds_where_they_are_known():
+    results = results_of("tasks/translation")
+    assert all("processor seconds" not in row for row in (*translation(results).rows, *translation(results).means))
+    fastest = results["forms"]["attention, en-de"]["0"]
+    fastest |= {"seconds": 3000.0, "processor seconds": 5400.0, "machine": "a processor, 2 cores"}
+    found = translation(results)
+    holds(found)
+    assert [row["processor seconds"] for row in found.rows if "processor seconds" in row] == [5400.0, 5400.0]
+    rows = {(row["form"], row["search"]): row for row in found.means}
+    assert rows["attention, en-de", "beam 5"]["processor seconds"] == "5400"
+    assert rows["no attention", "beam 5"]["processor seconds"] == "-"
+    assert found.verdicts[-2].found == (
+        "50.0 minutes (90.0 of processor time), missed by 5.0 minutes, on a processor, 2 cores"
+    )
+    results = results_of("tasks/tagging")
+    results["models"]["crf"]["0"] |= {"processor seconds": 900.0, "machine": "a processor, 2 cores"}
+    found = tagging(results)
+    holds(found)
+    assert {row["model"]: row["processor seconds"] for row in found.means}["crf"] == "900"
+    assert found.verdicts[-1].found.startswith("7.9 minutes") and "machine" not in found.rows[-1]
+
+
+def test_scores_by_width_of_the_beam_are_judged_where_they_were_measured():
+    results = results_of("tasks/translation")
+    beams = [{"beam": 1, "score": -0.61, "fell": None}, {"beam": 2, "score": -0.58, "fell": 0.015}]
+    beams += [{"beam": 5, "score": -0.57, "fell": 0.02}]
+    runs = results["forms"]["attention"]
+    runs["0"]["widths"] = {"sentences": 200, "length penalty": 1.0, "beams": beams}
+    found = translation(results)
+    assert holds(found)[-1] and found.verdicts[-1].found == (
+        "attention: -0.6100, -0.5800, -0.5700 for beams of 1, 2, 5, lower than by the narrower for at most 2.0%"
+    )
+    table = [row for row in found.means if "beam" in row]
+    assert [(row["beam"], row["own score"], row["fell"]) for row in table] == [
+        (1, "-0.61", "-"),
+        (2, "-0.58", "1.5 %"),
+        (5, "-0.57", "2.0 %"),
+    ]
+    assert {row["form"] for row in table} == {"attention"} and {row["n"] for row in table} == {1}
+    worse = copy.deepcopy(beams)
+    worse[2]["score"] = -0.59
+    runs["1"]["widths"] = {"sentences": 200, "length penalty": 1.0, "beams": worse}
+    assert holds(translation(results))[-1] is False  # the mean of both runs still rises: each run is judged
 
 
 def test_speech_at_two_levels_draws_where_attention_looked():

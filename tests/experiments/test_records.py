@@ -8,7 +8,18 @@ import re
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.make_index import HERE, entry, index, is_recorded, page, scripts, side_by_side
+from experiments.make_index import (
+    HERE,
+    card,
+    entry,
+    index,
+    is_recorded,
+    page,
+    record_of,
+    scripts,
+    side_by_side,
+    table_row,
+)
 from lm_jax.report.page import to_html
 from lm_jax.report.study import read_record
 from lm_jax.report.verdict import overall
@@ -39,7 +50,9 @@ class TestRecord:
     def test_its_words_are_those_of_the_script(self, found):
         record = read_record(found.study.results, found.study.name)
         assert (record.question, record.expected) == (found.study.question, found.study.expected)
-        assert record.command.startswith(f"python {found.study.script}") and "smoke" not in record.command
+        for command in record.all_commands:
+            assert command.startswith(f"python {found.study.script}") and "smoke" not in command
+        assert record.command == record.all_commands[-1]
         assert record.answer and record.rows and record.seeds and record.versions["python"]
 
     def test_its_answer_is_one_short_sentence(self, found):
@@ -82,6 +95,14 @@ class TestRecord:
         assert any(unit in found.time for unit in ("second", "minute", "the same"))
 
 
+@pytest.mark.parametrize("name", ["source_gradients", "sparsity", "translation", "tagging"])
+def test_the_time_in_the_index_is_that_of_the_command_with_data_where_the_record_was_made_with_it(name):
+    found = next(one for one in STUDIES if one.study.name == name)
+    assert "--data" in record_of(found).command
+    timed = next(line for line in found.script.read_text().splitlines() if line.endswith(found.time))
+    assert timed.startswith(f"    python {found.study.script} --data FOLDER ")
+
+
 def test_the_index_is_up_to_date():
     assert (HERE / "README.md").read_text() == index()
     assert (HERE / "results" / "index.html").read_text() == page()
@@ -94,6 +115,15 @@ def test_the_index_has_every_study_and_its_links_lead_somewhere():
     assert readme.count("\n| ") == len(STUDIES) + text.count("<h2>") + lines
     for link in set(re.findall(r'(?:href|src)="([^"]+)"', text)):
         assert (HERE / "results" / link).is_file(), link
+
+
+def test_the_index_has_every_command_of_a_record(monkeypatch):
+    found = next(one for one in STUDIES if one.study.name == "translation")
+    record = record_of(found)
+    two = [f"python {found.study.script}", f"python {found.study.script} --seeds 2"]
+    monkeypatch.setattr("experiments.make_index.record_of", lambda _: record._replace(command=two[1], commands=two))
+    assert f"[`{two[0]}`](tasks/translation.py), then [`{two[1]}`](tasks/translation.py)" in table_row(found)
+    assert f"<code>{two[0]}</code>, then <code>{two[1]}</code>, " in card(found)
 
 
 def test_no_results_without_a_study():

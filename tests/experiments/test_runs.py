@@ -28,7 +28,9 @@ def test_a_run_is_trained_once_and_longer_if_asked(text, tmp_path, capsys):
     assert first.results["step"] == 2 and "training" in capsys.readouterr().out
     again = trained(config(text, 2), folder)
     assert again.results == first.results and "training" not in capsys.readouterr().out
+    assert again.cost == first.cost and first.cost["processor seconds"] > 0 and first.cost["machine"]
     longer = trained(config(text, 3), folder)
+    assert longer.cost["processor seconds"] > first.cost["processor seconds"]
     assert longer.results["step"] == 3
     assert [line["step"] for line in lines_of(longer.folder) if "loss" in line] == [1, 2, 3]
 

@@ -78,6 +78,40 @@ def test_a_run_leaves_a_record_and_says_what_it_found(study, tmp_path, monkeypat
     assert capsys.readouterr().out.split() == ["It", "is,", "1", "time.", "a", "1", "[0,", "2]"]
 
 
+def adding(study):
+    """What a study finds that adds a number for each --seeds to its record."""
+    return lambda arguments: study.recorded(arguments.out) | {"n": 1, str(arguments.seeds): arguments.seeds}
+
+
+def test_a_record_keeps_every_command_that_added_to_it(study, tmp_path, monkeypatch):
+    path = tmp_path / "so.json"
+    script = f"python {study.script}"
+    run(study, monkeypatch, "--out", tmp_path, find=adding(study))
+    record = json.loads(path.read_text())
+    assert record["command"] == script and "commands" not in record  # as records of before are, too
+    for seeds in (2, 5, 2):  # the last finds all of its numbers
+        run(study, monkeypatch, "--seeds", seeds, "--out", tmp_path, find=adding(study))
+    record = json.loads(path.read_text())
+    assert record["commands"] == [script, f"{script} --seeds 2", f"{script} --seeds 5"]
+    assert record["command"] == f"{script} --seeds 5" and set(record["results"]) == {"n", "2", "3", "5"}
+    shown = ", then ".join(f"<code>{command}</code>" for command in record["commands"])
+    assert f"<b>Made by</b> {shown} (" in (tmp_path / "report.html").read_text()
+
+
+def test_a_command_that_adds_again_is_named_once(study, tmp_path, monkeypatch):
+    for k in range(2):
+        run(study, monkeypatch, "--out", tmp_path, find=lambda a, k=k: study.recorded(a.out) | {"n": k})
+    assert json.loads((tmp_path / "so.json").read_text())["command"] == f"python {study.script}"
+    assert "commands" not in json.loads((tmp_path / "so.json").read_text())
+
+
+def test_a_run_that_begins_anew_forgets_the_commands_of_before(study, tmp_path, monkeypatch):
+    run(study, monkeypatch, "--out", tmp_path)
+    run(study, monkeypatch, "--seeds", 5, "--out", tmp_path)
+    record = json.loads((tmp_path / "so.json").read_text())
+    assert record["command"].endswith("--seeds 5") and "commands" not in record
+
+
 def test_results_are_seen_as_json_has_them(study, tmp_path, monkeypatch):
     seen = []
     found = {"n": 2, 5: (1, float("inf"))}
@@ -91,7 +125,7 @@ def test_the_words_are_written_again_from_the_numbers(study, tmp_path, monkeypat
     run(study, monkeypatch, "--out", tmp_path)
     path = tmp_path / "so.json"
     before = json.loads(path.read_text())
-    path.write_text(json.dumps(before | {"answer": "Old.", "title": "old", "date": "2020-02-02"}))
+    path.write_text(json.dumps(before | {"answer": "Old.", "title": "old", "rows": [], "date": "2020-02-02"}))
     run(study, monkeypatch, "--page", "--out", tmp_path, find=None)
     assert json.loads(path.read_text()) == before | {"date": "2020-02-02"}
     assert "2020-02-02" in (tmp_path / "report.html").read_text()

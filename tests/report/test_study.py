@@ -92,7 +92,7 @@ def test_a_page_judges_the_expectation_and_folds_the_rows_away(tmp_path):
 def test_what_is_not_known_is_left_out_of_a_record(tmp_path):
     write_study(tmp_path, RECORD, [])
     assert (
-        not {"seeds", "machine", "date", "verdicts", "means", "links"}
+        not {"seeds", "machine", "date", "verdicts", "means", "links", "commands"}
         & json.loads((tmp_path / "x.json").read_text()).keys()
     )
 
