@@ -47,7 +47,7 @@ class RunConfig:
     log_every: int = setting(100, "Steps between two lines of the report.", rule=count, group="reports")
     telemetry_every: int | None = setting(
         None,
-        "Steps between measurements of how far back the gradient reaches, such as 200. Without it, none are made.",
+        "Steps between measurements of how far the gradient reaches, such as 200. Without it, none are made.",
         rule=count,
         group="reports",
     )
