@@ -111,8 +111,8 @@ def chosen_answer_norms(
     xs, real = opened.embed(params, inputs, mask)
 
     def total(xs):  # an answer of a row depends on this row alone: the sum has the gradients of all
-        log_probs = opened.log_probs(params, opened.encoder.encode(params.encoder, xs, mask=real), answers, real)
-        return jnp.sum(jnp.take_along_axis(log_probs, jnp.asarray(chosen)[None], axis=0))
+        ys = opened.encoder.encode(params.encoder, xs, mask=real)
+        return jnp.sum(opened.chosen_log_prob(params, ys, answers, real, chosen))
 
     norms = norm(jax.grad(total)(xs), xs.ndim - 1)
     return reversed_rows(norms, real) if opened.reverses else norms

@@ -1,13 +1,28 @@
 """The sentences of the validation data whose answers telemetry measures, and how far each word is from the answer."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
+import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.config import ClassifyConfig
+from lm_jax.config import ClassifyConfig, TagConfig
 from lm_jax.data.labelled import LabelledCorpus
+from lm_jax.data.tag_vocabulary import EncodedSentences
 from lm_jax.inference.translation import pad_columns
+from lm_jax.models.tagger import TaggerInputs
 from lm_jax.report.answer_figure import AnswerWords
 from lm_jax.report.figures import UNITS
 from lm_jax.tasks.answer_telemetry import AskedSentences, chosen_sentences
+
+
+class TaggedSplits(Protocol):
+    """A corpus of tagged sentences."""
+
+    @property
+    def splits(self) -> Mapping[str, EncodedSentences]:
+        """Its sentences by split."""
+        ...
 
 
 def labelled_texts(settings: ClassifyConfig, corpus: LabelledCorpus) -> AskedSentences:
@@ -30,3 +45,29 @@ def label_words(settings: ClassifyConfig) -> AnswerWords:
     """How a person reads of a label's gradient."""
     unit, end = UNITS[settings.data.level], "nearer end" if settings.model.bidirectional else "end"
     return AnswerWords("label", unit, f"{unit}s from the {end} of the text")
+
+
+def tagged_sentences(settings: TagConfig, corpus: TaggedSplits) -> AskedSentences:
+    """Takes the right tag of one word of each sentence, from the first word to the last.
+
+    The distance of a word is that from the tagged word, before it or after it.
+    """
+    del settings
+    valid = corpus.splits["valid"]
+    rows = chosen_sentences(valid.lengths)
+    positions, mask = pad_columns(rows, np.split(np.arange(len(valid.words)), valid.starts[1:]))
+    chosen = _spread(valid.lengths[rows])
+    inputs = TaggerInputs(jnp.asarray(valid.words[positions]), jnp.asarray(valid.characters[positions]))
+    distances = np.abs(np.arange(len(mask))[:, None] - chosen)
+    return AskedSentences(inputs, valid.tags[positions], mask, chosen, np.where(mask, distances, -1))
+
+
+def tag_words(settings: TagConfig) -> AnswerWords:
+    """How a person reads of a tag's gradient."""
+    del settings
+    return AnswerWords("tag", "word", "words from the tagged one")
+
+
+def _spread(lengths):
+    """A place in each sentence: in the first one its beginning, in the last one its end."""
+    return np.rint(np.linspace(0, 1, len(lengths)) * (lengths - 1)).astype(int)

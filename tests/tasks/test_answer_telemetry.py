@@ -16,12 +16,14 @@ from lm_jax.tasks import asked_sentences, task_of
 from lm_jax.tasks.answer_telemetry import LONGEST, SENTENCES, build_measure, chosen_sentences
 from tests.runs.toy import Events, saved_arrays
 from tests.tasks.labelled import classify_config
+from tests.tasks.tagged import tag_config
 
 
 CONFIGS = {
     "classify": lambda folder, **changes: classify_config(folder / "texts.tsv", **changes),
+    "tag": lambda folder, **changes: tag_config(folder / "tagged.tsv", **changes),
 }
-ASK = {"classify": asked_sentences.labelled_texts}
+ASK = {"classify": asked_sentences.labelled_texts, "tag": asked_sentences.tagged_sentences}
 tasks = pytest.mark.parametrize("task", CONFIGS)
 
 
@@ -87,7 +89,7 @@ def test_it_is_compiled_once_and_survives_a_run_that_diverges(task, folder):
         traced.append(1)
         return model.opened.log_probs(*arguments)
 
-    counted = model._replace(opened=model.opened._replace(log_probs=log_probs))
+    counted = model._replace(opened=model.opened._replace(log_probs=log_probs, log_prob_at=None))
     measure = task_of(config).telemetry.build(config, data, counted)
     first, again = measure(1, params, 1.0), measure(2, model.init(jax.random.key(1)), 1.0)
     assert len(traced) == 1 and first.values != again.values
@@ -112,6 +114,18 @@ def test_a_word_of_a_text_is_as_far_as_the_label_is_from_it(folder):
         for distances, length in zip(asked.distances.T, asked.mask.sum(axis=0), strict=True):
             from_end = list(range(length))[::-1]
             assert distances[:length].tolist() == (list(map(min, range(length), from_end)) if both else from_end)
+
+
+def test_a_word_is_as_far_as_the_word_whose_tag_is_asked_for(folder):
+    config, data, *_ = prepared("tag", folder)
+    asked, valid = asked_sentences.tagged_sentences(config, data), data.splits["valid"]
+    lengths = asked.mask.sum(axis=0)
+    assert asked.chosen[0] == 0 and asked.chosen[-1] == lengths[-1] - 1 and (asked.chosen < lengths).all()
+    for column, row in enumerate(chosen_sentences(valid.lengths)):
+        sentence, length = slice(valid.starts[row], valid.starts[row] + lengths[column]), lengths[column]
+        np.testing.assert_array_equal(asked.inputs.words[:length, column], valid.words[sentence])
+        np.testing.assert_array_equal(asked.answers[:length, column], valid.tags[sentence])
+        assert asked.distances[:length, column].tolist() == [abs(k - asked.chosen[column]) for k in range(length)]
 
 
 def test_the_longest_sentences_that_are_not_too_long_are_measured():
