@@ -6,11 +6,13 @@ from typing import Protocol
 import jax.numpy as jnp
 import numpy as np
 
-from lm_jax.config import ClassifyConfig, TagConfig
+from lm_jax.config import ClassifyConfig, TagConfig, TranslateConfig
 from lm_jax.data.labelled import LabelledCorpus
+from lm_jax.data.parallel import ParallelCorpus
 from lm_jax.data.tag_vocabulary import EncodedSentences
 from lm_jax.inference.translation import pad_columns
 from lm_jax.models.tagger import TaggerInputs
+from lm_jax.models.translator import teacher_forced
 from lm_jax.report.answer_figure import AnswerWords
 from lm_jax.report.figures import UNITS
 from lm_jax.tasks.answer_telemetry import AskedSentences, chosen_sentences
@@ -66,6 +68,30 @@ def tag_words(settings: TagConfig) -> AnswerWords:
     """How a person reads of a tag's gradient."""
     del settings
     return AnswerWords("tag", "word", "words from the tagged one")
+
+
+def translated_sentences(settings: TranslateConfig, corpus: ParallelCorpus) -> AskedSentences:
+    """Takes one token of each right translation, given those before it, from the first token to the end.
+
+    The distance of a source token is the number of recurrent steps from reading it to writing the translated one, on
+    the shortest way that does not use attention.
+    """
+    valid, model = corpus.splits["valid"], settings.model
+    rows = chosen_sentences(np.maximum(valid.source_lengths, valid.target_lengths))
+    (source, mask), (target, real) = pad_columns(rows, valid.sources), pad_columns(rows, valid.targets)
+    chosen = _spread(valid.target_lengths[rows])
+    places = np.arange(len(source))[:, None]
+    from_start, from_end = places + 1, mask.sum(axis=0) - places  # steps to the end of an encoder of either direction
+    steps = from_start if model.reverse_source else from_end
+    steps = np.minimum(from_start, from_end) if model.bidirectional else steps
+    answers = teacher_forced(jnp.where(real, target, -1), corpus.vocabulary.target.eol_id)
+    return AskedSentences(source, answers, mask, chosen, np.where(mask, steps + chosen, -1))
+
+
+def translation_words(settings: TranslateConfig) -> AnswerWords:
+    """How a person reads of a translated token's gradient."""
+    unit = UNITS[settings.data.level]
+    return AnswerWords(f"translated {unit}", unit, "recurrent steps from reading to writing")
 
 
 def _spread(lengths):

@@ -10,20 +10,26 @@ import pytest
 
 import lm_jax
 from lm_jax import UserError
-from lm_jax.analysis import answer_gradients
+from lm_jax.analysis import answer_gradients, chosen_answer_norms
 from lm_jax.runs.folder import read_lines
 from lm_jax.tasks import asked_sentences, task_of
 from lm_jax.tasks.answer_telemetry import LONGEST, SENTENCES, build_measure, chosen_sentences
 from tests.runs.toy import Events, saved_arrays
 from tests.tasks.labelled import classify_config
+from tests.tasks.parallel import translate_config
 from tests.tasks.tagged import tag_config
 
 
 CONFIGS = {
     "classify": lambda folder, **changes: classify_config(folder / "texts.tsv", **changes),
     "tag": lambda folder, **changes: tag_config(folder / "tagged.tsv", **changes),
+    "translate": lambda folder, **changes: translate_config(folder / "pairs.tsv", (2, 6), **changes),
 }
-ASK = {"classify": asked_sentences.labelled_texts, "tag": asked_sentences.tagged_sentences}
+ASK = {
+    "classify": asked_sentences.labelled_texts,
+    "tag": asked_sentences.tagged_sentences,
+    "translate": asked_sentences.translated_sentences,
+}
 tasks = pytest.mark.parametrize("task", CONFIGS)
 
 
@@ -126,6 +132,30 @@ def test_a_word_is_as_far_as_the_word_whose_tag_is_asked_for(folder):
         np.testing.assert_array_equal(asked.inputs.words[:length, column], valid.words[sentence])
         np.testing.assert_array_equal(asked.answers[:length, column], valid.tags[sentence])
         assert asked.distances[:length, column].tolist() == [abs(k - asked.chosen[column]) for k in range(length)]
+
+
+@pytest.mark.parametrize("way", ["forward", "reversed", "both"])
+def test_a_source_token_is_as_far_as_the_recurrent_steps_to_what_is_written(way, folder):
+    """Without attention: from the end that the encoder ends at, and on through the target."""
+    changes = {"forward": {}, "reversed": {"reverse_source": True}, "both": {"bidirectional": True}}[way]
+    config, data, *_ = prepared("translate", folder, attention="plain", **changes)
+    asked, valid = asked_sentences.translated_sentences(config, data), data.splits["valid"]
+    assert asked.chosen[0] == 0 and asked.answers.targets[asked.chosen[-1], -1] == data.vocabulary.target.eol_id
+    for column, length in enumerate(asked.mask.sum(axis=0)):
+        up, down = range(1, length + 1), range(length, 0, -1)
+        steps = {"forward": down, "reversed": up, "both": map(min, up, down)}[way]
+        found = asked.distances[:length, column] - asked.chosen[column]
+        assert found.tolist() == list(steps) and (asked.distances[length:, column] == -1).all()
+    assert sorted(asked.mask.sum(axis=0)) == sorted(valid.source_lengths)
+
+
+def test_the_gradient_of_a_reversed_source_stands_at_its_own_token(folder):
+    config, data, model, params = prepared("translate", folder, attention="plain", reverse_source=True)
+    asked = asked_sentences.translated_sentences(config, data)
+    found = answer_gradients(model.opened, params, asked.inputs, asked.answers, asked.mask).inputs
+    norms = chosen_answer_norms(model.opened, params, asked.inputs, asked.answers, asked.chosen, asked.mask)
+    expected = np.stack([found[k, :, b] for b, k in enumerate(asked.chosen)], axis=1)
+    np.testing.assert_allclose(norms, expected, rtol=1e-4, atol=1e-9)
 
 
 def test_the_longest_sentences_that_are_not_too_long_are_measured():
