@@ -8,6 +8,9 @@ from lm_jax.report.picture_file import save_figure
 from lm_jax.report.style import SERIES, clean, label_ends
 
 
+LEAST = 0.01  # per cent that a title tells
+
+
 class AnswerWords(NamedTuple):
     """How a person reads of a measurement.
 
@@ -48,7 +51,8 @@ def draw_answers(records: list[dict[str, Any]], path: Path, words: AnswerWords) 
         if math.isfinite(norms[-1]):
             ends.append((steps[-1], norms[-1], name.replace("-", "–"), colour))
     axes.set_xlabel("training step")
-    axes.set_ylabel(f"median norm of the gradient of log P({words.answer})\n(nats by unit of a {words.unit}'s vector)")
+    of_answer = f"median gradient norm of log P({words.answer})"
+    axes.set_ylabel(f"{of_answer}\n(nats by unit of a {words.unit}'s vector)", fontsize=9)
     axes.set_title(f"{answer_finding(*found[-1])}\nby distance: {words.distance}", loc="left", fontsize=9.5)
     clean(axes)
     figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
@@ -63,5 +67,6 @@ def answer_finding(step: int, medians: dict[str, float | None]) -> str:
     where = f"at distance {far.replace('-', '–')}"
     if at_near is None:
         return f"At step {step:,} the gradient at distance {near} is zero"
-    share = 0.0 if at_far is None else math.exp(at_far - at_near)
-    return f"At step {step:,} the gradient {where} is {100 * share:.2g} % of that at {near.replace('-', '–')}"
+    percent = 0.0 if at_far is None else 100 * math.exp(at_far - at_near)
+    share = f"under {LEAST} %" if percent < LEAST else f"{percent:.2g} %" if percent < 100 else f"{percent:.0f} %"
+    return f"At step {step:,} the gradient {where} is {share} of that at {near.replace('-', '–')}"

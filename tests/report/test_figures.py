@@ -83,5 +83,6 @@ def test_gradients_of_answers_are_a_picture_and_nothing_is_none(tmp_path):
 def test_gradients_of_answers_are_said_in_a_title():
     said = answer_finding(1200, {"0": -1.0, "1": -2.0, "10-13": -4.0})
     assert said == "At step 1,200 the gradient at distance 10–13 is 5 % of that at 0"
-    assert answer_finding(3, ANSWERS["log_median"]).endswith("at distance 10–13 is 0 % of that at 0")
+    assert answer_finding(3, ANSWERS["log_median"]).endswith("at distance 10–13 is under 0.01 % of that at 0")
+    assert answer_finding(3, {"0": -1.0, "1": 0.0}).endswith("at distance 1 is 272 % of that at 0")
     assert answer_finding(3, {"0": None, "1": -2.0}) == "At step 3 the gradient at distance 0 is zero"
