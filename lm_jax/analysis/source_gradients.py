@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from lm_jax.analysis.adjoint_scan import norm
 from lm_jax.analysis.checks import check_finite
@@ -85,6 +85,37 @@ def answer_gradients(
     if not opened.reverses:
         return found
     return found._replace(states={name._replace(backward=not name.backward): a for name, a in found.states.items()})
+
+
+def chosen_answer_norms(
+    opened: OpenedEncoder,
+    params: Params,
+    inputs: Any,
+    answers: Any,
+    chosen: Int[Array, "*B"],
+    mask: Mask | None = None,
+) -> Float[Array, "T *B"]:
+    """Computes the gradients of one answer of each row by what is read at each position, in one backward pass.
+
+    Args:
+        opened: A classifier, tagger or translator around its encoder, made of cells or not.
+        params: Its parameters.
+        inputs: What it reads, with leaves [T, *B, ...].
+        answers: What its `log_probs` tells the probability of.
+        chosen: Which of the K answers of each row.
+        mask: False is padding, at the end of a row.
+
+    Returns:
+        The norms that `answer_gradients` has for these answers, in float32. All of it can be traced.
+    """
+    xs, real = opened.embed(params, inputs, mask)
+
+    def total(xs):  # an answer of a row depends on this row alone: the sum has the gradients of all
+        ys = opened.encoder.encode(params.encoder, xs, mask=real)
+        return jnp.sum(opened.chosen_log_prob(params, ys, answers, real, chosen))
+
+    norms = norm(jax.grad(total)(xs), xs.ndim - 1)
+    return reversed_rows(norms, real) if opened.reverses else norms
 
 
 @functools.cache

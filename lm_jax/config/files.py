@@ -18,6 +18,7 @@ from lm_jax.strict_json import read_json
 
 
 Config = TypeVar("Config")
+WITHDRAWN = {"vocab_shards": 1}  # recorded by tasks that could never have another value
 FAMILIES = {"neural": "recurrent", "ngram": "ngram"}  # of version 0.1, and tasks with the same settings
 
 
@@ -51,6 +52,7 @@ def from_dict(cls: type[Config], values: Any) -> Config:
 
 def _build(cls, values):
     fields = {field.name: field for field in dataclasses.fields(cls)}
+    values = {name: value for name, value in values.items() if name in fields or WITHDRAWN.get(name) != value}
     unknown = sorted(set(values) - set(fields) - {"kind"})
     if unknown:
         raise UserError(f"the configuration has settings that this version does not know: {', '.join(unknown)}")

@@ -34,20 +34,13 @@ class RunConfig:
         rule=count,
         group="devices",
     )
-    vocab_shards: int = setting(
-        1,
-        "Shards of embedding and softmax along the vocabulary, one a device. N must divide the number of devices and "
-        "the size of the vocabulary.",
-        rule=count,
-        group="devices",
-    )
     epochs: int | None = setting(8, "Passes over the training data.", rule=count, common=True)
     steps: int | None = setting(None, "Length of the run in steps, instead of epochs.", rule=count, common=True)
     seed: int = setting(0, "Seed of weights, dropout and shuffling.", rule=seed, common=True)
     log_every: int = setting(100, "Steps between two lines of the report.", rule=count, group="reports")
     telemetry_every: int | None = setting(
         None,
-        "Steps between measurements of how far back the gradient reaches, such as 200. Without it, none are made.",
+        "Steps between measurements of how far the gradient reaches, such as 200. Without it, none are made.",
         rule=count,
         group="reports",
     )
@@ -77,6 +70,11 @@ class RunConfig:
         metavar="K",
     )
     patience: int | None = setting(None, "Validations without improvement before it stops.", rule=count, common=True)
+
+    @property
+    def vocab_shards(self) -> int:
+        """Shards of the vocabulary: one, unless it is a setting of the task's own."""
+        return 1
 
     def __post_init__(self):
         coerce_kinds(self)
@@ -124,6 +122,13 @@ class TrainConfig(RunConfig):
         coerce=model_settings,
         group="model",
         common=True,
+    )
+    vocab_shards: int = setting(
+        1,
+        "Shards of embedding and softmax along the vocabulary, one a device. N must divide the number of devices and "
+        "the size of the vocabulary.",
+        rule=count,
+        group="devices",
     )
     device_tokens: int | None = setting(
         None,

@@ -168,15 +168,38 @@ def label_log_probs(
         Nats; 0 at padding.
     """
     scores, valid = _checked(params, scores, mask)
-    chosen = jnp.arange(scores.shape[-1]) == labels[..., None]
-
-    def odds_against(step):
-        here = jnp.arange(scores.shape[0]).reshape(-1, *[1] * (scores.ndim - 1)) == step
-        without, with_it = (jnp.where(here & out, FORBIDDEN, scores) for out in (chosen, ~chosen))
-        return log_partition(params, without, mask) - log_partition(params, with_it, mask)
-
-    log_odds = jax.vmap(odds_against)(jnp.arange(scores.shape[0]))
+    log_odds = jax.vmap(lambda step: _log_odds_against(params, scores, labels, step, mask))(jnp.arange(len(scores)))
     return jnp.where(valid, -jax.nn.softplus(log_odds), 0.0)
+
+
+def label_log_prob_at(
+    params: CRFParams,
+    scores: Float[Array, "T *B C"],
+    labels: Int[Array, "T *B"],
+    steps: Int[Array, "*B"],
+    mask: Mask | None = None,
+) -> Float[Array, "*B"]:
+    """Computes log P(y_t = labels_t) of one step t of each row, two forward algorithms for all of them.
+
+    Args:
+        params: transitions of the field.
+        scores: scores of the tags at every step.
+        labels: the sequences.
+        steps: t of each row, which is no padding.
+        mask: False is padding.
+
+    Returns:
+        Nats, those of `label_log_probs`.
+    """
+    scores, _ = _checked(params, scores, mask)
+    return -jax.nn.softplus(_log_odds_against(params, scores, labels, steps[..., None], mask))
+
+
+def _log_odds_against(params, scores, labels, step, mask):
+    chosen = jnp.arange(scores.shape[-1]) == labels[..., None]
+    here = jnp.arange(len(scores)).reshape(-1, *[1] * (scores.ndim - 1)) == step
+    without, with_it = (jnp.where(here & out, FORBIDDEN, scores) for out in (chosen, ~chosen))
+    return log_partition(params, without, mask) - log_partition(params, with_it, mask)
 
 
 def viterbi(

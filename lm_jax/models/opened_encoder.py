@@ -30,12 +30,31 @@ class OpenedEncoder(NamedTuple):
     embed: (params, inputs, mask) -> xs and which of them are real, in the order in which the encoder reads them.
     log_probs: (params, ys, answers, mask) -> log P of K answers of every row, in nats.
     reverses: whether that order is from the last position of a row to its first.
+    log_prob_at: (params, ys, answers, mask, chosen [*B]) -> that of one answer of every row, [*B], where it costs less
+        than all K; None where it does not.
     """
 
     encoder: Encoder
     embed: Callable[[Params, Any, Mask | None], tuple[Float[Array, "S *B E"], Mask | None]]
     log_probs: Callable[[Params, Array, Any, Mask | None], Float[Array, "K *B"]]
     reverses: bool = False
+    log_prob_at: Callable[[Params, Array, Any, Mask | None, Int[Array, "*B"]], Float[Array, "*B"]] | None = None
+
+    def chosen_log_prob(
+        self, params: Params, ys: Array, answers: Any, mask: Mask | None, chosen: Int[Array, "*B"]
+    ) -> Float[Array, "*B"]:
+        """Computes log P of one answer of every row, in nats.
+
+        Args:
+            params: The parameters of the model.
+            ys: The outputs of the encoder.
+            answers: The answers of `log_probs`.
+            mask: False is padding.
+            chosen: Which of the K answers of each row.
+        """
+        if self.log_prob_at is not None:
+            return self.log_prob_at(params, ys, answers, mask, chosen)
+        return jnp.take_along_axis(self.log_probs(params, ys, answers, mask), chosen[None], axis=0)[0]
 
 
 def log_prob_by_odds(logits: Float[Array, "*N V"], answers: Int[Array, "*N"]) -> Float[Array, "*N"]:

@@ -169,4 +169,7 @@ def _opened(encoder, output, reader, row_of):
     def log_probs(params, ys, tags, mask):
         return crf.label_log_probs(output.field(params.output), _scores(params, ys), tags, mask)
 
-    return OpenedEncoder(encoder, embed, log_probs)
+    def log_prob_at(params, ys, tags, mask, chosen):
+        return crf.label_log_prob_at(output.field(params.output), _scores(params, ys), tags, chosen, mask)
+
+    return OpenedEncoder(encoder, embed, log_probs, log_prob_at=log_prob_at)

@@ -10,7 +10,7 @@ import numpy as np
 from lm_jax.config import RunConfig
 from lm_jax.config.text_defaults import UNCHOSEN
 from lm_jax.errors import UserError
-from lm_jax.tasks import MeasureFn, Pretrained, Task
+from lm_jax.tasks import TASKS, MeasureFn, Pretrained, Task
 from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.devices import ONE_DEVICE, Devices
 from lm_jax.training.listener import Start
@@ -66,8 +66,9 @@ def set_up(
             and devices refuse.
     """
     if config.telemetry_every and task.telemetry is None:
+        able = ", ".join(name for name, one in TASKS.items() if one.telemetry is not None)
         got = f"{task.name(config)}, got {config.telemetry_every}"
-        raise UserError(f"telemetry_every needs a model with a recurrence, must be left out with {got}", PERIOD)
+        raise UserError(f"telemetry_every is for the tasks {able}, and must be left out with {got}", PERIOD)
     model = task.model(config, data.vocabulary)
     devices = _devices_of(model, devices)
     if task.batches is None or task.loss is None:

@@ -32,6 +32,8 @@ from lm_jax.report.html import fragment, table_html
 from lm_jax.report.rows import Rows
 from lm_jax.report.table import Table
 from lm_jax.short_repr import shortly_shown
+from lm_jax.tasks.answer_telemetry import answer_telemetry
+from lm_jax.tasks.asked_sentences import label_words, labelled_texts
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.tasks.warm_start import with_run, with_vectors
@@ -270,6 +272,7 @@ CLASSIFY = Task(
     close=_close,
     evaluate=_evaluate,
     loss_label=lambda settings: "cross-entropy (nats per text)",
+    telemetry=answer_telemetry(labelled_texts, label_words),
     pretrained=lambda settings: settings.init_from,
     warm_start=_warm_start,
     check_seeds=_check_seeds,

@@ -22,6 +22,8 @@ from lm_jax.models.tagger import Tagger
 from lm_jax.report.html import fragment, table_html
 from lm_jax.report.rows import Rows
 from lm_jax.short_repr import shortly_shown
+from lm_jax.tasks.answer_telemetry import answer_telemetry
+from lm_jax.tasks.asked_sentences import tag_words, tagged_sentences
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.tasks.tag_scores import TagRow, most_frequent_tags, score_row, score_table
@@ -246,6 +248,7 @@ TAG = Task(
     close=_close,
     evaluate=_evaluate,
     loss_label=lambda settings: "cross-entropy (nats per word)",
+    telemetry=answer_telemetry(tagged_sentences, tag_words),
     with_absolute_paths=with_absolute_files,
     movable=("data",),
     unit="words",

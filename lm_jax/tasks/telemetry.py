@@ -63,7 +63,7 @@ def build_telemetry(settings: Any, corpus: Corpus, model: LanguageModel) -> Meas
             "max_lag": len(measured) - 2,
             **_profile(model, params, measured, carry),
             "lyapunov": _exponents(model, params, measured[:-1], carry),
-            "grad_norm": _finite(grad_norm),
+            "grad_norm": finite_or_none(grad_norm),
         }
         return Telemetry(step, values, _words(step, values, UNITS[settings.data.level]))
 
@@ -97,7 +97,7 @@ def _profile(model, params, tokens, carry):
         profile = lag_profile(flow, leaf=main_leaf(flow.carry[-1]), resamples=0)
     except UserError:  # gradients that are no numbers
         return {"log_median": {}, **dict.fromkeys(HORIZONS.values())}
-    medians = {str(lag): _finite(profile.log_median[lag - 1]) for lag in LAGS if lag <= len(profile.lags)}
+    medians = {str(lag): finite_or_none(profile.log_median[lag - 1]) for lag in LAGS if lag <= len(profile.lags)}
     return {"log_median": medians, **{name: profile.horizons[share] for share, name in HORIZONS.items()}}
 
 
@@ -107,8 +107,9 @@ def _exponents(model, params, tokens, carry):
         exponents = lyapunov_exponents(model, params, tokens, count=min(EXPONENTS, size), carry=carry)
     except UserError:  # states that are no numbers
         return []
-    return [_finite(exponent) for exponent in np.mean(exponents, axis=0)]
+    return [finite_or_none(exponent) for exponent in np.mean(exponents, axis=0)]
 
 
-def _finite(number):
+def finite_or_none(number: Any) -> float | None:
+    """Returns a number as JSON has it: None for one that is none, or infinite."""
     return float(number) if math.isfinite(number) else None

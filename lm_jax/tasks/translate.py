@@ -27,6 +27,8 @@ from lm_jax.report.html import fragment, table_html
 from lm_jax.report.rows import Rows
 from lm_jax.report.table import Table
 from lm_jax.short_repr import shortly_shown
+from lm_jax.tasks.answer_telemetry import answer_telemetry
+from lm_jax.tasks.asked_sentences import translated_sentences, translation_words
 from lm_jax.tasks.base import Closing, EvaluationRequest, ProgressFn, SavedData, Task
 from lm_jax.tasks.paths import with_absolute_files
 from lm_jax.training.batch_source import BatchSource
@@ -267,6 +269,7 @@ TRANSLATE = Task(
     close=_close,
     evaluate=_evaluate,
     loss_label=lambda settings: "cross-entropy (nats per target token)",
+    telemetry=answer_telemetry(translated_sentences, translation_words),
     with_absolute_paths=with_absolute_files,
     movable=("data",),
     unit="target tokens",

@@ -6,9 +6,12 @@ import pytest
 
 from lm_jax.config import (
     AddK,
+    ClassifyConfig,
     NGramConfig,
     RecurrentConfig,
+    TagConfig,
     TrainConfig,
+    TranslateConfig,
     UserCell,
     from_dict,
     from_flat,
@@ -16,6 +19,7 @@ from lm_jax.config import (
     read_settings,
     to_dict,
 )
+from lm_jax.config.flat import flat_settings
 from lm_jax.errors import UserError
 
 
@@ -88,6 +92,17 @@ def test_a_record_of_either_form_is_read(tmp_path):
     path.write_text(json.dumps({"task": "translate", "config": {}}))
     with pytest.raises(UserError, match="task must be one of recurrent, window, ngram, got 'translate'"):
         read_record(path, configs)
+
+
+@pytest.mark.parametrize("cls", [ClassifyConfig, TagConfig, TranslateConfig])
+def test_shards_of_a_vocabulary_are_a_setting_of_language_models_alone(cls):
+    """The other tasks once recorded the one shard that they could have."""
+    assert cls().vocab_shards == 1 and "vocab_shards" not in {entry.name for entry in flat_settings(cls)}
+    assert "vocab_shards" in {entry.name for entry in flat_settings(TrainConfig)}
+    assert from_dict(cls, {**to_dict(cls()), "vocab_shards": 1}) == cls()
+    with pytest.raises(UserError, match="does not know: vocab_shards"):
+        from_dict(cls, {**to_dict(cls()), "vocab_shards": 2})
+    assert from_dict(TrainConfig, to_dict(TrainConfig(devices=4, vocab_shards=2))).vocab_shards == 2
 
 
 def test_settings_by_their_flat_names_are_a_file_too(tmp_path):

@@ -182,6 +182,20 @@ def test_constrained_decoding_never_gives_an_illegal_sequence(tags):
     assert some > 700 and np.all(best.scores[0] > -np.inf)
 
 
+def test_the_probability_of_one_label_is_its_marginal():
+    """Of one step of each row, and of all steps."""
+    params, scores = draw(4, np.float32)
+    labels, steps = np.random.default_rng(1).integers(4, size=(T, B)), np.maximum(np.array(LENGTHS) - 2, 0)
+    marginals = np.asarray(crf.marginals(params, spoilt(scores), MASK))
+    expected = np.log(
+        np.take_along_axis(marginals, labels[..., None], axis=-1)[..., 0], where=MASK, out=np.zeros((T, B))
+    )
+    np.testing.assert_allclose(crf.label_log_probs(params, spoilt(scores), labels, MASK), expected, atol=1e-5)
+    found = np.asarray(crf.label_log_prob_at(params, spoilt(scores), labels, jnp.asarray(steps), MASK))
+    real = MASK[0]  # a row without steps has no label
+    np.testing.assert_allclose(found[real], expected[steps, np.arange(B)][real], atol=1e-5)
+
+
 def test_any_batch_axes_and_no_steps():
     params, scores = draw(3, np.float32)
     n_best = jax.jit(crf.n_best, static_argnums=2)

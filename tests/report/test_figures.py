@@ -2,6 +2,7 @@
 
 import pytest
 
+from lm_jax.report.answer_figure import AnswerWords, answer_finding, draw_answers
 from lm_jax.report.figures import draw_loss_curve, loss_finding
 from lm_jax.report.telemetry_figure import draw_telemetry, telemetry_finding
 
@@ -60,3 +61,28 @@ def test_telemetry_is_said_in_a_title():
         telemetry_finding(1200, TELEMETRY)
         == "At step 1,200 a gradient is below 10 % from lag 7 on, below 1 % from over 63"
     )
+
+
+ANSWERS = {"max_distance": 13, "log_median": {"0": -1.0, "2-4": -3.0, "10-13": None}, "horizon_10": 2}
+
+
+def test_gradients_of_answers_are_a_picture_and_nothing_is_none(tmp_path):
+    words = AnswerWords("label", "word", "words from the end of the text")
+    nothing = {"step": 3, "telemetry": {**ANSWERS, "log_median": {"0": None, "1": None}}}
+    broken = {"step": 4, "telemetry": {**ANSWERS, "log_median": {}}}
+    for records in (RECORDS, [*RECORDS, broken], [nothing]):
+        draw_answers(records, tmp_path / "none.png", words)
+    assert not (tmp_path / "none.png").exists()
+    first, second = ({"step": step, "telemetry": ANSWERS} for step in (8, 9))
+    for name, records in (("some", [first]), ("more", [first, second, broken])):
+        draw_answers(records, tmp_path / f"{name}.png", words)
+    some, more = ((tmp_path / f"{name}.png").read_bytes() for name in ("some", "more"))
+    assert some.startswith(b"\x89PNG") and some != more
+
+
+def test_gradients_of_answers_are_said_in_a_title():
+    said = answer_finding(1200, {"0": -1.0, "1": -2.0, "10-13": -4.0})
+    assert said == "At step 1,200 the gradient at distance 10–13 is 5 % of that at 0"
+    assert answer_finding(3, ANSWERS["log_median"]).endswith("at distance 10–13 is under 0.01 % of that at 0")
+    assert answer_finding(3, {"0": -1.0, "1": 0.0}).endswith("at distance 1 is 272 % of that at 0")
+    assert answer_finding(3, {"0": None, "1": -2.0}) == "At step 3 the gradient at distance 0 is zero"

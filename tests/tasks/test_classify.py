@@ -117,7 +117,6 @@ def test_a_run_of_another_kind_gives_nothing(kind, folder, tmp_path):
         ({"dropout": 0.0, "dropout_kind": "locked"}, "dropout_kind needs dropout above 0"),
         ({"forget_bias": 2.0, "cell": "gru"}, "forget_bias is a setting of lstm, .*got cell gru"),
         ({"vectors": "a", "init_from": "b"}, "init_from brings an embedding"),
-        ({"telemetry_every": 5}, "telemetry_every"),
         ({"level": "char", "min_count": 2}, "min_count and max_vocab are for words"),
     ],
 )
