@@ -13,6 +13,7 @@ seeds, with --grid or with --pretrain, the command adds to the record of --out.
 
 Expected: 81 % on the test sentences by the recipe, no more than naive Bayes: word order decides few reviews, and 6,920
 sentences do not teach it. Pooling by mean or maximum is better than the last state; the cells are close to each other.
+Begun with a language model of two million words, the recipe has 84 %.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from lm_jax.report.style import COLOURS, clean
 CELLS, POOLINGS = ("rnn", "gru", "lstm"), ("last", "mean", "max", "attention")
 RECIPE, PRETRAINED = "recipe", "recipe from a language model"
 NOT_IN_ROWS = ("curve", "naive Bayes", "machine")
-LEAST, CLOSE = 0.81, 0.02  # accuracy of the recipe; between cells
+LEAST, CLOSE, BEGUN = 0.81, 0.02, 0.84  # accuracy of the recipe; between cells; begun with a language model
 COLUMNS = {
     "model": "a network of the study, or a way of counting words and bigrams",
     "seed": "of the draw of weights and batches",
@@ -79,6 +79,7 @@ def verdicts(runs, recipe: float, bayes: float) -> list[Verdict]:
     last, mean, largest = (float(np.mean(v)) if v else np.nan for v in by_pooling.values())
     cells = [float(np.mean(v)) for v in by_cell.values() if v]
     apart = max(cells) - min(cells) if cells else np.nan
+    begun = [run["test"] for run in runs if run["model"] == PRETRAINED]
     return [
         Verdict(f"{LEAST:.0%} by the recipe", f"{recipe:.1%}", recipe >= LEAST),
         Verdict("no more than naive Bayes", f"{recipe:.1%} against {bayes:.1%}", recipe <= bayes),
@@ -91,5 +92,10 @@ def verdicts(runs, recipe: float, bayes: float) -> list[Verdict]:
             f"the cells are close to each other (within {CLOSE:.0%})",
             f"{apart:.1%}" if grid else "-",
             apart < CLOSE if grid else None,
+        ),
+        Verdict(
+            f"{BEGUN:.0%} when it begins with a language model",
+            f"{np.mean(begun):.1%}" if begun else "-",
+            bool(np.mean(begun) >= BEGUN) if begun else None,
         ),
     ]
