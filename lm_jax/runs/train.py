@@ -214,13 +214,15 @@ def _restore(
 ) -> tuple[TrainState, History, str | None]:
     with Checkpoints(folder.states) as states:
         restored = states.restore_newest(state)
-    if restored is None:
-        return state, History(), None
-    state, record = restored
-    opened.check_vocabulary(record)
-    saved = from_dict(type(setup.config), record["config"])
-    _refuse_changes(setup.task, saved, setup.config)
-    return state, History.from_record(record["history"]), record.get("log")
+        if restored is None:
+            return state, History(), None
+        state, record = restored
+        opened.check_vocabulary(record)
+        saved = from_dict(type(setup.config), record["config"])
+        _refuse_changes(setup.task, saved, setup.config)
+        history = History.from_record(record["history"])
+        states.drop_old((*history.good, history.last_resort))
+    return state, history, record.get("log")
 
 
 def _merge(task: Task, saved: RunConfig, config: RunConfig, also: tuple[str, ...] = ()) -> RunConfig:

@@ -95,6 +95,14 @@ class Checkpoints:
         save_arrays(saving, _parts(state), host)
         on_first(lambda: _commit(self.folder, saving, step, rank, set(keep)))
 
+    def drop_old(self, keep: Iterable[int]) -> None:
+        """Removes the steps that a save would have removed, had the process lived on, or its mirror had time for it.
+
+        Args:
+            keep: Steps that stay beside the newest and the best.
+        """
+        on_first(lambda: _drop_old(self.folder, set(keep)))
+
     def restore_newest(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest checkpoint that can be read, with its bookkeeping; None where there is none at all.
 
@@ -196,6 +204,10 @@ def _commit(states, saving, step, valid_loss, keep):
     write_record(states, record_step(saving, step, valid_loss))
     name_step(states, saving, step)
     sync_folder(states)
+    _drop_old(states, keep)
+
+
+def _drop_old(states, keep):
     steps = [saved for saved in find_steps(states) if saved.damage is None]
     for saved in steps[:-NEWEST]:
         if saved.step != rank_steps(steps)[0].step and saved.step not in keep:

@@ -16,6 +16,7 @@ from lm_jax.data import load_corpus
 from lm_jax.runs.folder import RunFolder, read_lines
 from lm_jax.runs.open import open_run
 from lm_jax.runs.signals import stop_on_signal
+from lm_jax.training.checksums import record_step, write_record
 from tests.runs.toy import Events, assert_equal_runs, toy_config, write_corpus
 
 
@@ -142,6 +143,18 @@ def test_what_was_written_after_the_last_checkpoint_is_written_anew(straight, tm
         file.write('{"step": 25, "loss": 1.0}\n{"step": 3')
     resumed = lm_jax.resume(tmp_path / "run")
     assert_equal_runs(resumed.folder, straight.folder, step=20)
+
+
+def test_a_step_that_is_no_longer_needed_goes_at_the_resume(straight, tmp_path):
+    """As a mirror has one whose machine was lost after its last copy of a step, and before it removed an older one."""
+    shutil.copytree(straight.folder, tmp_path / "run")
+    states = tmp_path / "run" / "states"
+    shutil.copytree(states / "20", states / "1")
+    write_record(states, record_step(states / "1", 1, None))
+    lm_jax.resume(tmp_path / "run")
+    for name in ("states", "states.checksums"):
+        expected = sorted(path.name for path in (straight.folder / name).iterdir())
+        assert sorted(path.name for path in (tmp_path / "run" / name).iterdir()) == expected
 
 
 # --- what is refused, on a folder that was made but never trained ------------------------------------------------
