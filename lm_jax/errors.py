@@ -8,17 +8,19 @@ from typing import TypeVar
 
 
 Value = TypeVar("Value")
+LINE_ENDS = str.maketrans({end: repr(end)[1:-1] for end in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"})
 
 
 class UserError(ValueError):
-    """A request that cannot be carried out: the message is one line with the rule and the value that broke it.
+    """A request that cannot be carried out: the message is one line with the rule and the value that broke it, whose
+    line ends are written out.
 
     The command line prints the message and exits with code 2; scripts may catch it as a `ValueError`.
     settings: names of settings in the message, which the command line renders as its flags.
     """
 
     def __init__(self, message: str, settings: Sequence[str] = ()):
-        super().__init__(message)
+        super().__init__(message.translate(LINE_ENDS))
         self.settings = tuple(settings)
 
 

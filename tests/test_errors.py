@@ -15,6 +15,12 @@ def test_settings_survive_pickling():
     assert UserError("no setting").settings == ()
 
 
+def test_a_message_is_one_line_whatever_the_value():
+    error = UserError("data must be a file, got a\nb\r\u2028c\x85d")
+    assert str(error) == r"data must be a file, got a\nb\r\u2028c\x85d"
+    assert len(str(error).splitlines()) == 1 and str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
 @pytest.mark.parametrize(
     ("message", "settings", "shown"),
     [

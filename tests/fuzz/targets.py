@@ -157,6 +157,6 @@ def attempt(name: str, seed: int, folder: Path) -> str | None:
     try:
         TARGETS[name](random.Random(f"{name} {seed}"), folder)
     except UserError as error:
-        assert str(error) and "\n" not in str(error).strip("\n"), str(error)
+        assert str(error) and len(str(error).splitlines()) == 1, str(error)
         return str(error)
     return None
