@@ -38,6 +38,8 @@ NOT_OURS = (
     "--seconds",
     "--words",
     "--direction",
+    "--grid",
+    "--pretrain",
     "--data",
     "--forms",
     "--kenlm",
