@@ -111,11 +111,10 @@ def _kind_of(settings: Any) -> str:
 
 def _first_misplaced(cls, flat):
     """Returns a setting whose owners are not those that are chosen."""
-    defaults = {
-        entry.name: _kind_of(entry.field.default) for entry in flat_settings(cls) if entry.field.metadata.get("kinds")
-    }
+    entries = flat_settings(cls)
+    defaults = {entry.name: _kind_of(entry.field.default) for entry in entries if entry.field.metadata.get("kinds")}
     for name in flat:
-        paths = [entry.owners for entry in flat_settings(cls) if entry.name == name]
+        paths = [entry.owners for entry in entries if entry.name == name]
         if paths and not any(all(flat.get(role, defaults[role]) == kind for role, kind in path) for path in paths):
             return name
     return None

@@ -4,7 +4,6 @@ Only settings of the chosen kinds have a place; one of another kind is refused b
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,7 +29,6 @@ class FlatSetting(NamedTuple):
     section: str = ""
 
 
-@functools.cache
 def flat_settings(cls: Any, owners: tuple[tuple[str, str], ...] = (), section: str = "") -> tuple[FlatSetting, ...]:
     """Returns every setting of a dataclass, of those inside it, and of all kinds that it could have."""
     found: list[FlatSetting] = []

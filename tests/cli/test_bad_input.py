@@ -180,7 +180,7 @@ def test_a_run_of_another_text(command, desk, finished):
     (desk / "run" / "states").rename(desk / "gone")
     assert_refused(command("generate", "run"), "a checkpoint must be whole to be read", "its folder is missing")
     assert_refused(command("train", "--resume", "run", "--data", "half"), "half")
-    assert_refused(command("train", "--resume", "run", "--lr", "0.5"), "got --learning-rate = 0.5 (the run has 0.01)")
+    assert_refused(command("train", "--resume", "run", "--lr", "0.5"), "got --learning-rate = 0.5 (it has 0.01)")
     assert_refused(command("train", "--resume", "run", "--run", "text"), "--run must be a new or an empty folder")
     assert_refused(command("train", "--resume", "run", "--mirror", "no/where"), "is the drive mounted?", "got no/where")
     (desk / "text" / "train.txt").write_text("a bad cab\n" * 60)

@@ -10,7 +10,7 @@ import lm_jax
 from lm_jax import UserError
 from lm_jax.queries.run_size import bytes_on_disk
 from lm_jax.training import Checkpoints, saved_steps
-from lm_jax.training.checksums import read_record, record_path, write_record
+from lm_jax.training.checksums import read_record, record_path, record_step, write_record
 from lm_jax.training.saved_steps import find_steps, load_step
 from lm_jax.training.step_names import remove_step
 from tests.queries.untrained import untrained
@@ -34,8 +34,10 @@ def run(pristine, tmp_path):
     (tmp_path / "run" / "metrics.jsonl.123.part").write_text("half")
     record = read_record(record_path(pristine / "states", 0))
     assert record is not None
-    for step in (5, 7, 9):  # records are written before a step has its name, and deleted after it has lost it
-        write_record(tmp_path / "run" / "states", record._replace(step=step, valid_loss=0.1))
+    states = tmp_path / "run" / "states"
+    for step in (5, 7):  # records are written before a step has its name, and deleted after it has lost it
+        write_record(states, record._replace(step=step, valid_loss=0.1))
+    write_record(states, record_step(states / "9.saving", 9, 0.1))
     (tmp_path / "run" / "states.checksums" / "9.json.123.part").write_text("half")
     return tmp_path / "run"
 
