@@ -21,10 +21,11 @@ from lm_jax.runs.folder import RunFolder
 from lm_jax.runs.open import open_run
 from lm_jax.runs.setup import Setup
 from lm_jax.strict_json import read_json, write_json
-from lm_jax.training.checkpoints import UNREADABLE, Checkpoints
+from lm_jax.training.checkpoints import Checkpoints
 from lm_jax.training.diagnosis import Finding, find_by_row, find_in_state, named_arrays
 from lm_jax.training.listener import Incident
 from lm_jax.training.state import TrainState
+from lm_jax.training.step_names import aside
 
 
 MOST = 3  # reports in a run: the rest are lines of metrics.jsonl
@@ -118,7 +119,8 @@ def write_report(
     step = step_of(setup, state, epoch, length, made=incident.fault != "state")
     found = diagnose(setup, state, step)
     words = "" if found is None else found.words
-    _set_aside(path)
+    if path.exists():  # what is left of a damaged report
+        path.rename(aside(path))
     part = path.with_name(f"{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -145,13 +147,6 @@ def _found_before(path):
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return words if isinstance(words, str) else None
-
-
-def _set_aside(path):
-    """Gives what is left of a damaged report another name."""
-    if path.exists():
-        names = (f"{path.name}{UNREADABLE}{end}" for end in ("", *(f"-{number}" for number in range(2, 1000))))
-        path.rename(next(other for other in map(path.with_name, names) if not other.exists()))
 
 
 def _numbers(incident):

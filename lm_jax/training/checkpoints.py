@@ -32,12 +32,11 @@ from lm_jax.training.saved_steps import (
     warn_if_unrecorded,
 )
 from lm_jax.training.state import TrainState
-from lm_jax.training.step_names import name_step, remove_step, tidy
+from lm_jax.training.step_names import aside, name_step, remove_step, tidy
 from lm_jax.types import Params
 
 
 NEWEST = 2  # how many of them stay, whatever the best is
-UNREADABLE = ".unreadable"
 ADDED_FIELDS = ("incidents",)  # of the state, which versions before had not; without one it begins anew
 ADDED_COUNTERS = ("first", "due")  # of the incidents: the same
 
@@ -216,8 +215,7 @@ def _drop_old(states, keep):
 
 def _rename_damaged(states, step):
     """Frees the name of a damaged step; returns the new one, None where there was no folder."""
-    names = [f"{step}{UNREADABLE}{end}" for end in ("", *(f"-{number}" for number in range(2, 1000)))]
-    name = next(name for name in names if not (states / name).exists())
+    name = aside(states / str(step)).name
     record = record_path(states, step)
     if record.exists():
         record.rename(record.with_name(f"{name}.json"))

@@ -10,6 +10,18 @@ from lm_jax.training.saved_steps import COPYING, REMOVING, SAVING
 
 
 TEMPORARY = ".orbax-checkpoint-tmp"  # of a save that was killed
+UNREADABLE = ".unreadable"  # of what was damaged and is set aside
+
+
+def aside(path: Path) -> Path:
+    """Returns a free name beside a damaged folder, under which it may stay: NAME.unreadable, NAME.unreadable-2, ...
+
+    Args:
+        path: The folder.
+    """
+    ends = ("", *(f"-{number}" for number in range(2, 1000)))
+    names = (path.with_name(f"{path.name}{UNREADABLE}{end}") for end in ends)
+    return next(name for name in names if not name.exists())
 
 
 def name_step(states: Path, whole: Path, step: int) -> None:
