@@ -18,7 +18,7 @@ from lm_jax.errors import UserError
 from lm_jax.models.opened_encoder import OpenedEncoder
 from lm_jax.report.answer_figure import AnswerWords, draw_answers
 from lm_jax.tasks.base import MeasureFn, TelemetryKind
-from lm_jax.tasks.telemetry import HORIZONS, finite_or_none
+from lm_jax.tasks.telemetry import HORIZONS, finite_or_none, horizons_in_words
 from lm_jax.training.listener import Telemetry
 
 
@@ -138,6 +138,6 @@ def _in_words(step, values, words):
     if not values["log_median"]:
         reach = "is no number"
     else:
-        far = [f">{values['max_distance']}" if values[name] is None else values[name] for name in HORIZONS.values()]
+        far = horizons_in_words(values, values["max_distance"])
         reach = f"falls below 10 % of the nearest at {far[0]}, 1 % at {far[1]} {words.distance}"
     return f"gradient of a {words.answer} after step {step:,}: {reach}"

@@ -86,9 +86,19 @@ def _words(step, values, unit):
     if not values["log_median"]:
         reach = "is no number"
     else:
-        lags = [f">{values['max_lag']}" if values[name] is None else values[name] for name in HORIZONS.values()]
+        lags = horizons_in_words(values, values["max_lag"])
         reach = f"falls below 10 % at lag {lags[0]}, 1 % at {lags[1]} ({unit}s)"
     return f"gradient after step {step:,}: {reach}; Lyapunov exponents {exponents} nats per step"
+
+
+def horizons_in_words(values: dict[str, Any], farthest: int) -> list[str]:
+    """Returns the horizons of a measurement, such as ["12", ">62"]: one that is None lies beyond what is measured.
+
+    Args:
+        values: With a number or None for each name of `HORIZONS`.
+        farthest: The largest lag or distance that is measured.
+    """
+    return [f">{farthest}" if values[name] is None else str(values[name]) for name in HORIZONS.values()]
 
 
 def _profile(model, params, tokens, carry):
