@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lm_jax.report.picture_file import save_figure
-from lm_jax.report.style import SERIES, clean, label_ends
+from lm_jax.report.style import SERIES
+from lm_jax.report.telemetry_figure import axes_of_steps, measurements, save_labelled
 
 
 LEAST = 0.01  # per cent that a title tells
@@ -33,16 +33,10 @@ def draw_answers(records: list[dict[str, Any]], path: Path, words: AnswerWords) 
         path: The file.
         words: How a person reads of it.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    found = [(r["step"], r["telemetry"]["log_median"]) for r in records if r.get("telemetry", {}).get("log_median")]
+    found = [(step, values["log_median"]) for step, values in measurements(records)]
     if not any(value is not None for _, medians in found for value in medians.values()):
         return
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_yscale("log")
+    axes = axes_of_steps(4.2)
     steps, ends = [step for step, _ in found], []
     for name, colour in zip(found[-1][1], SERIES, strict=False):
         logs = [medians.get(name) for _, medians in found]
@@ -50,14 +44,10 @@ def draw_answers(records: list[dict[str, Any]], path: Path, words: AnswerWords) 
         axes.plot(steps, norms, ".-", color=colour)
         if math.isfinite(norms[-1]):
             ends.append((steps[-1], norms[-1], name.replace("-", "–"), colour))
-    axes.set_xlabel("training step")
     of_answer = f"median gradient norm of log P({words.answer})"
     axes.set_ylabel(f"{of_answer}\n(nats by unit of a {words.unit}'s vector)", fontsize=9)
     axes.set_title(f"{answer_finding(*found[-1])}\nby distance: {words.distance}", loc="left", fontsize=9.5)
-    clean(axes)
-    figure.draw_without_rendering()  # the layout moves the axes, and labels are placed in pixels
-    label_ends(axes, ends)
-    save_figure(figure, path)
+    save_labelled(axes, ends, path)
 
 
 def answer_finding(step: int, medians: dict[str, float | None]) -> str:
