@@ -5,6 +5,7 @@ python -m tests.long_text --mib 1024 --words wikitext-2/train.txt     half an ho
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,15 @@ COMMANDS = {
     "ngram": "ngram train --level word --order 3 --max-memory 512",
     "train": "train --level word --max-vocab 10000 --steps 200",
 }
+# Linux begins a process's account with the most that the memory it was started in ever held: that of a test process,
+# of some GiB. So a small process starts the command, and says what that took.
+WATCHED = """
+import os, sys
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
+_, status, used = os.wait4(process, 0)
+print(used.ru_maxrss)
+sys.exit(status != 0)
+"""
 
 
 def make_text(path: Path, size: int, words: Path | None = None) -> None:
@@ -56,16 +66,17 @@ def peak(folder: Path, *words: str) -> int:
         folder: Where what it prints, its caches and temporary files go.
         words: The command, without lm-jax.
     """
+    command = [sys.executable, "-m", "lm_jax.cli.main", *words]
     with open(folder / "out", "w") as out:
-        process = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "lm_jax.cli.main", *words],
-            {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "TMPDIR": str(folder)},
-            file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), descriptor) for descriptor in (1, 2)],
+        done = subprocess.run(
+            [sys.executable, "-c", WATCHED, *command],
+            env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=out,
         )
-        _, status, used = os.wait4(process, 0)
-    assert status == 0, (folder / "out").read_text()
-    return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    assert done.returncode == 0, (folder / "out").read_text()
+    return int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
 
 
 def measured(folder: Path, names: list[str]) -> Iterator[tuple[str, int]]:

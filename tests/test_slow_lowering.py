@@ -168,7 +168,7 @@ ENTRIES = {
     "reading": shown_text,
     "states": units,
     "classes": lambda: of(CLASSIFIER, classification._forward(CLASSIFIER), ids(T, B)),
-    "words of a class": lambda: of(CLASSIFIER, classify._gradients(CLASSIFIER), ids(T), ids(), ids()),
+    "words of a class": lambda: of(CLASSIFIER, classify._gradients(CLASSIFIER), ids(T, 1), flags(T, 1), ids(), ids()),
     "gradients of a class": lambda: of(
         CLASSIFIER, _source_gradients(CLASSIFIER.opened), ids(T, B), ids(B), flags(T, B)
     ),

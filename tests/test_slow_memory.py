@@ -27,12 +27,9 @@ def test_counting_takes_the_memory_that_it_is_given(folder, method):
 
 
 @pytest.mark.slow
-def test_training_takes_a_small_multiple_of_the_text(folder):
-    """The bar: 4 GiB for a text of 1 GiB, so at most 3.4 bytes for each byte more beside what every training takes."""
-    make_text(folder / "third.txt", TEXT // 3)
+def test_training_takes_no_list_of_words(folder):
+    """That would be thirty times the text. What compilation takes differs by 300 MiB from one run to the next, so the
+    factor itself is held by the bytes that Python allocates: tests/data/test_large_text.py.
+    """
     words = "train --level word --max-vocab 10000 --hidden-size 32 --steps 20".split()
-    short, long = (
-        peak(folder, *words, "--data", f"{folder}/{name}.txt", "--run", f"{folder}/{name}")
-        for name in ("third", "text")
-    )
-    assert long < 2 << 30 and long - short < 3.4 * (TEXT - TEXT // 3)
+    assert peak(folder, *words, "--data", f"{folder}/text.txt", "--run", f"{folder}/run") < 2 << 30
