@@ -19,6 +19,7 @@ from lm_jax.training.batch_source import BatchSource
 from lm_jax.training.gradient import build_gradient
 from lm_jax.training.losses import LossFn
 from lm_jax.training.recovery import Guard, Incidents, Outcome, is_finite, judge, no_incidents, note, tighten
+from lm_jax.training.same_bits import same_bits_options
 from lm_jax.types import Carry, Key, Params
 
 
@@ -178,7 +179,7 @@ def build_train_steps(
         )
         return after if guard is None else _settle(guard.policy, state.replace(carry=begun), after, fault, outcome)
 
-    @functools.partial(jax.jit, donate_argnums=0, static_argnames="length")
+    @functools.partial(jax.jit, donate_argnums=0, static_argnames="length", compiler_options=same_bits_options())
     def train_steps(state, epoch, count, length=None):
         one = lambda s: hold(step(s, epoch, length or batches.usual_length))  # noqa: E731
         if guard is None:
