@@ -94,8 +94,8 @@ def lstm(
         b_init: initialiser of the bias.
         compute_dtype: type of the operands of the products (e.g. "bfloat16"). Default: that of the parameters.
         recurrence: how `unroll` is computed: "scan", "fused" or "auto"; see lm_jax/cells/engines/selection.py. Or
-            "cudnn", untested; see lm_jax/cells/lstm/cudnn.py. Or "pallas" on a TPU, where it has not run yet; see
-            lm_jax/cells/engines/pallas.py.
+            "cudnn", not shown to be right; see lm_jax/cells/lstm/cudnn.py. Or "pallas" on a TPU, where it has not run
+            yet; see lm_jax/cells/engines/pallas.py.
 
     Returns:
         The cell.

@@ -1,16 +1,19 @@
-"""The `cudnn` engine of the LSTM: NVIDIA's kernels by `jax.experimental.rnn`, in float32. UNTESTED on a GPU.
+"""The `cudnn` engine of the LSTM: NVIDIA's kernels by `jax.experimental.rnn`, in float32. NOT SHOWN TO BE RIGHT.
 
-What is tested is all around the kernel: the layout of the weights and the order of axes, against the reference that
-JAX keeps beside it. `auto` never chooses this engine. cuDNN has two biases, of which the second is 0 here, weights
-[4H, E] and [4H, H] with our order of gates (i, f, g, o), everything in one flat array, and batch before time. It knows
-no reset and no mask but a length: a call with either runs on the plain scan. There is no forward mode, no second
-derivative and no `vmap`.
+On an H200 (jax 0.11.2, cuDNN 9.19) its results were wrong, by more than they are large: XLA was free to hand over axes
+in another order in memory (`row_major`). Since that was mended it has not run on a GPU:
+`python experiments/accelerator.py --only cudnn` does. What is tested is all around the kernel: the layout of the
+weights and the order of axes, against the reference that JAX keeps beside it. `auto` never chooses this engine. cuDNN
+has two biases, of which the second is 0 here, weights [4H, E] and [4H, H] with our order of gates (i, f, g, o),
+everything in one flat array, and batch before time. It knows no reset and no mask but a length: a call with either runs
+on the plain scan. There is no forward mode, no second derivative and no `vmap`.
 """
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float
 
 from lm_jax.cells.base import UnrollFn
@@ -40,8 +43,8 @@ def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, p
         from jax.experimental import rnn
 
         batch_shape = xs.shape[1:-1]
-        h, c = (leaf.reshape(1, -1, hidden_size) for leaf in carry)
-        rows = jnp.swapaxes(xs.reshape(len(xs), -1, input_size), 0, 1)
+        h, c = (row_major(leaf.reshape(1, -1, hidden_size)) for leaf in carry)
+        rows = row_major(jnp.swapaxes(xs.reshape(len(xs), -1, input_size), 0, 1))
         result: Any = rnn.lstm(
             rows,
             h,
@@ -54,11 +57,19 @@ def cudnn_unroll(input_size: int, hidden_size: int, compute_dtype: str | None, p
             dropout=0.0,
             bidirectional=False,
         )
-        ys, h, c = result
+        ys, h, c = map(row_major, result)
         h, c = (leaf.reshape(*batch_shape, hidden_size) for leaf in (h, c))
         return carry._replace(h=h, c=c), jnp.swapaxes(ys, 0, 1).reshape(*xs.shape[:-1], hidden_size)
 
     return unroll
+
+
+def row_major(array: Array) -> Array:
+    """The same array, and its gradient, as the kernel reads memory: the last axis next to each other, batch outermost.
+
+    JAX does not tell XLA that the kernel wants it so, and XLA is then free to leave out the copy of a transposition.
+    """
+    return with_layout_constraint(array, Layout(tuple(range(array.ndim))))
 
 
 def flat_weights(params: Params) -> Float[Array, "N"]:
