@@ -1,7 +1,8 @@
 """Is this device right, how fast is it, and what bounds it? One command for the minutes that one is at hand.
 
-    python experiments/accelerator.py                 8 minutes on one GPU or TPU chip, compilation included
-    python experiments/accelerator.py --minutes 4     the most telling cases first
+    python experiments/accelerator.py                 for 8 minutes on one GPU or TPU chip, compilation included
+    python experiments/accelerator.py --minutes 60    all cases on an H200; the most telling come first
+    python experiments/accelerator.py --only cudnn    some cases, here those of cuDNN
     python experiments/accelerator.py --smoke         a CPU; numbers mean nothing
     python experiments/accelerator.py --write-table   writes what recurrence="auto" reads, from all records; then ends
 
@@ -12,13 +13,17 @@ bits of a run that is made twice, and of one that is resumed.
 Fast: LSTM and GRU layers by engine, unrolling, number type, with loops in CUDA graphs and beside torch in the same
 process; training steps, eight seeds at once, generation, the gradient map, a whole training. Medians, compile times,
 memory, and what bounds each: XLA's counts of operations and bytes against two ceilings that are measured first.
+Cases of "right?" go on beside each other, three for every four cores of the host; nothing goes on beside what is timed,
+nor beside its compilation, in which XLA times products to choose between them.
 
-DEVICE.json is whole after every case; then come DEVICE.png and a table, whose last line is the one to report. Needs
+DEVICE.json is whole after every case; then come DEVICE.png and a table, whose last line is the one to report. Given
+again on the same device with the same versions, the command goes on with the cases that the record lacks. Needs
 jax, flax, optax, orbax-checkpoint, jaxtyping, numpy and matplotlib; torch is the peer where it is installed.
 """
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import time
@@ -56,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("--minutes", type=float, default=8.0, help="how long it may take (default: 8)")
+    found.add_argument("--only", nargs="*", metavar="PATTERN", help="cases whose names have one of them (as re.search)")
     found.add_argument("--smoke", action="store_true", help="a few cases at tiny sizes; numbers mean nothing")
     found.add_argument("--out", type=Path, default=engine_table.RESULTS, help="folder for record and picture")
     found.add_argument("--write-table", action="store_true", help=f"only write {engine_table.TABLE.name} from records")
@@ -94,8 +100,12 @@ def run(arguments: argparse.Namespace, started: float) -> Record:
     record = Record(arguments.out, shlex.join(["python", "experiments/accelerator.py", *words]), arguments.smoke)
     platform, deadline = record.head["platform"], started + 60 * arguments.minutes
     ceilings = ceilings_of.measure(platform, arguments.smoke)
-    record.write(ceilings=ceilings)
+    workers = max(1, 3 * (os.cpu_count() or 1) // 4)
+    record.write(ceilings=ceilings, beside_each_other=workers)
     cases = by_turns(right_cases(platform, arguments.smoke), fast_cases(platform, ceilings, arguments.smoke))
+    cases = [case for case in cases if case.name not in record.done]
+    if arguments.only:
+        cases = [case for case in cases if any(re.search(pattern, case.name) for pattern in arguments.only)]
     if arguments.smoke:
         cases = [case for case in cases if case.name in SMOKE]
 
@@ -106,7 +116,7 @@ def run(arguments: argparse.Namespace, started: float) -> Record:
         took = f" {row['median_ms']:.4g} ms" if "median_ms" in row else ""
         print(f"{time.perf_counter() - started:6.1f} s  {row['case']}{took} {said}"[:80], flush=True)
 
-    record.write(left_out=run_cases(cases, deadline, add))
+    record.write(left_out=run_cases(cases, deadline, add, workers=workers))
     return record
 
 

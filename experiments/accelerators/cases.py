@@ -1,7 +1,8 @@
 """Cases, one after another until the time is up: each leaves a row, also where it is refused or fails."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from lm_jax.errors import UserError
@@ -14,13 +15,15 @@ class Case(NamedTuple):
     """One question to the device.
 
     part: "right" or "fast". seconds: what it takes on an accelerator, compilation included, by a guess: it does not
-    begin where less is left. run: answers with the fields of its row.
+    begin where less is left. run: answers with the fields of its row. beside: whether it may go on beside others:
+    compilation takes most of the time, and few of a host's cores.
     """
 
     part: str
     name: str
     seconds: float
     run: Callable[[], Row]
+    beside: bool = False
 
 
 def run_cases(
@@ -28,6 +31,7 @@ def run_cases(
     deadline: float,
     add: Callable[[Row], None],
     clock: Callable[[], float] = time.perf_counter,
+    workers: int = 1,
 ) -> list[str]:
     """Runs the cases in order, each row given to `add` as soon as it is there; returns the names of those left out.
 
@@ -36,21 +40,39 @@ def run_cases(
         deadline: the time of the clock after which nothing may run.
         add: takes a row.
         clock: returns the time in seconds.
+        workers: how many may go on beside each other, those that may.
     """
     left_out = []
-    for case in cases:
-        started = clock()
-        if started + case.seconds > deadline:
-            left_out.append(case.name)
-            continue
-        answer = _answer(case)
-        add({"part": case.part, "case": case.name, **answer, "seconds": round(clock() - started, 2)})
+    with ThreadPoolExecutor(workers) as pool:
+        for group in groups(cases, workers):
+            fitting = [case for case in group if clock() + case.seconds <= deadline]
+            left_out += [case.name for case in group if case not in fitting]
+            begun = [pool.submit(_timed, case.run, clock) if case.beside else None for case in fitting]
+            for case, future in zip(fitting, begun, strict=True):
+                answer, seconds = future.result() if future else _timed(case.run, clock)
+                add({"part": case.part, "case": case.name, **answer, "seconds": round(seconds, 2)})
     return left_out
 
 
-def _answer(case):
+def groups(cases: Sequence[Case], workers: int) -> Iterator[list[Case]]:
+    """Yields the cases in order, one alone or as many as there are workers, where later ones come forward."""
+    waiting = list(cases)
+    while waiting:
+        first = waiting[0]
+        group = [case for case in waiting if case.beside][:workers] if first.beside else [first]
+        yield group
+        waiting = [case for case in waiting if case not in group]
+
+
+def _timed(run, clock):
+    started = clock()
+    answer = _answer(run)
+    return answer, clock() - started
+
+
+def _answer(run):
     try:
-        return case.run()
+        return run()
     except UserError as error:  # an engine that is not for this device
         return {"refused": str(error)}
     except Exception as error:  # a device fails in as many ways as there are devices; the other cases go on

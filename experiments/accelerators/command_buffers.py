@@ -18,7 +18,7 @@ from experiments.benchmarks.peers.work import Layers
 FLAGS = "--xla_gpu_enable_command_buffer=+WHILE --xla_gpu_command_buffer_unroll_loops=true"
 SCRIPT = Path(__file__).resolve().parents[1] / "accelerator.py"
 LONGEST = 120  # seconds of a process
-NAME = "scan, loops in CUDA graphs"
+NAME = "scan in CUDA graphs"
 
 
 def case(shape: str, works: Mapping[str, Layers], ceilings: dict[str, float], flags: str = FLAGS) -> Case:

@@ -1,8 +1,8 @@
 """How fast is one recurrent layer: by engine, unrolling, number type, and torch's cuDNN in the same process."""
 
+import functools
 import importlib.util
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.accelerators.cases import Case, Row
 from experiments.accelerators.measuring import (
+    Cost,
     bound_by,
     compiled,
     cost_over_time,
@@ -34,7 +35,6 @@ SHAPES = {
 ON_CPU = {"B20 T35 H200": (20, 35, 200), "B20 T35 H650": (20, 35, 650), "B64 T128 H512": (64, 128, 512)}
 SMOKE = {"B2 T3 H8": (2, 3, 8)}
 UNROLLS = (1, 4, 16, 8, 2)
-COSTS: dict[tuple, Any] = {}  # of a piece of work and a form: all engines do the same
 
 
 def works(shapes: Mapping[str, tuple[int, int, int]], cell: str) -> dict[str, Layers]:
@@ -68,13 +68,18 @@ def measured(work: Layers, engine: str, form: str, unroll: int, ceilings: dict[s
         function, arguments = program_of(work, engine, compute_dtype)
         seconds, program = compiled(function, *arguments)
     times = times_of(lambda: program(*arguments))
-    if (work, form) not in COSTS:
-        with jax.default_matmul_precision(precision):
-            COSTS[work, form] = cost_over_time(
-                lambda count: program_of(work._replace(steps=count), "scan", compute_dtype), work.steps
-            )
-    bound = bound_by(COSTS[work, form], ceilings, form, times["median_ms"])
+    bound = bound_by(cost_of_layer(work, compute_dtype), ceilings, form, times["median_ms"])
     return {**times, "compile_s": seconds, "peak_MiB": peak_mib(program), "loops": loop_sizes(program), **bound}
+
+
+@functools.cache
+def cost_of_layer(work: Layers, compute_dtype: str | None) -> Cost | None:
+    """The work of a layer, the same for all engines."""
+
+    def build(count):
+        return program_of(work._replace(steps=count), "scan", compute_dtype)
+
+    return cost_over_time(build, work.steps)
 
 
 def layer_case(name: str, work: Layers, engine: str, form: str, ceilings, unroll: int = 1) -> Case:

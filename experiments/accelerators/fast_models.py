@@ -1,6 +1,7 @@
 """How fast are whole things: training steps, eight seeds at once, generation, the gradient map, a training."""
 
 import functools
+import inspect
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,8 +13,16 @@ import numpy as np
 
 from experiments.accelerators.cases import Case
 from experiments.accelerators.fast_layers import has_torch, torch_on
-from experiments.accelerators.measuring import bound_by, compiled, cost_over_time, peak_mib, timed_once, times_of
-from experiments.accelerators.precision import FORMS
+from experiments.accelerators.measuring import (
+    Cost,
+    bound_by,
+    compiled,
+    cost_over_time,
+    peak_mib,
+    timed_once,
+    times_of,
+)
+from experiments.accelerators.precision import DEFAULTS, FORMS
 from experiments.accelerators.right_bits import settings_of
 from experiments.accelerators.right_cells import engines
 from experiments.benchmarks.peers import ours
@@ -38,31 +47,37 @@ SMOKE_STEPS = {"step": Step(1, 8, 12, True, 0.5, 2, 3)}
 ONE_BY_ONE = 10  # training steps of a dispatch
 
 
-def step_case(name: str, work: Step, engine: str, form: str, ceilings) -> Case:
-    """A training step of a language model, in dispatches of ten."""
+def step_case(name: str, work: Step, engine: str, form: str, ceilings, atomics: bool = False) -> Case:
+    """A training step of a language model, in dispatches of ten; `atomics`: the order of sums is left to chance."""
     precision, compute_dtype, _ = FORMS[form]
-    rows = work.steps * work.batch
-
-    def build(count):
-        train_steps, streams, create = ours.training(work._replace(steps=count), engine, compute_dtype)
-        return train_steps.__wrapped__, (create(0), streams, 1)
+    shown = f"{engine}, atomic sums" if atomics else engine
 
     def run():
         with jax.default_matmul_precision(precision):
             train_steps, streams, create = ours.training(work, engine, compute_dtype)
             state = create(0)
+            if atomics:
+                train_steps = jax.jit(train_steps.__wrapped__, donate_argnums=0)
             seconds, program = timed_once(lambda: train_steps.lower(state, streams, ONE_BY_ONE).compile())
-            cost = cost_over_time(build, work.steps)
-        advance = stepper(lambda state: program(state, streams, ONE_BY_ONE), state)
-        times = times_of(advance)
+        times = times_of(stepper(lambda state: program(state, streams, ONE_BY_ONE), state))
         per_step = {key: times[key] / ONE_BY_ONE for key in ("median_ms", "minimum_ms")}
-        facts = {"work": name, "by": engine, "form": form, "compile_s": seconds, "peak_MiB": peak_mib(program)}
-        bound = bound_by(cost, ceilings, form, per_step["median_ms"])
-        return (
-            facts | per_step | {"rounds": times["rounds"], "tokens_per_s": 1e3 * rows / per_step["median_ms"]} | bound
-        )
+        tokens = {"tokens_per_s": 1e3 * work.steps * work.batch / per_step["median_ms"]}
+        facts = {"work": name, "by": shown, "form": form, "compile_s": seconds, "peak_MiB": peak_mib(program)}
+        bound = bound_by(cost_of_step(work, compute_dtype), ceilings, form, per_step["median_ms"])
+        return facts | per_step | {"rounds": times["rounds"]} | tokens | bound
 
-    return Case("fast", f"{name} {engine} {form}", 12.0, run)
+    return Case("fast", f"{name} {shown} {form}", 12.0, run)
+
+
+@functools.cache
+def cost_of_step(work: Step, compute_dtype: str | None) -> Cost | None:
+    """The work of a training step, the same for all engines."""
+
+    def build(count):
+        train_steps, streams, create = ours.training(work._replace(steps=count), "scan", compute_dtype)
+        return inspect.unwrap(train_steps), (create(0), streams, 1)
+
+    return cost_over_time(build, work.steps)
 
 
 def torch_step_case(name: str, work: Step, form: str, platform: str) -> Case:
@@ -80,7 +95,7 @@ def torch_step_case(name: str, work: Step, form: str, platform: str) -> Case:
     return Case("fast", f"{name} torch {form}", 4.0, run)
 
 
-def seeds_case(work: Step, count: int = 8) -> Case:
+def seeds_case(work: Step, form: str, count: int = 8) -> Case:
     """Training steps of several seeds as one program, and of one of them."""
 
     def run():
@@ -92,7 +107,7 @@ def seeds_case(work: Step, count: int = 8) -> Case:
         return {
             "work": f"{count} seeds under vmap",
             "by": "auto",
-            "form": "float32",
+            "form": form,
             "median_ms": found[count],
             "times_one": found[count] / found[1],
         }
@@ -100,7 +115,7 @@ def seeds_case(work: Step, count: int = 8) -> Case:
     return Case("fast", f"{count} seeds under vmap", 20.0, run)
 
 
-def generation_case(work: Generation, samples: int) -> Case:
+def generation_case(work: Generation, form: str, samples: int) -> Case:
     """Texts that are drawn token by token; tokens a second of all."""
 
     def run():
@@ -114,7 +129,7 @@ def generation_case(work: Generation, samples: int) -> Case:
         return {
             "work": f"generation, batch {samples}",
             "by": "auto",
-            "form": "float32",
+            "form": form,
             **times,
             "tokens_per_s": tokens,
         }
@@ -122,7 +137,7 @@ def generation_case(work: Generation, samples: int) -> Case:
     return Case("fast", f"generation, batch {samples}", 6.0, run)
 
 
-def map_case(steps: int, units: int) -> Case:
+def map_case(form: str, steps: int, units: int) -> Case:
     """All norms of the gradients of one text."""
 
     def run():
@@ -132,14 +147,14 @@ def map_case(steps: int, units: int) -> Case:
         carry, names = model.initial_carry(params, (1,)), (("h", 0), ("c", 1))
         function = functools.partial(flow_on_device, model.opened, (names,), steps - 1)
         seconds, program = compiled(function, params, carry, inputs, targets)
-        times = times_of(lambda: program(params, carry, inputs, targets))
-        facts = {"work": f"gradient map, T={steps} H={units}", "by": "auto", "form": "float32"}
-        return facts | times | {"compile_s": seconds, "peak_MiB": peak_mib(program)}
+        facts = {"work": f"gradient map, T={steps} H={units}", "by": "auto", "form": form}
+        facts |= {"compile_s": seconds, "peak_MiB": peak_mib(program)}
+        return facts | times_of(lambda: program(params, carry, inputs, targets))
 
     return Case("fast", f"gradient map, T={steps} H={units}", 15.0, run)
 
 
-def train_case(steps: int, smoke: bool) -> Case:
+def train_case(form: str, steps: int, smoke: bool) -> Case:
     """`lm-jax train` from start to finish: loading, compiling, training, validating, the closing table."""
 
     def run():
@@ -151,27 +166,30 @@ def train_case(steps: int, smoke: bool) -> Case:
             seconds = time.perf_counter() - started
             chosen = open_run(folder / "run").config  # the length of chunks is chosen for the text
         tokens = steps * chosen.batch_size * chosen.bptt
-        facts = {"work": "lm-jax train, whole", "by": "auto", "form": "float32"}
+        facts = {"work": "lm-jax train, whole", "by": "auto", "form": form}
         return facts | {"median_ms": 1e3 * seconds, "steps": steps, "tokens_per_s": tokens / seconds}
 
     return Case("fast", "lm-jax train, from start to finish", 45.0, run)
 
 
 def model_cases(platform: str, ceilings, smoke: bool) -> Iterator[Case]:
-    """All of them, the most telling first."""
-    steps = SMOKE_STEPS if smoke else STEPS
+    """All of them, the most telling first. What states no precision is in the one that JAX chooses there."""
+    steps, default = SMOKE_STEPS if smoke else STEPS, DEFAULTS[platform]
     small = next(reversed(steps.values()))
     text = Generation(1, 8, 12, 4) if smoke else Generation(2, 650, 33_278, 128)
     for name, work in steps.items():
-        for engine in ("fused", "scan"):
-            yield step_case(name, work, engine, "float32", ceilings)
-        if has_torch(platform):
-            yield torch_step_case(name, work, "float32", platform)
+        for form in dict.fromkeys(("float32", default)):
+            for engine in ("fused", "scan"):
+                yield step_case(name, work, engine, form, ceilings)
+            if has_torch(platform):
+                yield torch_step_case(name, work, form, platform)
+        if platform == "gpu":
+            yield step_case(name, work, "fused", "float32", ceilings, atomics=True)
     for samples in (1, 256) if not smoke else (1, 2):
-        yield generation_case(text, samples)
-    yield train_case(3 if smoke else 300, smoke)
-    yield map_case(*((6, 4) if smoke else (1000, 650)))
-    yield seeds_case(small, 2 if smoke else 8)
+        yield generation_case(text, default, samples)
+    yield train_case(default, 3 if smoke else 300, smoke)
+    yield map_case(default, *((6, 4) if smoke else (1000, 650)))
+    yield seeds_case(small, default, 2 if smoke else 8)
     if platform != "cpu":
         for name, work in steps.items():
             for engine in engines("lstm"):

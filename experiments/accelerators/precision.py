@@ -33,6 +33,10 @@ def forms(platform: str) -> dict[str, Form]:
     return {name: form for name, form in FORMS.items() if name != "TF32" or platform == "gpu"}
 
 
+# What JAX multiplies float32 in unless it is told otherwise, by platform.
+DEFAULTS = {"cpu": "float32", "gpu": "TF32", "tpu": "bfloat16"}
+
+
 @contextlib.contextmanager
 def in_float64() -> Iterator[None]:
     """On the host, with 64 bits."""
@@ -79,6 +83,14 @@ def error(found: Any, expected: Any) -> float:
             return float("inf")
         worst = max(worst, float(np.max(np.abs(a - b), initial=0.0)) / max(size, least))
     return worst
+
+
+def errors_by_part(found: Any, expected: Any) -> dict[str, float | None]:
+    """The error of every array of a tree by its path, beside all of them; None where no number is."""
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(expected)]
+    pairs = zip(paths, jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
+    worst = {path: error(a, b) for path, a, b in pairs}
+    return {path: one if np.isfinite(one) else None for path, one in worst.items()}
 
 
 def run_on_host(function: Callable, *arguments: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -19,8 +20,13 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "torc
 PLUGINS = ("jax-cuda12-plugin", "jax-cuda13-plugin", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
 
 
+SAME = ("device", "devices", "versions", "smoke")  # what a record that goes on was made with
+
+
 class Record:
     """Rows in memory and in a file that is replaced after every one.
+
+    It goes on with the rows of a record of the same device and versions, but for those that failed or were wrong.
 
     Args:
         folder: where DEVICE.json goes.
@@ -38,11 +44,20 @@ class Record:
             "devices": jax.device_count(),
             "host": {"system": platform.system(), "processor": processor(), "cores": os.cpu_count()},
             "versions": versions(),
-            "command": command,
+            "commands": [command],
             "smoke": smoke,
             "date": datetime.date.today().isoformat(),
         }
         self.tail: dict[str, Any] = {}
+        before = json.loads(self.path.read_bytes()) if self.path.exists() else {}
+        if all(before.get(name) == self.head[name] for name in SAME):
+            self.rows = [row for row in before["rows"] if row.get("right", True) and "failed" not in row]
+            self.head["commands"] = list(dict.fromkeys([*before["commands"], command]))
+
+    @property
+    def done(self) -> set[str]:
+        """The names of the cases that it has rows of."""
+        return {row["case"] for row in self.rows}
 
     @property
     def path(self) -> Path:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.accelerators.cases import Case
-from experiments.accelerators.precision import as_arrays, error, forms, on_host, run_on_host, verdict
+from experiments.accelerators.precision import as_arrays, error, errors_by_part, forms, on_host, run_on_host, verdict
 from lm_jax.config import CELLS
 from lm_jax.encoders import bidirectional
 
@@ -108,9 +108,11 @@ def cell_case(kind: str, engine: str, form_name: str, form, size: Size) -> Case:
         with jax.default_matmul_precision(form.precision):
             found = jax.jit(outcome(cell, names, size))(*problem(kind, size))
         errors = {name: error(found[name], expected(kind, size)[name]) for name in names}
-        return verdict(max(errors.values()), form.bound) | {"by_flags": {n: e for n, e in errors.items()}}
+        wrong = [name for name in names if not errors[name] <= form.bound]
+        parts = {name: errors_by_part(found[name], expected(kind, size)[name]) for name in wrong}
+        return verdict(max(errors.values()), form.bound) | {"by_flags": errors, **({"parts": parts} if wrong else {})}
 
-    return Case("right", f"{kind} {engine} {form_name}", 6.0, run)
+    return Case("right", f"{kind} {engine} {form_name}", 6.0, run, beside=True)
 
 
 def ragged_case(kind: str, engine: str, form_name: str, form, size: Size) -> Case:
@@ -138,7 +140,7 @@ def ragged_case(kind: str, engine: str, form_name: str, form, size: Size) -> Cas
             found = jax.jit(value(encoder))(drawn, xs)
         return verdict(error(found, truth), form.bound)
 
-    return Case("right", f"bidirectional ragged {kind} {engine} {form_name}", 5.0, run)
+    return Case("right", f"bidirectional ragged {kind} {engine} {form_name}", 5.0, run, beside=True)
 
 
 def cell_cases(platform: str, size: Size) -> Iterator[Case]:

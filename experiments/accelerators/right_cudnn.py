@@ -91,7 +91,7 @@ def kernel_case(name: str, bidirectional: bool, form: str) -> Case:
         return verdict(error(found, truth), BOUNDS[form]) | {"finite": finite}
 
     direction = "bidirectional" if bidirectional else "forward"
-    return Case("right", f"cuDNN {direction}, {name}, {form}", 4.0, run)
+    return Case("right", f"cuDNN {direction}, {name}, {form}", 4.0, run, beside=True)
 
 
 def version_case() -> Case:
@@ -104,7 +104,7 @@ def version_case() -> Case:
             return {"refused": "the version of cuDNN is not told"}
         return {"right": version >= OLDEST, "error": 0.0, "bound": 0.0, "found": shown(version)}
 
-    return Case("right", "cuDNN is at least 8.8", 0.5, run)
+    return Case("right", "cuDNN is at least 8.8", 0.5, run, beside=True)
 
 
 def cudnn_cases(platform: str) -> Iterator[Case]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 SPEEDS = {
-    "float32_gflops": ("float32 products", "GF/s"),
+    "float32_gflops": ("float32 products", "GF/s (at JAX's default precision)"),
     "bfloat16_gflops": ("bfloat16 products", "GF/s"),
     "lstm_tokens_per_second": ("training the default LSTM", "tokens/s (100 entries)"),
 }

@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -12,10 +14,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.accelerators import command_buffers, engine_table, fast_layers, right_cells, right_cudnn, table
-from experiments.accelerators.cases import Case, by_turns, run_cases
+from experiments.accelerators import (
+    command_buffers,
+    engine_table,
+    fast_layers,
+    fast_models,
+    right_bits,
+    right_cells,
+    right_cudnn,
+    table,
+)
+from experiments.accelerators.cases import Case, by_turns, groups, run_cases
 from experiments.accelerators.measuring import Cost, bound_by, cost_over_time, loop_sizes, unrolled
-from experiments.accelerators.precision import error, verdict
+from experiments.accelerators.precision import error, errors_by_part, verdict
 from experiments.accelerators.record import Record, file_name
 from experiments.benchmarks.peers.work import Layers
 from lm_jax import UserError
@@ -89,6 +100,31 @@ def test_cases_leave_rows_also_where_they_fail():
     assert rows[2]["failed"] == "RuntimeError: INTERNAL: no kernel image"
 
 
+def test_cases_that_may_go_beside_each_other_come_together():
+    cases = [Case("right" if k % 2 else "fast", str(k), 0.0, dict, beside=k % 2 == 1) for k in range(8)]
+    assert [[one.name for one in group] for group in groups(cases, 3)] == [
+        ["0"],
+        ["1", "3", "5"],
+        ["2"],
+        ["4"],
+        ["6"],
+        ["7"],
+    ]
+    together = threading.Barrier(3, timeout=30)  # which breaks unless three are in it at once
+    cases = [Case("right", str(k), 0.0, lambda: {"place": together.wait()}, beside=True) for k in range(3)]
+    rows = []
+    assert run_cases(cases, math.inf, rows.append, workers=3) == []
+    assert [row["case"] for row in rows] == ["0", "1", "2"] and {row["place"] for row in rows} == {0, 1, 2}
+
+
+def test_what_is_timed_has_nothing_beside_it():
+    for platform in ("gpu", "tpu"):
+        fast = [*fast_models.model_cases(platform, {}, False), *right_bits.bit_cases()]
+        fast += [case for _, case in fast_layers.cases_of("lstm x", Layers("lstm", 1, 8, 2, 3), platform, {})]
+        assert fast and not any(case.beside for case in fast)
+        assert all(case.beside for case in right_cells.cell_cases(platform, right_cells.TINY))
+
+
 def test_lists_are_merged_by_their_shares():
     few, many = [case("x1"), case("x2")], [case(f"y{k}") for k in range(4)]
     assert [one.name for one in by_turns(few, many)] == ["x1", "y0", "y1", "x2", "y2", "y3"]
@@ -102,6 +138,24 @@ def test_the_record_is_whole_after_every_row(tmp_path):
     record.write(left_out=["z"])
     assert json.loads(record.path.read_bytes()) == json.loads(json.dumps(record.content))
     assert [path.name for path in tmp_path.iterdir()] == ["cpu.json"] and file_name("NVIDIA H200") == "nvidia-h200"
+
+
+def test_a_record_goes_on_with_what_it_lacks(tmp_path, monkeypatch):
+    record = Record(tmp_path, "python x", smoke=True)
+    rows = [{"case": "a", "right": True}, {"case": "b", "right": False}, {"case": "c", "failed": "so"}, {"case": "d"}]
+    for row in rows:
+        record.add(row)
+    again = Record(tmp_path, "python x --minutes 2", smoke=True)
+    assert again.done == {"a", "d"} and again.content["commands"] == ["python x", "python x --minutes 2"]
+    assert not Record(tmp_path, "python x", smoke=False).rows  # a smoke test's numbers mean nothing
+    monkeypatch.setattr("experiments.accelerators.record.versions", lambda: {"jax": "another"})
+    assert not Record(tmp_path, "python x", smoke=True).rows
+
+
+def test_the_parts_of_what_is_wrong_are_told():
+    truth = {"a": np.array([1.0, 2.0]), "b": (np.array([4.0]), np.array([1.0]))}
+    found = {"a": np.array([1.0, 2.0]), "b": (np.array([5.0]), np.array([np.nan]))}
+    assert errors_by_part(found, truth) == {"['a']": 0.0, "['b'][0]": 0.25, "['b'][1]": None}
 
 
 def test_every_engine_of_every_cell_has_a_case():
@@ -201,7 +255,25 @@ def test_the_engines_that_auto_chooses_are_read_from_the_rows():
 
 def test_the_table_in_the_code_is_that_of_the_records():
     assert engine_table.TABLE.read_text() == engine_table.source(engine_table.records())
-    assert MEASURED.keys() == {"cpu"}  # nothing claims another device
+    assert MEASURED.keys() == {record["device"] for record in engine_table.records()}  # nothing claims another device
+
+
+def test_the_page_says_what_the_record_of_the_gpu_says():
+    page = " ".join((ROOT / "lm_jax" / "cells" / "README.md").read_text().split())
+    record = json.loads((engine_table.RESULTS / "nvidia-h200.json").read_bytes())
+    times: dict[str, dict[str, float]] = {}
+    for row in record["rows"]:
+        if "median_ms" in row and row["form"] == "float32" and row.get("direction", "both") == "both":
+            times.setdefault(row["work"], {})[row["by"]] = row["median_ms"]
+    assert len(times) == 7
+    for found in times.values():
+        ours = found["fused"]
+        others = [f"{found[name] / ours:.2f}" if name in found else "" for name in ("scan", "torch")]
+        assert f"{ours:.3g} ms | {' | '.join(others)} |".replace("|  |", "| |") in page
+    right = [row for row in record["rows"] if row["part"] == "right"]
+    assert [row["case"] for row in right if not row["right"]] == ["lstm cudnn float32"] and len(right) == 12
+    assert max(row["error"] for row in right if row["right"]) < 6e-7
+    assert table.report_line(record).startswith("REPORT NVIDIA H200, jax 0.11.2: 11 of 12 right, wrong: lstm cudnn")
 
 
 def test_auto_takes_the_nearest_shape_of_its_cell():
