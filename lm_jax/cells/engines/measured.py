@@ -18,4 +18,12 @@ MEASURED: dict[str, tuple[Measured, ...]] = {
         Measured("rnn", 20, 35, 200, "fused"),
         Measured("rnn", 20, 35, 650, "fused"),
     ),
+    "NVIDIA H200": (
+        Measured("gru", 16, 1024, 768, "fused"),
+        Measured("gru", 20, 35, 650, "fused"),
+        Measured("gru", 64, 512, 1024, "fused"),
+        Measured("lstm", 16, 1024, 768, "fused"),
+        Measured("lstm", 20, 35, 650, "fused"),
+        Measured("lstm", 64, 512, 1024, "fused"),
+    ),
 }
