@@ -10,6 +10,7 @@ from lm_jax.cells import unroll_parallel
 from lm_jax.cells.base import select
 from tests.cases import ALL, NONE, assert_close, assert_identical, make_case, row, weighted_sum
 from tests.catalogue import CELLS
+from tests.cells.test_loop import equations
 
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-10}
@@ -189,3 +190,17 @@ def test_damped_iterations_end_at_the_same_states():
     plain, damped = (unroll_parallel(case.subject, case.params, case.carry, case.xs, damping=d) for d in (0.0, 0.5))
     case.close(damped[:2], plain[:2])
     assert plain.iterations <= damped.iterations <= len(case.xs) and not damped.sequential
+
+
+def test_products_of_the_solver_are_exact_on_every_device():
+    """Accelerators multiply float32 with fewer bits unless they are told: then no residual comes down to the bound."""
+    cell = cells.lstm(3, 4)
+    params = cell.init(jax.random.key(0))
+    carry, xs = cell.initial_carry(params, (2,)), jnp.ones((5, 2, 3))
+
+    def loss(params, carry, xs):
+        return weighted_sum(unroll_parallel(cell, params, carry, xs)[:2])
+
+    program = equations(jax.make_jaxpr(jax.grad(loss))(params, carry, xs).jaxpr)
+    found = [e.params["precision"] for e, in_loop in program if e.primitive.name == "dot_general" and in_loop]
+    assert len(found) > 5 and set(found) == {(jax.lax.Precision.HIGHEST,) * 2}
