@@ -52,6 +52,8 @@ from experiments.accelerators import (
 )
 from experiments.accelerators.cases import Case, by_turns, run_cases
 from experiments.accelerators.record import Record
+from experiments.harness.machine import cores
+from lm_jax.errors import UserError
 
 
 SMOKE = ("lstm scan float32", "loss softmax float32", "lstm B2 T3 H8 both fused float32", "lstm cudnn float32")
@@ -61,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("--minutes", type=float, default=8.0, help="how long it may take (default: 8)")
-    found.add_argument("--only", nargs="*", metavar="PATTERN", help="cases whose names have one of them (as re.search)")
+    found.add_argument(
+        "--only", nargs="+", metavar="PATTERN", type=pattern_of, help="cases whose names have one of these expressions"
+    )
     found.add_argument("--smoke", action="store_true", help="a few cases at tiny sizes; numbers mean nothing")
     found.add_argument("--out", type=Path, default=engine_table.RESULTS, help="folder for record and picture")
     found.add_argument("--write-table", action="store_true", help=f"only write {engine_table.TABLE.name} from records")
@@ -69,12 +73,20 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
+def pattern_of(text: str) -> re.Pattern[str]:
+    """A regular expression that knows no capitals."""
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"a pattern must be a regular expression, got {text!r} ({error})") from error
+
+
 def right_cases(platform: str, smoke: bool) -> list[Case]:
     """Those of "right?"."""
     size = right_cells.TINY if smoke else right_cells.Size()
     cells = list(right_cells.cell_cases(platform, size))
     models = list(right_models.model_cases(platform))
-    bits, cudnn = list(right_bits.bit_cases()), list(right_cudnn.cudnn_cases(platform))
+    bits, cudnn = list(right_bits.bit_cases(platform)), list(right_cudnn.cudnn_cases(platform))
     return by_turns(cells, models, bits, cudnn)
 
 
@@ -87,9 +99,8 @@ def fast_cases(platform: str, ceilings: dict[str, float], smoke: bool) -> list[C
         works = {name: work for cell in cells for name, work in fast_layers.works({shape: sizes}, cell).items()}
         for name, work in works.items():
             ranked += fast_layers.cases_of(name, work, platform, ceilings)
-        if platform == "gpu":  # the first shape's with the first, the others' after bfloat16
-            rank = 1.5 if any(case.name.endswith(command_buffers.NAME) for _, case in ranked) else 0
-            ranked.append((rank, command_buffers.case(shape, works, ceilings)))
+        if platform == "gpu":  # after bfloat16
+            ranked.append((1.5, command_buffers.case(shape, works, ceilings)))
     layers = [case for _, case in sorted(ranked, key=lambda one: one[0])]
     return by_turns(layers, list(fast_models.model_cases(platform, ceilings, smoke)))
 
@@ -100,23 +111,24 @@ def run(arguments: argparse.Namespace, started: float) -> Record:
     record = Record(arguments.out, shlex.join(["python", "experiments/accelerator.py", *words]), arguments.smoke)
     platform, deadline = record.head["platform"], started + 60 * arguments.minutes
     ceilings = ceilings_of.measure(platform, arguments.smoke)
-    workers = max(1, 3 * (os.cpu_count() or 1) // 4)
+    workers = max(1, 3 * (cores() or 1) // 4)
     record.write(ceilings=ceilings, beside_each_other=workers)
-    cases = by_turns(right_cases(platform, arguments.smoke), fast_cases(platform, ceilings, arguments.smoke))
-    cases = [case for case in cases if case.name not in record.done]
-    if arguments.only:
-        cases = [case for case in cases if any(re.search(pattern, case.name) for pattern in arguments.only)]
+    every = by_turns(right_cases(platform, arguments.smoke), fast_cases(platform, ceilings, arguments.smoke))
     if arguments.smoke:
-        cases = [case for case in cases if case.name in SMOKE]
+        every = [case for case in every if case.name in SMOKE]
+    cases = [case for case in every if case.name not in record.done]
+    if arguments.only:
+        cases = [case for case in cases if any(pattern.search(case.name) for pattern in arguments.only)]
 
     def add(row):
-        for one in row.pop("several", [{}]):
-            record.add(row | one)
+        record.add([row | one for one in row.pop("several", [{}])])
         said = {True: "right", False: "WRONG"}.get(row.get("right"), row.get("refused") or row.get("failed") or "")
         took = f" {row['median_ms']:.4g} ms" if "median_ms" in row else ""
         print(f"{time.perf_counter() - started:6.1f} s  {row['case']}{took} {said}"[:80], flush=True)
 
-    record.write(left_out=run_cases(cases, deadline, add, workers=workers))
+    run_cases(cases, deadline, add, workers=workers)
+    asked = {row["case"] for row in record.rows}
+    record.write(left_out=[case.name for case in every if case.name not in asked])
     return record
 
 
@@ -128,7 +140,10 @@ def main() -> None:
     elif arguments.child:
         command_buffers.child(arguments.child)
     else:
-        record = run(arguments, started)
+        try:
+            record = run(arguments, started)
+        except UserError as error:
+            sys.exit(f"{error}")
         image = record.path.with_suffix(".png")
         drawn = picture.draw(record.content, image)
         print("", table.table(record.content), "", record.path, *([image] if drawn else []), sep="\n")

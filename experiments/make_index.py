@@ -58,11 +58,11 @@ cuDNN, training steps, generation, whole trainings; with what bounds each, again
 `--write-table` then writes [measured.py](../lm_jax/cells/engines/measured.py), which `--recurrence auto` reads. Its
 parts are in [accelerators/](accelerators).
 
-On an [NVIDIA H200](results/accelerator/nvidia-h200.png), in 6 minutes, 12 of the cases of "right?" were asked, in
-float32, and 11 were right; the twelfth is the LSTM on cuDNN, [mended since](../lm_jax/cells/lstm/cudnn.py) and not run
-again. `fused` takes 0.64 to 1.00 of torch's time for the gradients of a layer
-([table](../lm_jax/cells/README.md#speed); [record](results/accelerator/nvidia-h200.json)). All cases would take about
-an hour there, for XLA compiles each for 5 to 20 seconds. It has not run on a TPU.
+On an [NVIDIA H200](results/accelerator/nvidia-h200.png), in 6 minutes, 11 of the cases of "right?" were asked, 9 of
+them in float32 against float64, and 10 were right; the other is the LSTM on cuDNN,
+[mended since](../lm_jax/cells/lstm/cudnn.py) and not run again. `fused` takes 0.64 to 1.00 of torch's time for the
+gradients of a layer ([table](../lm_jax/cells/README.md#speed); [record](results/accelerator/nvidia-h200.json)). All
+cases would take about an hour there, for XLA compiles most for 5 to 20 seconds. It has not run on a TPU.
 """
 CARDS = """
 article { display: grid; grid-template-columns: 11rem 1fr; gap: 0 1.2rem; padding: 1rem 0;

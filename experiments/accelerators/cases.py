@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
 from lm_jax.errors import UserError
@@ -42,15 +42,19 @@ def run_cases(
         clock: returns the time in seconds.
         workers: how many may go on beside each other, those that may.
     """
-    left_out = []
-    with ThreadPoolExecutor(workers) as pool:
+    left_out, pool = [], ThreadPoolExecutor(workers)
+    try:
         for group in groups(cases, workers):
             fitting = [case for case in group if clock() + case.seconds <= deadline]
             left_out += [case.name for case in group if case not in fitting]
-            begun = [pool.submit(_timed, case.run, clock) if case.beside else None for case in fitting]
-            for case, future in zip(fitting, begun, strict=True):
-                answer, seconds = future.result() if future else _timed(case.run, clock)
-                add({"part": case.part, "case": case.name, **answer, "seconds": round(seconds, 2)})
+            if group[0].beside:
+                for future in as_completed([pool.submit(_row, case, clock) for case in fitting]):
+                    add(future.result())
+            else:
+                for case in fitting:
+                    add(_row(case, clock))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # at Ctrl-C nothing else is begun
     return left_out
 
 
@@ -64,15 +68,15 @@ def groups(cases: Sequence[Case], workers: int) -> Iterator[list[Case]]:
         waiting = [case for case in waiting if case not in group]
 
 
-def _timed(run, clock):
+def _row(case, clock):
     started = clock()
-    answer = _answer(run)
-    return answer, clock() - started
+    answer = _answer(case)
+    return {"part": case.part, "case": case.name, **answer, "seconds": round(clock() - started, 2)}
 
 
-def _answer(run):
+def _answer(case):
     try:
-        return run()
+        return case.run()
     except UserError as error:  # an engine that is not for this device
         return {"refused": str(error)}
     except Exception as error:  # a device fails in as many ways as there are devices; the other cases go on

@@ -34,7 +34,7 @@ def case(shape: str, works: Mapping[str, Layers], ceilings: dict[str, float], fl
             return {"failed": f"the process ended with {done.returncode}: {lines[-1][:200]}"}
         return {"several": json.loads(done.stdout.splitlines()[-1]), "flags": flags}
 
-    return Case("fast", f"{shape} {NAME}", 35.0, run)
+    return Case("fast", f"{shape} {NAME}", 60.0, run)
 
 
 def child(asked: str) -> None:

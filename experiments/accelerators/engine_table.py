@@ -11,7 +11,7 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "accelerator"
 TABLE = Path(__file__).resolve().parents[2] / "lm_jax" / "cells" / "engines" / "measured.py"
-# Engines that do all that a cell is asked for, such as masks and vmap, and whose results were right where they ran.
+# Engines that do all that a cell is asked for, such as masks and vmap, and were right wherever a record asks.
 CHOSEN_FROM = ("scan", "fused")
 HEAD = '''"""The engine that was measured to be fastest, by device, cell and shape: gradients of one layer in float32.
 

@@ -127,19 +127,20 @@ def bound_by(cost: Cost | None, ceilings: dict[str, float], form: str, milliseco
     """What bounds a program: the longer of the times that its operations and its bytes need at the two ceilings.
 
     Args:
-        cost: its work.
+        cost: its work in float32; operands in bfloat16 are half as many bytes.
         ceilings: operations a second by form, and bytes a second.
         form: of its products.
         milliseconds: the time it took.
     """
     if cost is None or form not in ceilings or "bytes" not in ceilings:
         return {}
-    needed = {"operations": 1e3 * cost.operations / ceilings[form], "bytes": 1e3 * cost.bytes / ceilings["bytes"]}
+    moved = cost.bytes / 2 if form == "bfloat16" else cost.bytes
+    needed = {"operations": 1e3 * cost.operations / ceilings[form], "bytes": 1e3 * moved / ceilings["bytes"]}
     larger = max(needed, key=lambda name: needed[name])
     share = needed[larger] / milliseconds
     return {
         "operations": cost.operations,
-        "bytes": cost.bytes,
+        "bytes": moved,
         "bound_by": larger if share > 1 / 3 else "neither",
         "share_of_ceiling": share,
     }

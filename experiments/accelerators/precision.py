@@ -74,22 +74,24 @@ def error(found: Any, expected: Any) -> float:
         found: a tree of arrays.
         expected: the same in float64.
     """
+    return max(_errors(found, expected), default=0.0)
+
+
+def _errors(found, expected):
+    """That of each array, in order."""
     truth = [np.asarray(b).astype(np.float64) for b in jax.tree.leaves(expected)]
     sizes = [float(np.max(np.abs(b), initial=0.0)) for b in truth]
-    least, worst = max(sizes, default=0.0) / 1000 or 1.0, 0.0
+    least = max(sizes, default=0.0) / 1000 or 1.0
     for a, b, size in zip(jax.tree.leaves(found), truth, sizes, strict=True):
         a = np.asarray(a).astype(np.float64)
-        if a.shape != b.shape or not np.isfinite(a).all():
-            return float("inf")
-        worst = max(worst, float(np.max(np.abs(a - b), initial=0.0)) / max(size, least))
-    return worst
+        known = a.shape == b.shape and np.isfinite(a).all()
+        yield float(np.max(np.abs(a - b), initial=0.0)) / max(size, least) if known else float("inf")
 
 
 def errors_by_part(found: Any, expected: Any) -> dict[str, float | None]:
-    """The error of every array of a tree by its path, beside all of them; None where no number is."""
+    """The error of every array of a tree by its path, as `error` counts them; None where no number is."""
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(expected)]
-    pairs = zip(paths, jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
-    worst = {path: error(a, b) for path, a, b in pairs}
+    worst = dict(zip(paths, _errors(found, expected), strict=True))
     return {path: one if np.isfinite(one) else None for path, one in worst.items()}
 
 

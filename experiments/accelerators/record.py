@@ -3,7 +3,6 @@
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
 import re
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 import jax
 
-from experiments.harness.machine import processor
+from experiments.harness.machine import cores, processor
+from lm_jax.errors import UserError
 from lm_jax.files import write_text
 from lm_jax.strict_json import to_json
 
@@ -26,12 +26,16 @@ SAME = ("device", "devices", "versions", "smoke")  # what a record that goes on 
 class Record:
     """Rows in memory and in a file that is replaced after every one.
 
-    It goes on with the rows of a record of the same device and versions, but for those that failed or were wrong.
+    It goes on with the rows of a record of the same device and versions. A new row takes the place of an older one of
+    its case.
 
     Args:
-        folder: where DEVICE.json goes.
+        folder: where DEVICE.json goes, of a smoke test DEVICE-smoke.json.
         command: what was typed.
         smoke: whether the numbers mean nothing.
+
+    Raises:
+        UserError: where the file is no record, or one of other versions.
     """
 
     def __init__(self, folder: Path, command: str, smoke: bool):
@@ -40,33 +44,46 @@ class Record:
         self.head = {
             "device": device.device_kind,
             "platform": device.platform,
-            "name": file_name(device.device_kind),
+            "name": file_name(device.device_kind) + ("-smoke" if smoke else ""),
             "devices": jax.device_count(),
-            "host": {"system": platform.system(), "processor": processor(), "cores": os.cpu_count()},
+            "host": {"system": platform.system(), "processor": processor(), "cores": cores()},
             "versions": versions(),
             "commands": [command],
             "smoke": smoke,
             "date": datetime.date.today().isoformat(),
         }
         self.tail: dict[str, Any] = {}
-        before = json.loads(self.path.read_bytes()) if self.path.exists() else {}
-        if all(before.get(name) == self.head[name] for name in SAME):
-            self.rows = [row for row in before["rows"] if row.get("right", True) and "failed" not in row]
-            self.head["commands"] = list(dict.fromkeys([*before["commands"], command]))
+        if self.path.exists():
+            before = self._before()
+            self.rows, self.tail = before["rows"], {"left_out": before.get("left_out", [])}
+            self.head["commands"] = list(dict.fromkeys([*before.get("commands", []), command]))
+
+    def _before(self):
+        try:
+            before = json.loads(self.path.read_bytes())
+            others = [name for name in SAME if before[name] != self.head[name]]
+            before["rows"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"a record must be one that this command wrote, got {self.path}; move it away") from error
+        if others:
+            same = " and ".join(others)
+            raise UserError(f"a record goes on with the same {same}, got {self.path} with others; give another --out")
+        return before
 
     @property
     def done(self) -> set[str]:
-        """The names of the cases that it has rows of."""
-        return {row["case"] for row in self.rows}
+        """The names of the cases that need not be asked again: neither wrong nor failed."""
+        good = {row["case"] for row in self.rows}
+        return good - {row["case"] for row in self.rows if not row.get("right", True) or "failed" in row}
 
     @property
     def path(self) -> Path:
         """The file."""
         return self.folder / f"{self.head['name']}.json"
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Takes a row and writes the file anew."""
-        self.rows.append(row)
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Takes the rows of one case and writes the file anew."""
+        self.rows = [row for row in self.rows if row["case"] != rows[0]["case"]] + rows
         self.write()
 
     def write(self, **fields: Any) -> None:

@@ -75,9 +75,10 @@ def bits_case(cell: str, recurrence: str, how: str) -> Case:
     return Case("right", f"same bits, {how}: {cell} {recurrence}", 20.0, run)
 
 
-def bit_cases() -> Iterator[Case]:
-    """Of the two engines that every device has."""
+def bit_cases(platform: str) -> Iterator[Case]:
+    """Of the two engines that every device has; a TPU belongs to one process."""
     yield bits_case("lstm", "auto", RESUMED)
-    yield bits_case("lstm", "auto", ELSEWHERE)
+    if platform != "tpu":
+        yield bits_case("lstm", "auto", ELSEWHERE)
     yield bits_case("lstm", "fused", TWICE)
     yield bits_case("gru", "scan", TWICE)

@@ -102,6 +102,7 @@ def expected(kind: str, size: Size) -> dict[str, Any]:
 def cell_case(kind: str, engine: str, form_name: str, form, size: Size) -> Case:
     """One cell on one engine in one form."""
     names = ("plain", "mask", "reset", "both") if form_name == "float32" else ("plain", "both")
+    names = ("plain",) if engine == "cudnn" else names  # it gives masks and resets to the plain loop
 
     def run():
         cell = make_cell(kind, size, engine, form.compute_dtype)
@@ -112,7 +113,7 @@ def cell_case(kind: str, engine: str, form_name: str, form, size: Size) -> Case:
         parts = {name: errors_by_part(found[name], expected(kind, size)[name]) for name in wrong}
         return verdict(max(errors.values()), form.bound) | {"by_flags": errors, **({"parts": parts} if wrong else {})}
 
-    return Case("right", f"{kind} {engine} {form_name}", 6.0, run, beside=True)
+    return Case("right", f"{kind} {engine} {form_name}", 30.0, run, beside=True)
 
 
 def ragged_case(kind: str, engine: str, form_name: str, form, size: Size) -> Case:
@@ -140,7 +141,7 @@ def ragged_case(kind: str, engine: str, form_name: str, form, size: Size) -> Cas
             found = jax.jit(value(encoder))(drawn, xs)
         return verdict(error(found, truth), form.bound)
 
-    return Case("right", f"bidirectional ragged {kind} {engine} {form_name}", 5.0, run, beside=True)
+    return Case("right", f"bidirectional ragged {kind} {engine} {form_name}", 30.0, run, beside=True)
 
 
 def cell_cases(platform: str, size: Size) -> Iterator[Case]:
@@ -151,5 +152,5 @@ def cell_cases(platform: str, size: Size) -> Iterator[Case]:
             for kind in some:
                 for engine in engines(kind):
                     yield cell_case(kind, engine, name, form, size)
-                    if kind in TELLING:
+                    if kind in TELLING and engine != "cudnn":  # which gives rows with a mask to the plain loop
                         yield ragged_case(kind, engine, name, form, size)

@@ -91,7 +91,7 @@ def kernel_case(name: str, bidirectional: bool, form: str) -> Case:
         return verdict(error(found, truth), BOUNDS[form]) | {"finite": finite}
 
     direction = "bidirectional" if bidirectional else "forward"
-    return Case("right", f"cuDNN {direction}, {name}, {form}", 4.0, run, beside=True)
+    return Case("right", f"cuDNN {direction}, {name}, {form}", 30.0, run, beside=True)
 
 
 def version_case() -> Case:

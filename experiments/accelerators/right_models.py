@@ -59,7 +59,7 @@ def loss_case(name: str, form_name: str, form, smoothing: float = 0.0) -> Case:
             found = jax.jit(loss_of(model_of(name, form.compute_dtype)))(*given)
         return verdict_of(error(found, truth), form.bound)
 
-    return Case("right", f"loss {name}{' smoothed' if smoothing else ''} {form_name}", 5.0, run, beside=True)
+    return Case("right", f"loss {name}{' smoothed' if smoothing else ''} {form_name}", 30.0, run, beside=True)
 
 
 def crf_case() -> Case:
@@ -95,7 +95,7 @@ def _plain(name, value, draw):
             found = jax.jit(value)(*given)
         return verdict_of(error(found, run_on_host(value, *given)), FORMS["float32"].bound)
 
-    return Case("right", f"loss {name} float32", 4.0, run, beside=True)
+    return Case("right", f"loss {name} float32", 30.0, run, beside=True)
 
 
 def generation_case(form_name: str, form) -> Case:
@@ -116,7 +116,7 @@ def generation_case(form_name: str, form) -> Case:
         short = logits.max(-1) - np.take_along_axis(logits, np.asarray(tokens), axis=-1)[:, 0]
         return verdict_of(float(np.max(short)) / float(np.abs(logits).max()), form.bound)
 
-    return Case("right", f"generation {form_name}", 4.0, run, beside=True)
+    return Case("right", f"generation {form_name}", 30.0, run, beside=True)
 
 
 def flow_case(make, form_name: str, form) -> Case:
@@ -133,7 +133,7 @@ def flow_case(make, form_name: str, form) -> Case:
             found = gradient_flow(model, params, tokens)
         return verdict_of(max(map(_largest, _leaves(found), _leaves(truth))), 10 * form.bound)
 
-    return Case("right", f"gradient map {make.__name__} {form_name}", 8.0, run, beside=True)
+    return Case("right", f"gradient map {make.__name__} {form_name}", 30.0, run, beside=True)
 
 
 def _leaves(flow):

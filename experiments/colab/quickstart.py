@@ -50,8 +50,9 @@ def lm_jax_command(*words):
 lm_jax_command("doctor")
 
 # %% [markdown]
-# On a GPU or a TPU, four minutes that tell whether everything is right there and how fast it is. The last lines, from
-# REPORT on, are the ones to send to the project: it has not run on either yet.
+# On a GPU or a TPU, four minutes that ask whether it is right there and how fast it is, the most telling cases first;
+# run again, the cell goes on with the others. It has run on one GPU so far, and on no TPU. The last lines, from REPORT
+# on, are the ones to send to the project.
 
 # %%
 import json

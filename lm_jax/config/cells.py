@@ -77,7 +77,7 @@ class LSTMConfig(InitConfig):
 
     forget_bias: float = setting(1.0, "Initial bias of the forget gate.", rule=finite)
     recurrence: Literal["auto", "scan", "fused", "cudnn", "pallas"] = setting(
-        "auto", f"{RECURRENCE}; cudnn, NVIDIA's LSTM, untested; {PALLAS}."
+        "auto", f"{RECURRENCE}; cudnn, NVIDIA's LSTM, not shown to be right; {PALLAS}."
     )
 
 

@@ -66,6 +66,13 @@ def test_equals_scan_in_outputs_carry_and_gradients(engines, batch_shape):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_numpy_carries_are_taken(engines):
+    _, cudnn = engines
+    params, carry, xs = arguments(cudnn)
+    given = jax.tree.map(np.asarray, carry)
+    jax.tree.map(np.testing.assert_array_equal, cudnn.unroll(params, given, xs), cudnn.unroll(params, carry, xs))
+
+
 @pytest.mark.parametrize("switch", ["mask", "reset"])
 def test_masks_and_resets_run_on_the_scan(engines, switch, monkeypatch):
     scan, cudnn = engines

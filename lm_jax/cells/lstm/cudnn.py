@@ -69,7 +69,7 @@ def row_major(array: Array) -> Array:
 
     JAX does not tell XLA that the kernel wants it so, and XLA is then free to leave out the copy of a transposition.
     """
-    return with_layout_constraint(array, Layout(tuple(range(array.ndim))))
+    return with_layout_constraint(jnp.asarray(array), Layout(tuple(range(array.ndim))))
 
 
 def flat_weights(params: Params) -> Float[Array, "N"]:
