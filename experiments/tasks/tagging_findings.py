@@ -133,7 +133,7 @@ def verdicts(rows, known: dict[str, float]) -> list[Verdict]:
         if name not in known or RECIPE not in known:
             return Verdict(expected, "-", None)
         loss = 100 * (mean_of(rows, RECIPE, column) - mean_of(rows, name, column))
-        return Verdict(expected, f"{loss:.1f} points less", bool(holds(loss)))
+        return Verdict(expected, f"{abs(loss):.1f} points {'less' if loss >= 0 else 'more'}", bool(holds(loss)))
 
     recipe = known.get(RECIPE)
     return [
