@@ -134,7 +134,8 @@ def test_the_signature_of_sacrebleu_stands_where_bleu_is_explained():
     cased = {row["bleu, cased"] for row in found.rows} - {None}
     assert cased == {run["cased"]["bleu"] for runs in results["forms"].values() for run in runs.values()}
     row = next(row for row in found.means if row["form"] == "no attention" and row["search"] == "beam 5")
-    assert row["bleu, cased"] == f"{results['forms']['no attention']['0']['cased']['bleu']:.4g}"
+    seeds = [run["cased"]["bleu"] for run in results["forms"]["no attention"].values()]
+    assert row["bleu, cased"].startswith(f"{sum(seeds) / len(seeds):.4g} [")
     for run in (run for runs in results["forms"].values() for run in runs.values()):
         for scores in (*run["searches"].values(), run["cased"]):
             scores["signature"] = ""
@@ -158,6 +159,7 @@ def test_processor_seconds_are_told_beside_wall_seconds_where_they_are_known():
         "50.0 minutes (90.0 of processor time), missed by 5.0 minutes, on a processor, 2 cores"
     )
     results = results_of("tasks/tagging")
+    results["models"]["crf"] = {"0": results["models"]["crf"]["0"]}
     results["models"]["crf"]["0"] |= {"processor seconds": 900.0, "machine": "a processor, 2 cores"}
     found = tagging(results)
     holds(found)
