@@ -22,9 +22,7 @@ SPEEDS = {
 
 @dataclasses.dataclass(frozen=True)
 class DoctorArguments:
-    """Versions, devices, memory, a speed check of ten seconds (of half a minute on a GPU or TPU), and what to do where
-    one is not seen.
-    """
+    """Versions, devices, memory, a short check of the speed, and what to do where a GPU or TPU is not seen."""
 
     speed: bool = setting(True, "Whether the speed is measured.")
     json: bool = setting(False, "Whether the output is one JSON object.")

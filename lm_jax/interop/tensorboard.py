@@ -1,5 +1,6 @@
 """Event files of TensorBoard, by the tensorboardX library (extra `tensorboard`)."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ class TensorBoardListener(ScalarListener):
         """Opens a file of events."""
         super().on_start(start)
         folder = Path(start.run) / FOLDER
-        self._writer = self._open(str(folder), purge_step=start.first_step + 1 if start.first_step else None)
+        purge = start.first_step + 1 if start.first_step else None
+        # the library names a file by the second: one of a run that goes on within it would take the place of the other
+        self._writer = self._open(str(folder), purge_step=purge, filename_suffix=f".{time.time_ns()}")
 
     def on_end(self, results: Any) -> None:
         """Closes the file."""

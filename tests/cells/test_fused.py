@@ -243,7 +243,7 @@ def test_one_trace_per_shape(kind):
 
 
 @pytest.mark.parametrize("kind", MAIN)
-@pytest.mark.parametrize(("device", "engine"), [("cpu", "fused"), ("NVIDIA H200", "scan")])
+@pytest.mark.parametrize(("device", "engine"), [("cpu", "fused"), ("NVIDIA H200", "fused"), ("NVIDIA H300", "scan")])
 def test_auto_is_the_engine_that_was_measured_to_be_faster(kind, device, engine, monkeypatch):
     monkeypatch.setattr(selection, "device_name", lambda: device)
     auto, chosen = (KINDS[kind](4, 4, recurrence=recurrence) for recurrence in ("auto", engine))

@@ -5,6 +5,7 @@ import json
 import re
 import struct
 import sys
+import time
 import types
 import warnings
 from pathlib import Path
@@ -98,6 +99,18 @@ def test_tensorboard_has_the_losses_also_of_a_run_that_went_on(tmp_path):
         wanted = [(line["step"], pytest.approx(line[name], rel=1e-6)) for line in lines if name in line]
         found = {step: value for step, tag, value in written if tag == name}
         assert [(step, found[step]) for step, _ in wanted] == wanted and wanted
+
+
+def test_two_files_of_one_second_are_two(tmp_path, monkeypatch):
+    """As of a short run that is resumed at once."""
+    pytest.importorskip("tensorboardX")
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0)
+    for step in (5, 10):
+        listener = TensorBoardListener()
+        listener.on_start(types.SimpleNamespace(run=tmp_path, first_step=step - 5, unit="tokens"))
+        listener._add(step, {"loss": 1.0})
+        listener.close()
+    assert [step for step, _, _ in events(tmp_path / "tensorboard")] == [5, 10]
 
 
 def test_without_the_extra_nothing_is_written(tmp_path, monkeypatch, capsys):
