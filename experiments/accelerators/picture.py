@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from experiments.accelerators.table import timed_rows
+from experiments.accelerators.table import timed_rows, times_of_gradients
 from experiments.harness.figures import finish, headline, panels
 from lm_jax.report.style import SERIES
 
@@ -36,11 +36,8 @@ def draw(record: dict[str, Any], path: Path) -> bool:
 
 def finding(record: dict[str, Any]) -> str:
     """What the bars say: how long `fused` takes beside torch, over all layers that both ran at."""
-    times: dict[str, dict[str, float]] = {}
-    for row in timed_rows(record["rows"]):
-        if row.get("direction") == "both" and row["form"] == "float32":
-            times.setdefault(row["work"], {})[row["by"]] = row["median_ms"]
-    shares = [found["fused"] / found["torch"] for found in times.values() if {"fused", "torch"} <= found.keys()]
+    works = times_of_gradients(record["rows"]).values()
+    shares = [times["fused"] / times["torch"] for times in works if {"fused", "torch"} <= times.keys()]
     if not shares:
         return f"{record['device']}: gradients of one recurrent layer"
     return (
