@@ -143,7 +143,8 @@ def main() -> None:
         try:
             record = run(arguments, started)
         except UserError as error:
-            sys.exit(f"{error}")
+            print(error, file=sys.stderr)
+            sys.exit(2)
         image = record.path.with_suffix(".png")
         drawn = picture.draw(record.content, image)
         print("", table.table(record.content), "", record.path, *([image] if drawn else []), sep="\n")
